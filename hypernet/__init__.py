@@ -1,0 +1,20 @@
+"""Hypernetworks for Stable Diffusion: what they are, their files, their training. Torch only.
+
+Shapes in this package: B batch, T tokens, C width, H W pixel rows and columns, c latent channels,
+h w latent rows and columns.
+"""
+
+from .files import open_network, save_network
+from .network import Hypernetwork, Record
+from .schedule import parse_schedule
+from .spec import HypernetSpec, parse_structure
+
+__all__ = [
+    "HypernetSpec",
+    "Hypernetwork",
+    "Record",
+    "open_network",
+    "parse_schedule",
+    "parse_structure",
+    "save_network",
+]

@@ -1,0 +1,98 @@
+"""Pictures and words as the UNet sees them, encoded once, before training.
+
+Every picture is encoded once and every prompt that the templates can make of its caption once; the
+encoders can then leave the accelerator. A batch is a pure function of its place in the stream.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from .captions import prompt_of, template_at
+from .chance import sample_order
+from .dataset import Dataset, Item, read_pixels
+from .train import Batch
+
+Condition = Mapping[str, Tensor]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Examples:
+    """Encoded pictures (N, c, h, w) and prompts, on the CPU."""
+
+    dataset: Dataset
+    name: str  # what [name] stands for
+    seed: int
+    latents: Tensor
+    conditions: Mapping[str, Condition]  # by prompt
+
+    def batch_at(self, first: int, number: int) -> Batch:
+        """Samples first … first+number−1 of the endless shuffled stream."""
+        items = sample_order(self.seed, len(self.dataset.items), first, number)
+        prompts = [
+            prompt_of(
+                template_at(self.dataset.templates, self.seed, first + place),
+                self.dataset.items[item].caption,
+                self.name,
+            )
+            for place, item in enumerate(items)
+        ]
+        return self.latents[items], stack([self.conditions[prompt] for prompt in prompts])
+
+
+def all_prompts(dataset: Dataset, name: str) -> list[str]:
+    """Every prompt that training can ask for, each once."""
+    made = (
+        prompt_of(template, item.caption, name)
+        for item in dataset.items
+        for template in dataset.templates
+    )
+    return list(dict.fromkeys(made))
+
+
+def stack(conditions: list[Condition]) -> dict[str, Tensor]:
+    """One condition for a batch. Prompts of different length are brought to the longest by
+    repeating their last 77-token part, as A1111 does."""
+    stacked = {}
+    for key in conditions[0]:
+        tensors = [condition[key] for condition in conditions]
+        if tensors[0].ndim == 2:  # (T, C)
+            longest = max(len(tensor) for tensor in tensors)
+            tensors = [lengthen(tensor, longest) for tensor in tensors]
+        stacked[key] = torch.stack(tensors)
+    return stacked
+
+
+def lengthen(tokens: Tensor, length: int, part: int = 77) -> Tensor:
+    """(T, C) → (length, C): the last part again and again."""
+    missing = length - len(tokens)
+    if missing <= 0:
+        return tokens
+    last = tokens[-part:]
+    again = last.repeat(-(-missing // len(last)), 1)[:missing]
+    return torch.cat([tokens, again])
+
+
+def encode_dataset(
+    dataset: Dataset,
+    encode: Callable[[Tensor], Tensor],
+    each: Callable[[Item], object] = lambda item: None,
+) -> Tensor:
+    """Latents (N, c, h, w) of all pictures; calls each(item) before every one.
+
+    encode takes (1, H, W, 3) in 0..1. Raises ValueError naming a picture that gives no number.
+    """
+    latents = []
+    for item in dataset.items:
+        each(item)
+        latent = encode(read_pixels(item, dataset)).float().cpu()
+        if not bool(torch.isfinite(latent).all()):
+            raise ValueError(
+                f'The VAE gives NaN for "{item.path}". Run the VAE in float32 or use another one.'
+            )
+        latents.append(latent)
+    return torch.cat(latents)

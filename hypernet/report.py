@@ -1,0 +1,79 @@
+"""What a network file is, as data and in words."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import torch
+
+from .files import open_network
+from .run import in_words
+from .spec import as_text as numbers
+
+
+def describe(path: str | os.PathLike) -> dict:
+    """Plain data about a network file: what its record says and what its weights are.
+
+    Raises what open_network raises.
+    """
+    path = Path(path)
+    network = open_network(path)
+    spec, record = network.spec, network.record
+    return {
+        "file": str(path),
+        "bytes": path.stat().st_size,
+        "name": record.name,
+        "step": record.step,
+        "widths": list(spec.widths),
+        "layer_structure": list(spec.layer_structure),
+        "activation": spec.activation,
+        "activate_output": spec.activate_output,
+        "layer_norm": spec.layer_norm,
+        "dropout_structure": list(spec.dropout_structure),
+        "weight_initialization": spec.weight_initialization,
+        "parameters": spec.parameters,
+        "sd_checkpoint": record.sd_checkpoint,
+        "sd_checkpoint_name": record.sd_checkpoint_name,
+        "optional_info": record.optional_info,
+        "residual": {str(width): residual_size(network, width) for width in spec.widths},
+    }
+
+
+@torch.no_grad()
+def residual_size(network: torch.nn.Module, width: int) -> dict[str, float]:
+    """‖f(x)‖ / ‖x‖ of keys and values for standard normal x: how much the network changes."""
+    x = torch.randn(256, width, generator=torch.Generator().manual_seed(0))
+    pair = network.pairs[str(width)]
+    return {side: round(float(pair[side](x).norm() / x.norm()), 5) for side in ("k", "v")}
+
+
+def as_lines(description: dict) -> list[tuple[str, str]]:
+    residual = "; ".join(
+        f"{width}: k {size['k']:.4f}, v {size['v']:.4f}"
+        for width, size in description["residual"].items()
+    )
+    dropout = description["dropout_structure"]
+    activation = description["activation"]
+    if description["activate_output"] and activation != "linear":
+        activation += ", on the output too"
+    return [
+        ("name", description["name"]),
+        ("steps", str(description["step"])),
+        ("structure", numbers(description["layer_structure"])),
+        ("activation", activation),
+        ("layer norm", "yes" if description["layer_norm"] else "no"),
+        ("dropout", numbers(dropout) if any(dropout) else "no"),
+        ("widths", numbers(description["widths"])),
+        ("parameters", f"{description['parameters']:,}"),
+        ("size", in_words(description["bytes"])),
+        ("trained on", description["sd_checkpoint_name"] or "not recorded"),
+        ("note", description["optional_info"] or "none"),
+        ("residual", residual),
+    ]
+
+
+def as_text(description: dict) -> str:
+    """The description as aligned lines under the file's name."""
+    lines = (f"  {label:<11} {text}" for label, text in as_lines(description))
+    return "\n".join([description["file"], *lines])

@@ -1,0 +1,88 @@
+"""The words of A1111's hypernetwork files, activations and initializations, and their meaning.
+
+A1111 builds its activation list by looking into torch.nn.modules.activation, so these are torch's
+modules with default arguments under lower-case names. The surprise: "swish" is Hardswish, not SiLU.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Iterable
+
+import torch
+from torch import nn
+
+
+class ImplicitDimension(nn.Module):
+    """Softmax and its kin as torch runs them when nobody names a dimension, which is how A1111
+    builds them: over the *batch* of a (B, T, C) tensor. Such files exist; nobody should make more.
+    """
+
+    def __init__(self, function: Callable[[torch.Tensor, int], torch.Tensor]):
+        super().__init__()
+        self.function = function
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.function(x, 0 if x.ndim in (0, 1, 3) else 1)
+
+
+ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
+    "linear": nn.Identity,
+    "relu": nn.ReLU,
+    "leakyrelu": nn.LeakyReLU,
+    "elu": nn.ELU,
+    "swish": nn.Hardswish,
+    "tanh": nn.Tanh,
+    "sigmoid": nn.Sigmoid,
+    "celu": nn.CELU,
+    "gelu": nn.GELU,
+    "hardshrink": nn.Hardshrink,
+    "hardsigmoid": nn.Hardsigmoid,
+    "hardswish": nn.Hardswish,
+    "hardtanh": nn.Hardtanh,
+    "logsigmoid": nn.LogSigmoid,
+    "logsoftmax": lambda: ImplicitDimension(torch.log_softmax),
+    "mish": nn.Mish,
+    "prelu": nn.PReLU,
+    "rrelu": nn.RReLU,
+    "relu6": nn.ReLU6,
+    "selu": nn.SELU,
+    "silu": nn.SiLU,
+    "softmax": lambda: ImplicitDimension(torch.softmax),
+    "softmax2d": nn.Softmax2d,
+    "softmin": lambda: ImplicitDimension(lambda x, dim: torch.softmax(-x, dim)),
+    "softplus": nn.Softplus,
+    "softshrink": nn.Softshrink,
+    "softsign": nn.Softsign,
+    "tanhshrink": nn.Tanhshrink,
+}
+
+# In A1111's list, but no network can be built with them: the reason, for the error message.
+UNUSABLE_ACTIVATIONS = {
+    "glu": "it halves the width",
+    "threshold": "it needs arguments that the file format does not hold",
+    "multiheadattention": "it is no activation and needs arguments that the format does not hold",
+}
+
+
+Fill = Callable[[torch.Tensor, torch.Generator | None], object]
+
+# Xavier has gain 1. A1111 gives Kaiming a slope of 0 for "leakyrelu" and says "relu" for all other
+# activations: the gain is √2 either way. Biases are zero.
+INITIALIZATIONS: dict[str, Fill] = {
+    "Normal": lambda weight, generator: nn.init.normal_(weight, 0.0, 0.01, generator=generator),
+    "KaimingUniform": lambda weight, generator: nn.init.kaiming_uniform_(
+        weight, nonlinearity="relu", generator=generator
+    ),
+    "KaimingNormal": lambda weight, generator: nn.init.kaiming_normal_(
+        weight, nonlinearity="relu", generator=generator
+    ),
+    "XavierUniform": lambda weight, generator: nn.init.xavier_uniform_(weight, generator=generator),
+    "XavierNormal": lambda weight, generator: nn.init.xavier_normal_(weight, generator=generator),
+}
+
+
+def nearest(word: str, words: Iterable[str]) -> str:
+    """The known words most like this one, or all of them: for the end of an error message."""
+    words = list(words)
+    return ", ".join(difflib.get_close_matches(word, words, n=3, cutoff=0.5) or words)

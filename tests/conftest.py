@@ -1,0 +1,22 @@
+"""The pack under its own name, as a host imports it, also where it is not installed."""
+
+import importlib.util
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+
+
+def load(name: str, folder: Path) -> None:
+    if importlib.util.find_spec(name):
+        return
+    spec = importlib.util.spec_from_file_location(
+        name, folder / "__init__.py", submodule_search_locations=[str(folder)]
+    )
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+
+
+load("hypernet_pack", ROOT)
+load("hypernet", ROOT / "hypernet")
