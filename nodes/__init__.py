@@ -1,0 +1,22 @@
+"""The nodes, in the order in which a graph uses them: inputs, one call, outputs."""
+
+from ..compat import ComfyExtension, io
+from .apply import ApplyHypernet
+from .captioning import Caption
+from .config import HypernetConfig
+from .files import LoadHypernet, SaveHypernet
+from .loading import LoadDataset
+from .training import TrainHypernet
+
+
+class Hypernet(ComfyExtension):
+    async def get_node_list(self) -> list[type[io.ComfyNode]]:
+        return [
+            LoadDataset,
+            Caption,
+            HypernetConfig,
+            TrainHypernet,
+            ApplyHypernet,
+            LoadHypernet,
+            SaveHypernet,
+        ]

@@ -1,0 +1,136 @@
+"""HypernetConfig: the shape of the network to train, with its size foretold."""
+
+from ..compat import attention_widths, io, ui
+from ..hypernet.run import in_words
+from ..hypernet.spec import SD1_WIDTHS, HypernetSpec, as_text, parse_structure
+from ..hypernet.vocabulary import ACTIVATIONS, INITIALIZATIONS
+from .sockets import CATEGORY, Config, ConfigSocket, default
+
+
+class HypernetConfig(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="HypernetConfig",
+            display_name="Hypernet Config",
+            category=CATEGORY,
+            description="The shape of the hypernetwork to train: layers, activation, dropout.",
+            search_aliases=["hypernetwork structure", "layer structure", "create hypernetwork"],
+            inputs=[
+                io.String.Input(
+                    "layer_structure",
+                    default=as_text(default(HypernetSpec, "layer_structure")),
+                    tooltip="Layer widths as factors of the attention width; begins and ends "
+                    "with 1. Common: 1, 2, 1 · 1, 2, 2, 1 · 1, 2, 4, 2, 1.",
+                ),
+                io.Combo.Input(
+                    "activation",
+                    options=list(ACTIVATIONS),
+                    default=default(HypernetSpec, "activation"),
+                    tooltip="Function between the layers, by A1111's names (its swish is "
+                    "Hardswish).",
+                ),
+                io.Combo.Input(
+                    "weight_initialization",
+                    options=list(INITIALIZATIONS),
+                    default=default(HypernetSpec, "weight_initialization"),
+                    advanced=True,
+                    tooltip="How weights begin. Normal is the quiet one: standard deviation 0.01.",
+                ),
+                io.Boolean.Input(
+                    "layer_norm",
+                    default=default(HypernetSpec, "layer_norm"),
+                    advanced=True,
+                    tooltip="Normalize after every layer. Needs about 10 times the learning "
+                    "rate; with linear it may learn nothing.",
+                ),
+                io.String.Input(
+                    "dropout_structure",
+                    default="",
+                    advanced=True,
+                    tooltip="Dropout probability per entry of the structure, e.g. 0, 0.3, 0. "
+                    "Empty: none.",
+                ),
+                io.Boolean.Input(
+                    "activate_output",
+                    default=default(HypernetSpec, "activate_output"),
+                    advanced=True,
+                    tooltip="Also use the activation after the last layer, as files of October "
+                    "2022 do.",
+                ),
+                io.String.Input(
+                    "widths",
+                    default="",
+                    advanced=True,
+                    tooltip="Attention widths to train, e.g. 768, 320. Empty: every width of "
+                    "the model.",
+                ),
+                io.Int.Input(
+                    "seed",
+                    default=default(HypernetSpec, "seed"),
+                    min=0,
+                    max=2**53,
+                    control_after_generate=False,
+                    advanced=True,
+                    tooltip="Seed of the first weights.",
+                ),
+                io.Model.Input(
+                    "model",
+                    optional=True,
+                    tooltip="The model to train on; only used to foretell the size. Without it "
+                    "SD 1.x is assumed.",
+                ),
+            ],
+            outputs=[
+                ConfigSocket.Output("config", display_name="config"),
+                io.String.Output("summary", display_name="summary"),
+            ],
+        )
+
+    @classmethod
+    def validate_inputs(
+        cls, layer_structure: str = "1,1", dropout_structure: str = "", widths: str = ""
+    ) -> bool | str:
+        try:
+            spec_of(SD1_WIDTHS, layer_structure, dropout_structure, widths)
+        except ValueError as fault:
+            return str(fault)
+        return True
+
+    @classmethod
+    def execute(
+        cls, layer_structure: str, activation: str, weight_initialization: str, layer_norm: bool,
+        dropout_structure: str, activate_output: bool, widths: str, seed: int, model=None,
+    ) -> io.NodeOutput:  # fmt: skip
+        found = SD1_WIDTHS if model is None else every_width(model)
+        spec = spec_of(
+            found, layer_structure, dropout_structure, widths,
+            activation=activation, weight_initialization=weight_initialization,
+            layer_norm=layer_norm, activate_output=activate_output, seed=seed,
+        )  # fmt: skip
+        summary = (
+            f"{spec.parameters:,} parameters, {in_words(spec.file_bytes)} a file, "
+            f"widths {as_text(spec.widths)}"
+        )
+        if model is None and not widths.strip():
+            summary += " (as for SD 1.x; the trained model decides)"
+        config = Config(spec, every_width=not widths.strip())
+        return io.NodeOutput(config, summary, ui=ui.PreviewText(summary))
+
+
+def every_width(model) -> tuple[int, ...]:
+    kinds = attention_widths(model)
+    return tuple(sorted({width for widths in kinds.values() for width in widths}))
+
+
+def spec_of(
+    found: tuple[int, ...], structure: str, dropout: str, widths: str, **settings
+) -> HypernetSpec:
+    """The spec that the widgets' texts describe; raises ValueError quoting what is wrong."""
+    chosen = tuple(int(w) for w in parse_structure(widths)) if widths.strip() else found
+    return HypernetSpec(
+        widths=chosen,
+        layer_structure=parse_structure(structure),
+        dropout_structure=parse_structure(dropout) if dropout.strip() else (),
+        **settings,
+    )
