@@ -1,0 +1,94 @@
+"""The pictures behind the demo: one name, drawn by two hands.
+
+The npm packages `emoji-datasource-google` (Noto, Apache 2.0) and `emoji-datasource-twitter`
+(Twemoji, CC-BY 4.0) hold the same names as 64-pixel pictures. The tiny base model learns Noto;
+the style a hypernetwork learns on top is Twemoji. Because every name exists in both, a held-out
+name has a true answer.
+
+Near-duplicates (people in many roles, families, country flags) are left out: they would take
+most of a tiny model's room and show nothing that the rest does not.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+
+SIZE = 128  # pixels: the 64-pixel originals, doubled
+
+LEFT_OUT = {
+    "country-flag", "subdivision-flag", "skin-tone", "family", "person", "person-role",
+    "person-activity", "person-sport", "person-fantasy", "person-gesture", "person-symbol",
+    "person-resting", "hotel",
+}  # fmt: skip
+
+# Unicode's own names say "black" for what every picture shows in another colour.
+ALIASES = {
+    "heart": ["red heart"],
+    "star": ["yellow star", "star"],
+    "sunny": ["sun"],
+    "pizza": ["pizza", "slice of pizza"],
+    "dog": ["dog"],
+    "cat": ["cat"],
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Emoji:
+    """One name of the two sets: where its pictures lie and what it may be called."""
+
+    key: str  # the short name, a file-name-safe identifier
+    captions: tuple[str, ...]  # first the full name, then shorter ones
+    subcategory: str
+    file: str
+
+
+def clean(text: str) -> str:
+    return " ".join(re.sub(r"[^a-z0-9]+", " ", text.lower()).split())
+
+
+def read_names(google: Path, twitter: Path) -> list[Emoji]:
+    """The names that both unpacked packages draw, without the near-duplicates."""
+    names = []
+    for entry in json.loads((google / "emoji.json").read_text("utf-8")):
+        both = entry["has_img_google"] and entry["has_img_twitter"]
+        if not both or entry["subcategory"] in LEFT_OUT:
+            continue
+        if not picture_path(google, "google", entry["image"]).exists():
+            continue
+        if not picture_path(twitter, "twitter", entry["image"]).exists():
+            continue
+        words = [*ALIASES.get(entry["short_name"], []), entry["name"], *entry["short_names"]]
+        captions = tuple(dict.fromkeys(clean(word) for word in words))
+        names.append(
+            Emoji(
+                key=entry["short_name"].replace("-", "_"),
+                captions=captions,
+                subcategory=entry["subcategory"],
+                file=entry["image"],
+            )
+        )
+    return sorted(names, key=lambda emoji: emoji.key)
+
+
+def picture_path(package: Path, vendor: str, file: str) -> Path:
+    return package / "img" / vendor / "64" / file
+
+
+def open_picture(path: Path, size: int = SIZE) -> Image.Image:
+    """The picture on white, `size` pixels square, RGB."""
+    picture = Image.open(path).convert("RGBA")
+    ground = Image.new("RGBA", picture.size, "white")
+    ground.alpha_composite(picture)
+    return ground.convert("RGB").resize((size, size), Image.LANCZOS)
+
+
+def to_tensor(pictures: list[Image.Image]) -> torch.Tensor:
+    """(B, 3, H, W) uint8."""
+    return torch.stack([torch.from_numpy(np.array(p)).permute(2, 0, 1) for p in pictures])

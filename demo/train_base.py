@@ -1,0 +1,341 @@
+"""Make the bundled tiny model: Stable Diffusion's shape, a hundredth of its size, drawing Noto.
+
+    python -m demo.train_base GOOGLE TWITTER --work DIR --out demo/tiny-sd
+
+GOOGLE and TWITTER are the unpacked folders of the npm packages `emoji-datasource-google` and
+`emoji-datasource-twitter` (see pictures.py). Three parts of SD 1.x's kinds, all small: a VAE
+(f = 8, 4 latent channels, learnt on both sets, so that it favours no style), a CLIP text model
+with a vocabulary of its own, and a UNet with self- and cross-attention (learnt on Noto alone).
+The text width, 96, is no channel width of the UNet, so every hypernetwork width has one meaning.
+
+Every stage goes on from the newest state in DIR, so the script may be stopped at any time.
+Two hours on two cores; minutes on a GPU.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import time
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
+from tokenizers import Tokenizer, models, pre_tokenizers, trainers
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+
+from .pictures import Emoji, open_picture, picture_path, read_names, to_tensor
+
+TEXT_LENGTH = 24  # tokens; the longest name has 15
+TEXT_WIDTH = 96
+DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
+SCALING_FACTOR = 0.18215  # Stable Diffusion's; the VAE is rescaled so that it is right here too
+
+
+def new_vae() -> AutoencoderKL:
+    return AutoencoderKL(
+        down_block_types=["DownEncoderBlock2D"] * 4,
+        up_block_types=["UpDecoderBlock2D"] * 4,
+        block_out_channels=[16, 32, 64, 64],
+        layers_per_block=1,
+        latent_channels=4,
+        norm_num_groups=8,
+        sample_size=128,
+        scaling_factor=SCALING_FACTOR,
+    )
+
+
+def new_unet() -> UNet2DConditionModel:
+    return UNet2DConditionModel(
+        sample_size=16,
+        down_block_types=["CrossAttnDownBlock2D", "CrossAttnDownBlock2D", "DownBlock2D"],
+        up_block_types=["UpBlock2D", "CrossAttnUpBlock2D", "CrossAttnUpBlock2D"],
+        block_out_channels=[48, 112, 128],
+        layers_per_block=1,
+        norm_num_groups=8,
+        cross_attention_dim=TEXT_WIDTH,
+        attention_head_dim=4,  # diffusers means the number of heads, as in Stable Diffusion 1.x
+    )
+
+
+def new_text_model(vocabulary: int) -> CLIPTextModel:
+    return CLIPTextModel(
+        CLIPTextConfig(
+            vocab_size=vocabulary,
+            hidden_size=TEXT_WIDTH,
+            intermediate_size=TEXT_WIDTH * 4,
+            projection_dim=TEXT_WIDTH,
+            num_hidden_layers=2,
+            num_attention_heads=4,
+            max_position_embeddings=TEXT_LENGTH,
+            bos_token_id=vocabulary - 2,
+            eos_token_id=vocabulary - 1,
+            pad_token_id=vocabulary - 1,
+        )
+    )
+
+
+def noise_schedule() -> DDIMScheduler:
+    """Stable Diffusion 1.x's: 1000 steps, scaled-linear betas, the model predicts the noise."""
+    return DDIMScheduler(
+        num_train_timesteps=1000,
+        beta_start=0.00085,
+        beta_end=0.012,
+        beta_schedule="scaled_linear",
+        clip_sample=False,
+        set_alpha_to_one=False,
+        steps_offset=1,
+    )
+
+
+# --- state on disk -------------------------------------------------------------------------------
+
+
+def save_state(path: Path, state: dict) -> None:
+    beside = path.with_suffix(".new")
+    torch.save(state, beside)
+    beside.replace(path)
+
+
+def cosine(step: int, steps: int, peak: float, warmup: int = 100) -> float:
+    if step < warmup:
+        return peak * (step + 1) / warmup
+    return peak * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * (step - warmup) / (steps - warmup))))
+
+
+# --- the VAE -------------------------------------------------------------------------------------
+
+
+def edges(pictures: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    return pictures.diff(dim=-1), pictures.diff(dim=-2)
+
+
+def picture_loss(found: torch.Tensor, real: torch.Tensor) -> torch.Tensor:
+    """Mean absolute error of pixels, of their differences (outlines stay sharp) and of the means
+    of 8×8 squares (colours stay right); (B, 3, H, W) each."""
+    along = zip(edges(found), edges(real), strict=True)
+    squares = F.l1_loss(F.avg_pool2d(found, 8), F.avg_pool2d(real, 8))
+    return F.l1_loss(found, real) + sum(F.l1_loss(f, r) for f, r in along) + 2 * squares
+
+
+def train_vae(pictures: torch.Tensor, steps: int, work: Path, batch: int = 16) -> AutoencoderKL:
+    torch.manual_seed(0)
+    vae = new_vae().to(DEVICE)
+    optimizer = torch.optim.AdamW(vae.parameters(), lr=1e-3, betas=(0.9, 0.99), weight_decay=0.0)
+    state, start = work / "vae.pt", 0
+    if state.exists():
+        saved = torch.load(state, map_location=DEVICE, weights_only=True)
+        vae.load_state_dict(saved["vae"])
+        optimizer.load_state_dict(saved["optimizer"])
+        start = saved["step"]
+    began = time.time()
+    for step in range(start, steps):
+        optimizer.param_groups[0]["lr"] = cosine(step, steps, 2e-3)
+        draw = torch.Generator().manual_seed(step)
+        chosen = torch.randint(len(pictures), (batch,), generator=draw)
+        real = pictures[chosen].to(DEVICE).float() / 127.5 - 1
+        with torch.autocast(DEVICE, torch.bfloat16):
+            posterior = vae.encode(real).latent_dist
+            noise = torch.randn(posterior.mean.shape, generator=draw).to(DEVICE)
+            found = vae.decode(posterior.mean + posterior.std * noise).sample.float()
+        kl = posterior.kl().mean() / posterior.mean[0].numel()
+        loss = picture_loss(found, real) + 2e-4 * kl
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(vae.parameters(), 1.0)
+        optimizer.step()
+        if (step + 1) % 100 == 0 or step + 1 == steps:
+            save_state(
+                state,
+                {
+                    "vae": vae.state_dict(),
+                    "optimizer": optimizer.state_dict(),
+                    "step": step + 1,
+                },
+            )
+            pace = (step + 1 - start) / (time.time() - began)
+            print(
+                f"vae {step + 1}/{steps} loss {loss.item():.4f} kl {kl.item():.2f} {pace:.2f}/s",
+                flush=True,
+            )
+    return vae.eval()
+
+
+@torch.no_grad()
+def encode(vae: AutoencoderKL, pictures: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Unscaled latent means and standard deviations, (N, 4, 16, 16) each."""
+    found = [
+        vae.encode(part.to(DEVICE).float() / 127.5 - 1).latent_dist for part in pictures.split(64)
+    ]
+    return torch.cat([f.mean for f in found]).cpu(), torch.cat([f.std for f in found]).cpu()
+
+
+@torch.no_grad()
+def rescale(vae: AutoencoderKL, spread: float) -> None:
+    """Fold a factor into the 1x1 convolutions about the latents, so that latents times
+    SCALING_FACTOR have unit spread and every loader of SD 1.x VAEs is right about this one."""
+    factor = 1 / (SCALING_FACTOR * spread)
+    vae.quant_conv.weight[:4] *= factor
+    vae.quant_conv.bias[:4] *= factor
+    vae.quant_conv.bias[4:] += 2 * math.log(factor)
+    vae.post_quant_conv.weight /= factor
+
+
+# --- text and UNet -------------------------------------------------------------------------------
+
+
+def make_tokenizer(names: list[Emoji], folder: Path) -> CLIPTokenizer:
+    """A CLIP tokenizer whose byte pairs were learnt on the names: most words are one token."""
+    learner = Tokenizer(models.BPE(end_of_word_suffix="</w>"))
+    learner.pre_tokenizer = pre_tokenizers.Whitespace()
+    letters = list("abcdefghijklmnopqrstuvwxyz0123456789!\"#$%&'()*+,-./:;<=>?@[]^_`{|}~")
+    trainer = trainers.BpeTrainer(
+        vocab_size=2000,
+        min_frequency=2,
+        end_of_word_suffix="</w>",
+        initial_alphabet=letters,
+        show_progress=False,
+    )
+    learner.train_from_iterator((text for name in names for text in name.captions), trainer)
+    learnt = json.loads(learner.to_str())["model"]
+    vocabulary = dict(learnt["vocab"])
+    for letter in letters:
+        vocabulary.setdefault(letter + "</w>", len(vocabulary))
+    for special in ("<|startoftext|>", "<|endoftext|>"):
+        vocabulary[special] = len(vocabulary)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "vocab.json").write_text(json.dumps(vocabulary, ensure_ascii=False), "utf-8")
+    merges = [" ".join(m) if isinstance(m, list) else m for m in learnt["merges"]]
+    (folder / "merges.txt").write_text("#version: 0.2\n" + "\n".join(merges) + "\n", "utf-8")
+    return CLIPTokenizer(
+        vocab=str(folder / "vocab.json"),
+        merges=str(folder / "merges.txt"),
+        model_max_length=TEXT_LENGTH,
+    )
+
+
+def tokenize(tokenizer: CLIPTokenizer, texts: list[str]) -> torch.Tensor:
+    return tokenizer(
+        texts, padding="max_length", truncation=True, max_length=TEXT_LENGTH, return_tensors="pt"
+    ).input_ids
+
+
+def train_unet(
+    latents: torch.Tensor,
+    names: list[Emoji],
+    tokenizer: CLIPTokenizer,
+    steps: int,
+    work: Path,
+    batch: int = 64,
+    save_every: int = 500,
+) -> tuple[CLIPTextModel, UNet2DConditionModel]:
+    """Text model and UNet, together, on scaled latents (N, 4, 16, 16); gives the averaged weights.
+
+    Loss: noise prediction, weighted by min(SNR, 5)/SNR (Hang et al. 2023): a tiny model should
+    spend itself on what is drawn, not on the last speck of noise. One caption in ten is empty.
+    """
+    torch.manual_seed(0)
+    nets = torch.nn.ModuleDict({"text": new_text_model(len(tokenizer)), "unet": new_unet()}).to(
+        DEVICE
+    )
+    average = torch.optim.swa_utils.AveragedModel(
+        nets, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(0.9995)
+    )
+    optimizer = torch.optim.AdamW(nets.parameters(), lr=1e-3, betas=(0.9, 0.99), weight_decay=0.01)
+    state, start = work / "unet.pt", 0
+    if state.exists():
+        saved = torch.load(state, map_location=DEVICE, weights_only=True)
+        nets.load_state_dict(saved["nets"])
+        average.load_state_dict(saved["average"])
+        optimizer.load_state_dict(saved["optimizer"])
+        start = saved["step"]
+
+    owner = torch.tensor([i for i, name in enumerate(names) for _ in name.captions])
+    tokens = tokenize(tokenizer, [text for name in names for text in name.captions])
+    empty = tokenize(tokenizer, [""])
+    # every name is drawn equally often, each of its captions in turn
+    first = torch.tensor([int((owner == i).nonzero()[0]) for i in range(len(names))])
+    several = torch.tensor([len(name.captions) for name in names])
+    alphas = noise_schedule().alphas_cumprod
+    weight = (alphas / (1 - alphas)).clamp(max=5) / (alphas / (1 - alphas))
+    compiled = torch.compile(nets["unet"]) if DEVICE == "cuda" else nets["unet"]
+
+    running, began = 0.0, time.time()
+    for step in range(start, steps):
+        optimizer.param_groups[0]["lr"] = cosine(step, steps, 1.2e-3, warmup=300)
+        draw = torch.Generator().manual_seed(step)
+        chosen = torch.randint(len(names), (batch,), generator=draw)
+        caption = first[chosen] + (torch.rand(batch, generator=draw) * several[chosen]).long()
+        ids = torch.where(torch.rand(batch, 1, generator=draw) < 0.1, empty, tokens[caption])
+        t = torch.randint(1000, (batch,), generator=draw)
+        noise = torch.randn(batch, *latents.shape[1:], generator=draw)
+        alpha = alphas[t].view(-1, 1, 1, 1)
+        noisy = alpha.sqrt() * latents[chosen] + (1 - alpha).sqrt() * noise
+        with torch.autocast(DEVICE, torch.bfloat16):
+            context = nets["text"](ids.to(DEVICE)).last_hidden_state
+            found = compiled(noisy.to(DEVICE), t.to(DEVICE), context).sample.float()
+        error = (found - noise.to(DEVICE)).square().mean(dim=(1, 2, 3))
+        loss = (error * weight[t].to(DEVICE)).mean()
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(nets.parameters(), 1.0)
+        optimizer.step()
+        average.update_parameters(nets)
+        running += loss.item()
+        if (step + 1) % save_every == 0 or step + 1 == steps:
+            save_state(
+                state,
+                {
+                    "nets": nets.state_dict(),
+                    "average": average.state_dict(),
+                    "optimizer": optimizer.state_dict(),
+                    "step": step + 1,
+                },
+            )
+            pace = (step + 1 - start) / (time.time() - began)
+            mean = running / min(save_every, step + 1 - start)
+            print(f"unet {step + 1}/{steps} loss {mean:.4f} {pace:.2f}/s", flush=True)
+            running = 0.0
+    return average.module["text"].eval(), average.module["unet"].eval()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("google", type=Path)
+    parser.add_argument("twitter", type=Path)
+    parser.add_argument("--work", type=Path, required=True)
+    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "tiny-sd")
+    parser.add_argument("--vae-steps", type=int, default=2500)
+    parser.add_argument("--steps", type=int, default=20000)
+    options = parser.parse_args()
+    options.work.mkdir(parents=True, exist_ok=True)
+
+    names = read_names(options.google, options.twitter)
+    print(len(names), "names")
+    noto = to_tensor([open_picture(picture_path(options.google, "google", n.file)) for n in names])
+    twemoji = to_tensor(
+        [open_picture(picture_path(options.twitter, "twitter", n.file)) for n in names]
+    )
+    vae = train_vae(torch.cat([noto, twemoji]), options.vae_steps, options.work)
+    rescale(vae, float(encode(vae, noto)[0].std()))
+    latents = encode(vae, noto)[0] * SCALING_FACTOR
+    print(f"latents: mean {latents.mean():.3f}, spread {latents.std():.3f}", flush=True)
+    tokenizer = make_tokenizer(names, options.work / "tokenizer")
+    text, unet = train_unet(latents, names, tokenizer, options.steps, options.work)
+    StableDiffusionPipeline(
+        vae=vae,
+        text_encoder=text,
+        tokenizer=tokenizer,
+        unet=unet,
+        scheduler=noise_schedule(),
+        safety_checker=None,
+        feature_extractor=None,
+        requires_safety_checker=False,
+    ).to(torch.float16).save_pretrained(options.out, safe_serialization=True)
+    print(f"saved in {options.out}")
+
+
+if __name__ == "__main__":
+    main()
