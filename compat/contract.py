@@ -1,0 +1,79 @@
+"""What a host offers to our nodes. Both sides implement exactly these names.
+
+Tensors: B batch, T tokens, C width, H W pixel rows and columns, h w latent rows and columns.
+IMAGE is (B, H, W, 3) float32 in 0..1. Latents are as the UNet sees them: scaled.
+
+Nodes and their types
+    io                    the V3 module: Schema, ComfyNode, NodeOutput, Custom, Int, Float, …
+    ui                    PreviewImage(images, cls=cls), PreviewText(text): UI outputs
+    ComfyExtension        base of the object that comfy_entrypoint returns
+
+Words about the host
+    host_name() -> str                   e.g. "ComfyUI 0.33.0", "hypernet stand-in"
+
+Folders
+    input_folder() -> Path               where users put pictures
+    output_folder() -> Path              where results go
+    network_folders() -> list[Path]      where hypernetworks lie; new files go into the first
+    network_names() -> list[str]         their names relative to those folders, "/"-separated,
+                                         of .pt and .safetensors files, sorted, newest host view
+
+Interrupts and progress
+    Interrupted                          the exception (a BaseException) that stops a prompt
+    is_interrupted() -> bool             has the user asked to stop? (does not clear it)
+    raise_if_interrupted() -> None       clears the request and raises Interrupted
+    Progress(total)                      .update(step, preview=None): step of total for the node
+                                         that is being executed, preview a PIL image. Never raises:
+                                         interrupts are polled with is_interrupted().
+
+Models (what the sockets MODEL, CLIP, VAE, CONDITIONING carry belongs to the host)
+    encode_pictures(vae, pictures) -> Tensor
+                                         (B, H, W, 3) float 0..1 -> latents (B, c, h, w) float32 on
+                                         the CPU, the mean (not a sample), scaled as the UNet of an
+                                         SD model sees it (VAE latent times the scaling factor)
+    encode_texts(clip, texts) -> list[dict[str, Tensor]]
+                                         one per text: {"context": (T, C)}, and what else the
+                                         model's forward needs by keyword, float32 on the CPU
+    conditioning(clip, text) -> CONDITIONING
+    release(*models) -> None             VAE or CLIP leave the accelerator (to RAM)
+    denoiser(model) -> context manager yielding hypernet.diffusion.Denoiser
+                                         the frozen UNet on its device, with parameters that
+                                         autograd may read (no inference tensors), restored after
+    attention_widths(model) -> dict[str, tuple[int, ...]]
+                                         {"attn1": widths, "attn2": widths}: input sizes of to_k
+    model_name(model) -> str             file name of the checkpoint, or "" when unknown
+    generate(model, vae, positive, negative, *, width, height, seed, steps, cfg) -> IMAGE
+                                         one picture by the host's own sampler (euler, normal);
+                                         positive and negative are CONDITIONING
+    free_memory() -> None                drop caches that nobody needs
+
+MODEL objects have, on both sides: clone(), set_model_attn1_patch(patch),
+set_model_attn2_patch(patch), get_model_object("model_sampling"), model_options.
+A patch is called as patch(n, context, value, extra_options) -> (n, context, value) before
+to_q/to_k/to_v; extra_options["sigmas"], ["cond_or_uncond"], ["sample_sigmas"], ["block"],
+["block_index"] mean what they mean in ComfyUI.
+"""
+
+NAMES = (
+    "io",
+    "ui",
+    "ComfyExtension",
+    "host_name",
+    "input_folder",
+    "output_folder",
+    "network_folders",
+    "network_names",
+    "Interrupted",
+    "is_interrupted",
+    "raise_if_interrupted",
+    "Progress",
+    "encode_pictures",
+    "encode_texts",
+    "conditioning",
+    "release",
+    "denoiser",
+    "attention_widths",
+    "model_name",
+    "generate",
+    "free_memory",
+)

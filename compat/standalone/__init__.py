@@ -1,0 +1,131 @@
+"""The stand-in host: runs the same nodes and the same workflow JSON without ComfyUI.
+
+folders, progress: what the host knows of the disk and of the user's wishes. io, ui, objectinfo:
+the V3 node types. workflow → validation → executor: from a file to results. models, core_nodes:
+diffusers behind ComfyUI's names; they are imported when first used, because importing the pack
+must not import diffusers. command: `hypernet run` and `hypernet inspect`.
+"""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from typing import Any
+
+from torch import Tensor
+
+from . import io, ui
+from .folders import input_folder, network_folders, network_names, output_folder
+from .progress import Interrupted, Progress, is_interrupted, raise_if_interrupted
+
+__all__ = [
+    "ComfyExtension",
+    "Interrupted",
+    "Progress",
+    "attention_widths",
+    "conditioning",
+    "denoiser",
+    "encode_pictures",
+    "encode_texts",
+    "free_memory",
+    "generate",
+    "host_name",
+    "input_folder",
+    "io",
+    "is_interrupted",
+    "model_name",
+    "network_folders",
+    "network_names",
+    "output_folder",
+    "raise_if_interrupted",
+    "release",
+    "ui",
+]
+
+
+class ComfyExtension:
+    """Base of the object that comfy_entrypoint returns."""
+
+    async def on_load(self) -> None:
+        """Called once, before the nodes are asked for."""
+
+    async def get_node_list(self) -> list[type[io.ComfyNode]]:
+        raise NotImplementedError(f"{type(self).__name__} has no get_node_list.")
+
+
+def host_name() -> str:
+    return "hypernet stand-in"
+
+
+def encode_pictures(vae: Any, pictures: Tensor) -> Tensor:
+    from . import models
+
+    return models.encode_pictures(vae, pictures)
+
+
+def encode_texts(clip: Any, texts: list[str]) -> list[dict[str, Tensor]]:
+    from . import models
+
+    return models.encode_texts(clip, texts)
+
+
+def conditioning(clip: Any, text: str) -> list:
+    from . import models
+
+    return models.conditioning(clip, text)
+
+
+def release(*given: Any) -> None:
+    from . import models
+
+    models.release(*given)
+
+
+def denoiser(model: Any) -> AbstractContextManager:
+    from . import models
+
+    return models.denoiser(model)
+
+
+def attention_widths(model: Any) -> dict[str, tuple[int, ...]]:
+    from . import models
+
+    return models.attention_widths(model)
+
+
+def model_name(model: Any) -> str:
+    from . import models
+
+    return models.model_name(model)
+
+
+def generate(
+    model: Any,
+    vae: Any,
+    positive: list,
+    negative: list,
+    *,
+    width: int,
+    height: int,
+    seed: int,
+    steps: int,
+    cfg: float,
+) -> Tensor:
+    from . import models
+
+    return models.generate(
+        model,
+        vae,
+        positive,
+        negative,
+        width=width,
+        height=height,
+        seed=seed,
+        steps=steps,
+        cfg=cfg,
+    )
+
+
+def free_memory() -> None:
+    from . import models
+
+    models.free_memory()

@@ -1,0 +1,217 @@
+"""`hypernet`: run workflows without ComfyUI, and look into network files.
+
+    hypernet run WORKFLOW.json [--set NODE.INPUT=VALUE ...] [--out DIR] [--models DIR] [--input DIR]
+    hypernet inspect FILE [FILE ...] [--json]
+
+Exit codes: 0 done, 1 a node failed, 2 the request is not right, 130 stopped by the user. The first
+Ctrl-C lets the running node end its step and keep its work; the second stops at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from . import folders
+from .calls import title_of
+from .executor import Executor, Run
+from .io import ComfyNode
+from .progress import request_interrupt
+from .workflow import WorkflowError, read_workflow, set_value
+
+DONE, FAILED, REFUSED, STOPPED = 0, 1, 2, 130
+
+Nodes = Mapping[str, type[ComfyNode]]
+
+
+def main(argv: list[str] | None = None, nodes: Iterable[type[ComfyNode]] | None = None) -> int:
+    """The exit code. nodes: what workflows may use; by default the pack's and the core's."""
+    arguments = _parser().parse_args(argv)
+    if arguments.command == "inspect":
+        return _inspect(arguments.files, arguments.json)
+    with folders.configured(input=arguments.input, output=arguments.out, models=arguments.models):
+        return _run(arguments, nodes)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="hypernet", description="Hypernetworks without ComfyUI.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    run = commands.add_parser("run", help="run a workflow saved by ComfyUI")
+    run.add_argument("workflow", metavar="WORKFLOW.json", help="in API or editor format")
+    run.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="NODE.INPUT=VALUE",
+        help="change an input; NODE is an id, a title or a class that occurs once",
+    )
+    run.add_argument("--out", metavar="DIR", help="where results go (default: ./output)")
+    run.add_argument("--models", metavar="DIR", help="ComfyUI's models folder (default: ./models)")
+    run.add_argument("--input", metavar="DIR", help="where pictures lie (default: ./input)")
+    run.add_argument("--traceback", action="store_true", help="when a node fails, say where")
+    inspect = commands.add_parser("inspect", help="say what network files are")
+    inspect.add_argument("files", nargs="+", metavar="FILE")
+    inspect.add_argument("--json", action="store_true", help="as JSON")
+    return parser
+
+
+def _say(sentence: str) -> None:
+    print(sentence, file=sys.stderr)
+
+
+def _inspect(files: list[str], as_json: bool) -> int:
+    from ...hypernet import report
+
+    descriptions, code = [], DONE
+    for file in files:
+        try:
+            descriptions.append(report.describe(file))
+        except (OSError, ValueError) as error:
+            _say(f'"{file}": {error}')
+            code = REFUSED
+    if as_json and descriptions:
+        print(json.dumps(descriptions if len(files) > 1 else descriptions[0], indent=2))
+    elif descriptions:
+        print("\n\n".join(report.as_text(each) for each in descriptions))
+    return code
+
+
+def _run(arguments: argparse.Namespace, nodes: Iterable[type[ComfyNode]] | None) -> int:
+    installed = list(nodes) if nodes is not None else asyncio.run(_installed_nodes())
+    executor = Executor(installed)
+    try:
+        workflow = read_workflow(arguments.workflow, executor.nodes)
+        for assignment in arguments.set:
+            set_value(workflow.prompt, assignment, executor.nodes)
+    except WorkflowError as error:
+        _say(str(error))
+        return REFUSED
+
+    started = time.time()
+    try:
+        with _ctrl_c_asks():
+            run = executor.run(workflow.prompt, workflow.extra_pnginfo)
+    except KeyboardInterrupt:
+        _say("Stopped at once; what the running node had not written is lost.")
+        return STOPPED
+    return _tell(run, workflow.prompt, executor.nodes, started, arguments.traceback)
+
+
+async def _installed_nodes() -> list[type[ComfyNode]]:
+    from ... import comfy_entrypoint
+    from .core_nodes import CORE_NODES
+
+    extension = await comfy_entrypoint()
+    await extension.on_load()
+    return [*CORE_NODES, *await extension.get_node_list()]
+
+
+@contextmanager
+def _ctrl_c_asks() -> Iterator[None]:
+    """Inside, the first Ctrl-C (or a polite kill) asks the running node to stop."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    asked: list[int] = []
+
+    def ask(number: int, frame: FrameType | None) -> None:
+        if asked:
+            raise KeyboardInterrupt
+        asked.append(number)
+        request_interrupt()
+        os.write(2, b"\nStopping after this step. Press Ctrl-C again to stop at once.\n")
+
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.signal(number, ask) for number in numbers]
+    try:
+        yield
+    finally:
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)
+
+
+def _tell(
+    run: Run, prompt: Mapping[str, Any], nodes: Nodes, started: float, with_traceback: bool
+) -> int:
+    def name(node_id: str) -> str:
+        node = nodes.get(prompt[node_id].get("class_type"))
+        return f"{title_of(node_id, prompt, node and node.GET_SCHEMA())} (node {node_id})"
+
+    written = []
+    for node_id, shown in run.outputs.items():
+        for text in shown.get("text", ()):
+            print(f"{name(node_id)}: {text}")
+        for path in _files(shown):
+            written.append(path)
+            print(f"{name(node_id)}: {path}")
+    for node_id, entry in run.node_errors.items():
+        for sentence in dict.fromkeys(map(_sentence, entry["errors"])):
+            _say(f"{name(node_id)}: {sentence}")
+    for error in run.blocked:
+        _say(f"{name(error['node_id'])}: {error['exception_message']}")
+    if run.status == "invalid":
+        if not run.node_errors:
+            _say(_sentence(run.error))
+        return REFUSED
+    if run.status == "success":
+        return REFUSED if run.node_errors else DONE
+
+    kept = [path for path in _files_since(started) if path not in written]
+    for path in kept:
+        print(f"kept: {path}")
+    if run.status == "interrupted":
+        _say(f"{name(run.error['node_id'])} was stopped. Files kept: {len(kept) + len(written)}.")
+        return STOPPED
+    if with_traceback:
+        _say("".join(run.error["traceback"]).rstrip())
+    message = run.error["exception_message"] or run.error["exception_type"]
+    _say(f"{name(run.error['node_id'])} failed: {message}")
+    return FAILED
+
+
+def _sentence(error: Mapping[str, Any]) -> str:
+    reason = error["details"]
+    if error["type"] == "custom_validation_failed":  # one error for each input, one reason for all
+        reason = reason.partition(" - ")[2] or reason
+    return f"{error['message']}: {reason}" if reason else error["message"]
+
+
+def _files(shown: Mapping[str, Any]) -> list[Path]:
+    """The files behind what a node shows: "images" as the editor has them, "saved" as paths."""
+    places = {
+        "input": folders.input_folder,
+        "output": folders.output_folder,
+        "temp": folders.temp_folder,
+    }
+    images = [
+        places[image.get("type", "output")]() / image.get("subfolder", "") / image["filename"]
+        for image in shown.get("images", ())
+    ]
+    return images + [Path(path).absolute() for path in shown.get("saved", ())]
+
+
+def _files_since(started: float) -> list[Path]:
+    """Results on the disk that are not older than the run; previews do not count."""
+    temp = folders.temp_folder()
+    return sorted(
+        path
+        for folder in (folders.output_folder(), *folders.network_folders())
+        for path in folder.rglob("*")
+        if path.is_file() and temp not in path.parents
+        if path.stat().st_mtime > started - 0.05  # file clocks are coarse
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,337 @@
+"""Runs a workflow: each output pulls what it needs, and what is known is not computed again.
+
+A node's results are kept under its signature: class, fingerprint, inputs, and the same of all its
+ancestors. Fingerprints are taken before the run, when linked inputs are still None. A node that
+failed or was stopped leaves nothing behind. Everything runs inside torch.inference_mode(), as in
+ComfyUI. Left out: `expand`, and running several async nodes at a time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import logging
+import traceback
+import uuid
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+
+from .calls import Call, call_of, is_link, title_of
+from .io import ComfyNode, ExecutionBlocker, NodeOutput, overrides
+from .progress import Interrupted, RunningNode, clear_interrupt, raise_if_interrupted, running
+from .validation import validate, validate_prompt
+
+__all__ = ["Executor", "Run", "validate_prompt"]
+
+log = logging.getLogger(__name__)
+
+Notify = Callable[[str, dict], None]
+
+
+@dataclass(frozen=True)
+class Results:
+    outputs: list[list]  # by slot, one value per call of the node
+    ui: dict[str, list]
+
+
+@dataclass
+class Run:
+    """How a run ended: status is "success", "error", "interrupted" or "invalid"."""
+
+    status: str = "success"
+    outputs: dict[str, dict] = field(default_factory=dict)  # what nodes show, by node id
+    meta: dict[str, dict] = field(default_factory=dict)
+    error: dict | None = None
+    node_errors: dict[str, dict] = field(default_factory=dict)
+    blocked: list[dict] = field(default_factory=list)  # what ExecutionBlockers said
+
+    @property
+    def history(self) -> dict[str, dict]:
+        return {"outputs": self.outputs, "meta": self.meta}
+
+
+class Executor:
+    """Runs prompts with the given nodes; results are kept from one run to the next."""
+
+    def __init__(
+        self,
+        nodes: Mapping[str, type[ComfyNode]] | Iterable[type[ComfyNode]],
+        notify: Notify = lambda event, data: None,
+    ):
+        if not isinstance(nodes, Mapping):
+            nodes = {node.GET_SCHEMA().node_id: node for node in nodes}
+        self.nodes = nodes
+        self.notify = notify
+        self.kept: dict[Any, Results] = {}
+
+    def run(self, prompt: Mapping[str, Any], extra_pnginfo: Mapping | None = None) -> Run:
+        """Validate prompt (which stays as it is) and run its good outputs."""
+        return asyncio.run(self._run(copy.deepcopy(dict(prompt)), extra_pnginfo))
+
+    async def _run(self, prompt: dict[str, Any], extra_pnginfo: Mapping | None) -> Run:
+        ok, error, good, node_errors = await validate(prompt, self.nodes)
+        if not ok:
+            return Run(status="invalid", error=error, node_errors=node_errors)
+        clear_interrupt()
+        with torch.inference_mode():
+            work = _Work(self, prompt, extra_pnginfo)
+            work.run.node_errors = node_errors
+            await work.start(good)
+            try:
+                for output in good:
+                    await work.pull(output)
+                work.say("execution_success")
+            except (Exception, Interrupted) as error:
+                work.stop(error)
+        return work.run
+
+
+class _Work:
+    """One run of one prompt."""
+
+    def __init__(self, executor: Executor, prompt: dict[str, Any], extra_pnginfo: Mapping | None):
+        self.executor = executor
+        self.prompt = prompt
+        self.original = copy.deepcopy(prompt)
+        self.extra_pnginfo = extra_pnginfo
+        self.prompt_id = uuid.uuid4().hex
+        self.run = Run()
+        self.calls: dict[str, Call] = {}
+        self.signatures: dict[str, Any] = {}
+        self.outputs: dict[str, list[list]] = {}  # of the nodes that are done
+        self.wanted: dict[str, set[str]] = {}  # lazy inputs that a node has asked for
+        self.current: str | None = None
+        self.current_inputs: dict[str, list] = {}
+
+    def say(self, event: str, **data: Any) -> None:
+        self.executor.notify(event, data | {"prompt_id": self.prompt_id})
+
+    def call(self, node_id: str) -> Call:
+        if node_id not in self.calls:
+            self.calls[node_id] = call_of(node_id, self.prompt, self.executor.nodes)
+        return self.calls[node_id]
+
+    async def start(self, goals: list[str]) -> None:
+        """Take all fingerprints, and forget results that this prompt has no use for."""
+        self.say("execution_start")
+        needed = dict.fromkeys([*goals, *(each for goal in goals for each in self.ancestors(goal))])
+        fingerprints = {node_id: await self.fingerprint(node_id) for node_id in needed}
+        for node_id in needed:
+            self.signatures[node_id] = self.signature(node_id, fingerprints)
+        kept = self.executor.kept
+        alive = {sign: kept[sign] for sign in self.signatures.values() if sign in kept}
+        self.executor.kept = alive
+        known = [node_id for node_id, sign in self.signatures.items() if sign in alive]
+        self.say("execution_cached", nodes=known)
+
+    def ancestors(self, node_id: str) -> list[str]:
+        """Depth first, along the inputs in the order of their names."""
+        found: dict[str, None] = {}
+        waiting = [node_id]
+        while waiting:
+            inputs = self.prompt[waiting.pop()]["inputs"]
+            links = [inputs[name][0] for name in sorted(inputs) if is_link(inputs[name])]
+            new = [source for source in links if source not in found]
+            found |= dict.fromkeys(new)
+            waiting += reversed(new)
+        return list(found)
+
+    async def fingerprint(self, node_id: str) -> Any:
+        call = self.call(node_id)
+        if not overrides(call.node, "fingerprint_inputs"):
+            return False
+        try:
+            values, _ = call.values({})
+            return await call.over_lists("fingerprint_inputs", values, call.hidden({}, None))
+        except Exception as error:
+            log.warning("%s has no fingerprint and runs anew: %s", call.schema.node_id, error)
+            return object()
+
+    def signature(self, node_id: str, fingerprints: Mapping[str, Any]) -> Any:
+        family = [node_id, *self.ancestors(node_id)]
+        place = {each: index for index, each in enumerate(family)}
+        signature = []
+        for each in family:
+            call = self.call(each)
+            own = each if call.schema.not_idempotent else None
+            inputs = [
+                (name, ("link", place[value[0]], value[1]) if is_link(value) else ("is", value))
+                for name, value in sorted(call.inputs.items())
+            ]
+            signature.append((self.prompt[each]["class_type"], fingerprints[each], own, inputs))
+        return _hashable(signature)
+
+    async def pull(self, goal: str) -> None:
+        """Run goal after all that it needs."""
+        waiting = [goal]
+        while waiting:
+            node_id = waiting[-1]
+            kept = self.executor.kept.get(self.signatures[node_id])
+            if node_id in self.outputs:
+                waiting.pop()
+            elif kept is not None:
+                self.finish(node_id, kept)
+            elif missing := self.missing(node_id):
+                waiting += reversed(missing)
+            else:
+                await self.execute(node_id)
+
+    def missing(self, node_id: str) -> list[str]:
+        """Sources that must run first: all but those of lazy inputs that nobody asked for."""
+        call = self.call(node_id)
+        wanted = self.wanted.get(node_id, set())
+        sources = [
+            value[0]
+            for name, value in call.inputs.items()
+            if is_link(value)
+            and (name in wanted or not getattr(call.live.get(name), "lazy", False))
+        ]
+        return [source for source in dict.fromkeys(sources) if source not in self.outputs]
+
+    async def execute(self, node_id: str) -> None:
+        """Run the node, or note which lazy inputs it asks for first."""
+        call = self.call(node_id)
+        self.current = node_id
+        values, unknown = call.values(self.outputs)
+        self.current_inputs = values
+        hidden = call.hidden(self.original, self.extra_pnginfo)
+        self.say("executing", node=node_id, display_node=node_id)
+        node = RunningNode(
+            node_id=node_id,
+            title=title_of(node_id, self.original, call.schema),
+            notify=lambda event, data: self.say(event, **data),
+        )
+        with running(node):
+            raise_if_interrupted()
+            if overrides(call.node, "check_lazy_status"):
+                asked = await call.over_lists("check_lazy_status", values, hidden)
+                asked = {name for names in asked if isinstance(names, list) for name in names}
+                if new := (asked & unknown) - self.wanted.get(node_id, set()):
+                    self.wanted.setdefault(node_id, set()).update(new)
+                    return
+            returned = await call.over_lists("execute", values, hidden, self.blocked)
+        results = _join(call, returned)
+        self.executor.kept[self.signatures[node_id]] = results
+        self.finish(node_id, results)
+
+    def blocked(self, blocker: ExecutionBlocker) -> ExecutionBlocker:
+        """Tell a blocker's message once; further down it blocks in silence."""
+        if blocker.message is None:
+            return blocker
+        error = self.describe(f"Execution blocked: {blocker.message}", "ExecutionBlocked")
+        self.run.blocked.append(error)
+        self.say("execution_error", **error)
+        return ExecutionBlocker(None)
+
+    def finish(self, node_id: str, results: Results) -> None:
+        self.outputs[node_id] = results.outputs
+        if results.ui:
+            self.run.outputs[node_id] = results.ui
+            self.run.meta[node_id] = {
+                "node_id": node_id,
+                "display_node": node_id,
+                "parent_node": None,
+                "real_node_id": node_id,
+            }
+            self.say("executed", node=node_id, display_node=node_id, output=results.ui)
+
+    def stop(self, error: Exception | Interrupted) -> None:
+        if isinstance(error, Interrupted):
+            self.run.status = "interrupted"
+            self.run.error = self.describe(str(error), "Interrupted")
+            self.say("execution_interrupted", **self.run.error)
+            return
+        self.run.status = "error"
+        tail = traceback.format_tb(error.__traceback__)
+        self.run.error = self.describe(str(error), type(error).__name__, tail)
+        self.say("execution_error", **self.run.error)
+
+    def describe(self, message: str, kind: str, tail: Iterable[str] = ()) -> dict[str, Any]:
+        node_id = self.current
+        return {
+            "node_id": node_id,
+            "node_type": self.prompt[node_id]["class_type"],
+            "executed": list(self.outputs),
+            "exception_message": message,
+            "exception_type": kind,
+            "traceback": list(tail),
+            "current_inputs": {
+                name: [_short(value) for value in values]
+                for name, values in self.current_inputs.items()
+            },
+        }
+
+
+def _join(call: Call, returned: list) -> Results:
+    """Outputs by slot and what the node shows, joined over the calls."""
+    sockets = call.schema.outputs
+    rows, shown = [], []
+    for each in returned:
+        output = _as_output(call, each)
+        if output.ui is not None:
+            shown.append(output.ui if isinstance(output.ui, dict) else output.ui.as_dict())
+        if output.args and len(output.args) != len(sockets):
+            raise ValueError(
+                f'"{call.schema.node_id}" returned {len(output.args)} values; '
+                f"it has {len(sockets)} outputs."
+            )
+        if output.args:
+            rows.append(output.args)
+    outputs = []
+    for slot in range(len(sockets) if rows else 0):
+        values = [row[slot] for row in rows]
+        if sockets[slot].is_output_list:
+            lists = [[v] if isinstance(v, ExecutionBlocker) else list(v) for v in values]
+            values = [value for each in lists for value in each]
+        outputs.append(values)
+    names = shown[0] if shown else ()
+    return Results(outputs, {name: [v for ui in shown for v in ui.get(name, ())] for name in names})
+
+
+def _as_output(call: Call, returned: Any) -> NodeOutput:
+    """Any of the forms that execute may return, as a NodeOutput; blockers stand in its args."""
+    if returned is None:
+        returned = NodeOutput()
+    elif isinstance(returned, tuple):
+        returned = NodeOutput(*returned)
+    elif isinstance(returned, dict):
+        result = returned.get("result", ())
+        args = (result,) * len(call.schema.outputs) if _blocks(result) else result
+        returned = NodeOutput(*args, ui=returned.get("ui"), expand=returned.get("expand"))
+    elif _blocks(returned):
+        returned = NodeOutput(*[returned] * len(call.schema.outputs))
+    elif not isinstance(returned, NodeOutput):
+        raise TypeError(
+            f'"{call.schema.node_id}" returned {type(returned).__name__}, '
+            "where io.NodeOutput belongs."
+        )
+    if returned.expand is not None:
+        raise NotImplementedError(
+            f'"{call.schema.node_id}" expands into other nodes, which only ComfyUI can do.'
+        )
+    if returned.block_execution is not None:
+        blocker = ExecutionBlocker(returned.block_execution)
+        return NodeOutput(*[blocker] * len(call.schema.outputs), ui=returned.ui)
+    return returned
+
+
+def _blocks(value: Any) -> bool:
+    return isinstance(value, ExecutionBlocker)
+
+
+def _short(value: Any) -> Any:
+    return value if value is None or isinstance(value, (int, float, str)) else str(value)
+
+
+def _hashable(value: Any) -> Any:
+    """Equal for equal values; what cannot be compared is equal to nothing else."""
+    if value is None or isinstance(value, (int, float, str, bytes)):
+        return value
+    if isinstance(value, Mapping):
+        return frozenset((_hashable(key), _hashable(each)) for key, each in value.items())
+    if isinstance(value, (list, tuple)):
+        return tuple(_hashable(each) for each in value)
+    return object()

@@ -1,0 +1,144 @@
+"""Where the stand-in reads and writes: ./input, ./output and ./models, unless told otherwise.
+
+`HYPERNET_INPUT`, `HYPERNET_OUTPUT` and `HYPERNET_MODELS` move a folder for the process;
+`configured(...)` moves it for a block and wins. Inside models/ the names are ComfyUI's, so an
+existing ComfyUI models folder serves as it is. Every look-up reads the disk anew: a file that a
+node has just written is there for the next one.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from pathlib import Path
+from types import MappingProxyType
+
+NETWORK_ENDINGS = (".pt", ".safetensors")
+CHECKPOINT_ENDINGS = (".safetensors", ".ckpt", ".pt", ".pth")
+
+_moved: ContextVar[Mapping[str, Path]] = ContextVar("moved folders", default=MappingProxyType({}))
+
+
+@contextmanager
+def configured(
+    *,
+    input: str | Path | None = None,
+    output: str | Path | None = None,
+    models: str | Path | None = None,
+) -> Iterator[None]:
+    """Inside the block, the folders given here take the place of the defaults."""
+    given = {"input": input, "output": output, "models": models}
+    moved = {name: Path(path) for name, path in given.items() if path is not None}
+    token = _moved.set({**_moved.get(), **moved})
+    try:
+        yield
+    finally:
+        _moved.reset(token)
+
+
+def _folder(name: str) -> Path:
+    moved = _moved.get().get(name)
+    return (moved or Path(os.environ.get(f"HYPERNET_{name.upper()}") or name)).absolute()
+
+
+def input_folder() -> Path:
+    return _folder("input")
+
+
+def output_folder() -> Path:
+    return _folder("output")
+
+
+def temp_folder() -> Path:
+    return output_folder() / "temp"
+
+
+def models_folder() -> Path:
+    return _folder("models")
+
+
+def network_folders() -> list[Path]:
+    """Where hypernetworks lie; new files go into the first."""
+    return [models_folder() / "hypernetworks"]
+
+
+def network_names() -> list[str]:
+    """Names of the network files relative to their folder, "/"-separated, sorted."""
+    return sorted(
+        {
+            path.relative_to(folder).as_posix()
+            for folder in network_folders()
+            for path in folder.rglob("*")
+            if path.suffix.lower() in NETWORK_ENDINGS and path.is_file()
+        }
+    )
+
+
+def checkpoint_names() -> list[str]:
+    """Single files and diffusers folders under models/checkpoints, "/"-separated, sorted."""
+    found = []
+    top = models_folder() / "checkpoints"
+    for folder, children, files in os.walk(top, followlinks=True):
+        here = Path(folder)
+        if "model_index.json" in files:
+            found.append(here)
+            children.clear()  # its parts are not checkpoints of their own
+        else:
+            found += [here / file for file in files if file.lower().endswith(CHECKPOINT_ENDINGS)]
+    return sorted(path.relative_to(top).as_posix() for path in found if path != top)
+
+
+def find_checkpoint(name: str) -> Path:
+    """The file or diffusers folder called name under models/checkpoints, or the path name itself.
+
+    Raises FileNotFoundError with the nearest names.
+    """
+    for path in (models_folder() / "checkpoints" / name, Path(name).expanduser()):
+        if name and path.exists():
+            return path
+    known = checkpoint_names()
+    near = difflib.get_close_matches(name, known, 3, 0.3) or known[:3]
+    hint = f"Near: {', '.join(near)}." if near else "That folder has none."
+    raise FileNotFoundError(
+        f'checkpoint "{name}" is neither in {models_folder() / "checkpoints"} nor a path. {hint}'
+    )
+
+
+def resolve(name: str) -> Path:
+    """The path of "a.png", "a.png [output]" or "a.png [temp]"; without a note, of the input folder.
+
+    Raises ValueError for a name that leads out of its folder.
+    """
+    folder = input_folder()
+    for note, place in (
+        (" [input]", input_folder),
+        (" [output]", output_folder),
+        (" [temp]", temp_folder),
+    ):
+        if name.endswith(note):
+            name, folder = name.removesuffix(note), place()
+    path = (folder / name).resolve()
+    if not path.is_relative_to(folder.resolve()):
+        raise ValueError(f'"{name}" leads out of {folder}; give a name inside that folder.')
+    return path
+
+
+def next_file(prefix: str, folder: Path, ending: str) -> Path:
+    """The first free "<prefix>_00001_<ending>" in folder; prefix may have subfolders, made here.
+
+    Raises ValueError for a prefix that leads out of the folder.
+    """
+    stem = folder / prefix
+    if not stem.resolve().is_relative_to(folder.resolve()) or not Path(prefix).name:
+        raise ValueError(f'file name prefix "{prefix}" leads out of {folder}; give a name in it.')
+    stem.parent.mkdir(parents=True, exist_ok=True)
+    taken = [
+        int(digits)
+        for file in os.listdir(stem.parent)
+        if file.startswith(f"{stem.name}_")
+        and (digits := file[len(stem.name) + 1 :].split(".")[0].split("_")[0]).isdecimal()
+    ]
+    return stem.with_name(f"{stem.name}_{max(taken, default=0) + 1:05}_{ending}")

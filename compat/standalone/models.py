@@ -1,0 +1,284 @@
+"""What the sockets MODEL and VAE carry here, and what the host does with them and with CLIP.
+
+`Model` behaves as ComfyUI's ModelPatcher does for attention patches: clones share the weights and
+have their own lists of patches. Weights move to the accelerator when they are first used and stay
+until `release`. Everything that touches them leaves inference mode, in which the executor runs
+nodes: a tensor made there could never take part in training.
+
+Latents are unscaled in a LATENT socket and in `Vae`, as in ComfyUI; scaled by the model's
+scaling factor wherever the UNet or the contract's `encode_pictures` is concerned.
+"""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from operator import attrgetter
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ...hypernet.diffusion import Denoiser, Patch
+from .sampling import Conditioning, DiscreteSampling, sample
+from .text import Clip
+from .unet import run_unet, widths_of
+
+
+class LatentDiffusion:
+    """A UNet with its noise levels and the scale of its latents; `Model.model`."""
+
+    def __init__(
+        self, unet: nn.Module, model_sampling: DiscreteSampling, scaling_factor: float
+    ) -> None:
+        self.diffusion_model = unet
+        self.model_sampling = model_sampling
+        self.scaling_factor = scaling_factor
+
+    def apply_model(
+        self,
+        x: Tensor,
+        sigma: Tensor,
+        *,
+        c_crossattn: Tensor,
+        transformer_options: Mapping[str, Any] | None = None,
+    ) -> Tensor:
+        """The model's x_0 in float32, from x (B, c, h, w), sigma (B,) and context (B, T, C)."""
+        levels = self.model_sampling
+        output = run_unet(
+            self.diffusion_model,
+            levels.calculate_input(sigma, x),
+            levels.timestep(sigma).float(),
+            c_crossattn,
+            transformer_options or {},
+        )
+        return levels.calculate_denoised(sigma, output, x)
+
+    def process_latent_in(self, latent: Tensor) -> Tensor:
+        return latent * self.scaling_factor
+
+    def process_latent_out(self, latent: Tensor) -> Tensor:
+        return latent / self.scaling_factor
+
+
+class Model:
+    """A LatentDiffusion and what is patched about it. `name` is the checkpoint's."""
+
+    def __init__(
+        self,
+        model: LatentDiffusion,
+        load_device: torch.device,
+        name: str,
+        model_options: dict[str, Any] | None = None,
+    ) -> None:
+        self.model = model
+        self.load_device = load_device
+        self.name = name
+        self.model_options = model_options or {"transformer_options": {}}
+
+    @property
+    def module(self) -> nn.Module:
+        return self.model.diffusion_model
+
+    def clone(self) -> Model:
+        """The same weights, lists and dicts of its own, the same patch objects."""
+        return Model(self.model, self.load_device, self.name, _new_containers(self.model_options))
+
+    def model_dtype(self) -> torch.dtype:
+        return self.module.dtype
+
+    def get_model_object(self, name: str) -> Any:
+        return attrgetter(name)(self.model)
+
+    def set_model_attn1_patch(self, patch: Patch) -> None:
+        self._add_patch("attn1_patch", patch)
+
+    def set_model_attn2_patch(self, patch: Patch) -> None:
+        self._add_patch("attn2_patch", patch)
+
+    def _add_patch(self, name: str, patch: Patch) -> None:
+        patches = self.model_options["transformer_options"].setdefault("patches", {})
+        patches[name] = [*patches.get(name, []), patch]
+
+    @contextmanager
+    def loaded(self) -> Iterator[None]:
+        """The weights and the patches are on the accelerator; patches tidy up at the end.
+
+        As in ComfyUI, a patch may have `to(device or dtype)`, which returns the patch to use, and
+        `cleanup()`.
+        """
+        patches = self.model_options["transformer_options"].get("patches", {})
+        move_to(self.load_device, self)
+        for members in patches.values():
+            for place, patch in enumerate(members):
+                if hasattr(patch, "to"):
+                    members[place] = patch.to(self.load_device).to(self.model_dtype())
+        try:
+            yield
+        finally:
+            for members in patches.values():
+                for patch in members:
+                    if hasattr(patch, "cleanup"):
+                        patch.cleanup()
+
+
+def _new_containers(found: Any) -> Any:
+    if isinstance(found, dict):
+        return {key: _new_containers(value) for key, value in found.items()}
+    if isinstance(found, list):
+        return [_new_containers(value) for value in found]
+    return found
+
+
+class Vae:
+    """A diffusers AutoencoderKL. Pictures go through one by one: memory stays flat, and a latent
+    depends on its picture alone."""
+
+    def __init__(self, vae: nn.Module, load_device: torch.device) -> None:
+        self.module = vae
+        self.load_device = load_device
+        self.scaling_factor: float = vae.config.scaling_factor
+        self.downscale = 2 ** (len(vae.config.block_out_channels) - 1)
+
+    @torch.inference_mode(False)
+    @torch.no_grad()
+    def encode(self, pictures: Tensor) -> Tensor:
+        """Pictures (B, H, W, 3+) in 0..1 -> unscaled latent means (B, c, h, w), float32, CPU.
+
+        Sides that the VAE cannot divide are cropped about the centre.
+        """
+        move_to(self.load_device, self)
+        pictures = _crop_to_multiple(pictures[..., :3], self.downscale).movedim(-1, 1)
+        return torch.cat([self._encode_one(picture) for picture in pictures.split(1)])
+
+    def _encode_one(self, picture: Tensor) -> Tensor:
+        picture = picture.to(self.load_device, self.module.dtype) * 2 - 1
+        return self.module.encode(picture).latent_dist.mean.float().cpu()
+
+    @torch.inference_mode(False)
+    @torch.no_grad()
+    def decode(self, latents: Tensor) -> Tensor:
+        """Unscaled latents (B, c, h, w) -> pictures (B, H, W, 3) in 0..1, float32, CPU."""
+        move_to(self.load_device, self)
+        return torch.cat([self._decode_one(latent) for latent in latents.split(1)])
+
+    def _decode_one(self, latent: Tensor) -> Tensor:
+        picture = self.module.decode(latent.to(self.load_device, self.module.dtype)).sample
+        return (picture.float().cpu() / 2 + 0.5).clamp(0, 1).movedim(1, -1)
+
+
+def _crop_to_multiple(pictures: Tensor, multiple: int) -> Tensor:
+    for side in (1, 2):
+        rest = pictures.shape[side] % multiple
+        pictures = pictures.narrow(side, rest // 2, pictures.shape[side] - rest)
+    return pictures
+
+
+@torch.inference_mode(False)
+def move_to(device: torch.device, *models: Model | Clip | Vae) -> None:
+    for model in models:
+        model.module.to(device)
+
+
+# --- the contract's functions --------------------------------------------------------------------
+
+
+@torch.inference_mode(False)
+@torch.no_grad()
+def encode_pictures(vae: Vae, pictures: Tensor) -> Tensor:
+    return vae.encode(pictures) * vae.scaling_factor
+
+
+def encode_texts(clip: Clip, texts: list[str]) -> list[dict[str, Tensor]]:
+    return [{"context": clip.encode(text)[0][0]} for text in texts]
+
+
+def conditioning(clip: Clip, text: str) -> Conditioning:
+    context, pooled = clip.encode(text)
+    return [[context, {"pooled_output": pooled}]]
+
+
+def release(*models: Model | Clip | Vae) -> None:
+    move_to(torch.device("cpu"), *models)
+    free_memory()
+
+
+def free_memory() -> None:
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+
+
+def attention_widths(model: Model) -> dict[str, tuple[int, ...]]:
+    return widths_of(model.module)
+
+
+def model_name(model: Model) -> str:
+    return model.name
+
+
+@contextmanager
+def denoiser(model: Model) -> Iterator[Denoiser]:
+    """Inside the block inference mode is off, gradients are on and the UNet is frozen."""
+    unet, levels = model.module, model.model.model_sampling
+
+    def predict(
+        noisy: Tensor,
+        timesteps: Tensor,
+        condition: Mapping[str, Tensor],
+        attn1: Patch | None = None,
+        attn2: Patch | None = None,
+    ) -> Tensor:
+        patched = model.clone()
+        if attn1 is not None:
+            patched.set_model_attn1_patch(attn1)
+        if attn2 is not None:
+            patched.set_model_attn2_patch(attn2)
+        options = {
+            **patched.model_options["transformer_options"],
+            "sigmas": levels.sigma(timesteps),
+            "cond_or_uncond": [0],
+        }
+        return run_unet(unet, noisy, timesteps, condition["context"], options)
+
+    with torch.inference_mode(False), torch.enable_grad(), model.loaded(), _frozen(unet):
+        yield Denoiser(
+            predict=predict,
+            alphas_cumprod=levels.alphas_cumprod,
+            prediction=levels.prediction,
+            device=model.load_device,
+            dtype=model.model_dtype(),
+        )
+
+
+@contextmanager
+def _frozen(module: nn.Module) -> Iterator[None]:
+    """Evaluation mode without gradients for its parameters; both restored after."""
+    training = module.training
+    wanted = {parameter: parameter.requires_grad for parameter in module.parameters()}
+    try:
+        module.eval().requires_grad_(False)
+        yield
+    finally:
+        module.train(training)
+        for parameter, requires_grad in wanted.items():
+            parameter.requires_grad_(requires_grad)
+
+
+def generate(
+    model: Model,
+    vae: Vae,
+    positive: Conditioning,
+    negative: Conditioning,
+    *,
+    width: int,
+    height: int,
+    seed: int,
+    steps: int,
+    cfg: float,
+) -> Tensor:
+    channels = vae.module.config.latent_channels
+    empty = torch.zeros(1, channels, height // vae.downscale, width // vae.downscale)
+    latent = sample(model, positive, negative, empty, seed=seed, steps=steps, cfg=cfg)
+    return vae.decode(latent)

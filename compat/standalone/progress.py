@@ -1,0 +1,94 @@
+"""How far the running node is, and whether the user wants to stop.
+
+A request to stop belongs to the process (Ctrl-C makes it), so it is one event. Which node is
+running belongs to the run: a context variable, which a node's own threads do not see unless the
+node copies its context, as in ComfyUI.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+
+from PIL.Image import Image
+from tqdm import tqdm
+
+_stop = threading.Event()
+
+
+class Interrupted(BaseException):
+    """The user has stopped the prompt. Not an Exception: `except Exception` lets it pass."""
+
+
+def request_interrupt() -> None:
+    _stop.set()
+
+
+def clear_interrupt() -> None:
+    _stop.clear()
+
+
+def is_interrupted() -> bool:
+    return _stop.is_set()
+
+
+def raise_if_interrupted() -> None:
+    if _stop.is_set():
+        _stop.clear()
+        raise Interrupted("The user has stopped the prompt.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunningNode:
+    node_id: str
+    title: str
+    notify: Callable[[str, dict], None]
+    bars: list[tqdm] = field(default_factory=list)
+
+
+_running: ContextVar[RunningNode | None] = ContextVar("running node", default=None)
+
+
+def running_node() -> RunningNode | None:
+    return _running.get()
+
+
+@contextmanager
+def running(node: RunningNode) -> Iterator[None]:
+    """Bars made inside the block carry the node's title and are closed at its end."""
+    token = _running.set(node)
+    try:
+        yield
+    finally:
+        _running.reset(token)
+        for bar in node.bars:
+            bar.close()
+
+
+class Progress:
+    """A bar on stderr for the node that is being executed. Never raises on an interrupt."""
+
+    def __init__(self, total: int):
+        self._node = running_node()
+        self._total = total
+        self._bar = tqdm(
+            total=total,
+            desc=self._node.title if self._node else None,
+            file=sys.stderr,
+            mininterval=0.2 if sys.stderr.isatty() else 10,
+        )
+        if self._node:
+            self._node.bars.append(self._bar)
+
+    def update(self, step: int, preview: Image | None = None) -> None:
+        """step of total is done; the stand-in has no place to show the preview."""
+        self._bar.update(step - self._bar.n)
+        if self._node:
+            state = {"node": self._node.node_id, "value": step, "max": self._total}
+            self._node.notify("progress", state)
+        if step >= self._total:
+            self._bar.close()

@@ -1,0 +1,279 @@
+"""From noise to a picture's latents, with ComfyUI's numbers.
+
+Everything works on x = x_0 + sigma · noise, whose variance grows with sigma (k-diffusion's form);
+the UNet is given x / sqrt(sigma² + 1). A sampler is a function of a denoiser (x, sigma) -> x_0,
+of x and of descending sigmas that end in 0; an ancestral one also of a source of noise. Seeds
+give ComfyUI's noise: normal numbers from torch's CPU generator.
+
+Left out: noise masks, areas and strengths of a conditioning, and the other thirty samplers.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from .progress import Progress, raise_if_interrupted
+
+Denoise = Callable[[Tensor, Tensor], Tensor]
+Conditioning = list[list]  # [[context (1, T, C), {"pooled_output": (1, C)}], ...]
+
+
+class DiscreteSampling:
+    """The noise levels a model was trained on: sigma_t = sqrt((1 − a_t) / a_t), ascending.
+
+    `alphas_cumprod` holds a_t (timesteps,); `prediction` is "eps" or "v" (hypernet.diffusion).
+    """
+
+    def __init__(self, alphas_cumprod: Tensor, prediction: str) -> None:
+        self.prediction = prediction
+        self.alphas_cumprod = alphas_cumprod.float()
+        self.sigmas = ((1 - alphas_cumprod) / alphas_cumprod).sqrt().float()
+        self.log_sigmas = self.sigmas.log()
+        self.sigma_data = 1.0
+
+    @property
+    def sigma_min(self) -> Tensor:
+        return self.sigmas[0]
+
+    @property
+    def sigma_max(self) -> Tensor:
+        return self.sigmas[-1]
+
+    def timestep(self, sigma: Tensor) -> Tensor:
+        """The nearest trained timestep, int64, of sigma's shape and device."""
+        distances = sigma.log().cpu().reshape(-1) - self.log_sigmas[:, None]
+        return distances.abs().argmin(dim=0).view(sigma.shape).to(sigma.device)
+
+    def sigma(self, timestep: Tensor) -> Tensor:
+        """sigma at a timestep, which may lie between two: log sigma is interpolated."""
+        place = timestep.float().cpu().clamp(0, len(self.sigmas) - 1)
+        below, above, part = place.floor().long(), place.ceil().long(), place.frac()
+        log_sigma = (1 - part) * self.log_sigmas[below] + part * self.log_sigmas[above]
+        return log_sigma.exp().to(timestep.device)
+
+    def percent_to_sigma(self, percent: float) -> float:
+        """sigma after this part of the way; beyond the ends, what no sampler passes or reaches."""
+        if percent <= 0.0:
+            return 999999999.9
+        if percent >= 1.0:
+            return 0.0
+        return self.sigma(torch.tensor((1.0 - percent) * (len(self.sigmas) - 1))).item()
+
+    def calculate_input(self, sigma: Tensor, x: Tensor) -> Tensor:
+        """x with unit variance, as the UNet wants it."""
+        return x / (_per_item(sigma, x) ** 2 + 1).sqrt()
+
+    def calculate_denoised(self, sigma: Tensor, output: Tensor, x: Tensor) -> Tensor:
+        """x_0 from the UNet's answer to x."""
+        sigma = _per_item(sigma, x)
+        if self.prediction == "v":
+            return x / (sigma**2 + 1) - output * sigma / (sigma**2 + 1).sqrt()
+        return x - output * sigma
+
+    def noise_scaling(
+        self, sigma: Tensor, noise: Tensor, latent: Tensor, max_denoise: bool = False
+    ) -> Tensor:
+        """Where sampling starts. From pure noise (max_denoise), the variance is that of training:
+        sqrt(sigma² + 1), not sigma."""
+        sigma = _per_item(sigma, noise)
+        return noise * ((1 + sigma**2).sqrt() if max_denoise else sigma) + latent
+
+
+def _per_item(sigma: Tensor, x: Tensor) -> Tensor:
+    return sigma.reshape(-1, *[1] * (x.ndim - 1))
+
+
+# --- sigmas --------------------------------------------------------------------------------------
+
+
+def normal(levels: DiscreteSampling, steps: int) -> Tensor:
+    """Evenly spaced timesteps, then 0."""
+    timesteps = torch.linspace(len(levels.sigmas) - 1, 0, steps)
+    return torch.cat([levels.sigma(timesteps), torch.zeros(1)])
+
+
+def karras(levels: DiscreteSampling, steps: int, rho: float = 7.0) -> Tensor:
+    """Even steps of sigma^(1/rho) (Karras et al. 2022, eq. 5), then 0."""
+    low, high = float(levels.sigma_min) ** (1 / rho), float(levels.sigma_max) ** (1 / rho)
+    ramp = torch.linspace(0, 1, steps)
+    return torch.cat([(high + ramp * (low - high)) ** rho, torch.zeros(1)])
+
+
+SCHEDULERS = {"normal": normal, "karras": karras}
+
+
+def sigmas_for(
+    levels: DiscreteSampling, scheduler: str, steps: int, denoise: float = 1.0
+) -> Tensor:
+    """(steps + 1,) sigmas; denoise < 1 takes the last steps of a longer schedule, 0 gives none."""
+    schedule = _named(SCHEDULERS, scheduler, "scheduler")
+    if denoise > 0.9999:
+        return schedule(levels, steps)
+    if denoise <= 0.0:
+        return torch.zeros(0)
+    return schedule(levels, int(steps / denoise))[-(steps + 1) :]
+
+
+# --- samplers ------------------------------------------------------------------------------------
+
+
+def euler(denoise: Denoise, x: Tensor, sigmas: Tensor, noise: Callable[[], Tensor]) -> Tensor:
+    """Karras et al. 2022, algorithm 2 without churn."""
+    for now, then in zip(sigmas[:-1], sigmas[1:], strict=True):
+        slope = (x - denoise(x, now)) / now
+        x = x + slope * (then - now)
+    return x
+
+
+def euler_ancestral(
+    denoise: Denoise, x: Tensor, sigmas: Tensor, noise: Callable[[], Tensor]
+) -> Tensor:
+    """Euler steps that go too far down, to `down`, and back up by fresh noise of spread `up`."""
+    for now, then in zip(sigmas[:-1], sigmas[1:], strict=True):
+        denoised = denoise(x, now)
+        up = min(then, (then**2 * (now**2 - then**2) / now**2) ** 0.5)
+        down = (then**2 - up**2) ** 0.5
+        if down == 0:
+            x = denoised
+        else:
+            x = x + (x - denoised) / now * (down - now) + noise() * up
+    return x
+
+
+def dpmpp_2m(denoise: Denoise, x: Tensor, sigmas: Tensor, noise: Callable[[], Tensor]) -> Tensor:
+    """DPM-Solver++(2M) (Lu et al. 2022): x_0 is extrapolated in log sigma from two steps."""
+    before, denoised_before = None, None
+    for now, then in zip(sigmas[:-1], sigmas[1:], strict=True):
+        denoised = denoise(x, now)
+        estimate = denoised
+        if before is not None and then > 0:
+            ratio = (before / now).log() / (now / then).log()
+            estimate = denoised + (denoised - denoised_before) / (2 * ratio)
+        x = then / now * x + (1 - then / now) * estimate
+        before, denoised_before = now, denoised
+    return x
+
+
+SAMPLERS = {"euler": euler, "euler_ancestral": euler_ancestral, "dpmpp_2m": dpmpp_2m}
+
+
+def _named(table: dict[str, Callable], name: str, kind: str) -> Callable:
+    if name not in table:
+        raise ValueError(f'{kind} "{name}" is not known here; choose {", ".join(table)}.')
+    return table[name]
+
+
+# --- a model, guided by two conditionings --------------------------------------------------------
+
+
+def guided(
+    model: Any, positive: Conditioning, negative: Conditioning, cfg: float, sigmas: Tensor
+) -> Denoise:
+    """uncond + cfg · (cond − uncond), both in one batch: chunks of the negative, then the positive
+    (`cond_or_uncond` 1 and 0). cfg 1 leaves the negative out. Several entries are averaged."""
+    needed = [(0, entry) for entry in positive]
+    if not math.isclose(cfg, 1.0):
+        needed += [(1, entry) for entry in negative]
+    needed.reverse()
+    which = [index for index, _ in needed]
+    contexts = _same_length([entry[0] for _, entry in needed])
+
+    def denoise(x: Tensor, sigma: Tensor) -> Tensor:
+        sigma = sigma.expand(len(x))
+        options = {
+            **model.model_options["transformer_options"],
+            "sample_sigmas": sigmas,
+            "sigmas": sigma,
+            "cond_or_uncond": list(which),
+        }
+        chunks = model.model.apply_model(
+            torch.cat([x] * len(which)),
+            torch.cat([sigma] * len(which)),
+            c_crossattn=torch.cat([_to_batch(context, len(x)) for context in contexts]),
+            transformer_options=options,
+        ).chunk(len(which))
+        cond, uncond = (
+            [chunk for index, chunk in zip(which, chunks, strict=True) if index == side]
+            for side in (0, 1)
+        )
+        wanted = torch.stack(cond).mean(dim=0)
+        if not uncond:
+            return wanted
+        unwanted = torch.stack(uncond).mean(dim=0)
+        return unwanted + (wanted - unwanted) * cfg
+
+    return denoise
+
+
+def _same_length(contexts: list[Tensor]) -> list[Tensor]:
+    """Contexts repeated to one number of tokens; attention does not see the repetition."""
+    length = math.lcm(*(context.shape[1] for context in contexts))
+    return [context.repeat(1, length // context.shape[1], 1) for context in contexts]
+
+
+def _to_batch(context: Tensor, batch: int) -> Tensor:
+    return context.repeat(-(-batch // len(context)), 1, 1)[:batch]
+
+
+@torch.no_grad()
+def sample(
+    model: Any,
+    positive: Conditioning,
+    negative: Conditioning,
+    latent: Tensor,
+    *,
+    seed: int,
+    steps: int,
+    cfg: float,
+    sampler: str = "euler",
+    scheduler: str = "normal",
+    denoise: float = 1.0,
+) -> Tensor:
+    """New latents from `latent` (B, c, h, w), both unscaled as in ComfyUI's LATENT, on the CPU.
+
+    Reports each step to the host's progress and raises Interrupted when the user has asked so.
+    """
+    run = _named(SAMPLERS, sampler, "sampler")
+    levels = model.get_model_object("model_sampling")
+    sigmas = sigmas_for(levels, scheduler, steps, denoise)
+    if len(sigmas) == 0:
+        return latent
+    noise = torch.randn(latent.shape, generator=torch.Generator().manual_seed(seed))
+    device = model.load_device
+    latent, noise, sigmas = (t.to(device, torch.float32) for t in (latent, noise, sigmas))
+    if latent.any():
+        latent = model.model.process_latent_in(latent)
+    x = levels.noise_scaling(sigmas[0], noise, latent, _is_highest(sigmas[0], levels))
+    guide = guided(model, positive, negative, cfg, sigmas)
+    progress = Progress(len(sigmas) - 1)
+    done = 0
+
+    def one_step(x: Tensor, sigma: Tensor) -> Tensor:
+        nonlocal done
+        raise_if_interrupted()
+        denoised = guide(x, sigma)
+        done += 1
+        progress.update(done)
+        return denoised
+
+    with model.loaded():
+        x = run(one_step, x, sigmas, _noise_source(x, seed))
+    return model.model.process_latent_out(x.float()).cpu()
+
+
+def _is_highest(sigma: Tensor, levels: DiscreteSampling) -> bool:
+    highest = float(levels.sigma_max)
+    return float(sigma) > highest or math.isclose(float(sigma), highest, rel_tol=1e-5)
+
+
+def _noise_source(x: Tensor, seed: int) -> Callable[[], Tensor]:
+    """Noise for ancestral steps, drawn where x is; on the CPU, seed itself made the first noise."""
+    if x.device.type == "cpu":
+        seed = (seed + 1) % 2**64
+    generator = torch.Generator(x.device).manual_seed(seed)
+    return lambda: torch.randn(x.shape, device=x.device, generator=generator)

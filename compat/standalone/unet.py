@@ -1,0 +1,144 @@
+"""A diffusers UNet that calls ComfyUI's attention patches.
+
+ComfyUI lets a patch change what goes into the projections of every attention layer:
+
+    n, context, value = patch(n, context, value, extra_options)
+    query, key, value = to_q(n), to_k(context), to_v(value)
+
+One attention processor per layer does this here, put in once when the model is loaded. It knows
+which layer it serves, so it holds no state that a call changes, and a layer that is computed a
+second time (gradient checkpointing) sees the same `extra_options` again. What belongs to the call,
+the patches among it, arrives as `transformer_options` through diffusers' cross_attention_kwargs.
+
+Shapes: B batch, T tokens, C width.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+Block = tuple[str, int]  # ("input" | "middle" | "output", number), as ComfyUI counts them
+
+
+class PatchedAttention:
+    """The attention of one layer: `kind` is "attn1" (self) or "attn2" (cross)."""
+
+    def __init__(self, kind: str, block: Block, block_index: int, transformer_index: int) -> None:
+        self.kind = kind
+        self.identity = {
+            "block": block,
+            "block_index": block_index,
+            "transformer_index": transformer_index,
+        }
+
+    def __call__(
+        self,
+        attn: nn.Module,
+        hidden_states: Tensor,
+        encoder_hidden_states: Tensor | None = None,
+        attention_mask: None = None,  # diffusers passes it always; Stable Diffusion has no masks
+        transformer_options: Mapping[str, Any] | None = None,
+    ) -> Tensor:
+        n = hidden_states
+        context = n if encoder_hidden_states is None else encoder_hidden_states
+        value = context
+        options = transformer_options or {}
+        patches = options.get("patches", {}).get(f"{self.kind}_patch", ())
+        if patches:
+            extra_options = self._extra_options(attn, options)
+            for patch in patches:
+                n, context, value = patch(n, context, value, extra_options)
+        query, key, value = (
+            tokens.unflatten(-1, (attn.heads, -1)).transpose(1, 2)  # (B, heads, T, C / heads)
+            for tokens in (attn.to_q(n), attn.to_k(context), attn.to_v(value))
+        )
+        mixed = F.scaled_dot_product_attention(query, key, value).transpose(1, 2).flatten(2)
+        for layer in attn.to_out:  # a linear layer and a dropout
+            mixed = layer(mixed)
+        return mixed
+
+    def _extra_options(self, attn: nn.Module, options: Mapping[str, Any]) -> dict[str, Any]:
+        passed_on = {k: v for k, v in options.items() if k not in ("patches", "patches_replace")}
+        return {
+            **passed_on,
+            **self.identity,
+            "n_heads": attn.heads,
+            "dim_head": attn.to_q.out_features // attn.heads,
+            "attn_precision": None,
+        }
+
+
+def install_patched_attention(unet: nn.Module) -> None:
+    """Give every attention layer of a diffusers UNet2DConditionModel its own processor."""
+    for transformer_index, (block, transformer) in enumerate(spatial_transformers(unet)):
+        for block_index, layer in enumerate(transformer.transformer_blocks):
+            for kind in ("attn1", "attn2"):
+                processor = PatchedAttention(kind, block, block_index, transformer_index)
+                getattr(layer, kind).set_processor(processor)
+
+
+def spatial_transformers(unet: nn.Module) -> Iterator[tuple[Block, nn.Module]]:
+    """The UNet's transformers in the order they run, each with its block.
+
+    ComfyUI numbers the steps of the encoder from 0, which is the first convolution, and counts
+    every residual block and every downsampling; in the decoder, residual blocks alone.
+    """
+    number = 0
+    for level in unet.down_blocks:
+        for transformer in _transformers_of(level):
+            number += 1
+            if transformer is not None:
+                yield ("input", number), transformer
+        number += bool(level.downsamplers)
+    for transformer in unet.mid_block.attentions:
+        yield ("middle", 0), transformer
+    number = 0
+    for level in unet.up_blocks:
+        for transformer in _transformers_of(level):
+            if transformer is not None:
+                yield ("output", number), transformer
+            number += 1
+
+
+def _transformers_of(level: nn.Module) -> list[nn.Module | None]:
+    """One per residual block; None where a level has no attention."""
+    return list(getattr(level, "attentions", None) or [None] * len(level.resnets))
+
+
+def widths_of(unet: nn.Module) -> dict[str, tuple[int, ...]]:
+    """Input sizes of to_k by kind of attention, ascending: what a hypernetwork may act on."""
+    found: dict[str, set[int]] = {"attn1": set(), "attn2": set()}
+    for _, transformer in spatial_transformers(unet):
+        for layer in transformer.transformer_blocks:
+            for kind, widths in found.items():
+                widths.add(getattr(layer, kind).to_k.in_features)
+    return {kind: tuple(sorted(widths)) for kind, widths in found.items()}
+
+
+def run_unet(
+    unet: nn.Module,
+    sample: Tensor,
+    timesteps: Tensor,
+    context: Tensor,
+    transformer_options: Mapping[str, Any],
+) -> Tensor:
+    """The raw prediction in float32, (B, c, h, w).
+
+    sample (B, c, h, w) is scaled to unit variance, timesteps is (B,), context is (B, T, C);
+    all are cast to the UNet's device and dtype.
+    """
+    sample = sample.to(unet.device, unet.dtype)
+    options = {**transformer_options, "original_shape": list(sample.shape)}
+    prediction = unet(
+        sample,
+        timesteps.to(unet.device),
+        context.to(unet.device, unet.dtype),
+        cross_attention_kwargs={"transformer_options": options},
+        return_dict=False,
+    )[0]
+    return prediction.to(torch.float32)

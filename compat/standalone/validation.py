@@ -1,0 +1,292 @@
+"""Is a workflow fit to run? Errors have ComfyUI's types and shapes.
+
+Outputs are judged one by one with all that they need: the good ones run although others fail.
+Numbers, texts and booleans are coerced in place. A required input that is not given is an error
+even where the node has a default: defaults belong to the editor. Stricter than ComfyUI where that
+would fail later and in darker words: a choice that a DynamicCombo does not have, a link to a node
+or an output that is not there, a link into an input that the node does not have.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import traceback
+from collections.abc import Mapping
+from typing import Any
+
+from .calls import Call, call_of, is_link, title_of
+from .io import ComfyNode, DynamicCombo, overrides
+
+_COERCE = {"INT": int, "FLOAT": float, "STRING": str, "BOOLEAN": bool}
+_MANY = 20  # options that an error message still lists
+
+Verdict = tuple[bool, dict | None, list[str], dict[str, dict]]
+
+
+def validate_prompt(prompt: dict[str, Any], nodes: Mapping[str, type[ComfyNode]]) -> Verdict:
+    """(ok, error, good outputs, errors by node id); prompt's values are coerced in place."""
+    return asyncio.run(validate(prompt, nodes))
+
+
+async def validate(prompt: dict[str, Any], nodes: Mapping[str, type[ComfyNode]]) -> Verdict:
+    for node_id, entry in prompt.items():
+        class_type = entry.get("class_type")
+        if class_type not in nodes:
+            title = title_of(node_id, prompt)
+            if class_type is None:
+                message = f'Node "{title}" has no class_type.'
+            else:
+                message = f'Node "{title}" is of a class that is not installed: "{class_type}".'
+            error = _problem("missing_node_type", message, f"node {node_id}", node_id=node_id)
+            error["extra_info"] |= {"class_type": class_type, "node_title": title}
+            return False, error, [], {}
+        entry.setdefault("inputs", {})
+
+    check = _Check(prompt, nodes)
+    outputs = [node_id for node_id in prompt if check.call(node_id).schema.is_output_node]
+    if not outputs:
+        message = "The workflow has no output node, so nothing would run."
+        return False, _problem("prompt_no_outputs", message, ""), [], {}
+
+    good, node_errors = [], {}
+    for output in outputs:
+        try:
+            fine = await check.node(output, [])
+        except Exception as error:
+            fine = False
+            check.found[output] = [_exception("exception_during_validation", error)]
+        if fine:
+            good.append(output)
+            continue
+        for node_id in check.ancestry(output):
+            if errors := check.found.get(node_id):
+                entry = node_errors.setdefault(
+                    node_id,
+                    {
+                        "errors": errors,
+                        "dependent_outputs": [],
+                        "class_type": prompt[node_id]["class_type"],
+                    },
+                )
+                entry["dependent_outputs"].append(output)
+    if good:
+        return True, None, good, node_errors
+    details = "\n".join(
+        f"{error['message']}: {error['details']}"
+        for entry in node_errors.values()
+        for error in entry["errors"]
+    )
+    error = _problem(
+        "prompt_outputs_failed_validation", "No output of the workflow can run", details
+    )
+    return False, error, [], node_errors
+
+
+class _Check:
+    """One validation: what was found so far, by node id."""
+
+    def __init__(self, prompt: dict[str, Any], nodes: Mapping[str, type[ComfyNode]]):
+        self.prompt = prompt
+        self.nodes = nodes
+        self.calls: dict[str, Call] = {}
+        self.fine: dict[str, bool] = {}
+        self.found: dict[str, list[dict]] = {}
+
+    def call(self, node_id: str) -> Call:
+        if node_id not in self.calls:
+            self.calls[node_id] = call_of(node_id, self.prompt, self.nodes)
+        return self.calls[node_id]
+
+    def sources(self, node_id: str) -> list[str]:
+        values = self.call(node_id).inputs.values()
+        return [value[0] for value in values if is_link(value) and value[0] in self.prompt]
+
+    def ancestry(self, node_id: str) -> list[str]:
+        """The node and all that it needs."""
+        seen = {node_id: None}
+        waiting = [node_id]
+        while waiting:
+            new = [source for source in self.sources(waiting.pop()) if source not in seen]
+            seen |= dict.fromkeys(new)
+            waiting += new
+        return list(seen)
+
+    async def node(self, node_id: str, path: list[str]) -> bool:
+        """Is the node fit to run, with all that it needs? path: the nodes that led here."""
+        if node_id in path:
+            self.report_cycle([*path[path.index(node_id) :], node_id])
+            return False
+        if node_id in self.fine:
+            return self.fine[node_id]
+        call = self.call(node_id)
+        hook = call.node.validate_inputs if overrides(call.node, "validate_inputs") else None
+        spec = inspect.getfullargspec(hook) if hook else None
+        judged = set(call.live) if spec and spec.varkw else set(spec.args if spec else ())
+        errors: list[dict] = []
+        fine, received = True, {}
+        for name in [*call.live, *call.unknown_links()]:
+            if name not in call.inputs:
+                if not call.live[name].optional:
+                    errors.append(_input_problem(call, name, "required_input_missing", name))
+            elif isinstance(call.inputs[name], list):
+                error = self.link_problem(call, name, received, judged)
+                if error:
+                    errors.append(error)
+                else:
+                    fine &= await self.linked(call, name, [*path, node_id])
+            elif error := _value_problem(call, name, judged):
+                errors.append(error)
+        if hook and not errors:
+            errors += await _ask_hook(call, judged, received, spec)
+        known = self.found.get(node_id, [])  # a cycle further down may have named this node
+        self.found[node_id] = known + [error for error in errors if error not in known]
+        self.fine[node_id] = fine and not self.found[node_id]
+        return self.fine[node_id]
+
+    async def linked(self, call: Call, name: str, path: list[str]) -> bool:
+        source = call.inputs[name][0]
+        try:
+            return await self.node(source, path)
+        except Exception as error:
+            found = _exception("exception_during_inner_validation", error)
+            found["extra_info"] |= {"input_name": name, "linked_node": call.inputs[name]}
+            self.found[source] = [found]
+            self.fine[source] = False
+            return False
+
+    def link_problem(
+        self, call: Call, name: str, received: dict[str, str], judged: set[str]
+    ) -> dict | None:
+        link = call.inputs[name]
+        outputs: list = []
+        if not is_link(link):
+            fault = f"{link} is not [node id, output slot]"
+        elif name not in call.live and not call.schema.accept_all_inputs:
+            fault = "the node has no such input"
+        elif link[0] not in self.prompt:
+            fault = f'it is linked to node "{link[0]}", which is not in the workflow'
+        else:
+            outputs = self.call(link[0]).schema.outputs
+            fault = f"it is linked to output {link[1]} of node {link[0]}, which has {len(outputs)}"
+        slot = link[1] if outputs else None
+        if slot not in range(len(outputs)):
+            details = f"{name}: {fault}"
+            return _input_problem(call, name, "bad_linked_input", details, received_value=link)
+        received[name] = outputs[slot].io_type
+        wanted = call.live[name].get_io_type() if name in call.live else "*"
+        if "input_types" in judged or types_match(received[name], wanted):
+            return None
+        details = f"{name}, received_type({received[name]}) mismatch input_type({wanted})"
+        extra = {"received_type": received[name], "linked_node": link}
+        return _input_problem(call, name, "return_type_mismatch", details, **extra)
+
+    def report_cycle(self, circle: list[str]) -> None:
+        details = " -> ".join(f"{each} ({self.prompt[each]['class_type']})" for each in circle)
+        members = list(dict.fromkeys(circle))
+        for each in members:
+            extra = {"node_id": each, "cycle_nodes": members}
+            error = _problem("dependency_cycle", "The nodes wait for each other", details, **extra)
+            self.found[each] = [error]
+            self.fine[each] = False
+
+
+def types_match(received: str, wanted: str) -> bool:
+    """Do two socket types have a member in common? "*" has all, "A,B" is a union."""
+    ours = {part.strip() for part in received.split(",")}
+    theirs = {part.strip() for part in wanted.split(",")}
+    return "*" in ours | theirs or bool(ours & theirs)
+
+
+_MESSAGES = {
+    "required_input_missing": "A required input is missing",
+    "bad_linked_input": "A link leads nowhere",
+    "return_type_mismatch": "The linked output has another type",
+    "invalid_input_type": "The value cannot be read as the input's type",
+    "value_smaller_than_min": "The value is too small",
+    "value_bigger_than_max": "The value is too big",
+    "value_not_in_list": "The value is not one of the choices",
+    "custom_validation_failed": "The node refuses its inputs",
+}
+
+
+def _problem(type: str, message: str, details: str, **extra: Any) -> dict:
+    return {"type": type, "message": message, "details": details, "extra_info": extra}
+
+
+def _input_problem(call: Call, name: str, type: str, details: str, **extra: Any) -> dict:
+    socket = call.live.get(name)
+    config = (socket.get_io_type(), socket.as_dict()) if socket else None
+    if config and len(config[1].get("options", ())) > _MANY:
+        config = None
+    extra = {"input_name": name, "input_config": config} | extra
+    return _problem(type, _MESSAGES[type], details, **extra)
+
+
+def _exception(type: str, error: Exception) -> dict:
+    extra = {
+        "exception_type": error.__class__.__name__,
+        "exception_message": str(error),
+        "traceback": traceback.format_tb(error.__traceback__),
+    }
+    return _problem(type, "Checking the node failed", str(error), **extra)
+
+
+def _value_problem(call: Call, name: str, judged: set[str]) -> dict | None:
+    """Coerce the value in place and hold it against the input's bounds and choices."""
+    socket = call.live[name]
+    value = call.inputs[name]
+    if isinstance(value, dict) and "__value__" in value:  # a list that is not a link
+        value = value["__value__"]
+    kind = socket.get_io_type()
+    try:
+        value = _COERCE.get(kind, lambda same: same)(value)
+    except (TypeError, ValueError, OverflowError) as error:
+        details = f'{name}: "{value}" is not {kind}'
+        extra = {"received_value": value, "exception_message": str(error)}
+        return _input_problem(call, name, "invalid_input_type", details, **extra)
+    call.inputs[name] = value
+    if name in judged:
+        return None
+    low, high = getattr(socket, "min", None), getattr(socket, "max", None)
+    if low is not None and value < low:
+        details = f"{name}: {value} is below {low}"
+        return _input_problem(call, name, "value_smaller_than_min", details, received_value=value)
+    if high is not None and value > high:
+        details = f"{name}: {value} is above {high}"
+        return _input_problem(call, name, "value_bigger_than_max", details, received_value=value)
+    if isinstance(socket, DynamicCombo.Input):
+        choices = [option.key for option in socket.options]
+    elif kind == "COMBO":
+        choices = list(getattr(socket, "options", None) or [])
+    else:
+        return None
+    several = getattr(socket, "multiselect", False) and isinstance(value, list)
+    if wrong := [each for each in (value if several else [value]) if each not in choices]:
+        listed = choices if len(choices) <= _MANY else f"(list of length {len(choices)})"
+        details = f"{name}: {', '.join(map(repr, wrong))} not in {listed}"
+        return _input_problem(call, name, "value_not_in_list", details, received_value=value)
+    return None
+
+
+async def _ask_hook(
+    call: Call, judged: set[str], received: dict[str, str], spec: inspect.FullArgSpec
+) -> list[dict]:
+    """What validate_inputs says; it sees literals, and None for what is linked."""
+    values, _ = call.values({})
+    values = {name: each for name, each in values.items() if name in judged or spec.varkw}
+    asked = list(values)
+    if "input_types" in spec.args:
+        values["input_types"] = [received]
+    answers = await call.over_lists("validate_inputs", values, call.hidden({}, None))
+    refusals = [answer for answer in answers if answer is not True]
+    return [
+        _input_problem(
+            call,
+            name,
+            "custom_validation_failed",
+            name if refusal is False else f"{name} - {refusal}",
+        )
+        for name in asked or call.live
+        for refusal in refusals
+    ]
