@@ -1,0 +1,438 @@
+"""The real host: every name of `contract.py` by ComfyUI's own means, and nothing else.
+
+This is the only file of the pack that may import from ComfyUI. It is tried against 0.33 and uses
+what has been there since 0.25. Four surprises:
+
+- ComfyUI runs nodes in `torch.inference_mode()`, so weights loaded by a graph are inference
+  tensors, which autograd refuses to save. `denoiser` lends it ordinary tensors over the same
+  storage: no copy, no memory, and the originals go back afterwards.
+- Only training leaves that mode: host code expects it and is called in it here, whatever the
+  caller's mode, and results come out as ordinary tensors.
+- A UNet's forward writes into the `transformer_options` it is given, so each call gets its own.
+- Every progress update and every op of a model may throw the user's interrupt, and clears it by
+  doing so. Here the request is put back, because trainers poll `is_interrupted`.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import comfy.latent_formats
+import comfy.model_management as management
+import comfy.sample
+import comfy.utils
+import comfyui_version
+import folder_paths
+import torch
+from comfy.ldm.modules.attention import attention_pytorch
+from comfy.ldm.modules.diffusionmodules.openaimodel import UNetModel
+from comfy.model_sampling import EPS, V_PREDICTION, ModelSamplingDiscrete
+from comfy_api.latest import ComfyExtension, io, ui
+from PIL import Image
+from torch import Tensor
+
+from ..hypernet.diffusion import Denoiser, Patch
+
+__all__ = ["ComfyExtension", "io", "ui"]
+
+log = logging.getLogger(__name__)
+
+NETWORK_SUFFIXES = (".pt", ".safetensors")
+PREVIEW_PIXELS = 512  # the editor shows previews no larger
+
+
+def host_name() -> str:
+    return f"ComfyUI {comfyui_version.__version__}"
+
+
+# Folders
+
+
+def input_folder() -> Path:
+    return Path(folder_paths.get_input_directory())
+
+
+def output_folder() -> Path:
+    return Path(folder_paths.get_output_directory())
+
+
+def network_folders() -> list[Path]:
+    return [Path(folder) for folder in folder_paths.get_folder_paths("hypernetworks")]
+
+
+def network_names() -> list[str]:
+    names = (name.replace("\\", "/") for name in folder_paths.get_filename_list("hypernetworks"))
+    return sorted(name for name in names if name.lower().endswith(NETWORK_SUFFIXES))
+
+
+# Interrupts and progress
+
+Interrupted = management.InterruptProcessingException
+
+
+def is_interrupted() -> bool:
+    return management.processing_interrupted()
+
+
+def raise_if_interrupted() -> None:
+    management.throw_exception_if_processing_interrupted()
+
+
+class Progress:
+    """The bar on the node that is being executed."""
+
+    def __init__(self, total: int):
+        self._bar = comfy.utils.ProgressBar(total)
+
+    def update(self, step: int, preview: Image.Image | None = None) -> None:
+        shown = None if preview is None else ("JPEG", preview, PREVIEW_PIXELS)
+        try:
+            self._bar.update_absolute(step, preview=shown)
+        except Interrupted:
+            management.interrupt_current_processing(True)
+
+
+# Pictures and texts
+
+
+@torch.inference_mode()
+def encode_pictures(vae, pictures: Tensor, model=None) -> Tensor:
+    """(B, H, W, 3) in 0..1 -> scaled latents (B, c, h, w) float32 on the CPU; the mean.
+
+    A VAE does not know its scaling factor (SD 1 and SDXL have the same architecture), the UNet's
+    latent format does. Without `model` it is SD 1's, 0.18215.
+    """
+    if model is None:
+        latent_format = comfy.latent_formats.SD15()
+    else:
+        latent_format = model.get_model_object("latent_format")
+    return _ordinary(latent_format.process_in(vae.encode(pictures[..., :3]).float()))
+
+
+@torch.inference_mode()
+def encode_texts(clip, texts: list[str]) -> list[dict[str, Tensor]]:
+    conditions = []
+    for text in texts:
+        [[context, _], *_] = conditioning(clip, text)
+        conditions.append({"context": _ordinary(context[0].float())})
+    return conditions
+
+
+@torch.inference_mode()
+def conditioning(clip, text: str) -> list:
+    return clip.encode_from_tokens_scheduled(clip.tokenize(text))
+
+
+@torch.inference_mode()
+def generate(
+    model, vae, positive, negative, *, width: int, height: int, seed: int, steps: int, cfg: float
+) -> Tensor:
+    """One picture (1, height, width, 3), by euler on the normal schedule."""
+    empty = torch.zeros(1, 4, height // 8, width // 8, device=management.intermediate_device())
+    empty = comfy.sample.fix_empty_latent_channels(model, empty)
+    latent = comfy.sample.sample(
+        model,
+        comfy.sample.prepare_noise(empty, seed),
+        steps,
+        cfg,
+        "euler",
+        "normal",
+        positive,
+        negative,
+        empty,
+        disable_pbar=True,
+        seed=seed,
+    )
+    return _ordinary(vae.decode(latent).float())
+
+
+def _ordinary(tensor: Tensor) -> Tensor:
+    """A copy on the CPU that autograd may use, also when `tensor` is an inference tensor."""
+    with torch.inference_mode(False), torch.no_grad():
+        return tensor.to("cpu", copy=True)
+
+
+# Memory
+
+
+@torch.inference_mode()
+def release(*models) -> None:
+    """VAE and CLIP objects, or models, leave the accelerator."""
+    for model in models:
+        management.unload_model_and_clones(getattr(model, "patcher", model), all_devices=True)
+    management.soft_empty_cache()
+
+
+def free_memory() -> None:
+    management.cleanup_models_gc()
+    management.soft_empty_cache()
+
+
+# The UNet
+
+
+def model_name(model) -> str:
+    """The file that the host can reload this model from, if it knows one."""
+    loader = getattr(model, "cached_patcher_init", None)
+    path = loader[1][0] if loader and loader[1] else ""
+    return Path(path).name if isinstance(path, (str, Path)) else ""
+
+
+def attention_widths(model) -> dict[str, tuple[int, ...]]:
+    unet = _unet_with_patch_points(model)
+    return {
+        kind: tuple(
+            sorted(
+                {
+                    module.to_k.in_features
+                    for name, module in unet.named_modules()
+                    if name.rpartition(".")[2] == kind and hasattr(module, "to_k")
+                }
+            )
+        )
+        for kind in ("attn1", "attn2")
+    }
+
+
+@contextmanager
+def denoiser(model) -> Iterator[Denoiser]:
+    """The frozen UNet of `model`, loaded and ready for autograd; all is restored afterwards.
+
+    Patches and LoRAs that the model carries stay in force: what is trained learns beside them.
+    Inside the block inference mode is off and gradients are on, for the caller's code too.
+
+    Raises:
+        ValueError: the model has no patch points, takes inputs that training cannot give it, or
+            predicts something other than eps or v on discrete timesteps.
+    """
+    _require_trainable(model)
+    sampling = model.get_model_object("model_sampling")
+    prediction = _prediction(sampling)
+    with torch.inference_mode(False), torch.enable_grad(), _in_training():
+        if model.is_dynamic():  # its weights come and go while the graph still needs them
+            model = _resident_copy(model)
+        sigmas = _ordinary(sampling.sigmas).float()
+        unet = _FrozenUnet(model, sigmas)
+        try:
+            unet.load()
+            yield Denoiser(
+                predict=unet,
+                alphas_cumprod=1 / (1 + sigmas**2),
+                prediction=prediction,
+                device=unet.device,
+                dtype=unet.dtype,
+            )
+        finally:
+            unet.restore()
+
+
+class _FrozenUnet:
+    """`Denoiser.predict` on the host's UNet, whose weights are lent between load and restore."""
+
+    def __init__(self, model, sigmas: Tensor):
+        self.model = model
+        self.sigmas = sigmas
+        self.device = torch.device(model.load_device)
+        self.dtype: torch.dtype = model.model.get_dtype_inference()
+        self._lent = _LentWeights(model.model)
+
+    def load(self) -> None:
+        with torch.inference_mode():
+            management.load_models_gpu([self.model], memory_required=1e20, force_full_load=True)
+        self._lent.lend()
+
+    def restore(self) -> None:
+        self._lent.take_back()
+
+    def __call__(
+        self,
+        noisy: Tensor,
+        timesteps: Tensor,
+        condition: Mapping[str, Tensor],
+        attn1: Patch | None,
+        attn2: Patch | None,
+    ) -> Tensor:
+        if self.model.current_loaded_device() != self.device or self._lent.are_spoilt():
+            self.restore()  # it was moved, to make room for a preview
+            self.load()
+        noisy = self._usable(noisy)
+        inputs = {key: self._usable(value) for key, value in condition.items()}
+        times = timesteps.to(self.device, torch.float32)
+        chance, interrupted = _random_state(self.device), False
+        while True:
+            options = self._options(timesteps, attn1, attn2)
+            try:
+                result = self.model.model.diffusion_model(
+                    noisy, times, transformer_options=options, **inputs
+                )
+                break
+            except Interrupted:  # finish this step; the trainer stops before the next
+                interrupted = True
+                _set_random_state(self.device, chance)
+        if interrupted:
+            management.interrupt_current_processing(True)
+        return result
+
+    def _usable(self, tensor: Tensor) -> Tensor:
+        tensor = tensor.to(self.device, self.dtype)
+        return tensor.clone() if tensor.is_inference() else tensor
+
+    def _options(self, timesteps: Tensor, attn1: Patch | None, attn2: Patch | None) -> dict:
+        """transformer_options for one call: the model's own, our patches after its own."""
+        own = self.model.model_options.get("transformer_options", {})
+        patches = {kind: list(items) for kind, items in own.get("patches", {}).items()}
+        for kind, patch in (("attn1_patch", attn1), ("attn2_patch", attn2)):
+            if patch is not None:
+                patches.setdefault(kind, []).append(patch)
+        return {
+            **own,
+            "patches": patches,
+            "sigmas": self.sigmas[timesteps.cpu()].to(self.device),
+            "sample_sigmas": self.sigmas.flip(0).to(self.device),
+            "cond_or_uncond": [0],
+            "optimized_attention_override": _attention_with_gradients,
+        }
+
+
+def _random_state(device: torch.device) -> list[Tensor]:
+    state = [torch.get_rng_state()]
+    return [*state, torch.cuda.get_rng_state(device)] if device.type == "cuda" else state
+
+
+def _set_random_state(device: torch.device, state: list[Tensor]) -> None:
+    torch.set_rng_state(state[0])
+    if device.type == "cuda":
+        torch.cuda.set_rng_state(state[1], device)
+
+
+def _attention_with_gradients(_chosen, *arguments, **options) -> Tensor:
+    """torch's SDPA: sage has no backward, sub-quadratic keeps every chunk for it."""
+    return attention_pytorch(*arguments, **options)
+
+
+@contextmanager
+def _in_training() -> Iterator[None]:
+    """Tells the host not to use kernels that have no backward."""
+    before = management.in_training
+    management.in_training = True
+    try:
+        yield
+    finally:
+        management.in_training = before
+
+
+class _LentWeights:
+    """Ordinary tensors over the storage of a module's inference tensors, on loan to it.
+
+    `requires_grad` of the others is off for as long, and comes back.
+    """
+
+    def __init__(self, module: torch.nn.Module):
+        self._module = module
+        self._loans: list[tuple[dict, str, Tensor, Tensor]] = []
+        self._frozen: list[Tensor] = []
+        self._weights: list[Tensor] = []
+
+    def lend(self) -> None:
+        for module in self._module.modules():
+            for tensors in (module._parameters, module._buffers):
+                for name, tensor in list(tensors.items()):
+                    if tensor is None:
+                        continue
+                    if tensor.is_inference():
+                        substitute = _without_inference(tensor)
+                        tensors[name] = substitute
+                        self._loans.append((tensors, name, tensor, substitute))
+                    elif tensor.requires_grad:
+                        tensor.requires_grad_(False)
+                        self._frozen.append(tensor)
+                    self._weights.append(tensors[name])
+
+    def are_spoilt(self) -> bool:
+        """Has the host moved some since? A move in inference mode makes inference tensors."""
+        return any(weight.is_inference() for weight in self._weights)
+
+    def take_back(self) -> None:
+        """The originals return, except where the host has moved or replaced a weight since."""
+        for tensors, name, original, substitute in self._loans:
+            if tensors.get(name) is substitute and substitute.device == original.device:
+                tensors[name] = original
+        for tensor in self._frozen:
+            tensor.requires_grad_(True)
+        self._loans, self._frozen, self._weights = [], [], []
+
+
+def _without_inference(tensor: Tensor) -> Tensor:
+    plain = type(tensor.data) is Tensor
+    if plain:
+        ordinary = torch.empty(0, dtype=tensor.dtype, device=tensor.device).set_(
+            tensor.untyped_storage(), tensor.storage_offset(), tensor.shape, tensor.stride()
+        )
+    else:  # a quantized weight is more than one storage
+        ordinary = tensor.detach().clone()
+    if isinstance(tensor, torch.nn.Parameter):
+        ordinary = torch.nn.Parameter(ordinary, requires_grad=False)
+    return ordinary
+
+
+def _resident_copy(model):
+    """The model again, with its patches, as one that is wholly on its device.
+
+    Dynamic VRAM fetches a layer's weights as it runs and may hand their place to the next; a
+    backward pass would read the wrong ones. ComfyUI itself trains on such a copy.
+    """
+    try:
+        return model.clone(disable_dynamic=True)
+    except RuntimeError as error:
+        raise ValueError(
+            "this model cannot be trained on while ComfyUI streams its weights (dynamic VRAM), "
+            "because its loader does not say which file to read it from again. Load it with "
+            '"Load Checkpoint", or start ComfyUI with --disable-dynamic-vram.'
+        ) from error
+
+
+def _unet_with_patch_points(model) -> torch.nn.Module:
+    unet = model.get_model_object("diffusion_model")
+    if isinstance(unet, UNetModel):
+        return unet
+    raise ValueError(
+        f"this model is a {type(model.model).__name__} ({type(unet).__name__}), which has no place "
+        "where a hypernetwork can act before its attention. Hypernetworks work with Stable "
+        "Diffusion 1, 2 and XL."
+    )
+
+
+def _require_trainable(model) -> None:
+    unet = _unet_with_patch_points(model)
+    name = type(model.model).__name__
+    channels = model.get_model_object("latent_format").latent_channels
+    if unet.in_channels != channels:
+        raise ValueError(
+            f"this model ({name}) takes {unet.in_channels} channels where a latent has "
+            f"{channels}: it is one for inpainting, editing or video. Train on the plain model; "
+            "the network works with this one too."
+        )
+    if unet.num_classes is not None:
+        raise ValueError(
+            f"this model ({name}) needs more than a text for each picture (SDXL: its size), which "
+            "training cannot give yet. Train on a Stable Diffusion 1 or 2 model."
+        )
+
+
+def _prediction(sampling) -> str:
+    """ "eps" or "v", by the classes that this sampling takes its answer and its clock from."""
+    answer, clock = (
+        next((kind for kind in type(sampling).__mro__ if method in vars(kind)), object)
+        for method in ("calculate_denoised", "timestep")
+    )
+    known = {EPS: "eps", V_PREDICTION: "v"}
+    if answer in known and clock is ModelSamplingDiscrete:
+        return known[answer]
+    raise ValueError(
+        f"this model samples by {answer.__name__} and {clock.__name__}; training knows EPS and "
+        "V_PREDICTION with ModelSamplingDiscrete (Stable Diffusion 1 and 2). Leave out the node "
+        "that changes the sampling, or take another model."
+    )

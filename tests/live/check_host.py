@@ -1,0 +1,242 @@
+"""Checks of compat/comfyui.py that HTTP cannot see. Runs in ComfyUI's interpreter.
+
+    python check_host.py COMFYUI_DIR REPOSITORY CHECKPOINT
+
+Each check is a function whose name says what must hold; the names of those that held are printed.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from pathlib import Path
+
+import torch
+
+TIMESTEP = 300
+
+
+def main() -> None:
+    comfyui, repository, checkpoint = sys.argv[1:]
+    sys.path.insert(0, comfyui)
+    from comfy.cli_args import args
+
+    args.cpu = True
+    import comfy.sd
+    import folder_paths  # noqa: F401  the pack asks whether the host has loaded it
+
+    compat = load_pack(Path(repository)).compat
+    with torch.inference_mode():
+        model, clip, vae, _ = comfy.sd.load_checkpoint_guess_config(checkpoint)
+        for check in CHECKS:
+            check(compat, model, clip, vae)
+            print(check.__name__)
+
+
+def load_pack(repository: Path):
+    spec = importlib.util.spec_from_file_location(
+        "pack", repository / "__init__.py", submodule_search_locations=[str(repository)]
+    )
+    pack = sys.modules["pack"] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(pack)
+    importlib.import_module("pack.compat")
+    return pack
+
+
+class Scaled:
+    """A patch with one weight to learn."""
+
+    def __init__(self):
+        with torch.inference_mode(False):
+            self.weight = torch.nn.Parameter(torch.zeros(()))
+
+    def __call__(self, n, context, value, extra_options):
+        return n, context + self.weight * context, value + self.weight * value
+
+
+def noisy_batch(compat, clip):
+    condition = {
+        key: value[None].expand(2, -1, -1)
+        for key, value in compat.encode_texts(clip, ["a cat"])[0].items()
+    }
+    chance = torch.Generator().manual_seed(1)
+    latents, noise = (torch.randn(2, 4, 8, 8, generator=chance) for _ in range(2))
+    return latents, noise, torch.tensor([TIMESTEP, TIMESTEP]), condition
+
+
+def every_name_of_the_contract_is_there(compat, model, clip, vae):
+    for name in compat.__all__:
+        assert hasattr(compat, name), name
+    assert compat.host_name().startswith("ComfyUI ")
+    assert compat.model_name(model) == Path(sys.argv[3]).name
+
+
+def widths_are_those_of_stable_diffusion_1(compat, model, clip, vae):
+    assert compat.attention_widths(model) == {"attn1": (320, 640, 1280), "attn2": (768,)}
+
+
+def pictures_and_texts_become_ordinary_tensors(compat, model, clip, vae):
+    latents = compat.encode_pictures(vae, torch.rand(1, 64, 64, 3))
+    assert latents.shape == (1, 4, 8, 8)
+    assert latents.dtype == torch.float32
+    assert not latents.is_inference()
+    encoded = vae.encode(torch.full((1, 64, 64, 3), 0.25))
+    found = compat.encode_pictures(vae, torch.full((1, 64, 64, 3), 0.25))
+    torch.testing.assert_close(found, encoded * 0.18215)
+    context = compat.encode_texts(clip, ["a cat"])[0]["context"]
+    assert context.shape == (77, 768)
+    assert not context.is_inference()
+    torch.testing.assert_close(context, compat.conditioning(clip, "a cat")[0][0][0])
+
+
+def released_models_leave(compat, model, clip, vae):
+    import comfy.model_management
+
+    vae.encode(torch.rand(1, 64, 64, 3))
+    compat.encode_texts(clip, ["a cat"])
+    assert len(comfy.model_management.loaded_models()) >= 2
+    compat.release(vae, clip)
+    loaded = comfy.model_management.loaded_models()
+    assert vae.patcher not in loaded
+    assert clip.patcher not in loaded
+    compat.free_memory()
+
+
+def a_prediction_is_the_hosts_own(compat, model, clip, vae):
+    latents, noise, timesteps, condition = noisy_batch(compat, clip)
+    with compat.denoiser(model) as denoiser:
+        assert denoiser.prediction == "eps"
+        alpha = denoiser.alphas_cumprod[TIMESTEP]
+        noisy = alpha.sqrt() * latents + (1 - alpha).sqrt() * noise
+        with torch.no_grad():
+            found = denoiser.predict(noisy, timesteps, condition, None, None)
+            sigma = ((1 - alpha) / alpha).sqrt().expand(2)
+            x = noisy / alpha.sqrt()
+            denoised = model.model.apply_model(x, sigma, c_crossattn=condition["context"])
+        expected = (x - denoised) / sigma[0]
+    torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-4)
+
+
+def gradients_reach_both_patches_and_all_is_restored(compat, model, clip, vae):
+    import comfy.model_management
+
+    unet = model.model.diffusion_model
+    before = {name: id(weight) for name, weight in unet.named_parameters()}
+    assert any(weight.is_inference() for weight in unet.parameters()), "or this proves nothing"
+    options = dict(model.model_options["transformer_options"])
+    latents, noise, timesteps, condition = noisy_batch(compat, clip)
+    patches = Scaled(), Scaled()
+    with compat.denoiser(model) as denoiser:
+        assert torch.is_grad_enabled()
+        assert not torch.is_inference_mode_enabled()
+        assert comfy.model_management.in_training
+        for _ in range(2):
+            found = denoiser.predict(latents, timesteps, condition, *patches)
+            (found.float() - noise).pow(2).mean().backward()
+    assert all(patch.weight.grad.abs() > 0 for patch in patches)
+    assert {name: id(weight) for name, weight in unet.named_parameters()} == before
+    assert not comfy.model_management.in_training
+    assert torch.is_inference_mode_enabled()
+    assert model.model_options["transformer_options"] == options
+
+
+def a_preview_inside_training_does_no_harm(compat, model, clip, vae):
+    latents, _noise, timesteps, condition = noisy_batch(compat, clip)
+    words = compat.conditioning(clip, "a cat"), compat.conditioning(clip, "")
+    patches = Scaled(), Scaled()
+    with compat.denoiser(model) as denoiser:
+        before = denoiser.predict(latents, timesteps, condition, *patches)
+        picture = compat.generate(model, vae, *words, width=64, height=64, seed=1, steps=1, cfg=2.0)
+        compat.release(model)
+        after = denoiser.predict(latents, timesteps, condition, *patches)
+        after.mean().backward()
+    assert picture.shape == (1, 64, 64, 3)
+    assert not picture.is_inference()
+    torch.testing.assert_close(after, before)
+    assert all(patch.weight.grad is not None for patch in patches)
+
+
+def what_the_model_carries_stays_in_force(compat, model, clip, vae):
+    latents, _noise, timesteps, condition = noisy_batch(compat, clip)
+    carried = model.clone()
+    carried.set_model_attn2_patch(lambda n, context, value, options: (n, context * 2, value))
+    weight = "diffusion_model.middle_block.1.proj_in.weight"
+    lora = model.clone()
+    change = torch.randn(1280, 1280, 1, 1, generator=torch.Generator().manual_seed(2))
+    lora.add_patches({weight: ("diff", (change,))})
+    results = []
+    for each in (model, carried, lora, model):
+        with compat.denoiser(each) as denoiser, torch.no_grad():
+            results.append(denoiser.predict(latents, timesteps, condition, None, None))
+    assert not torch.allclose(results[0], results[1], atol=1e-3)
+    assert not torch.allclose(results[0], results[2], atol=1e-3)
+    torch.testing.assert_close(results[0], results[3])
+
+
+def an_interrupt_lets_the_step_end_and_is_not_forgotten(compat, model, clip, vae):
+    import comfy.model_management
+
+    latents, _noise, timesteps, condition = noisy_batch(compat, clip)
+    with compat.denoiser(model) as denoiser, torch.no_grad():
+        calm = denoiser.predict(latents, timesteps, condition, None, None)
+        comfy.model_management.interrupt_current_processing(True)
+        hurried = denoiser.predict(latents, timesteps, condition, None, None)
+        compat.Progress(3).update(1)
+    assert torch.equal(calm, hurried)
+    assert compat.is_interrupted()
+    try:
+        compat.raise_if_interrupted()
+    except compat.Interrupted:
+        pass
+    else:
+        raise AssertionError("the request was lost")
+    assert not compat.is_interrupted()
+
+
+def other_samplings_are_refused_by_name(compat, model, clip, vae):
+    from comfy_extras.nodes_model_advanced import ModelSamplingContinuousEDM, ModelSamplingDiscrete
+
+    (velocity,) = ModelSamplingDiscrete().patch(model, "v_prediction", False)
+    with compat.denoiser(velocity) as denoiser:
+        assert denoiser.prediction == "v"
+    strange = [ModelSamplingDiscrete().patch(model, kind, False)[0] for kind in ("lcm", "x0")]
+    strange += ModelSamplingContinuousEDM().patch(model, "v_prediction", 120.0, 0.002)
+    for refused, name in zip(strange, ("LCM", "X0", "ModelSamplingContinuousEDM"), strict=True):
+        try:
+            with compat.denoiser(refused):
+                raise AssertionError(f"{name} was accepted")
+        except ValueError as error:
+            assert name in str(error), error
+
+
+def models_without_patch_points_are_refused_by_name(compat, model, clip, vae):
+    class Flux(torch.nn.Module):
+        pass
+
+    other = model.clone()
+    other.add_object_patch("diffusion_model", Flux())
+    for call in (compat.attention_widths, lambda model: compat.denoiser(model).__enter__()):
+        try:
+            call(other)
+        except ValueError as error:
+            assert "Flux" in str(error), error
+        else:
+            raise AssertionError("Flux was accepted")
+
+
+CHECKS = [
+    every_name_of_the_contract_is_there,
+    widths_are_those_of_stable_diffusion_1,
+    pictures_and_texts_become_ordinary_tensors,
+    released_models_leave,
+    a_prediction_is_the_hosts_own,
+    gradients_reach_both_patches_and_all_is_restored,
+    a_preview_inside_training_does_no_harm,
+    what_the_model_carries_stays_in_force,
+    an_interrupt_lets_the_step_end_and_is_not_forgotten,
+    other_samplings_are_refused_by_name,
+    models_without_patch_points_are_refused_by_name,
+]
+
+if __name__ == "__main__":
+    main()
