@@ -20,7 +20,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-import comfy.latent_formats
 import comfy.model_management as management
 import comfy.sample
 import comfy.utils
@@ -99,16 +98,13 @@ class Progress:
 
 
 @torch.inference_mode()
-def encode_pictures(vae, pictures: Tensor, model=None) -> Tensor:
+def encode_pictures(vae, pictures: Tensor, model) -> Tensor:
     """(B, H, W, 3) in 0..1 -> scaled latents (B, c, h, w) float32 on the CPU; the mean.
 
     A VAE does not know its scaling factor (SD 1 and SDXL have the same architecture), the UNet's
-    latent format does. Without `model` it is SD 1's, 0.18215.
+    latent format does.
     """
-    if model is None:
-        latent_format = comfy.latent_formats.SD15()
-    else:
-        latent_format = model.get_model_object("latent_format")
+    latent_format = model.get_model_object("latent_format")
     return _ordinary(latent_format.process_in(vae.encode(pictures[..., :3]).float()))
 
 

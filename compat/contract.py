@@ -27,10 +27,10 @@ Interrupts and progress
                                          interrupts are polled with is_interrupted().
 
 Models (what the sockets MODEL, CLIP, VAE, CONDITIONING carry belongs to the host)
-    encode_pictures(vae, pictures) -> Tensor
+    encode_pictures(vae, pictures, model) -> Tensor
                                          (B, H, W, 3) float 0..1 -> latents (B, c, h, w) float32 on
-                                         the CPU, the mean (not a sample), scaled as the UNet of an
-                                         SD model sees it (VAE latent times the scaling factor)
+                                         the CPU, the mean (not a sample), scaled as the UNet of
+                                         this model sees it
     encode_texts(clip, texts) -> list[dict[str, Tensor]]
                                          one per text: {"context": (T, C)}, and what else the
                                          model's forward needs by keyword, float32 on the CPU

@@ -212,7 +212,7 @@ class Job:
         """Pictures and prompts, each once; then both encoders leave."""
         latents = encode_dataset(
             self.dataset,
-            lambda pixels: compat.encode_pictures(self.vae, pixels),
+            lambda pixels: compat.encode_pictures(self.vae, pixels, self.model),
             each=lambda item: compat.raise_if_interrupted(),
         )
         prompts = all_prompts(self.dataset, self.file.stem)

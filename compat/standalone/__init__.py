@@ -56,10 +56,10 @@ def host_name() -> str:
     return "hypernet stand-in"
 
 
-def encode_pictures(vae: Any, pictures: Tensor) -> Tensor:
+def encode_pictures(vae: Any, pictures: Tensor, model: Any) -> Tensor:
     from . import models
 
-    return models.encode_pictures(vae, pictures)
+    return models.encode_pictures(vae, pictures, model)
 
 
 def encode_texts(clip: Any, texts: list[str]) -> list[dict[str, Tensor]]:

@@ -138,7 +138,6 @@ class Vae:
     def __init__(self, vae: nn.Module, load_device: torch.device) -> None:
         self.module = vae
         self.load_device = load_device
-        self.scaling_factor: float = vae.config.scaling_factor
         self.downscale = 2 ** (len(vae.config.block_out_channels) - 1)
 
     @torch.inference_mode(False)
@@ -186,8 +185,8 @@ def move_to(device: torch.device, *models: Model | Clip | Vae) -> None:
 
 @torch.inference_mode(False)
 @torch.no_grad()
-def encode_pictures(vae: Vae, pictures: Tensor) -> Tensor:
-    return vae.encode(pictures) * vae.scaling_factor
+def encode_pictures(vae: Vae, pictures: Tensor, model: Model) -> Tensor:
+    return model.model.process_latent_in(vae.encode(pictures))
 
 
 def encode_texts(clip: Clip, texts: list[str]) -> list[dict[str, Tensor]]:

@@ -246,7 +246,7 @@ def test_pictures_become_scaled_means_and_come_back(tiny):
     cropped = pictures[:, :, :16]
     mean = vae.module.encode(cropped.movedim(-1, 1) * 2 - 1).latent_dist.mean
     with torch.inference_mode():
-        latents = models.encode_pictures(vae, pictures)
+        latents = models.encode_pictures(vae, pictures, tiny[0])
         assert not latents.is_inference()
     assert latents.shape == (3, 4, 9, 8) and latents.dtype == torch.float32
     torch.testing.assert_close(latents, mean * 0.18215)

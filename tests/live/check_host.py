@@ -76,12 +76,12 @@ def widths_are_those_of_stable_diffusion_1(compat, model, clip, vae):
 
 
 def pictures_and_texts_become_ordinary_tensors(compat, model, clip, vae):
-    latents = compat.encode_pictures(vae, torch.rand(1, 64, 64, 3))
+    latents = compat.encode_pictures(vae, torch.rand(1, 64, 64, 3), model)
     assert latents.shape == (1, 4, 8, 8)
     assert latents.dtype == torch.float32
     assert not latents.is_inference()
     encoded = vae.encode(torch.full((1, 64, 64, 3), 0.25))
-    found = compat.encode_pictures(vae, torch.full((1, 64, 64, 3), 0.25))
+    found = compat.encode_pictures(vae, torch.full((1, 64, 64, 3), 0.25), model)
     torch.testing.assert_close(found, encoded * 0.18215)
     context = compat.encode_texts(clip, ["a cat"])[0]["context"]
     assert context.shape == (77, 768)

@@ -1,0 +1,183 @@
+"""From pictures to a file, through the nodes: what a run leaves behind and what stops it."""
+
+import csv
+import json
+import shutil
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from hypernet import open_network
+
+
+def files(folder):
+    return sorted(p.name for p in folder.iterdir())
+
+
+def same_weights(a, b):
+    return all(
+        torch.equal(x, y)
+        for x, y in zip(open_network(a).parameters(), open_network(b).parameters(), strict=True)
+    )
+
+
+def error_of(result):
+    return f"{result.error or ''} {result.node_errors or ''}"
+
+
+def succeeded(result):
+    assert result.status == "success", error_of(result)
+    return True
+
+
+def test_a_run_leaves_the_file_the_log_and_the_checkpoints(host, graph):
+    folder, run = host
+    result = run(graph())
+    assert result.status == "success", error_of(result)
+    network = open_network(folder / "models" / "hypernetworks" / "style.pt")
+    assert network.record.step == 8 and network.record.name == "style"
+    assert network.record.sd_checkpoint_name == "tiny"
+    assert network.spec.widths == (16, 24, 32), "every width of the model, from its to_k"
+    left = folder / "output" / "hypernet" / "style"
+    assert files(left) == ["loss.csv", "manifest.json", "state.pt", "style-3.pt", "style-6.pt"]
+    rows = list(csv.DictReader(open(left / "loss.csv")))
+    assert [int(row["step"]) for row in rows] == list(range(1, 9))
+    assert [float(row["learn_rate"]) for row in rows] == [1e-3] * 4 + [5e-4] * 4
+    assert open_network(left / "style-6.pt").record.step == 6
+    manifest = json.loads((left / "manifest.json").read_text())
+    assert manifest["settings"]["learning_rate"] == "1e-3:4, 5e-4"
+
+
+def test_one_seed_gives_one_file_bit_by_bit(host, graph):
+    folder, run = host
+    run(graph(name="one"))
+    torch.manual_seed(123)  # the global state must not matter
+    run(graph(name="two"))
+    run(graph(name="three", seed=1))
+    nets = folder / "models" / "hypernetworks"
+    assert same_weights(nets / "one.pt", nets / "two.pt")
+    assert not same_weights(nets / "one.pt", nets / "three.pt")
+
+
+def test_an_interrupt_keeps_what_was_trained_and_resuming_gives_the_unbroken_file(
+    host, graph, monkeypatch
+):
+    from hypernet_pack import compat
+    from hypernet_pack.compat.standalone.progress import request_interrupt
+
+    folder, run = host
+    assert succeeded(run(graph(name="whole")))
+    update = compat.Progress.update
+
+    def stop_at_five(self, step, preview=None):
+        update(self, step, preview)
+        if step == 5:
+            request_interrupt()
+
+    with monkeypatch.context() as patched:
+        patched.setattr(compat.Progress, "update", stop_at_five)
+        assert run(graph(name="broken")).status == "interrupted"
+    nets = folder / "models" / "hypernetworks"
+    left = folder / "output" / "hypernet" / "broken"
+    assert files(nets) == ["whole.pt"], "an unfinished network does not pose as a finished one"
+    assert open_network(left / "broken-5.pt").record.step == 5
+    assert succeeded(run(graph(name="broken")))
+    assert same_weights(nets / "whole.pt", nets / "broken.pt")
+    steps = [row["step"] for row in csv.DictReader(open(left / "loss.csv"))]
+    assert steps == [str(n) for n in range(1, 9)]
+
+
+def test_the_network_changes_the_picture_and_strength_zero_does_not(host, graph):
+    folder, run = host
+    assert succeeded(run(graph()))
+
+    def picture(strength):
+        prompt = {
+            "model": graph()["model"],
+            "load": node("HypernetLoad", name="style.pt"),
+            "apply": node(
+                "HypernetApply", model=["model", 0], hypernet=["load", 0], strength=strength
+            ),
+            "yes": node("CLIPTextEncode", clip=["model", 1], text="red dog"),
+            "no": node("CLIPTextEncode", clip=["model", 1], text=""),
+            "size": node("EmptyLatentImage", width=64, height=64, batch_size=1),
+            "sample": node(
+                "KSampler",
+                model=["apply", 0], positive=["yes", 0], negative=["no", 0],
+                latent_image=["size", 0], seed=1, steps=3, cfg=2.0, sampler_name="euler",
+                scheduler="normal", denoise=1.0,
+            ),
+            "decode": node("VAEDecode", samples=["sample", 0], vae=["model", 2]),
+            "save": node("SaveImage", images=["decode", 0], filename_prefix=f"s{strength}"),
+        }  # fmt: skip
+        if strength is None:
+            prompt["sample"]["inputs"]["model"] = ["model", 0]
+            del prompt["apply"]
+        result = run(prompt)
+        assert result.status == "success", error_of(result)
+        from PIL import Image
+
+        return list(Image.open(folder / "output" / f"s{strength}_00001_.png").tobytes())
+
+    assert picture(0.0) == picture(None)
+    assert picture(10.0) != picture(None)
+
+
+@pytest.mark.parametrize(
+    ("place", "changes", "words"),
+    [
+        ("train", dict(name="a/b"), 'Name "a/b"'),
+        ("train", dict(learning_rate="5e-5;100"), 'schedule "5e-5;100"'),
+        ("config", dict(layer_structure="1, 2"), 'structure "1, 2" must begin and end with 1'),
+        ("config", dict(layer_structure="1, x, 1"), '"x" is not a number'),
+        ("config", dict(dropout_structure="0, 0.3"), "has 2 entries"),
+        ("config", dict(activation="mush"), "mush"),
+        ("config", dict(widths="999"), "Widths 999 are not in this model"),
+        ("data", dict(folder="nowhere"), "There is no folder"),
+        ("data", dict(folder="."), "holds no pictures"),
+        ("data", dict(width=33), "33"),
+        ("model", dict(ckpt_name="nothing.safetensors"), "nothing.safetensors"),
+    ],
+)
+def test_bad_input_is_refused_in_words_that_quote_it(host, graph, place, changes, words):
+    folder, run = host
+    prompt = graph()
+    prompt[place]["inputs"] |= changes
+    if changes.get("folder") == ".":
+        prompt[place]["inputs"]["subfolders"] = False
+    result = run(prompt)
+    assert result.status != "success"
+    assert words in error_of(result).replace("\\'", "'")
+    assert not (folder / "output" / "hypernet").exists(), "before any time is spent"
+
+
+def test_an_existing_file_stops_the_run_before_it_begins(host, graph):
+    folder, run = host
+    assert succeeded(run(graph()))
+    before = (folder / "models" / "hypernetworks" / "style.pt").read_bytes()
+    result = run(graph(steps=9))
+    assert result.status != "success" and 'already a hypernetwork "style.pt"' in error_of(result)
+    assert (folder / "models" / "hypernetworks" / "style.pt").read_bytes() == before
+
+
+def test_an_unreadable_picture_is_named_or_skipped_by_name(host, graph):
+    folder, run = host
+    (folder / "input" / "pictures" / "broken.png").write_bytes(b"no picture")
+    result = run(graph())
+    assert result.status != "success" and '"broken.png"' in error_of(result)
+    prompt = graph()
+    prompt["data"]["inputs"]["unreadable"] = "skip"
+    assert succeeded(run(prompt))
+
+
+def test_too_little_disk_is_said_before_the_run(host, graph, monkeypatch):
+    folder, run = host
+    full = SimpleNamespace(total=2**40, used=2**40, free=1000)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: full)
+    result = run(graph())
+    assert result.status != "success" and "only 1000 bytes are free" in error_of(result)
+
+
+def node(kind, **inputs):
+    return {"class_type": kind, "inputs": inputs}
