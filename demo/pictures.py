@@ -28,6 +28,12 @@ LEFT_OUT = {
     "person-resting", "hotel",
 }  # fmt: skip
 
+# Signs and letters: the VAE and the vocabulary know them, but the tiny model does not draw them.
+SIGNS = {
+    "alphanum", "keycap", "arrow", "geometric", "zodiac", "math", "punctuation", "transport-sign",
+    "av-symbol", "other-symbol", "warning", "religion", "gender", "currency", "time", "flag",
+}  # fmt: skip
+
 # Unicode's own names say "black" for what every picture shows in another colour.
 ALIASES = {
     "heart": ["red heart"],

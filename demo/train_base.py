@@ -27,7 +27,7 @@ from diffusers.models.attention_processor import AttnProcessor
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
-from .pictures import Emoji, open_picture, picture_path, read_names, to_tensor
+from .pictures import SIGNS, Emoji, open_picture, picture_path, read_names, to_tensor
 
 TEXT_LENGTH = 24  # tokens; the longest name has 15
 TEXT_WIDTH = 96
@@ -310,7 +310,7 @@ def main() -> None:
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "tiny-sd")
     parser.add_argument("--vae-steps", type=int, default=2500)
-    parser.add_argument("--steps", type=int, default=8500)
+    parser.add_argument("--steps", type=int, default=11500)
     options = parser.parse_args()
     options.work.mkdir(parents=True, exist_ok=True)
 
@@ -325,7 +325,10 @@ def main() -> None:
     latents = encode(vae, noto)[0] * SCALING_FACTOR
     print(f"latents: mean {latents.mean():.3f}, spread {latents.std():.3f}", flush=True)
     tokenizer = make_tokenizer(names, options.work / "tokenizer")
-    text, unet = train_unet(latents, names, tokenizer, options.steps, options.work)
+    drawn = [i for i, name in enumerate(names) if name.subcategory not in SIGNS]
+    text, unet = train_unet(
+        latents[drawn], [names[i] for i in drawn], tokenizer, options.steps, options.work
+    )
     StableDiffusionPipeline(
         vae=vae,
         text_encoder=text,

@@ -73,7 +73,8 @@ class Hypernetwork(nn.Module):
         super().__init__()
         self.spec = spec
         self.record = record or Record()
-        with torch.inference_mode(False):  # hosts build nodes' outputs inside inference mode
+        # Hosts build nodes' outputs inside inference mode; layers draw from the global state.
+        with torch.inference_mode(False), torch.random.fork_rng(devices=[]):
             self.pairs = nn.ModuleDict(
                 {
                     str(width): nn.ModuleDict(

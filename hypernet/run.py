@@ -41,7 +41,8 @@ class Run:
     def state_file(self) -> Path:
         return self.folder / "state.pt"
 
-    def begin(self, manifest: dict) -> None:
+    def describe(self, manifest: dict) -> None:
+        """Write manifest.json: at the beginning, and again with the time taken at the end."""
         text = json.dumps(manifest, indent=2, ensure_ascii=False, default=str)
         write_whole(self.folder / "manifest.json", lambda file: file.write(text.encode()))
 

@@ -5,6 +5,7 @@ prompts are encoded first, VAE and text encoder leave, then the UNet is trained 
 matters is on disk before the node returns.
 """
 
+import time
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -187,9 +188,10 @@ class Job:
             network.to(denoiser.device)
             optimizer = new_optimizer(network, self.settings)
             start = run.restore(network, optimizer)
-            run.begin(self.manifest(network))
+            run.describe(self.manifest(network))
             progress = compat.Progress(self.settings.steps)
             steps = train(network, optimizer, denoiser, examples.batch_at, self.settings, start)
+            began = time.monotonic()
             try:
                 for step in steps:
                     network.record.step = step.done
@@ -206,6 +208,7 @@ class Job:
                 run.save_checkpoint(network)
                 raise
             run.save_state(network, optimizer)
+            run.describe(self.manifest(network) | {"seconds": round(time.monotonic() - began, 1)})
         return network.cpu(), run
 
     def encode(self) -> Examples:

@@ -1,0 +1,131 @@
+"""`make demo`: train on 64 Twemoji pictures, draw what was never shown, and measure it.
+
+Runs the example workflow train_and_compare.json on the bundled tiny model, then draws 64 held-out
+names without and with the network and asks two judges (judges.py) about style and content.
+Everything lands in out/demo/: before_after.png, loss.png, report.json and the network.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+import sys
+from pathlib import Path
+
+import matplotlib
+import torch
+from hypernet_pack.compat import attention_widths
+from hypernet_pack.compat.standalone import command
+from hypernet_pack.hypernet import open_network
+from hypernet_pack.nodes.apply import ApplyHypernet
+
+from .drawing import CFG, MODEL, STEPS, draw, load_checkpoint, sheet, to_image
+from .judges import load_judges
+from .pictures import open_picture
+
+HERE = Path(__file__).parent
+OUT = Path("out/demo")
+NAME = "twemoji"
+TRAINING = {"steps": 600, "learning_rate": "3e-4", "batch_size": 16, "seed": 1, "save_every": 0}
+
+
+def run_workflow() -> Path:
+    """The example workflow in the stand-in host; gives the network's file."""
+    shutil.rmtree(OUT, ignore_errors=True)
+    settings = {
+        "CheckpointLoaderSimple.ckpt_name": str(MODEL),
+        "HypernetLoadDataset.folder": "pictures",
+        "HypernetLoadDataset.width": 128,
+        "HypernetLoadDataset.height": 128,
+        "HypernetConfig.activation": "mish",
+        "HypernetConfig.layer_structure": "1, 2, 1",
+        "HypernetTrain.name": NAME,
+        "HypernetTrain.preview_prompt": "red heart",
+        **{f"HypernetTrain.{key}": value for key, value in TRAINING.items()},
+        "Prompt.text": "red heart",
+        "EmptyLatentImage.width": 128,
+        "EmptyLatentImage.height": 128,
+        **{f"{sampler}.steps": STEPS for sampler in ("Before", "After")},
+        **{f"{sampler}.cfg": CFG for sampler in ("Before", "After")},
+    }
+    changes = [part for key, value in settings.items() for part in ("--set", f"{key}={value}")]
+    places = ["--input", str(HERE), "--models", str(OUT / "models"), "--out", str(OUT)]
+    workflow = HERE.parent / "example_workflows" / "train_and_compare.json"
+    code = command.main(["run", str(workflow), *places, *changes])
+    if code:
+        sys.exit(code)
+    made = OUT / "models" / "hypernetworks" / f"{NAME}.pt"
+    return Path(shutil.copy(made, OUT / made.name))
+
+
+def plot_losses(log: Path, to: Path) -> None:
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    with open(log, encoding="utf-8") as file:
+        losses = torch.tensor([float(row["loss"]) for row in csv.DictReader(file)])
+    window = 25
+    smooth = losses.unfold(0, window, 1).mean(1)
+    figure, axes = pyplot.subplots(figsize=(8, 4))
+    axes.plot(range(1, len(losses) + 1), losses, color="0.8", linewidth=0.8, label="each update")
+    axes.plot(range(window, len(losses) + 1), smooth, color="C0", label=f"mean of {window}")
+    axes.set(xlabel="update", ylabel="loss", title="Training on 64 Twemoji pictures")
+    axes.legend()
+    figure.savefig(to, dpi=120, bbox_inches="tight")
+
+
+def main() -> None:
+    file = run_workflow()
+    run = OUT / "hypernet" / NAME
+    plot_losses(run / "loss.csv", OUT / "loss.png")
+
+    names = json.loads((HERE / "held_out" / "names.json").read_text("utf-8"))
+    prompts = [name["caption"] for name in names]
+    model, clip, vae = load_checkpoint(MODEL)
+    network = open_network(file)
+    styled = ApplyHypernet.execute(model, network, 1.0)[0]
+    print(f"Drawing {len(names)} held-out names without and with the network …", file=sys.stderr)
+    before, after = (draw(m, clip, vae, prompts, seed=1) for m in (model, styled))
+
+    judges = load_judges(HERE / "judges")
+    asked = [name["subcategory"] for name in names]
+
+    def content(pictures: torch.Tensor) -> float:
+        found = judges.subcategory(pictures)
+        return sum(f == a for f, a in zip(found, asked, strict=True)) / len(asked)
+
+    report = {
+        "steps": network.record.step,
+        "seconds_training": json.loads((run / "manifest.json").read_text("utf-8"))["seconds"],
+        "style_before": round(float(judges.style(before).mean()), 3),
+        "style_after": round(float(judges.style(after).mean()), 3),
+        "content_before": round(content(before), 3),
+        "content_after": round(content(after), 3),
+        "classifier_accuracy": judges.classifier_accuracy,
+        "network": {
+            "file": file.name,
+            "layer_structure": list(network.spec.layer_structure),
+            "activation": network.spec.activation,
+            "widths": list(network.spec.widths),
+            "model_widths": {kind: list(w) for kind, w in attention_widths(model).items()},
+            "bytes": file.stat().st_size,
+        },
+    }
+    (OUT / "report.json").write_text(json.dumps(report, indent=2) + "\n", "utf-8")
+
+    rows = range(0, len(names), 4)
+    real = [
+        [open_picture(HERE / "held_out" / kind / f"{names[i]['key']}.png") for i in rows]
+        for kind in ("noto", "twemoji")
+    ]
+    drawn = [[to_image(pictures[i]) for i in rows] for pictures in (before, after)]
+    heads = ["real Noto", "without", "with", "real Twemoji"]
+    page = sheet([real[0], *drawn, real[1]], [prompts[i] for i in rows], heads)
+    page.save(OUT / "before_after.png")
+    print(json.dumps(report, indent=2))
+    print(f"Look at {OUT / 'before_after.png'} and {OUT / 'loss.png'}; the network is {file}.")
+
+
+if __name__ == "__main__":
+    main()
