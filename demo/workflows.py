@@ -35,7 +35,10 @@ class Drawing:
         described = self.descriptions[kind]
         number = len(self.nodes) + 1
         inputs, widgets = [], []
-        fields = {**described["input"].get("required", {}), **described["input"].get("optional", {})}
+        fields = {
+            **described["input"].get("required", {}),
+            **described["input"].get("optional", {}),
+        }
         for name, (io_type, *options) in fields.items():
             settings = options[0] if options else {}
             if io_type in ("INT", "FLOAT", "STRING", "BOOLEAN", "COMBO"):
@@ -100,7 +103,7 @@ def training(d: Drawing) -> tuple[int, int]:
     model = d.add(
         "CheckpointLoaderSimple", (0, 0), ckpt_name="v1-5-pruned-emaonly-fp16.safetensors"
     )
-    data = d.add("HypernetLoadDataset", (0, 180), folder="my_pictures")
+    data = d.add("HypernetLoadDataset", (0, 200), folder="my_pictures")
     words = d.add("HypernetCaption", (360, 180), dataset=(data, 0), size=(320, 230))
     config = d.add("HypernetConfig", (720, 180), activation="mish", model=(model, 0))
     trainer = d.add(
