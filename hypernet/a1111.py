@@ -3,49 +3,84 @@
 A dict with one integer key per width, whose value is a pair of state dicts (keys, values) named
 `linear.N.weight` and `linear.N.bias`, and string keys for the settings. N counts every slot of
 A1111's Sequential, activations and dropouts included, and differs between versions, so layers are
-read by their shapes: a matrix is a Linear, a vector a LayerNorm, a single number a PReLU.
+read by their shapes: a matrix is a Linear, a vector a LayerNorm, a single number a PReLU. Networks
+of aria1th's extension nest: `linear.N.linear.M.weight`, and `linear.N.upsample_layer.weight`.
 
 A missing setting means what it meant to A1111 when the file was written; read_spec says what.
 """
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from .network import Hypernetwork, Record, ResidualMlp
 from .spec import HypernetSpec, as_text, dropout_from_flags
 
-SETTINGS = {
-    "step", "name", "layer_structure", "activation_func", "is_layer_norm",
-    "weight_initialization", "activate_output", "use_dropout", "dropout_structure",
-    "last_layer_dropout", "sd_checkpoint", "sd_checkpoint_name", "optional_info",
-}  # fmt: skip
+NUMBER = (int, float)
+NUMBERS = (list, tuple)
+
+# What each setting must be; None, or no such key, is always allowed.
+SETTINGS: dict[str, tuple[tuple[type, ...], str]] = {
+    "step": (NUMBER, "a whole number"),
+    "name": ((str,), "text"),
+    "layer_structure": (NUMBERS, "a list of numbers"),
+    "activation_func": ((str,), "text"),
+    "is_layer_norm": ((bool, int), "yes or no"),
+    "weight_initialization": ((str,), "text"),
+    "activate_output": ((bool, int), "yes or no"),
+    "use_dropout": ((bool, int), "yes or no"),
+    "dropout_structure": (NUMBERS, "a list of numbers"),
+    "last_layer_dropout": ((bool, int), "yes or no"),
+    "sd_checkpoint": ((str, int), "text"),
+    "sd_checkpoint_name": ((str,), "text"),
+    "optional_info": ((str,), "text"),
+    "skip_connection": ((bool, int), "yes or no"),
+    "upsample_linear": ((bool, int, str), "text"),
+    "enable_sizes": (NUMBERS, "a list of numbers"),  # losalina's: the widths again
+}
 
 
-def to_payload(network: Hypernetwork) -> dict[Any, Any]:
-    """Everything A1111 writes, every key, on the CPU in float32, ready for torch.save."""
-    spec, record = network.spec, network.record
-    payload: dict[Any, Any] = dict(record.extra)
+# Writing
+
+
+def to_payload(network: Hypernetwork, dtype: torch.dtype = torch.float32) -> dict[Any, Any]:
+    """Everything A1111 writes, every key, on the CPU, ready for torch.save.
+
+    Raises ValueError when a weight is not finite, or too large for dtype.
+    """
+    spec = network.spec
+    pairs = {}
     for width in spec.widths:
         pair = network.pairs[str(width)]
-        payload[int(width)] = tuple(
-            {name: t.detach().cpu().float().clone() for name, t in pair[side].state_dict().items()}
-            for side in ("k", "v")
-        )
-    payload |= {
+        pairs[int(width)] = tuple(to_state(pair[side], dtype) for side in ("k", "v"))
+    for width, sides in pairs.items():
+        if not all(is_finite(tensor) for state in sides for tensor in state.values()):
+            raise ValueError(
+                f'The network "{network.record.name}" holds NaN or infinite numbers at width '
+                f"{width} as {str(dtype).removeprefix('torch.')}: it is not saved. A file with "
+                "them would draw nothing but black."
+            )
+    return {**pairs, **to_settings(network)}
+
+
+def to_settings(network: Hypernetwork) -> dict[str, Any]:
+    """The string keys: spec and record in A1111's words, plain types only."""
+    spec, record = network.spec, network.record
+    settings = dict(record.extra) | {
         "step": int(record.step),
         "name": record.name,
         "layer_structure": [number(f) for f in spec.layer_structure],
         "activation_func": spec.activation,
-        "is_layer_norm": spec.layer_norm,
+        "is_layer_norm": bool(spec.layer_norm),
         "weight_initialization": spec.weight_initialization,
-        "activate_output": spec.activate_output,
+        "activate_output": bool(spec.activate_output),
         "use_dropout": any(p > 0 for p in spec.dropout_structure),
         "dropout_structure": [number(p) for p in spec.dropout_structure],
         "last_layer_dropout": spec.dropout_structure[-2] != 0,
@@ -53,11 +88,29 @@ def to_payload(network: Hypernetwork) -> dict[Any, Any]:
         "sd_checkpoint_name": record.sd_checkpoint_name,
         "optional_info": record.optional_info,
     }
-    return payload
+    if spec.skip_connection:
+        settings["skip_connection"] = True
+        settings["upsample_linear"] = "Linear" if spec.upsample_linear else None
+    return settings
+
+
+def to_state(mlp: ResidualMlp, dtype: torch.dtype) -> dict[str, Tensor]:
+    return {
+        name: tensor.detach().to("cpu", dtype, copy=True).contiguous()
+        for name, tensor in mlp.state_dict().items()
+    }
 
 
 def number(value: float) -> float | int:
     return int(value) if float(value).is_integer() else float(value)
+
+
+def is_finite(tensor: Tensor) -> bool:
+    """Are all numbers finite? The sum of finite half or single numbers is, in double."""
+    return bool(torch.isfinite(tensor.sum(dtype=torch.float64)))
+
+
+# Reading
 
 
 def from_payload(payload: Any, file_name: str) -> Hypernetwork:
@@ -67,147 +120,277 @@ def from_payload(payload: Any, file_name: str) -> Hypernetwork:
     """
     if not isinstance(payload, Mapping):
         raise ValueError(f'"{file_name}" holds a {type(payload).__name__}, not a hypernetwork.')
-    if payload.get("skip_connection"):
-        raise ValueError(
-            f'"{file_name}" has skip connections (aria1th\'s extension), which is not supported.'
-        )
-    pairs = {}
-    for key, value in payload.items():
-        if isinstance(key, int) or (isinstance(key, str) and key.isdigit()):
-            pairs[int(key)] = [
-                read_layers(side, int(key), file_name) for side in split(value, key, file_name)
-            ]
-    if not pairs:
-        found = ", ".join(map(str, list(payload)[:5]))
-        raise ValueError(
-            f'"{file_name}" is not a hypernetwork: no attention width among its keys ({found} …).'
-        )
+    pairs = read_pairs(payload, file_name)
+    check_settings(payload, file_name)
     spec = read_spec(payload, pairs, file_name)
-    network = Hypernetwork(spec, read_record(payload, file_name))
+    network = Hypernetwork(spec, read_record(payload, file_name), blank=True)
     for width, sides in pairs.items():
         for side, layers in zip(("k", "v"), sides, strict=True):
             fill(network.pairs[str(width)][side], layers, f'"{file_name}", width {width}, {side}')
     return network
 
 
-@dataclass
-class Layers:
-    """Tensors of one MLP in the order of the file."""
+@dataclass(frozen=True)
+class Layer:
+    """One layer with numbers in a file, recognised by its shape."""
 
-    linears: list[tuple[Tensor, Tensor]]
-    norms: list[tuple[Tensor, Tensor]]
-    slopes: list[Tensor]  # of PReLU
+    kind: type[nn.Module]
+    weight: Tensor
+    bias: Tensor | None
+    in_block: bool  # of a network with skip connections
+
+    @property
+    def is_linear(self) -> bool:
+        """A Linear of the chain; one without a bias carries the input of a block on."""
+        return self.kind is nn.Linear and self.bias is not None
 
 
-def split(value: Any, key: Any, file_name: str) -> tuple[Mapping, Mapping]:
+def read_pairs(payload: Mapping, file_name: str) -> dict[int, list[list[Layer]]]:
+    """{width: [layers of keys, layers of values]}."""
+    pairs: dict[int, list[list[Layer]]] = {}
+    for key, value in payload.items():
+        is_text = isinstance(key, str)
+        if is_text and not re.fullmatch(r"[0-9]{1,9}", key):
+            continue  # a setting
+        if not is_text and type(key) is not int:
+            raise ValueError(
+                f'"{file_name}" has a key of type {type(key).__name__}; a hypernetwork has widths '
+                "and names of settings."
+            )
+        width = int(key)
+        if width in pairs:
+            raise ValueError(f'"{file_name}" holds width {width} twice.')
+        pairs[width] = [
+            read_layers(side, width, f'"{file_name}", width {width}')
+            for side in split(value, width, file_name)
+        ]
+    if not pairs:
+        found = ", ".join(str(key)[:40] for key in list(payload)[:5])
+        raise ValueError(
+            f'"{file_name}" is not a hypernetwork: no attention width among its keys ({found} …).'
+        )
+    return pairs
+
+
+def split(value: Any, width: int, file_name: str) -> tuple[Mapping, Mapping]:
     good = isinstance(value, (list, tuple)) and len(value) == 2
     if not good or not all(isinstance(side, Mapping) for side in value):
-        raise ValueError(f'"{file_name}": width {key} should hold a pair of state dicts (k, v).')
+        raise ValueError(f'"{file_name}": width {width} should hold a pair of state dicts (k, v).')
     return tuple(value)
 
 
-def read_layers(state: Mapping, width: int, file_name: str) -> Layers:
-    """Sort the tensors of one state dict by slot and recognise them by shape."""
-    where = f'"{file_name}", width {width}'
-    slots: dict[int, dict[str, Tensor]] = {}
+SLOT = re.compile(
+    # the oldest files say linear1, linear2 for slots 0, 1
+    r"linear(?:\.(?P<plain>[0-9]{1,4})|(?P<old>[12])"
+    r"|\.(?P<block>[0-9]{1,4})\.(?:linear\.(?P<inner>[0-9]{1,4})|upsample_layer))"
+    r"\.(?P<part>weight|bias)"
+)
+
+
+def read_layers(state: Mapping, width: int, where: str) -> list[Layer]:
+    """The layers of one state dict, in the order of their slots, forming a chain of sizes."""
+    slots: dict[tuple[int, ...], dict[str, Tensor]] = {}
     for name, tensor in state.items():
-        # the oldest files say linear1, linear2 for slots 0, 1
-        match = re.fullmatch(r"linear(?:\.(\d+)|([12]))\.(weight|bias)", str(name))
-        if not match or not isinstance(tensor, Tensor):
-            raise ValueError(f'{where}: "{name}" is no layer of a hypernetwork.')
-        slot = int(match[1]) if match[1] else int(match[2]) - 1
-        slots.setdefault(slot, {})[match[3]] = tensor
-    layers = Layers([], [], [])
-    for slot in sorted(slots):
-        weight, bias = slots[slot].get("weight"), slots[slot].get("bias")
-        if weight is not None and weight.ndim == 1 and weight.numel() == 1 and bias is None:
-            layers.slopes.append(weight)
-        elif weight is None or bias is None or weight.shape[0] != bias.numel():
-            raise ValueError(f"{where}: slot {slot} lacks a weight or a bias that fit together.")
-        elif weight.ndim == 2:
-            layers.linears.append((weight, bias))
-        elif weight.ndim == 1:
-            layers.norms.append((weight, bias))
+        match = SLOT.fullmatch(str(name))
+        if not match or not isinstance(tensor, Tensor) or not tensor.is_floating_point():
+            raise ValueError(f'{where}: "{str(name)[:80]}" is no layer of a hypernetwork.')
+        if match["block"]:  # within a block, what carries its input on comes first
+            slot = (int(match["block"]), int(match["inner"] or -1))
         else:
-            raise ValueError(f"{where}: slot {slot} has a weight of shape {tuple(weight.shape)}.")
-        for tensor in (weight, bias):
-            if tensor is not None and not bool(torch.isfinite(tensor).all()):
-                raise ValueError(f"{where}: slot {slot} holds NaN or infinite numbers.")
-    sizes = [width, *(weight.shape[0] for weight, _ in layers.linears)]
-    inputs = [weight.shape[1] for weight, _ in layers.linears]
-    if not inputs or inputs != sizes[:-1] or sizes[-1] != width:
-        raise ValueError(f"{where}: layers of sizes {inputs} → {sizes[1:]} do not form a chain.")
-    if layers.norms and len(layers.norms) != len(layers.linears):
-        raise ValueError(f"{where}: {len(layers.norms)} norms for {len(layers.linears)} layers.")
+            slot = (int(match["plain"]) if match["plain"] else int(match["old"]) - 1,)
+        slots.setdefault(slot, {})[match["part"]] = tensor
+    if len({len(slot) for slot in slots}) > 1:
+        raise ValueError(f"{where}: some layers are in blocks with skip connections, others not.")
+    layers = [
+        recognise(slots[slot], len(slot) > 1, f"{where}: slot {'.'.join(map(str, slot))}")
+        for slot in sorted(slots)
+    ]
+    inputs = [layer.weight.shape[1] for layer in layers if layer.is_linear]
+    outputs = [layer.weight.shape[0] for layer in layers if layer.is_linear]
+    if not inputs or [*inputs, width] != [width, *outputs]:
+        raise ValueError(f"{where}: layers of sizes {inputs} → {outputs} do not form a chain.")
     return layers
 
 
-def read_spec(payload: Mapping, pairs: Mapping[int, list[Layers]], file_name: str) -> HypernetSpec:
-    sizes = {
-        width: [weight.shape[0] for weight, _ in layers.linears]
-        for width, sides in pairs.items()
-        for layers in sides
-    }
-    written = payload.get("layer_structure") or (1, 2, 1)
-    structure = tuple(number(float(f)) for f in written)
-    for width, found in sizes.items():
-        if [int(width * f) for f in structure[1:]] != found:
-            structure = (1, *(number(size / width) for size in found))
-    for width, found in sizes.items():
-        if [int(width * f) for f in structure[1:]] != found:
-            raise ValueError(
-                f'"{file_name}": width {width} has layers {found}, which no structure shared by '
-                f"all widths gives (its record says {as_text(tuple(written))})."
-            )
+def recognise(parts: Mapping[str, Tensor], in_block: bool, where: str) -> Layer:
+    weight, bias = parts.get("weight"), parts.get("bias")
+    if weight is None:
+        raise ValueError(f"{where} has a bias and no weight.")
+    if weight.ndim == 2 and (bias is None) <= in_block:
+        kind: type[nn.Module] = nn.Linear
+    elif weight.ndim == 1 and bias is not None:
+        kind = nn.LayerNorm
+    elif weight.shape == (1,):
+        kind = nn.PReLU
+    else:
+        raise ValueError(
+            f"{where} has a weight of shape {list(weight.shape)} and "
+            f"{'no' if bias is None else 'a'} bias: no layer of a hypernetwork."
+        )
+    if bias is not None and bias.shape != weight.shape[:1]:
+        raise ValueError(
+            f"{where} has a weight of shape {list(weight.shape)} and a bias of shape "
+            f"{list(bias.shape)}, which do not fit."
+        )
+    return Layer(kind, weight, bias, in_block)
+
+
+def check_settings(payload: Mapping, file_name: str) -> None:
+    faults = []
+    for key, (kinds, words) in SETTINGS.items():
+        value = payload.get(key)
+        if value is None:
+            continue
+        good = isinstance(value, kinds)
+        if good and kinds is NUMBERS:
+            good = len(value) <= 100 and all(is_number(entry) for entry in value)
+        if good and key == "step":
+            good = is_number(value) and float(value).is_integer() and value >= 0
+        if not good:
+            faults.append(f'"{key}" should be {words}')
+    if faults:
+        raise ValueError(
+            f'"{file_name}" is no hypernetwork as A1111 writes it: {"; ".join(faults)}.'
+        )
+
+
+def is_number(value: Any) -> bool:
+    return type(value) in NUMBER and abs(value) < 2**53  # False for NaN and infinity, too
+
+
+def read_spec(payload: Mapping, pairs: Mapping[int, list[list[Layer]]], name: str) -> HypernetSpec:
+    """The spec of these layers. What no tensor tells comes from the settings:
+
+    no `activation_func`: linear. No `activate_output`: yes, for the output was activated until
+    26 October 2022. No `dropout_structure`: what A1111 derived from the two flags.
+    """
+    every = [layer for sides in pairs.values() for side in sides for layer in side]
+    written = tuple(payload.get("layer_structure") or (1, 2, 1))
+    structure = read_structure(written, pairs, name)
     dropout = payload.get("dropout_structure") or dropout_from_flags(
         len(structure), bool(payload.get("use_dropout")), bool(payload.get("last_layer_dropout"))
     )
     if len(dropout) != len(structure):
         dropout = (0.0,) * len(structure)  # A1111 never checked; it has no effect when generating
+    activate_output = payload.get("activate_output")
+    in_blocks = any(layer.in_block for layer in every)
+    if payload.get("skip_connection") and not in_blocks:
+        raise ValueError(
+            f'"{name}" claims skip connections (aria1th\'s extension), but its layers have none.'
+        )
     try:
         return HypernetSpec(
             widths=tuple(pairs),
             layer_structure=structure,
             activation=(payload.get("activation_func") or "linear").lower(),
             weight_initialization=payload.get("weight_initialization") or "Normal",
-            layer_norm=any(layers.norms for sides in pairs.values() for layers in sides),
-            dropout_structure=tuple(number(float(p)) for p in dropout),
-            activate_output=bool(payload.get("activate_output", True)),
+            layer_norm=any(layer.kind is nn.LayerNorm for layer in every),
+            dropout_structure=tuple(number(p) for p in dropout),
+            activate_output=activate_output is None or bool(activate_output),
+            skip_connection=in_blocks,
+            upsample_linear=any(layer.bias is None and layer.weight.ndim == 2 for layer in every),
         )
     except ValueError as fault:
-        raise ValueError(f'"{file_name}": {fault}') from None
+        raise ValueError(f'"{name}": {fault}') from None
 
 
-def read_record(payload: Mapping, file_name: str) -> Record:
-    def text(key: str) -> str | None:
-        return None if payload.get(key) is None else str(payload[key])
+def read_structure(
+    written: tuple[float, ...], pairs: Mapping[int, list[list[Layer]]], name: str
+) -> tuple[float, ...]:
+    """The written structure if the layers have its sizes, otherwise one that they do have."""
+    chains = {
+        (width, tuple(layer.weight.shape[0] for layer in side if layer.is_linear))
+        for width, sides in pairs.items()
+        for side in sides
+    }
 
-    known = {k: v for k, v in payload.items() if isinstance(k, str) and not k.isdigit()}
-    return Record(
-        name=text("name") or file_name.rsplit("/", 1)[-1].rsplit(".", 1)[0],
-        step=int(payload.get("step") or 0),
-        sd_checkpoint=text("sd_checkpoint"),
-        sd_checkpoint_name=text("sd_checkpoint_name"),
-        optional_info=text("optional_info"),
-        extra={key: value for key, value in known.items() if key not in SETTINGS},
+    def fits(structure: tuple[float, ...]) -> bool:
+        return all(tuple(int(w * f) for f in structure[1:]) == sizes for w, sizes in chains)
+
+    lengths = {len(sizes) for _, sizes in chains}
+    if fits(written):
+        return tuple(number(f) for f in written)
+    if len(lengths) == 1:
+        columns = zip(*([(w, size) for size in sizes] for w, sizes in chains), strict=True)
+        found = (1, *(shared_factor(column) for column in columns))
+        if fits(found):
+            return found
+    width, sizes = max(chains)
+    raise ValueError(
+        f'"{name}": no one layer structure gives the layers of all widths, such as '
+        f"{list(sizes)[:20]} at {width}; its record says {as_text(written)}."
     )
 
 
+def shared_factor(column: tuple[tuple[int, int], ...]) -> float | int:
+    """The shortest number that, times each width and cut off, gives each size (if there is one)."""
+    least = max(size / width for width, size in column)
+    for digits in range(6):
+        factor = math.ceil(round(least * 10**digits, 6)) / 10**digits
+        if all(int(width * factor) == size for width, size in column):
+            return number(factor)
+    while any(int(width * least) < size for width, size in column):
+        least = math.nextafter(least, math.inf)
+    return least
+
+
+def read_record(payload: Mapping, file_name: str) -> Record:
+    checkpoint = payload.get("sd_checkpoint")
+    extra = {}
+    for key, value in payload.items():
+        if isinstance(key, str) and key not in SETTINGS and not key.isdecimal():
+            try:
+                extra[key] = plain(value)
+            except ValueError:
+                continue  # tensors and the like belong to no hypernetwork, and change nothing
+    return Record(
+        name=payload.get("name") or file_name.rsplit("/", 1)[-1].rsplit(".", 1)[0],
+        step=int(payload.get("step") or 0),
+        sd_checkpoint=None if checkpoint is None else str(checkpoint),
+        sd_checkpoint_name=payload.get("sd_checkpoint_name"),
+        optional_info=payload.get("optional_info"),
+        extra=extra,
+    )
+
+
+def plain(value: Any, room: list[int] | None = None, depth: int = 0) -> Any:
+    """The value as JSON would give it back: tuples are lists.
+
+    Raises ValueError for other types, and for what is endless or merely very large.
+    """
+    room = [10_000] if room is None else room
+    room[0] -= 1
+    if room[0] < 0 or depth > 20:
+        raise ValueError("too large")
+    if value is None or type(value) in (bool, int, str):
+        return value
+    if type(value) is float and math.isfinite(value):
+        return value
+    if isinstance(value, (list, tuple)):
+        return [plain(entry, room, depth + 1) for entry in value]
+    if isinstance(value, Mapping) and all(type(key) is str for key in value):
+        return {key: plain(entry, room, depth + 1) for key, entry in value.items()}
+    raise ValueError(f"{type(value).__name__} is not plain")
+
+
 @torch.no_grad()
-def fill(mlp: ResidualMlp, layers: Layers, where: str) -> None:
-    """Copy the file's tensors into a freshly built MLP, kind by kind."""
-    kinds = {
-        torch.nn.Linear: layers.linears,
-        torch.nn.LayerNorm: layers.norms,
-        torch.nn.PReLU: [(slope,) for slope in layers.slopes],
-    }
-    for kind, found in kinds.items():
-        slots = [layer for layer in mlp.linear if isinstance(layer, kind)]
-        if len(slots) != len(found):
-            raise ValueError(
-                f"{where}: {len(found)} {kind.__name__} layers in the file, "
-                f"{len(slots)} by its record."
-            )
-        for slot, tensors in zip(slots, found, strict=True):
-            for parameter, tensor in zip(slot.parameters(), tensors, strict=True):
-                parameter.copy_(tensor.reshape(parameter.shape))
+def fill(mlp: ResidualMlp, layers: list[Layer], where: str) -> None:
+    """Copy the file's tensors into a blank MLP: the same layers in the same order, or none."""
+    slots = [m for m in mlp.modules() if isinstance(m, (nn.Linear, nn.LayerNorm, nn.PReLU))]
+    found = [(layer.kind.__name__, list(layer.weight.shape)) for layer in layers]
+    wanted = [(type(slot).__name__, list(slot.weight.shape)) for slot in slots]
+    if found != wanted:
+        raise ValueError(
+            f"{where}: its layers are {in_words(found)}; its record asks for {in_words(wanted)}."
+        )
+    for slot, layer in zip(slots, layers, strict=True):
+        slot.weight.copy_(layer.weight)
+        if layer.bias is not None:
+            slot.bias.copy_(layer.bias)
+        if not all(is_finite(parameter) for parameter in slot.parameters()):
+            raise ValueError(f"{where}: {type(slot).__name__} holds NaN or infinite numbers.")
+
+
+def in_words(layers: list[tuple[str, list[int]]]) -> str:
+    words = [f"{kind} {'×'.join(map(str, shape))}" for kind, shape in layers[:12]]
+    return ", ".join([*words, "…"] if len(layers) > 12 else words)

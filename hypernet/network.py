@@ -5,6 +5,9 @@
 A1111's layer order, per linear layer: Linear, activation, LayerNorm, Dropout. All blocks of one
 width share a pair, self- and cross-attention alike. Arithmetic is float32 whatever the context's
 type, as A1111 does it, and the result has the context's type again.
+
+aria1th's extension also has networks of residual blocks, y = resampled(x) + g(x) with the order
+Linear, LayerNorm, Dropout, activation. There f(x) = blocks(x) − x, so the formula above holds.
 """
 
 from __future__ import annotations
@@ -13,6 +16,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .spec import HypernetSpec
@@ -31,63 +35,111 @@ class Record:
     extra: dict = field(default_factory=dict)  # keys we do not know; written back as they were
 
 
+class SkipBlock(nn.Module):
+    """One layer of aria1th's networks: (…, inside) → (…, outside)."""
+
+    def __init__(self, inside: int, outside: int, spec: HypernetSpec, dropout: float):
+        super().__init__()
+        self.outside = outside
+        self.upsample_layer = None
+        if spec.upsample_linear:
+            self.upsample_layer = nn.Linear(inside, outside, bias=False)
+        slots: list[nn.Module] = [nn.Linear(inside, outside)]
+        if spec.layer_norm:
+            slots.append(nn.LayerNorm(outside))
+        if dropout > 0:
+            slots.append(nn.Dropout(dropout))
+        if spec.activation != "linear":
+            slots.append(ACTIVATIONS[spec.activation]())
+        self.linear = nn.Sequential(*slots)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self._resampled(x) + self.linear(x)
+
+    def _resampled(self, x: Tensor) -> Tensor:
+        if self.upsample_layer is not None:
+            return self.upsample_layer(x)
+        if self.outside == x.shape[-1]:
+            return x
+        rows = x.reshape(1, -1, x.shape[-1])  # interpolate wants three dimensions
+        found = F.interpolate(rows, size=self.outside, mode="nearest-exact")
+        return found.reshape(*x.shape[:-1], self.outside)
+
+
 class ResidualMlp(nn.Module):
     """f of the formula above: (…, C) → (…, C).
 
-    `linear` holds the layers in A1111's slots, so that its state_dict has A1111's names.
+    `linear` holds the layers in the slots of A1111 (or of aria1th's extension), so that its
+    state_dict has their names.
     """
 
     def __init__(self, width: int, spec: HypernetSpec):
         super().__init__()
+        self.skip_connection = spec.skip_connection
         sizes = [int(width * factor) for factor in spec.layer_structure]
         slots: list[nn.Module] = []
         for layer, (inside, outside) in enumerate(pairwise(sizes)):
+            dropout = spec.dropout_structure[layer + 1]
+            if spec.skip_connection:
+                slots.append(SkipBlock(inside, outside, spec, dropout))
+                continue
             slots.append(nn.Linear(inside, outside))
             if spec.is_activated(layer):
                 slots.append(ACTIVATIONS[spec.activation]())
             if spec.layer_norm:
                 slots.append(nn.LayerNorm(outside))
-            if spec.dropout_structure[layer + 1] > 0:
-                slots.append(nn.Dropout(spec.dropout_structure[layer + 1]))
+            if dropout > 0:
+                slots.append(nn.Dropout(dropout))
         self.linear = nn.Sequential(*slots)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.linear(x)
+        return self.linear(x) - x if self.skip_connection else self.linear(x)
 
     @torch.no_grad()
     def initialize(self, name: str, generator: torch.Generator) -> None:
         """A1111's: biases 0; the scale of a layer norm starts near 0 too, as N(0, 0.01)."""
-        for layer in self.linear:
-            if isinstance(layer, nn.Linear):
+        for layer in self.modules():
+            if isinstance(layer, nn.Linear) and layer.bias is None:  # torch's own, as aria1th's is
+                nn.init.kaiming_uniform_(layer.weight, a=5**0.5, generator=generator)
+            elif isinstance(layer, nn.Linear):
                 INITIALIZATIONS[name](layer.weight, generator)
                 nn.init.zeros_(layer.bias)
             elif isinstance(layer, nn.LayerNorm):
                 INITIALIZATIONS["Normal"](layer.weight, generator)
                 nn.init.zeros_(layer.bias)
+            elif isinstance(layer, nn.PReLU):
+                nn.init.constant_(layer.weight, 0.25)
 
 
 class Hypernetwork(nn.Module):
-    """Weights of one spec, with the record of where they come from. Starts in eval mode."""
+    """Weights of one spec, with the record of where they come from. Starts in eval mode.
 
-    def __init__(self, spec: HypernetSpec, record: Record | None = None):
+    blank: the weights are whatever lay in memory, for callers that fill them all.
+    """
+
+    def __init__(self, spec: HypernetSpec, record: Record | None = None, *, blank: bool = False):
         super().__init__()
         self.spec = spec
         self.record = record or Record()
-        # Hosts build nodes' outputs inside inference mode; layers draw from the global state.
-        with torch.inference_mode(False), torch.random.fork_rng(devices=[]):
-            self.pairs = nn.ModuleDict(
-                {
-                    str(width): nn.ModuleDict(
-                        {"k": ResidualMlp(width, spec), "v": ResidualMlp(width, spec)}
-                    )
-                    for width in spec.widths
-                }
-            )
-            generator = torch.Generator().manual_seed(spec.seed)
-            for width in spec.widths:
-                for side in ("k", "v"):
-                    mlp = self.pairs[str(width)][side]
-                    mlp.initialize(spec.weight_initialization, generator)
+        # Hosts build nodes' outputs inside inference mode. Layers are made without numbers, for
+        # torch would draw them from the global random state.
+        with torch.inference_mode(False):
+            with torch.device("meta"):
+                self.pairs = nn.ModuleDict(
+                    {
+                        str(width): nn.ModuleDict(
+                            {"k": ResidualMlp(width, spec), "v": ResidualMlp(width, spec)}
+                        )
+                        for width in spec.widths
+                    }
+                )
+            self.to_empty(device="cpu")
+            if not blank:
+                generator = torch.Generator().manual_seed(spec.seed)
+                for width in spec.widths:
+                    for side in ("k", "v"):
+                        mlp = self.pairs[str(width)][side]
+                        mlp.initialize(spec.weight_initialization, generator)
         self.eval()
 
     def keys(self, context: Tensor, strength: float | Tensor = 1.0) -> Tensor:
@@ -112,6 +164,6 @@ class Hypernetwork(nn.Module):
     def copy(self) -> Hypernetwork:
         """Weights of its own, made outside inference mode, so that they can be trained."""
         with torch.inference_mode(False):
-            twin = Hypernetwork(self.spec, Record(**vars(self.record)))
+            twin = Hypernetwork(self.spec, Record(**vars(self.record)), blank=True)
             twin.load_state_dict({key: value.clone() for key, value in self.state_dict().items()})
         return twin

@@ -8,22 +8,30 @@ from pathlib import Path
 import torch
 
 from .files import open_network
+from .network import Hypernetwork
 from .run import in_words
 from .spec import as_text as numbers
+from .trees import NetworkTree
+from .trees import as_text as tree_as_text
 
 
-def describe(path: str | os.PathLike) -> dict:
+def describe(path: str | os.PathLike, network: Hypernetwork | NetworkTree | None = None) -> dict:
     """Plain data about a network file: what its record says and what its weights are.
 
+    network: as open_network(path) gives it, if the caller has it already.
     Raises what open_network raises.
     """
     path = Path(path)
-    network = open_network(path)
+    network = open_network(path) if network is None else network
+    about = {"file": str(path), "bytes": path.stat().st_size, "name": network.record.name}
+    if isinstance(network, NetworkTree):
+        return about | {
+            "tree": tree_as_text(network.part),
+            "networks": list(network.names),
+            "widths": list(network.spec.widths),
+        }
     spec, record = network.spec, network.record
-    return {
-        "file": str(path),
-        "bytes": path.stat().st_size,
-        "name": record.name,
+    return about | {
         "step": record.step,
         "widths": list(spec.widths),
         "layer_structure": list(spec.layer_structure),
@@ -31,6 +39,8 @@ def describe(path: str | os.PathLike) -> dict:
         "activate_output": spec.activate_output,
         "layer_norm": spec.layer_norm,
         "dropout_structure": list(spec.dropout_structure),
+        "skip_connection": spec.skip_connection,
+        "upsample_linear": spec.upsample_linear,
         "weight_initialization": spec.weight_initialization,
         "parameters": spec.parameters,
         "sd_checkpoint": record.sd_checkpoint,
@@ -41,7 +51,7 @@ def describe(path: str | os.PathLike) -> dict:
 
 
 @torch.no_grad()
-def residual_size(network: torch.nn.Module, width: int) -> dict[str, float]:
+def residual_size(network: Hypernetwork, width: int) -> dict[str, float]:
     """‖f(x)‖ / ‖x‖ of keys and values for standard normal x: how much the network changes."""
     x = torch.randn(256, width, generator=torch.Generator().manual_seed(0))
     pair = network.pairs[str(width)]
@@ -49,6 +59,13 @@ def residual_size(network: torch.nn.Module, width: int) -> dict[str, float]:
 
 
 def as_lines(description: dict) -> list[tuple[str, str]]:
+    if "tree" in description:
+        return [
+            ("name", description["name"]),
+            ("tree", description["tree"]),
+            ("networks", ", ".join(description["networks"])),
+            ("widths", numbers(description["widths"])),
+        ]
     residual = "; ".join(
         f"{width}: k {size['k']:.4f}, v {size['v']:.4f}"
         for width, size in description["residual"].items()
@@ -57,10 +74,14 @@ def as_lines(description: dict) -> list[tuple[str, str]]:
     activation = description["activation"]
     if description["activate_output"] and activation != "linear":
         activation += ", on the output too"
+    structure = numbers(description["layer_structure"])
+    if description["skip_connection"]:
+        structure += ", in blocks with skip connections"
+        structure += " through a matrix" if description["upsample_linear"] else ""
     return [
         ("name", description["name"]),
         ("steps", str(description["step"])),
-        ("structure", numbers(description["layer_structure"])),
+        ("structure", structure),
         ("activation", activation),
         ("layer norm", "yes" if description["layer_norm"] else "no"),
         ("dropout", numbers(dropout) if any(dropout) else "no"),

@@ -2,6 +2,7 @@
 
 A structure such as 1, 2, 1 gives the widths of one MLP as factors of the attention width d:
 d → 2d → d. There is one pair of such MLPs, for keys and for values, per attention input width.
+A spec that would not fit into any memory is refused here, before a single number is made.
 """
 
 from __future__ import annotations
@@ -15,6 +16,12 @@ from .vocabulary import ACTIVATIONS, INITIALIZATIONS, UNUSABLE_ACTIVATIONS, near
 
 SD1_WIDTHS = (320, 640, 768, 1280)
 
+# Far above any use: [1, 2, 4, 2, 1] on SD 1's widths and 1024 has 1.5e8 numbers.
+MOST_NUMBERS = 2**31
+MOST_LAYERS = 64
+MOST_WIDTHS = 64
+LARGEST_FACTOR = 1024
+
 
 @dataclass(frozen=True, kw_only=True)
 class HypernetSpec:
@@ -25,6 +32,10 @@ class HypernetSpec:
     is never used, the last acts on the output; empty means none. activate_output: the activation
     also follows the last linear layer (files before 26 October 2022). layer_norm: after every
     linear layer and its activation, the last included. seed: of the initial weights.
+
+    skip_connection: every layer is a residual block, as aria1th's extension makes them (its order
+    of layers is another, see network.py, and activate_output means nothing). upsample_linear: those
+    blocks carry their input on by a matrix; otherwise by the nearest neighbour.
 
     Raises ValueError with every fault found, in one message.
     """
@@ -37,6 +48,8 @@ class HypernetSpec:
     dropout_structure: tuple[float, ...] = ()
     activate_output: bool = False
     seed: int = 0
+    skip_connection: bool = False
+    upsample_linear: bool = False
 
     def __post_init__(self) -> None:
         for name in ("widths", "layer_structure", "dropout_structure"):
@@ -49,21 +62,39 @@ class HypernetSpec:
             raise ValueError(" ".join(faults))
 
     def _structure_faults(self) -> list[str]:
-        structure = self.layer_structure
+        structure, widths = self.layer_structure, self.widths
         faults = []
-        if not self.widths or any(int(w) != w or w < 1 for w in self.widths):
-            faults.append(f"Widths {list(self.widths)}: give at least one whole number above 0.")
+        if not widths or any(int(w) != w or w < 1 for w in widths):
+            faults.append(f"Widths {list(widths)[:8]}: give at least one whole number above 0.")
+        elif len(widths) > MOST_WIDTHS:
+            faults.append(f"{len(widths)} widths: no model has more than {MOST_WIDTHS}.")
         if len(structure) < 2 or structure[0] != 1 or structure[-1] != 1:
             faults.append(
                 f'Layer structure "{as_text(structure)}" must begin and end with 1, as "1, 2, 1" '
                 "does: the network gives back the width it takes."
             )
-        if any(not math.isfinite(f) or f <= 0 for f in structure):
+        if len(structure) > MOST_LAYERS + 1:
+            faults.append(
+                f'Layer structure "{as_text(structure)}" has {len(structure)} entries: at most '
+                f"{MOST_LAYERS + 1}."
+            )
+        elif any(not math.isfinite(f) or f <= 0 for f in structure):
             faults.append(f'Layer structure "{as_text(structure)}": every factor must be above 0.')
-        elif self.widths and any(int(min(self.widths) * f) < 1 for f in structure):
+        elif any(f > LARGEST_FACTOR for f in structure):
+            faults.append(
+                f'Layer structure "{as_text(structure)}": no factor may be above {LARGEST_FACTOR}.'
+            )
+        elif widths and any(int(min(widths) * f) < 1 for f in structure):
             faults.append(
                 f'Layer structure "{as_text(structure)}" leaves no unit at width '
-                f"{min(self.widths)}: use larger factors."
+                f"{min(widths)}: use larger factors."
+            )
+        if self.upsample_linear and not self.skip_connection:
+            faults.append("upsample_linear belongs to skip_connection: set both, or neither.")
+        if not faults and self.parameters > MOST_NUMBERS:
+            faults.append(
+                f'Layer structure "{as_text(structure)}" at widths {as_text(widths)} takes '
+                f"{4 * self.parameters / 2**30:.0f} GiB: use smaller factors or fewer widths."
             )
         return faults
 
@@ -109,6 +140,7 @@ class HypernetSpec:
                 total += rows * columns + rows
                 total += 2 * rows if self.layer_norm else 0
                 total += self.activation == "prelu" and self.is_activated(i)
+                total += rows * columns if self.upsample_linear else 0
         return 2 * total
 
     @property
@@ -116,12 +148,14 @@ class HypernetSpec:
         """Size of a saved .pt file: float32 weights, and what torch writes around each tensor."""
         layers = len(self.layer_structure) - 1
         tensors = 2 * len(self.widths) * layers * (4 if self.layer_norm else 2)
+        tensors += 2 * len(self.widths) * layers if self.upsample_linear else 0
         return 4 * self.parameters + 190 * tensors + 2000
 
     def is_activated(self, layer: int) -> bool:
         """Does the activation follow linear layer `layer` (0-based)?"""
         last = layer >= len(self.layer_structure) - 2
-        return self.activation != "linear" and (self.activate_output or not last)
+        always = self.activate_output or self.skip_connection
+        return self.activation != "linear" and (always or not last)
 
 
 def parse_structure(text: str) -> tuple[float, ...]:
@@ -142,8 +176,9 @@ def parse_structure(text: str) -> tuple[float, ...]:
 
 
 def as_text(numbers: Sequence[float]) -> str:
-    """ "1, 2, 1" from (1.0, 2, 1)."""
-    return ", ".join(f"{n:g}" for n in numbers)
+    """ "1, 2, 1" from (1.0, 2, 1), the beginning of a very long one."""
+    text = ", ".join(f"{n:g}" for n in numbers[:20])
+    return f"{text}, …" if len(numbers) > 20 else text
 
 
 def dropout_from_flags(

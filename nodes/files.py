@@ -1,9 +1,12 @@
-"""LoadHypernet and SaveHypernet: networks from and to the host's hypernetworks folder."""
+"""LoadHypernet and SaveHypernet: networks from and to the host's hypernetworks folder.
+
+Hosts list networks; trees of networks (.hns), which no host knows, are found here.
+"""
 
 from pathlib import Path
 
 from ..compat import io, network_folders, network_names, ui
-from ..hypernet.files import check_name, open_network, save_network
+from ..hypernet.files import SUFFIXES, TREE_SUFFIX, check_name, open_network, save_network
 from ..hypernet.report import as_text, describe
 from ..hypernet.vocabulary import nearest
 from .sockets import CATEGORY, HypernetSocket
@@ -16,12 +19,12 @@ class LoadHypernet(io.ComfyNode):
             node_id="HypernetLoad",
             display_name="Load Hypernet",
             category=CATEGORY,
-            description="Opens a hypernetwork file, A1111's .pt. A file that has changed on disk "
-            "is read again.",
-            search_aliases=["hypernetwork loader", "open hypernetwork", "pt file"],
+            description="Opens a hypernetwork file: A1111's .pt of any age, .safetensors, or a "
+            "tree of them (.hns). A file that has changed on disk is read again.",
+            search_aliases=["hypernetwork loader", "open hypernetwork", "pt file", "hns"],
             inputs=[
                 io.Combo.Input(
-                    "name", options=network_names(),
+                    "name", options=known_names(),
                     tooltip="File in models/hypernetworks.",
                 ),
             ],
@@ -33,8 +36,9 @@ class LoadHypernet(io.ComfyNode):
 
     @classmethod
     def fingerprint_inputs(cls, name: str) -> str:
-        stat = find(name).stat()
-        return f"{name}/{stat.st_mtime_ns}/{stat.st_size}"
+        names = known_names() if name.endswith(TREE_SUFFIX) else [name]  # a tree reads others
+        stats = [(each, find(each).stat()) for each in names]
+        return "\n".join(f"{each}/{s.st_mtime_ns}/{s.st_size}" for each, s in stats)
 
     @classmethod
     def validate_inputs(cls, name: str | None = None) -> bool | str:
@@ -47,8 +51,9 @@ class LoadHypernet(io.ComfyNode):
     @classmethod
     def execute(cls, name: str) -> io.NodeOutput:
         path = find(name)
-        text = as_text(describe(path))
-        return io.NodeOutput(open_network(path), text, ui=ui.PreviewText(text))
+        network = open_network(path, network_folders())
+        text = as_text(describe(path, network))
+        return io.NodeOutput(network, text, ui=ui.PreviewText(text))
 
 
 class SaveHypernet(io.ComfyNode):
@@ -58,8 +63,8 @@ class SaveHypernet(io.ComfyNode):
             node_id="HypernetSave",
             display_name="Save Hypernet",
             category=CATEGORY,
-            description="Writes a hypernetwork as A1111's .pt into models/hypernetworks. "
-            "An existing file is never overwritten.",
+            description="Writes a hypernetwork into models/hypernetworks. An existing file is "
+            "never overwritten.",
             search_aliases=["save hypernetwork", "export hypernetwork"],
             is_output_node=True,
             inputs=[
@@ -67,34 +72,51 @@ class SaveHypernet(io.ComfyNode):
                 io.String.Input(
                     "name", default="my_style", tooltip="File name, without folder and suffix."
                 ),
+                io.Combo.Input(
+                    "format", options=list(SUFFIXES), default=SUFFIXES[0], optional=True,
+                    tooltip=".pt is A1111's and read by every loader; .safetensors has the same "
+                    "content and cannot hold code.",
+                ),
             ],
             outputs=[io.String.Output("path", display_name="path")],
-        )
+        )  # fmt: skip
 
     @classmethod
     def validate_inputs(cls, name: str | None = None) -> bool | str:
         return name_fault(name)
 
     @classmethod
-    def execute(cls, hypernet, name: str) -> io.NodeOutput:
-        path = str(save_network(hypernet, new_file(name)))
+    def execute(cls, hypernet, name: str, format: str = SUFFIXES[0]) -> io.NodeOutput:
+        path = str(save_network(hypernet, new_file(name, format)))
         return io.NodeOutput(path, ui={"saved": [path], "text": [f"Saved {path}"]})
+
+
+def known_names() -> list[str]:
+    """Networks and trees, relative to their folder, "/"-separated, sorted."""
+    trees = {
+        file.relative_to(folder).as_posix()
+        for folder in network_folders()
+        for file in folder.rglob(f"*{TREE_SUFFIX}")
+        if file.is_file()
+    }
+    return sorted({*network_names(), *trees})
 
 
 def find(name: str) -> Path:
     """The file of a listed name; raises FileNotFoundError with the nearest names."""
+    names = known_names()
     for folder in network_folders():
-        if name in network_names() and (folder / name).is_file():
+        if name in names and (folder / name).is_file():
             return folder / name
     folder = network_folders()[0]
-    known = nearest(name, network_names()) or "the folder is empty"
+    known = nearest(name, names) or "the folder is empty"
     raise FileNotFoundError(f'There is no hypernetwork "{name}" in {folder}. Nearest: {known}.')
 
 
-def new_file(name: str) -> Path:
+def new_file(name: str, suffix: str = SUFFIXES[0]) -> Path:
     """Where a new network of this name goes; raises ValueError or FileExistsError, quoting it."""
-    stem = check_name(name).removesuffix(".pt")
-    path = network_folders()[0] / f"{stem}.pt"
+    stem = check_name(name).removesuffix(suffix)
+    path = network_folders()[0] / f"{stem}{suffix}"
     if path.exists():
         raise FileExistsError(
             f'There is already a hypernetwork "{path.name}" in {path.parent}; it is kept. '

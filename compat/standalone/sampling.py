@@ -10,6 +10,7 @@ Left out: noise masks, areas and strengths of a conditioning, and the other thir
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable
 from typing import Any
@@ -124,7 +125,7 @@ def sigmas_for(
 
 def euler(denoise: Denoise, x: Tensor, sigmas: Tensor, noise: Callable[[], Tensor]) -> Tensor:
     """Karras et al. 2022, algorithm 2 without churn."""
-    for now, then in zip(sigmas[:-1], sigmas[1:], strict=True):
+    for now, then in itertools.pairwise(sigmas):
         slope = (x - denoise(x, now)) / now
         x = x + slope * (then - now)
     return x
@@ -134,7 +135,7 @@ def euler_ancestral(
     denoise: Denoise, x: Tensor, sigmas: Tensor, noise: Callable[[], Tensor]
 ) -> Tensor:
     """Euler steps that go too far down, to `down`, and back up by fresh noise of spread `up`."""
-    for now, then in zip(sigmas[:-1], sigmas[1:], strict=True):
+    for now, then in itertools.pairwise(sigmas):
         denoised = denoise(x, now)
         up = min(then, (then**2 * (now**2 - then**2) / now**2) ** 0.5)
         down = (then**2 - up**2) ** 0.5
@@ -148,7 +149,7 @@ def euler_ancestral(
 def dpmpp_2m(denoise: Denoise, x: Tensor, sigmas: Tensor, noise: Callable[[], Tensor]) -> Tensor:
     """DPM-Solver++(2M) (Lu et al. 2022): x_0 is extrapolated in log sigma from two steps."""
     before, denoised_before = None, None
-    for now, then in zip(sigmas[:-1], sigmas[1:], strict=True):
+    for now, then in itertools.pairwise(sigmas):
         denoised = denoise(x, now)
         estimate = denoised
         if before is not None and then > 0:

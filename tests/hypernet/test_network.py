@@ -1,41 +1,9 @@
-"""The network against the formulas, written anew here from the format's description."""
-
-import itertools
+"""The network: its widths, types, slots, beginnings and refusals. Its numbers: test_conformance."""
 
 import pytest
 import torch
-import torch.nn.functional as F
 
 from hypernet import HypernetSpec, Hypernetwork
-
-FUNCTIONS = {
-    "linear": lambda x: x,
-    "relu": F.relu,
-    "leakyrelu": lambda x: F.leaky_relu(x, 0.01),
-    "elu": F.elu,
-    "swish": lambda x: x * F.relu6(x + 3) / 6,
-    "tanh": torch.tanh,
-    "sigmoid": torch.sigmoid,
-    "gelu": F.gelu,
-    "mish": F.mish,
-    "softsign": F.softsign,
-    "silu": F.silu,
-    "selu": F.selu,
-    "relu6": F.relu6,
-    "softplus": F.softplus,
-}
-
-
-def reference(x, weights, function, layer_norm, activate_output):
-    """x + f(x) by hand, from (weight, bias, gamma, beta) per layer."""
-    y = x
-    for i, (weight, bias, gamma, beta) in enumerate(weights):
-        y = F.linear(y, weight, bias)
-        if activate_output or i < len(weights) - 1:
-            y = function(y)
-        if layer_norm:
-            y = F.layer_norm(y, (len(gamma),), gamma, beta)
-    return y
 
 
 def randomized(spec):
@@ -45,40 +13,6 @@ def randomized(spec):
         for parameter in network.parameters():
             parameter.normal_(0, 0.3, generator=generator)
     return network
-
-
-def weights_of(mlp):
-    linears = [m for m in mlp.linear if isinstance(m, torch.nn.Linear)]
-    norms = [m for m in mlp.linear if isinstance(m, torch.nn.LayerNorm)] or [None] * len(linears)
-    return [
-        (a.weight, a.bias, n.weight if n else None, n.bias if n else None)
-        for a, n in zip(linears, norms, strict=True)
-    ]
-
-
-@pytest.mark.parametrize(
-    "structure", [(1, 1), (1, 2, 1), (1, 2, 2, 1), (1, 0.5, 1), (1, 2, 4, 2, 1)]
-)
-@pytest.mark.parametrize("activation", FUNCTIONS)
-def test_keys_and_values_equal_the_formula(structure, activation):
-    x = torch.randn(2, 5, 16, generator=torch.Generator().manual_seed(1))
-    for layer_norm, activate_output, dropout in itertools.product((False, True), repeat=3):
-        spec = HypernetSpec(
-            widths=(16,),
-            layer_structure=structure,
-            activation=activation,
-            layer_norm=layer_norm,
-            activate_output=activate_output,
-            dropout_structure=(0.3,) * len(structure) if dropout else (),
-        )
-        network = randomized(spec)
-        for side, strength in itertools.product("kv", (-1, 0, 0.5, 1, 2)):
-            mlp = network.pairs["16"][side]
-            found = (network.keys if side == "k" else network.values)(x, strength)
-            residual = reference(
-                x, weights_of(mlp), FUNCTIONS[activation], layer_norm, activate_output
-            )
-            assert torch.equal(found, x + residual * strength)
 
 
 def test_a_width_the_network_does_not_hold_passes_untouched():
@@ -148,6 +82,34 @@ def test_dropout_acts_only_while_training():
     assert not torch.equal(network.keys(x), network.keys(x))
 
 
+def test_skip_connections_are_named_and_counted_as_aria1th_names_them():
+    for upsample in (False, True):
+        spec = HypernetSpec(
+            widths=(8,), layer_structure=(1, 1.5, 1), activation="prelu", layer_norm=True,
+            skip_connection=True, upsample_linear=upsample,
+        )  # fmt: skip
+        network = Hypernetwork(spec)
+        names = ["linear.0.weight", "linear.0.bias", "linear.1.weight", "linear.1.bias"]
+        names = [*["upsample_layer.weight"][: int(upsample)], *names, "linear.2.weight"]
+        state = network.pairs["8"]["k"].state_dict()
+        assert list(state) == [f"linear.{block}.{name}" for block in (0, 1) for name in names]
+        assert sum(p.numel() for p in network.parameters()) == spec.parameters
+
+
+def test_making_a_network_leaves_the_global_random_state_alone():
+    before = torch.get_rng_state()
+    Hypernetwork(HypernetSpec(widths=(8,)))
+    Hypernetwork(HypernetSpec(widths=(8,)), blank=True)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_a_copy_has_the_same_numbers_and_no_memory_in_common():
+    network = randomized(HypernetSpec(widths=(8,), activation="prelu"))
+    twin = network.copy()
+    for mine, other in zip(network.parameters(), twin.parameters(), strict=True):
+        assert torch.equal(mine, other) and mine.data_ptr() != other.data_ptr()
+
+
 def test_every_activation_can_be_trained():
     from hypernet.vocabulary import ACTIVATIONS
 
@@ -170,6 +132,13 @@ def test_every_activation_can_be_trained():
         (dict(dropout_structure=(0, 0.3)), "has 2 entries"),
         (dict(dropout_structure=(0, 1.5, 0)), "at least 0, below 1"),
         (dict(widths=()), "at least one whole number"),
+        (dict(layer_structure=(1, 1e308, 1)), "no factor may be above 1024"),
+        (dict(layer_structure=(1, float("nan"), 1)), "every factor must be above 0"),
+        (dict(layer_structure=(1, 1000, 1000, 1)), "GiB: use smaller factors"),
+        (dict(layer_structure=(1,) * 1000), "has 1000 entries: at most 65"),
+        (dict(widths=range(1, 1000)), "no model has more than 64"),
+        (dict(widths=(10**9,)), "GiB: use smaller factors or fewer widths"),
+        (dict(upsample_linear=True), "belongs to skip_connection"),
     ],
 )
 def test_a_wrong_spec_is_refused_in_words_that_quote_it(settings, words):

@@ -1,4 +1,4 @@
-"""A host on the disk: the tiny random checkpoint, five pictures, and a graph that trains on them."""
+"""A host on the disk: the tiny random checkpoint, five pictures, a graph that trains on them."""
 
 import importlib.util
 import json

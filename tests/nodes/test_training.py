@@ -172,7 +172,7 @@ def test_an_unreadable_picture_is_named_or_skipped_by_name(host, graph):
 
 
 def test_too_little_disk_is_said_before_the_run(host, graph, monkeypatch):
-    folder, run = host
+    _folder, run = host
     full = SimpleNamespace(total=2**40, used=2**40, free=1000)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: full)
     result = run(graph())

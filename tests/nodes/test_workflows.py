@@ -21,7 +21,14 @@ def run(folder, name, settings):
     from hypernet_pack.compat.standalone import command
 
     changes = [part for key, value in settings.items() for part in ("--set", f"{key}={value}")]
-    places = ["--input", folder / "input", "--models", folder / "models", "--out", folder / "output"]
+    places = [
+        "--input",
+        folder / "input",
+        "--models",
+        folder / "models",
+        "--out",
+        folder / "output",
+    ]
     arguments = ["run", EXAMPLES / f"{name}.json", *places, *changes]
     return command.main([str(argument) for argument in arguments])
 
@@ -35,7 +42,7 @@ def test_train_and_compare_gives_a_network_and_two_pictures(host, checkpoint):
     assert open_network(folder / "models" / "hypernetworks" / "my_style.pt").record.step == 2
     for name in ("before", "after"):
         picture = Image.open(folder / "output" / "hypernet" / f"{name}_00001_.png")
-        assert picture.size == (32, 32) or picture.size == (64, 64)
+        assert picture.size == (16, 16)  # 8×8 latents; this VAE doubles, where SD's makes eight
         assert "HypernetTrain" in picture.info["prompt"]
 
 

@@ -1,0 +1,312 @@
+"""Trees of networks: aria1th's `.hns` files, several networks that act as one.
+
+A `.hns` is one Python literal:
+
+    ["a", "b"]              one after the other
+    {"a", "b"}              side by side, the mean of what comes out
+    {"a": 0.6, "b": 0.2}    side by side, weights divided by their sum (here 3/4 and 1/4)
+    ("a", 0.5), {"a": 0.5}  one network at a strength
+    '{"[\\'a\\', \\'b\\']", "c"}'    a literal in quotes stands for what is in it
+
+Names are names of other files, `.hns` among them, without folder and suffix. The text is parsed,
+never evaluated.
+"""
+
+from __future__ import annotations
+
+import ast
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from .network import Hypernetwork, Record
+
+MOST_TEXT = 64 * 2**10  # bytes of a .hns
+MOST_LEAVES = 64
+DEEPEST = 16
+STRONGEST = 10.0
+
+SUFFIXES = (".pt", ".safetensors", ".hns")  # in the order in which a bare name is looked up
+
+
+@dataclass(frozen=True)
+class Leaf:
+    """A named file, at a strength."""
+
+    name: str
+    strength: float = 1.0
+
+
+@dataclass(frozen=True)
+class Sequential:
+    parts: tuple[Part, ...]
+
+
+@dataclass(frozen=True)
+class Parallel:
+    parts: tuple[Part, ...]
+    weights: tuple[float, ...]  # their sum is 1
+
+
+Part = Leaf | Sequential | Parallel
+
+
+# The text
+
+
+def parse_tree(text: str, depth: int = 0) -> Part:
+    """The tree that a text describes, its names not yet looked up.
+
+    Raises ValueError quoting the part that is wrong.
+    """
+    text = text.strip()
+    if not text.startswith(("[", "(", "{")):
+        if not text or "\n" in text:
+            raise ValueError(f'"{text[:80]}" is neither a name nor a tree of names.')
+        return Leaf(text)
+    try:
+        node = ast.parse(text, mode="eval").body
+    except (SyntaxError, ValueError, MemoryError, RecursionError) as fault:
+        raise ValueError(f'"{text[:80]}" is no Python literal ({fault}).') from None
+    return read_node(node, depth)
+
+
+def read_node(node: ast.expr, depth: int) -> Part:
+    if depth > DEEPEST:
+        raise ValueError(f"the tree is more than {DEEPEST} levels deep.")
+    if isinstance(node, ast.Constant) and isinstance(node.value, str):
+        return parse_tree(node.value, depth + 1)
+    if isinstance(node, ast.Tuple) and len(node.elts) == 2 and is_number(node.elts[1]):
+        return at_strength(node.elts[0], number(node.elts[1]), depth)
+    if isinstance(node, ast.List) or (isinstance(node, ast.Tuple) and len(node.elts) == 1):
+        return sequential([read_node(entry, depth + 1) for entry in node.elts])
+    if isinstance(node, ast.Set):
+        parts = list(dict.fromkeys(read_node(entry, depth + 1) for entry in node.elts))
+        return parallel(parts, [1.0] * len(parts))
+    if isinstance(node, ast.Dict) and all(node.keys):
+        weights = [number(value) for value in node.values]
+        keys = [ast.dump(key) for key in node.keys]
+        if len(set(keys)) < len(keys):
+            raise ValueError(f'"{ast.unparse(node)[:80]}" gives one name two weights.')
+        if len(weights) == 1:
+            return at_strength(node.keys[0], weights[0], depth)
+        return parallel([read_node(key, depth + 1) for key in node.keys], weights)
+    raise ValueError(
+        f'"{ast.unparse(node)[:80]}" is no part of a tree: use names, [..] for one after the '
+        'other, {..} for side by side, ("name", 0.5) for a strength.'
+    )
+
+
+def sequential(parts: list[Part]) -> Part:
+    if not parts:
+        raise ValueError("a sequence [] in it is empty.")
+    return parts[0] if len(parts) == 1 else Sequential(tuple(parts))
+
+
+def parallel(parts: list[Part], weights: list[float]) -> Part:
+    if not parts:
+        raise ValueError("a group {} in it is empty.")
+    total = math.fsum(weights)
+    if min(weights) < 0 or total <= 0:
+        raise ValueError(f"weights {weights} in it should be 0 or more, and not all 0.")
+    if len(parts) == 1:
+        return parts[0]
+    return Parallel(tuple(parts), tuple(weight / total for weight in weights))
+
+
+def at_strength(node: ast.expr, strength: float, depth: int) -> Part:
+    part = read_node(node, depth + 1)
+    if not isinstance(part, Leaf):
+        if strength == 1:
+            return part
+        raise ValueError(
+            f'"{ast.unparse(node)[:80]}" cannot have strength {strength:g}: only a name can.'
+        )
+    if not -STRONGEST <= strength <= STRONGEST:
+        raise ValueError(f'strength {strength:g} of "{part.name}" is beyond ±{STRONGEST:g}.')
+    return Leaf(part.name, part.strength * strength)
+
+
+def is_number(node: ast.expr) -> bool:
+    if isinstance(node, ast.UnaryOp) and isinstance(node.op, (ast.USub, ast.UAdd)):
+        node = node.operand
+    return isinstance(node, ast.Constant) and type(node.value) in (int, float)
+
+
+def number(node: ast.expr) -> float:
+    if not is_number(node):
+        raise ValueError(f'"{ast.unparse(node)[:80]}" should be a number.')
+    negative = isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub)
+    value = node.operand.value if isinstance(node, ast.UnaryOp) else node.value
+    if not abs(value) < 1e6:
+        raise ValueError(f'"{ast.unparse(node)[:80]}" is too large.')
+    return -float(value) if negative else float(value)
+
+
+def leaves(part: Part) -> list[Leaf]:
+    return [part] if isinstance(part, Leaf) else [leaf for p in part.parts for leaf in leaves(p)]
+
+
+def as_text(part: Part) -> str:
+    """One line: a → (0.75 × b + 0.25 × c at 0.5)."""
+    if isinstance(part, Leaf):
+        return part.name if part.strength == 1 else f"{part.name} at {part.strength:g}"
+    if isinstance(part, Sequential):
+        return " → ".join(map(as_text, part.parts))
+    parts = (f"{w:.3g} × {as_text(p)}" for w, p in zip(part.weights, part.parts, strict=True))
+    return f"({' + '.join(parts)})"
+
+
+# The files
+
+
+def read_tree(
+    path: Path, folders: Sequence[Path], open_network: Callable[[Path], Hypernetwork]
+) -> NetworkTree:
+    """The tree in a `.hns`, each network in it opened once.
+
+    Raises ValueError or FileNotFoundError that names the file and the reason.
+    """
+    networks: dict[str, Hypernetwork] = {}
+    opened: dict[Path, str] = {}
+
+    def resolve(part: Part, above: tuple[Path, ...]) -> Part:
+        """The part with names of files replaced by keys of `networks`, and trees by their parts."""
+        if isinstance(part, Sequential):
+            return Sequential(tuple(resolve(p, above) for p in part.parts))
+        if isinstance(part, Parallel):
+            return Parallel(tuple(resolve(p, above) for p in part.parts), part.weights)
+        file = find_file(part.name, path.parent, folders, above[-1])
+        if file.suffix.lower() == ".hns":
+            if part.strength != 1:
+                raise ValueError(
+                    f'"{above[-1].name}": "{part.name}" is a tree itself and cannot have strength '
+                    f"{part.strength:g}."
+                )
+            return load(file, above)
+        if file not in opened:
+            opened[file] = free_key(file.stem, networks)
+            networks[opened[file]] = open_network(file)
+        return Leaf(opened[file], part.strength)
+
+    def load(file: Path, above: tuple[Path, ...]) -> Part:
+        if file in above:
+            chain = " → ".join(f'"{f.name}"' for f in (*above, file))
+            raise ValueError(f'"{path.name}" contains itself: {chain}.')
+        if len(above) > DEEPEST:
+            raise ValueError(f'"{path.name}" is more than {DEEPEST} files deep.')
+        counted = resolve(read_text(file), (*above, file))
+        if len(leaves(counted)) > MOST_LEAVES:
+            raise ValueError(f'"{path.name}" has more than {MOST_LEAVES} networks in it.')
+        return counted
+
+    return NetworkTree(load(path.resolve(), ()), networks, Record(name=path.stem))
+
+
+def read_text(file: Path) -> Part:
+    if file.stat().st_size > MOST_TEXT:
+        raise ValueError(f'"{file.name}" is too large for a tree: over {MOST_TEXT} bytes.')
+    try:
+        return parse_tree(file.read_text("utf-8-sig"))
+    except UnicodeDecodeError:
+        raise ValueError(f'"{file.name}" is no text: a tree is one Python literal.') from None
+    except ValueError as fault:
+        raise ValueError(f'"{file.name}" is not a tree of networks: {fault}') from None
+
+
+def find_file(name: str, beside: Path, folders: Sequence[Path], asking: Path) -> Path:
+    """The file of a name in the folder `beside`, or in or below one of `folders`.
+
+    aria1th's lists number files of one name, "a(1)", and show a hash behind it, "a(0123456789)".
+    """
+    bare = name.rsplit("(", 1)[0] if name.endswith(")") else name
+    wanted = {f"{stem}{suffix}" for stem in (name, bare) for suffix in ("", *SUFFIXES)}
+    found = [
+        file
+        for place in (beside.glob("*"), *(folder.rglob("*") for folder in folders))
+        for file in sorted(place, key=lambda file: (len(file.parts), file))
+        if file.name in wanted and file.suffix.lower() in SUFFIXES and file.is_file()
+    ]
+    if not found:
+        places = ", ".join(map(str, dict.fromkeys((beside, *folders))))
+        raise FileNotFoundError(
+            f'"{asking.name}" names a hypernetwork "{name[:80]}", which is not in {places}. '
+            "Put the file there."
+        )
+    found.sort(key=lambda file: (file.stem != name, SUFFIXES.index(file.suffix.lower())))
+    return found[0].resolve()
+
+
+def free_key(stem: str, taken: dict[str, Hypernetwork]) -> str:
+    """The stem, or stem (2), …: names that two files share stay apart."""
+    numbered = (stem if n == 1 else f"{stem} ({n})" for n in range(1, MOST_LEAVES + 2))
+    return next(key for key in numbered if key not in taken)
+
+
+# The arithmetic
+
+
+@dataclass(frozen=True)
+class TreeSpec:
+    """What a tree has of a HypernetSpec: the widths that any of its networks changes."""
+
+    widths: tuple[int, ...]
+
+
+class NetworkTree(nn.Module):
+    """Several networks that act as one, with the keys() and values() of a Hypernetwork.
+
+    The strength of a call multiplies the strength of every network in the tree.
+    """
+
+    def __init__(self, part: Part, networks: dict[str, Hypernetwork], record: Record | None = None):
+        super().__init__()
+        self.part = part
+        self.names = tuple(networks)
+        self.networks = nn.ModuleList(networks.values())
+        self.record = record or Record()
+        widths = {width for network in networks.values() for width in network.spec.widths}
+        self.spec = TreeSpec(tuple(sorted(widths)))
+        self.eval()
+
+    def keys(self, context: Tensor, strength: float | Tensor = 1.0) -> Tensor:
+        """The input of `to_k`: (B, T, C) → same shape and type; itself for a width not held."""
+        return self._transform("keys", self.part, context, strength)
+
+    def values(self, context: Tensor, strength: float | Tensor = 1.0) -> Tensor:
+        """The input of `to_v`: (B, T, C) → same shape and type; itself for a width not held."""
+        return self._transform("values", self.part, context, strength)
+
+    def _transform(
+        self, side: str, part: Part, context: Tensor, strength: float | Tensor
+    ) -> Tensor:
+        if context.shape[-1] not in self.spec.widths:
+            return context
+        if isinstance(part, Leaf):
+            network = self.networks[self.names.index(part.name)]
+            return getattr(network, side)(context, part.strength * strength)
+        if isinstance(part, Sequential):
+            for each in part.parts:
+                context = self._transform(side, each, context, strength)
+            return context
+        total = torch.zeros_like(context, dtype=torch.float32)
+        for each, weight in zip(part.parts, part.weights, strict=True):
+            total = total + weight * self._transform(side, each, context, strength).float()
+        return total.to(context.dtype)
+
+    @property
+    def device(self) -> torch.device:
+        return next(self.parameters()).device
+
+    def copy(self) -> NetworkTree:
+        """Weights of its own, made outside inference mode."""
+        networks = [network.copy() for network in self.networks]
+        return NetworkTree(
+            self.part,
+            dict(zip(self.names, networks, strict=True)),
+            Record(**vars(self.record)),
+        )
