@@ -1,9 +1,16 @@
 """ApplyHypernet: a model that draws what the network has learnt."""
 
-from ..compat import attention_widths, io
-from ..hypernet.attention import HypernetPatch
+import logging
+
+from ..compat import attention_widths, io, manage, track_changes, ui
+from ..hypernet.attention import check_fit, make_patches
+from ..hypernet.effect import PROMPTS, Effect, make_schedule, parse_curve, parse_widths
 from ..hypernet.spec import as_text
 from .sockets import CATEGORY, HypernetSocket
+
+log = logging.getLogger(__name__)
+
+LIMIT = 10.0  # of strengths, either way
 
 
 class ApplyHypernet(io.ComfyNode):
@@ -20,32 +27,107 @@ class ApplyHypernet(io.ComfyNode):
                 io.Model.Input("model", tooltip="The model to generate with."),
                 HypernetSocket.Input("hypernet", tooltip="From Train or Load Hypernet."),
                 io.Float.Input(
-                    "strength", default=1.0, min=-10.0, max=10.0, step=0.01,
+                    "strength", default=1.0, min=-LIMIT, max=LIMIT, step=0.01,
                     tooltip="Factor on what the network adds: 1 as trained, 0 off, negative "
                     "away from it.",
+                ),
+                io.Float.Input(
+                    "strength_k", default=1.0, min=-LIMIT, max=LIMIT, step=0.01,
+                    optional=True, advanced=True,
+                    tooltip="Another factor, on keys alone: where the model looks.",
+                ),
+                io.Float.Input(
+                    "strength_v", default=1.0, min=-LIMIT, max=LIMIT, step=0.01,
+                    optional=True, advanced=True,
+                    tooltip="Another factor, on values alone: what it takes from there.",
+                ),
+                io.String.Input(
+                    "width_factors", default="", optional=True, advanced=True,
+                    tooltip="Factors of single widths, such as 768: 0.5, 320: 0. In SD 1 768 is "
+                    "the text, 320 fine and 1280 coarse parts of the picture. Others have 1.",
+                ),
+                io.Float.Input(
+                    "start_percent", default=0.0, min=0.0, max=1.0, step=0.01,
+                    optional=True, advanced=True,
+                    tooltip="Part of the way from noise (0) to picture (1) before which the "
+                    "network does nothing.",
+                ),
+                io.Float.Input(
+                    "end_percent", default=1.0, min=0.0, max=1.0, step=0.01,
+                    optional=True, advanced=True,
+                    tooltip="Part of the way from noise (0) to picture (1) after which the "
+                    "network does nothing.",
+                ),
+                io.String.Input(
+                    "curve", default="", optional=True, advanced=True,
+                    tooltip="Factors along that way, such as 0: 1, 0.5: 0.3, 1: 0, even in "
+                    "between. Empty: 1 all the way.",
+                ),
+                io.Combo.Input(
+                    "applies_to", options=list(PROMPTS), default=PROMPTS[0],
+                    optional=True, advanced=True,
+                    tooltip="Which prompt's half of each step the network changes.",
                 ),
             ],
             outputs=[io.Model.Output("model", display_name="model")],
         )  # fmt: skip
 
     @classmethod
-    def execute(cls, model, hypernet, strength: float) -> io.NodeOutput:
-        if strength == 0:
-            return io.NodeOutput(model)
-        check_fit(hypernet, attention_widths(model))
-        patched = model.clone()
-        patched.set_model_attn1_patch(HypernetPatch(hypernet, strength))
-        patched.set_model_attn2_patch(HypernetPatch(hypernet, strength))
-        return io.NodeOutput(patched)
+    def validate_inputs(
+        cls,
+        width_factors: str | None = None,
+        start_percent: float | None = None,
+        end_percent: float | None = None,
+        curve: str | None = None,
+    ) -> bool | str:
+        """A value that comes from another node is None here; execute looks at it."""
+        try:
+            parse_widths(width_factors or "")
+            start = 0.0 if start_percent is None else start_percent
+            end = 1.0 if end_percent is None else end_percent
+            make_schedule(float, start, end, parse_curve(curve or ""))
+        except ValueError as fault:
+            return str(fault)
+        return True
 
-
-def check_fit(hypernet, widths: dict[str, tuple[int, ...]]) -> None:
-    """Raise ValueError with both lists when the network and the model share no width."""
-    wanted = {width for kind in widths.values() for width in kind}
-    held = set(hypernet.spec.widths)
-    if not held & wanted:
-        raise ValueError(
-            f'The hypernetwork "{hypernet.record.name}" was trained for widths '
-            f"{as_text(sorted(held))}; this model has {as_text(sorted(wanted)) or 'none'}. "
-            "Use the kind of model it was trained on."
+    @classmethod
+    def execute(
+        cls, model, hypernet, strength: float, strength_k: float = 1.0, strength_v: float = 1.0,
+        width_factors: str = "", start_percent: float = 0.0, end_percent: float = 1.0,
+        curve: str = "", applies_to: str = PROMPTS[0],
+    ) -> io.NodeOutput:  # fmt: skip
+        sampling = model.get_model_object("model_sampling")
+        effect = Effect(
+            strength=strength,
+            keys=strength_k,
+            values=strength_v,
+            widths=held_widths(hypernet, width_factors),
+            schedule=make_schedule(
+                sampling.percent_to_sigma, start_percent, end_percent, parse_curve(curve)
+            ),
+            prompts=applies_to,
         )
+        if effect.does_nothing(hypernet.spec.widths):
+            return io.NodeOutput(model)
+        warning = check_fit(hypernet, attention_widths(model))
+        if warning:
+            log.warning(warning)
+        patched = model.clone()
+        attn1, attn2 = make_patches(hypernet, effect, manage)
+        patched.set_model_attn1_patch(attn1)
+        patched.set_model_attn2_patch(attn2)
+        track_changes(patched)
+        return io.NodeOutput(patched, ui=ui.PreviewText(warning) if warning else None)
+
+
+def held_widths(hypernet, text: str) -> tuple[tuple[int, float], ...]:
+    """The factors of a text; raises ValueError for a width that the network does not hold."""
+    factors = parse_widths(text)
+    held = hypernet.spec.widths
+    missing = [width for width, _ in factors if width not in held]
+    if missing:
+        raise ValueError(
+            f'Factors "{text}": the hypernetwork "{hypernet.record.name}" has no width '
+            f"{as_text(missing)}; it holds {as_text(held)}."
+        )
+    return factors

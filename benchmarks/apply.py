@@ -1,0 +1,122 @@
+"""What a hypernetwork costs while generating: one denoising step with it ÷ one without.
+
+A UNet of Stable Diffusion 1.5's shape with random weights, 256 × 256 pixels, a batch of 2 (the
+two halves of a guided step), float32 on the CPU. Peers run in a process of their own, against the
+bare step of that process. Writes out/bench/apply.json and prints the table.
+
+    python benchmarks/apply.py [ROUNDS]
+    COMFYUI_DIR=… COMFYUI_PYTHON=… python benchmarks/apply.py    core's loader beside ours
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from hypernet_pack.compat.standalone.models import LatentDiffusion, Model
+from hypernet_pack.compat.standalone.sampling import DiscreteSampling
+from hypernet_pack.compat.standalone.unet import install_patched_attention
+from hypernet_pack.nodes.apply import ApplyHypernet
+from interleaved import machine, measure
+
+from hypernet import HypernetSpec, Hypernetwork, save_network
+
+HERE = Path(__file__).resolve().parent
+RESULT = HERE.parent / "out" / "bench" / "apply.json"
+SIZE = "256² b2"
+ROUNDS = 7
+TEXT_TOKENS, TEXT_WIDTH = 77, 768
+
+
+def main() -> None:
+    rounds = int(sys.argv[1]) if len(sys.argv) > 1 else ROUNDS
+    print(f"{machine()}, {rounds} rounds")
+    with torch.inference_mode():
+        model = sd15_shaped_model()
+        ways = {f"{what} {SIZE}": step_of(patched) for what, patched in applied(model).items()}
+        rows = measure(step_of(model), ways, rounds, tell)
+    del model, ways
+    rows += peers(rounds)
+    RESULT.parent.mkdir(parents=True, exist_ok=True)
+    RESULT.write_text(json.dumps({"machine": machine(), "rows": rows}, indent=1) + "\n", "utf-8")
+    for row in rows:
+        print(f"{row['what']:48} {row['seconds']:8.3f} s  ÷ {row['bare_seconds']:.3f} s", end="")
+        print(f"  = {row['ratio']:.3f}")
+    print(f"→ {RESULT}")
+
+
+def tell(done: int) -> None:
+    print(f"round {done}", file=sys.stderr)
+
+
+def applied(model: Model) -> dict[str, Model]:
+    """The model as each row's node gives it. A folded network's row belongs here, too."""
+    return {
+        "relu [1,2,1]": ApplyHypernet.execute(model, network("relu"), 1.0)[0],
+        "linear [1,2,1]": ApplyHypernet.execute(model, network("linear"), 1.0)[0],
+        "strength 0": ApplyHypernet.execute(model, network("relu"), 0.0)[0],
+    }
+
+
+def network(activation: str) -> Hypernetwork:
+    return Hypernetwork(HypernetSpec(layer_structure=(1, 2, 1), activation=activation))
+
+
+def sd15_shaped_model() -> Model:
+    from diffusers import UNet2DConditionModel
+
+    with torch.inference_mode(False), torch.no_grad():
+        with torch.device("meta"):
+            unet = UNet2DConditionModel(cross_attention_dim=TEXT_WIDTH, attention_head_dim=8)
+        unet = unet.to_empty(device="cpu").eval()
+        chance = torch.Generator().manual_seed(0)
+        for weight in unet.parameters():
+            weight.uniform_(-0.02, 0.02, generator=chance)
+        install_patched_attention(unet)
+        betas = torch.linspace(0.00085**0.5, 0.012**0.5, 1000) ** 2
+        levels = DiscreteSampling((1 - betas).cumprod(0), "eps")
+    return Model(LatentDiffusion(unet, levels, 0.18215), torch.device("cpu"), "random")
+
+
+def step_of(model: Model) -> Callable[[], object]:
+    """One call as the sampler makes it: the text arrives as a new tensor each time."""
+    chance = torch.Generator().manual_seed(1)
+    latents = torch.randn(2, 4, 32, 32, generator=chance)
+    text = torch.randn(2, TEXT_TOKENS, TEXT_WIDTH, generator=chance)
+    sigma = torch.tensor([3.0])
+
+    def step() -> object:
+        options = model.model_options["transformer_options"]
+        return model.model.apply_model(
+            latents,
+            sigma.expand(2),
+            c_crossattn=text.clone(),
+            transformer_options={**options, "sigmas": sigma, "cond_or_uncond": [1, 0]},
+        )
+
+    return step
+
+
+def peers(rounds: int) -> list[dict]:
+    """Core's loader and our node in a real ComfyUI, if COMFYUI_DIR says where one is."""
+    folder = os.environ.get("COMFYUI_DIR", "")
+    if not folder:
+        print("COMFYUI_DIR is not set: core's loader is not measured.")
+        return []
+    python = os.environ.get("COMFYUI_PYTHON") or sys.executable
+    with tempfile.TemporaryDirectory() as place:
+        file = save_network(network("relu"), Path(place) / "relu.pt")
+        script = HERE / "apply_in_comfyui.py"
+        command = [python, str(script), folder, str(HERE.parent), str(file), str(rounds)]
+        done = subprocess.run(command, cwd=folder, stdout=subprocess.PIPE, text=True, check=True)
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+if __name__ == "__main__":
+    main()

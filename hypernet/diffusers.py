@@ -1,0 +1,104 @@
+"""Hypernetworks in a script of one's own, on a diffusers pipeline:
+
+    with hypernet.diffusers.apply(pipeline, network, 0.8):
+        picture = pipeline("a cat").images[0]
+
+Networks act on what goes into `to_k` and `to_v` of every attention layer, whatever attention
+processor the pipeline uses. Blocks may be nested; the outer network acts first. Only torch is
+imported here.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from .attention import Weights, attention_widths, check_fit, full_precision
+from .effect import Effect
+from .memo import Memo
+from .network import Hypernetwork
+
+
+@contextmanager
+def apply(
+    pipeline_or_unet: Any,
+    network: Hypernetwork,
+    strength: float = 1.0,
+    *,
+    keys: float = 1.0,
+    values: float = 1.0,
+    widths: dict[int, float] | None = None,
+) -> Iterator[None]:
+    """Inside the block the network acts; afterwards everything is as it was.
+
+    keys, values and widths are further factors, as in Effect. The network is neither moved nor
+    changed. Raises TypeError when there is no UNet, ValueError when no width fits or when the
+    projections are fused; warns when only some widths fit.
+    """
+    unet = find_unet(pipeline_or_unet)
+    effect = Effect(
+        strength=strength, keys=keys, values=values, widths=tuple((widths or {}).items())
+    )
+    if warning := check_fit(network, attention_widths(unet)):
+        warnings.warn(warning, stacklevel=3)
+    weights = Weights(network)
+    memos = {"to_k": Memo(), "to_v": Memo()}
+    with ExitStack() as hooks:
+        for name, layer in attention_layers(unet):
+            for side, memo in memos.items():
+                hook = changing_input(weights, effect, side, memo if name == "attn2" else None)
+                hooks.callback(getattr(layer, side).register_forward_pre_hook(hook).remove)
+        yield
+
+
+def find_unet(pipeline_or_unet: Any) -> nn.Module:
+    unet = getattr(pipeline_or_unet, "unet", pipeline_or_unet)
+    if not isinstance(unet, nn.Module):
+        raise TypeError(
+            f"{type(pipeline_or_unet).__name__} is no UNet and has none. Give a Stable Diffusion "
+            "pipeline, or its unet."
+        )
+    return unet
+
+
+def attention_layers(unet: nn.Module) -> Iterator[tuple[str, nn.Module]]:
+    """("attn1" or "attn2", layer) of every attention layer."""
+    for path, layer in unet.named_modules():
+        name = path.rpartition(".")[2]
+        if name in ("attn1", "attn2") and hasattr(layer, "to_k"):
+            if getattr(layer, "fused_projections", False):
+                raise ValueError(
+                    f"the projections of {path} are fused, so keys and values have no input of "
+                    "their own. Call pipeline.unfuse_qkv_projections() first."
+                )
+            yield name, layer
+
+
+def changing_input(
+    weights: Weights, effect: Effect, side: str, memo: Memo | None
+) -> Callable[[nn.Module, tuple], tuple | None]:
+    """A forward pre-hook for to_k or to_v; None from it leaves the input alone."""
+
+    def hook(projection: nn.Module, inputs: tuple) -> tuple | None:
+        tokens, *others = inputs  # (B, T, C)
+        width = tokens.shape[-1]
+        network = weights.on(tokens.device)
+        factor = effect.on_keys(width) if side == "to_k" else effect.on_values(width)
+        if factor == 0 or not network.holds(width):
+            return None
+
+        def compute() -> tuple[Tensor]:
+            with full_precision(tokens.device):
+                change = network.keys if side == "to_k" else network.values
+                return (change(tokens, factor),)
+
+        if memo is None or torch.compiler.is_compiling():
+            return (*compute(), *others)
+        return (*memo.recall(weights.writes(), (tokens,), compute), *others)
+
+    return hook

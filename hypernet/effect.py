@@ -1,0 +1,165 @@
+"""How strongly a network acts: on keys and values, by width, over the way from noise to picture.
+
+    strength of one side = strength · (keys | values) · factor of the width · factor of the moment
+
+A moment is a percent of the way, 0 noise and 1 picture, as for ControlNets; hosts translate it to
+a noise level (sigma) by the model's percent_to_sigma. A sampler's sigma lies on the accelerator,
+so the factor of the moment stays a tensor there: reading it would make the CPU wait.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import torch
+from torch import Tensor
+
+PROMPTS = ("both", "positive", "negative")
+POINTS = 201  # of a curve's table: one per half percent
+EDGE = 1e-6  # percent_to_sigma(0) and (1) are beyond all noise levels
+
+
+@dataclass(frozen=True, kw_only=True)
+class Effect:
+    """strength, keys, values: factors. widths: (width, factor), 1 for those not named.
+
+    prompts: which of a guided step's halves are changed. schedule: None acts all the way.
+    """
+
+    strength: float = 1.0
+    keys: float = 1.0
+    values: float = 1.0
+    widths: tuple[tuple[int, float], ...] = ()
+    prompts: str = "both"
+    schedule: Schedule | None = None
+
+    def __post_init__(self) -> None:
+        if self.prompts not in PROMPTS:
+            raise ValueError(f'prompts "{self.prompts}" is none of {", ".join(PROMPTS)}.')
+
+    def on_keys(self, width: int) -> float:
+        return self.strength * self.keys * dict(self.widths).get(width, 1.0)
+
+    def on_values(self, width: int) -> float:
+        return self.strength * self.values * dict(self.widths).get(width, 1.0)
+
+    def does_nothing(self, widths: Sequence[int]) -> bool:
+        return not any(self.on_keys(width) or self.on_values(width) for width in widths)
+
+    def chosen(self, cond_or_uncond: Sequence[int] | None) -> tuple[bool, ...]:
+        """For each chunk of a batch (0 positive, others negative): is it changed?"""
+        if cond_or_uncond is None or self.prompts == "both":
+            return (True,)
+        return tuple((index == 0) == (self.prompts == "positive") for index in cond_or_uncond)
+
+
+@dataclass(frozen=True, eq=False)
+class Schedule:
+    """A factor per noise level: 0 outside first … last, and inside what the table says.
+
+    first ≥ sigma ≥ last. sigmas ascend, (N,); factors (N,) belong to them; without them it is 1.
+    """
+
+    first: float
+    last: float
+    sigmas: Tensor | None = None
+    factors: Tensor | None = None
+
+    def factor(self, sigma: Tensor) -> Tensor:
+        """(1,) float32 on sigma's device, where the table must be; sigma holds equal numbers."""
+        sigma = sigma.float().max().reshape(1)
+        acts = (sigma <= self.first) & (sigma >= self.last)
+        if self.sigmas is None or self.factors is None:
+            return acts.float()
+        above = torch.searchsorted(self.sigmas, sigma).clamp(1, len(self.sigmas) - 1)
+        low, high = self.sigmas.gather(0, above - 1), self.sigmas.gather(0, above)
+        part = ((sigma - low) / (high - low)).clamp(0, 1)
+        found = torch.lerp(self.factors.gather(0, above - 1), self.factors.gather(0, above), part)
+        return found * acts
+
+    def to(self, device: torch.device) -> Schedule:
+        if self.sigmas is None or self.factors is None or self.sigmas.device == device:
+            return self
+        return Schedule(self.first, self.last, self.sigmas.to(device), self.factors.to(device))
+
+
+def make_schedule(
+    percent_to_sigma: Callable[[float], float],
+    start: float = 0.0,
+    end: float = 1.0,
+    curve: Sequence[tuple[float, float]] = (),
+) -> Schedule | None:
+    """From percents of the way; curve holds (percent, factor), even in between, flat outside.
+
+    None when that is all the way at factor 1. Raises ValueError when start is not before end, or
+    the curve's percents do not ascend within 0 … 1.
+    """
+    if not start < end:
+        raise ValueError(f"start {start:g} is not before end {end:g}: nothing would be changed.")
+    check_curve(curve)
+    if start <= 0 and end >= 1 and not curve:
+        return None
+    first, last = percent_to_sigma(start), percent_to_sigma(end)
+    if not curve:
+        return Schedule(first, last)
+    with torch.inference_mode(False):
+        percents = [1 - i / (POINTS - 1) for i in range(POINTS)]  # sigma ascends from the picture
+        inside = [min(max(percent, EDGE), 1 - EDGE) for percent in percents]
+        sigmas = torch.tensor([percent_to_sigma(percent) for percent in inside])
+        factors = torch.tensor([on_curve(curve, percent) for percent in percents])
+    return Schedule(first, last, sigmas, factors)
+
+
+def on_curve(curve: Sequence[tuple[float, float]], percent: float) -> float:
+    for (left, low), (right, high) in pairwise(curve):
+        if left <= percent <= right:
+            return low + (high - low) * (percent - left) / (right - left)
+    return curve[0][1] if percent < curve[0][0] else curve[-1][1]
+
+
+def check_curve(curve: Sequence[tuple[float, float]]) -> None:
+    percents = [percent for percent, _ in curve]
+    rising = all(a < b for a, b in pairwise(percents))
+    if not rising or any(not 0 <= percent <= 1 for percent in percents):
+        shown = ", ".join(f"{percent:g}: {factor:g}" for percent, factor in curve)
+        raise ValueError(f'Curve "{shown}": the parts of the way must rise from 0 to 1.')
+
+
+def parse_curve(text: str) -> tuple[tuple[float, float], ...]:
+    """(percent, factor) from "0: 1, 0.5: 0.3, 1: 0"; raises ValueError quoting it."""
+    curve = parse_pairs(text, "Curve", 'Write it like "0: 1, 0.5: 0.3, 1: 0".')
+    check_curve(curve)
+    return curve
+
+
+def parse_widths(text: str) -> tuple[tuple[int, float], ...]:
+    """(width, factor) from "768: 0.5, 320: 0"; raises ValueError quoting it."""
+    pairs = parse_pairs(text, "Factors", 'Write them like "768: 0.5, 320: 0".')
+    wrong = [width for width, _ in pairs if width != int(width) or width < 1]
+    if wrong:
+        raise ValueError(f'Factors "{text}": {wrong[0]:g} is not a width; 320 or 768 would be.')
+    widths = [int(width) for width, _ in pairs]
+    twice = sorted({width for width in widths if widths.count(width) > 1})
+    if twice:
+        raise ValueError(f'Factors "{text}": width {twice[0]} has more than one factor.')
+    return tuple((int(width), factor) for width, factor in pairs)
+
+
+def parse_pairs(text: str, what: str, advice: str) -> tuple[tuple[float, float], ...]:
+    pairs = []
+    for part in filter(None, (part.strip() for part in re.split(r"[,，、;\n]", text))):
+        numbers = []
+        for word in re.split(r"[:：]", part):
+            try:
+                numbers.append(float(word))
+            except ValueError:
+                fault = f'{what} "{text}": "{word.strip()}" is not a number. {advice}'
+                raise ValueError(fault) from None
+        if len(numbers) != 2 or not all(map(math.isfinite, numbers)):
+            raise ValueError(f'{what} "{text}": "{part}" is not two numbers. {advice}')
+        pairs.append((numbers[0], numbers[1]))
+    return tuple(pairs)

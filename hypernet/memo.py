@@ -1,0 +1,115 @@
+"""Results served again only where it is certain that nothing they came from has changed.
+
+The text that cross-attention reads is the same in every block, so what a network makes of it can
+be kept. Certain is:
+
+- the same tensor object, held by us so that its identity cannot pass to another, with the same
+  version counter, which torch raises at every write into its storage; or
+- on the CPU, equal numbers in a copy of our own.
+
+Tensors made in inference mode have no version counter, and comparing numbers on an accelerator
+would make the CPU wait. Such a tensor is never an input that we remember: hosts that want the memo
+there hand over ordinary tensors (`compat`'s track_changes). Results are ordinary tensors, so that
+a write into one of them is seen too.
+
+An entry is checked by itself whenever it is used. Threads, clones, other prompts and runs that
+were broken off can make it useless, never wrong.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+KEPT = 8  # positive, negative and some regions, each perhaps in a call of its own
+
+
+class Memo:
+    """The last few results of a function of tensors."""
+
+    def __init__(self) -> None:
+        self._entries: tuple[Entry, ...] = ()
+
+    def recall(
+        self,
+        key: Hashable,
+        inputs: tuple[Tensor, ...],
+        compute: Callable[[], tuple[Tensor, ...]],
+    ) -> tuple[Tensor, ...]:
+        """compute()'s results, for what is not a tensor (key) and what is (inputs).
+
+        A result that is remembered takes no part in autograd.
+        """
+        if torch.compiler.is_compiling() or not all(map(can_be_checked, inputs)):
+            return compute()
+        entries = self._entries
+        for entry in entries:
+            if entry.answers(key, inputs):
+                return entry.results
+        with torch.inference_mode(False), torch.no_grad():
+            results = tuple(r.clone() if r.is_inference() else r for r in compute())
+            entry = Entry(key, tuple(map(Seen, inputs)), results, tuple(map(version, results)))
+        self._entries = (entry, *entries[: KEPT - 1])
+        return results
+
+    def clear(self) -> None:
+        self._entries = ()
+
+
+def can_be_checked(tensor: Tensor) -> bool:
+    """Can a later change of this tensor be noticed without waiting for its device?
+
+    Not while gradients flow through it, and not while a CUDA graph is recorded: its replay would
+    use what was remembered although it writes new numbers into the same inputs.
+    """
+    if tensor.requires_grad and torch.is_grad_enabled():
+        return False
+    if tensor.device.type == "cpu":
+        return True
+    return not tensor.is_inference() and not (
+        tensor.is_cuda and torch.cuda.is_current_stream_capturing()
+    )
+
+
+def version(tensor: Tensor) -> int | None:
+    """torch's count of writes into the tensor's storage; None for an inference tensor."""
+    return None if tensor.is_inference() else tensor._version
+
+
+class Seen:
+    """A tensor as it was: itself and its version, and on the CPU its numbers."""
+
+    def __init__(self, tensor: Tensor) -> None:
+        self.tensor = tensor
+        self.version = version(tensor)
+        self.copy = tensor.clone() if tensor.device.type == "cpu" else None
+
+    def is_like(self, tensor: Tensor) -> bool:
+        if tensor is self.tensor and self.version is not None and self.version == version(tensor):
+            return True
+        return (
+            self.copy is not None
+            and tensor.device == self.copy.device
+            and tensor.dtype == self.copy.dtype
+            and tensor.shape == self.copy.shape
+            and torch.equal(tensor, self.copy)
+        )
+
+
+@dataclass(frozen=True)
+class Entry:
+    key: Hashable
+    inputs: tuple[Seen, ...]
+    results: tuple[Tensor, ...]
+    versions: tuple[int | None, ...]  # of the results: someone may write into them
+
+    def answers(self, key: Hashable, inputs: tuple[Tensor, ...]) -> bool:
+        return (
+            key == self.key
+            and len(inputs) == len(self.inputs)
+            and self.versions == tuple(map(version, self.results))
+            and all(seen.is_like(tensor) for seen, tensor in zip(self.inputs, inputs, strict=True))
+        )

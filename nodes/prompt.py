@@ -1,0 +1,63 @@
+"""HypernetPrompt: networks named in the prompt, as in A1111."""
+
+from ..compat import io, network_names, ui
+from ..hypernet.files import open_network
+from ..hypernet.prompt import find_files, read_tags
+from .apply import ApplyHypernet
+from .files import LoadHypernet, find
+from .sockets import CATEGORY
+
+
+class HypernetPrompt(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="HypernetPrompt",
+            display_name="Hypernets from Prompt",
+            category=CATEGORY,
+            description="Applies the hypernetworks that a prompt names, in their order, and hands "
+            "on the prompt without those tags.",
+            search_aliases=["hypernet tag", "prompt syntax", "<hypernet:name:1>", "a1111 prompt"],
+            inputs=[
+                io.Model.Input("model", tooltip="The model to generate with."),
+                io.String.Input(
+                    "prompt", default="", multiline=True, dynamic_prompts=True,
+                    tooltip="A prompt with tags: <hypernet:name:0.8> applies the file name.pt of "
+                    "models/hypernetworks at strength 0.8; <hypernet:name> at 1.",
+                ),
+            ],
+            outputs=[
+                io.Model.Output("model", display_name="model"),
+                io.String.Output("prompt", display_name="prompt"),
+            ],
+        )  # fmt: skip
+
+    @classmethod
+    def fingerprint_inputs(cls, model=None, prompt: str | None = None) -> str:
+        """Files that have changed on disk are read again; any, when a link brings the prompt."""
+        try:
+            files = network_names()
+            if prompt is not None:
+                files = find_files(read_tags(prompt)[1], files)
+            return "\n".join(map(LoadHypernet.fingerprint_inputs, files))
+        except (ValueError, OSError):
+            return ""  # execute says what is wrong
+
+    @classmethod
+    def validate_inputs(cls, prompt: str | None = None) -> bool | str:
+        try:
+            find_files(read_tags(prompt or "")[1], network_names())
+        except ValueError as fault:
+            return str(fault)
+        return True
+
+    @classmethod
+    def execute(cls, model, prompt: str) -> io.NodeOutput:
+        clean, tags = read_tags(prompt)
+        warnings = []
+        for tag, file in zip(tags, find_files(tags, network_names()), strict=True):
+            applied = ApplyHypernet.execute(model, open_network(find(file)), tag.strength)
+            model = applied[0]
+            warnings += [applied.ui.as_dict()["text"][0]] if applied.ui else []
+        shown = ui.PreviewText("\n".join(warnings)) if warnings else None
+        return io.NodeOutput(model, clean, ui=shown)

@@ -1,0 +1,279 @@
+"""Apply Hypernet on a tiny Stable Diffusion in ComfyUI's own process; see check_host.py.
+
+python check_apply.py COMFYUI_DIR REPOSITORY
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import sys
+import tempfile
+from pathlib import Path
+
+import torch
+
+TEXT = 24
+WIDTHS = (TEXT, 32, 64)
+STEPS = 3
+BLOCKS = 7
+TYPES = [  # of the UNet's weights, of its arithmetic if that is another
+    (torch.float32, None),
+    (torch.float16, torch.float32),
+    (torch.bfloat16, None),
+    (torch.float8_e4m3fn, torch.bfloat16),
+    (torch.float8_e4m3fn, torch.float32),
+]
+
+
+def main() -> None:
+    comfyui, repository = sys.argv[1:]
+    sys.path.insert(0, comfyui)
+    from comfy.cli_args import args
+
+    args.cpu = True
+    import folder_paths  # noqa: F401  the pack asks whether the host has loaded it
+
+    pack = Pack(Path(repository))
+    with torch.inference_mode():
+        for check in CHECKS:
+            check(pack)
+            print(check.__name__)
+
+
+class Pack:
+    def __init__(self, repository: Path):
+        spec = importlib.util.spec_from_file_location(
+            "pack", repository / "__init__.py", submodule_search_locations=[str(repository)]
+        )
+        sys.modules["pack"] = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(sys.modules["pack"])
+        self.compat = importlib.import_module("pack.compat")
+        self.apply = importlib.import_module("pack.nodes.apply").ApplyHypernet.execute
+        self.attention = importlib.import_module("pack.hypernet.attention")
+        self.library = importlib.import_module("pack.hypernet")
+
+    def network(self, **settings):
+        spec = {"widths": WIDTHS, "activation": "relu", "weight_initialization": "XavierNormal"}
+        return self.library.Hypernetwork(self.library.HypernetSpec(**spec | settings))
+
+
+def tiny_model(weights: torch.dtype = torch.float32, arithmetic: torch.dtype | None = None):
+    import comfy.model_management as management
+    from comfy.model_patcher import CoreModelPatcher
+    from comfy.supported_models import SD15
+
+    config = SD15(
+        {
+            "image_size": 32,
+            "in_channels": 4,
+            "out_channels": 4,
+            "model_channels": 32,
+            "num_res_blocks": [1, 1],
+            "channel_mult": [1, 2],
+            "transformer_depth": [1, 1],
+            "transformer_depth_output": [1, 1, 1, 1],
+            "transformer_depth_middle": 1,
+            "use_spatial_transformer": True,
+            "context_dim": TEXT,
+            "num_heads": 2,
+            "legacy": False,
+            "adm_in_channels": None,
+            "use_temporal_attention": False,
+        }
+    )
+    config.set_inference_dtype(weights, arithmetic)
+    model = config.get_model({}, "", device="cpu")
+    chance = torch.Generator().manual_seed(0)
+    for weight in model.diffusion_model.parameters():
+        weight.copy_((torch.randn(weight.shape, generator=chance) * 0.1).to(weight.dtype))
+    return CoreModelPatcher(model, management.get_torch_device(), torch.device("cpu"))
+
+
+def text(seed: int) -> list:
+    return [[torch.randn(1, 7, TEXT, generator=torch.Generator().manual_seed(seed)), {}]]
+
+
+def sampled(model) -> torch.Tensor:
+    import comfy.sample
+
+    empty = torch.zeros(1, 4, 8, 8)
+    noise = comfy.sample.prepare_noise(empty, 1)
+    settings = (STEPS, 4.0, "euler", "normal", text(1), text(2), empty)
+    return comfy.sample.sample(model, noise, *settings, disable_pbar=True, seed=1)
+
+
+def patches_of(model) -> tuple:
+    patches = model.model_options["transformer_options"]["patches"]
+    return patches["attn1_patch"][0], patches["attn2_patch"][0]
+
+
+def the_picture_is_that_of_cores_loader_where_core_is_right(pack):
+    from comfy_extras.nodes_hypernetwork import load_hypernetwork_patch
+
+    network, model = pack.network(), tiny_model()
+    with tempfile.TemporaryDirectory() as folder:
+        file = pack.library.save_network(network, Path(folder) / "net.pt")
+        patch = load_hypernetwork_patch(str(file), 0.7)
+    theirs = model.clone()
+    theirs.set_model_attn1_patch(patch)
+    theirs.set_model_attn2_patch(patch)
+    ours = sampled(pack.apply(model, network, 0.7)[0])
+    assert (ours - sampled(model)).abs().max() > 1e-2
+    assert (ours - sampled(theirs)).abs().max() == 0
+
+
+def every_type_of_weights_works_and_ours_are_never_cast(pack):
+    network = pack.network()
+    before = {name: weight.clone() for name, weight in network.state_dict().items()}
+    for weights, arithmetic in TYPES:
+        model = tiny_model(weights, arithmetic)
+        patched = pack.apply(model, network, 1.0)[0]
+        found = sampled(patched)
+        assert found.isfinite().all(), weights
+        assert (found - sampled(model)).abs().max() > 1e-2, weights
+        assert sampled(patched).equal(found), weights
+    for name, weight in network.state_dict().items():
+        assert weight.dtype == torch.float32 and weight.equal(before[name]), name
+
+
+def the_weights_are_counted_and_unloading_does_no_harm(pack):
+    import comfy.model_management as management
+
+    network = pack.network()
+    patched = pack.apply(tiny_model(), network, 1.0)[0]
+    (counted,) = set(patched.model_patches_models())
+    assert counted.model_size() == 4 * network.spec.parameters
+    first = sampled(patched)
+    assert any(loaded.model is counted for loaded in management.current_loaded_models)
+    management.unload_all_models()
+    assert sampled(patched).equal(first)
+
+
+def the_text_is_transformed_once_in_a_run(pack):
+    _, patch = patches_of(patched := pack.apply(tiny_model(), pack.network(), 1.0)[0])
+    times = []
+    mlp = patch.weights.home.network.pairs[str(TEXT)]["k"]
+    mlp.register_forward_hook(lambda *_: times.append(1))
+    sampled(patched)
+    assert len(times) == 1, times
+    assert not patch._memo._entries, "the end of the run clears it"
+
+
+def the_text_tells_when_it_is_written_to(pack):
+    """On an accelerator nothing else lets the memo trust it; all blocks see one tensor."""
+    for weights, arithmetic in TYPES:
+        seen = []
+
+        def watch(n, context, value, extra_options, seen=seen):
+            seen.append((context, extra_options["sigmas"]))
+            return n, context, value
+
+        patched = pack.apply(tiny_model(weights, arithmetic), pack.network(), 1.0)[0]
+        patched.model_options["transformer_options"]["patches"]["attn2_patch"].insert(0, watch)
+        sampled(patched)
+        assert len(seen) == BLOCKS * STEPS
+        assert not any(tensor.is_inference() for pair in seen for tensor in pair), weights
+        assert len({id(context) for context, _ in seen}) == STEPS, weights
+
+
+def an_interrupted_run_leaves_nothing_behind(pack):
+    import comfy.model_management as management
+
+    calls = []
+
+    def stop(n, context, value, extra_options):
+        calls.append(1)
+        if len(calls) == BLOCKS + 2:
+            raise management.InterruptProcessingException
+        return n, context, value
+
+    patched = pack.apply(tiny_model(), pack.network(), 1.0)[0]
+    expected = sampled(patched)
+    stopping = patched.clone()
+    stopping.set_model_attn2_patch(stop)
+    try:
+        sampled(stopping)
+        raise AssertionError("it was not stopped")
+    except management.InterruptProcessingException:
+        pass
+    assert not patches_of(patched)[1]._memo._entries
+    assert sampled(patched).equal(expected)
+
+
+def a_compiled_model_gives_the_same_picture_with_no_more_breaks(pack):
+    from comfy_api.torch_helpers import set_torch_compile_wrapper
+    from torch._dynamo.utils import counters
+
+    model = tiny_model()
+    patched = pack.apply(model, pack.network(), 1.0)[0]
+    expected, breaks = sampled(patched), []
+    for kind in (model, patched):
+        compiled = kind.clone()
+        set_torch_compile_wrapper(model=compiled, backend="eager")
+        torch._dynamo.reset()
+        counters.clear()
+        found = sampled(compiled)
+        breaks.append(sum(counters["graph_break"].values()))
+    torch.testing.assert_close(found, expected)
+    assert breaks[0] == breaks[1], breaks
+
+
+def cosmos_models_have_patch_points_and_answer_by_keyword(pack):
+    import comfy.ops
+    from comfy.ldm.cosmos.predict2 import MiniTrainDIT
+
+    unet = MiniTrainDIT(
+        max_img_h=16,
+        max_img_w=16,
+        max_frames=4,
+        in_channels=4,
+        out_channels=4,
+        patch_spatial=2,
+        patch_temporal=1,
+        concat_padding_mask=False,
+        model_channels=64,
+        num_blocks=2,
+        num_heads=4,
+        crossattn_emb_channels=TEXT,
+        pos_emb_cls="rope3d",
+        mlp_ratio=2.0,
+        device="cpu",
+        dtype=torch.float32,
+        operations=comfy.ops.disable_weight_init,
+    )
+    chance = torch.Generator().manual_seed(0)
+    for weight in unet.parameters():
+        weight.uniform_(-0.1, 0.1, generator=chance)
+    carrier = tiny_model()
+    carrier.add_object_patch("diffusion_model", unet)
+    assert pack.compat.attention_widths(carrier) == {"attn1": (64,), "attn2": (TEXT,)}
+    latent, times = torch.randn(1, 4, 1, 8, 8, generator=chance), torch.tensor([0.5])
+    words = torch.randn(1, 6, TEXT, generator=chance)
+    attn1, attn2 = pack.attention.make_patches(pack.network())
+    found = [
+        unet(latent, times, words, transformer_options={"patches": patches})
+        for patches in (
+            {},
+            {"attn1_patch": [attn1]},
+            {"attn2_patch": [attn2]},
+            {"attn1_patch": [attn1], "attn2_patch": [attn2]},
+        )
+    ]
+    for i, one in enumerate(found):
+        assert all((one - other).abs().max() > 1e-6 for other in found[:i]), i
+
+
+CHECKS = [
+    the_picture_is_that_of_cores_loader_where_core_is_right,
+    every_type_of_weights_works_and_ours_are_never_cast,
+    the_weights_are_counted_and_unloading_does_no_harm,
+    the_text_is_transformed_once_in_a_run,
+    the_text_tells_when_it_is_written_to,
+    an_interrupted_run_leaves_nothing_behind,
+    a_compiled_model_gives_the_same_picture_with_no_more_breaks,
+    cosmos_models_have_patch_points_and_answer_by_keyword,
+]
+
+if __name__ == "__main__":
+    main()

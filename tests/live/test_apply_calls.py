@@ -1,0 +1,27 @@
+"""Apply Hypernet inside ComfyUI's own process: see check_apply.py."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import comfyui_server
+import pytest
+
+SCRIPT = Path(__file__).with_name("check_apply.py")
+NAMES = re.findall(r"^def (\w+)\(pack\)", SCRIPT.read_text("utf-8"), re.MULTILINE)
+
+
+@pytest.fixture(scope="module")
+def words() -> str:
+    if reason := comfyui_server.missing():
+        pytest.skip(reason)
+    done = comfyui_server.try_in_comfyui(
+        SCRIPT, comfyui_server.comfyui_folder(), comfyui_server.REPOSITORY
+    )
+    return done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test(name: str, words: str):
+    assert name in words.splitlines(), words[-4000:]
