@@ -20,20 +20,25 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+import comfy.lora
 import comfy.model_management as management
 import comfy.sample
 import comfy.utils
 import comfyui_version
 import folder_paths
 import torch
+from comfy.ldm.cosmos.predict2 import MiniTrainDIT
 from comfy.ldm.modules.attention import attention_pytorch
 from comfy.ldm.modules.diffusionmodules.openaimodel import UNetModel
+from comfy.model_patcher import CoreModelPatcher
 from comfy.model_sampling import EPS, V_PREDICTION, ModelSamplingDiscrete
+from comfy.patcher_extension import WrappersMP
 from comfy_api.latest import ComfyExtension, io, ui
 from PIL import Image
 from torch import Tensor
 
 from ..hypernet.diffusion import Denoiser, Patch
+from ..hypernet.fold import AttentionWeights, attention_names
 
 __all__ = ["ComfyExtension", "io", "ui"]
 
@@ -65,6 +70,10 @@ def network_folders() -> list[Path]:
 def network_names() -> list[str]:
     names = (name.replace("\\", "/") for name in folder_paths.get_filename_list("hypernetworks"))
     return sorted(name for name in names if name.lower().endswith(NETWORK_SUFFIXES))
+
+
+def lora_folder() -> Path:
+    return Path(folder_paths.get_folder_paths("loras")[0])
 
 
 # Interrupts and progress
@@ -178,19 +187,116 @@ def model_name(model) -> str:
 
 
 def attention_widths(model) -> dict[str, tuple[int, ...]]:
-    unet = _unet_with_patch_points(model)
-    return {
-        kind: tuple(
-            sorted(
-                {
-                    module.to_k.in_features
-                    for name, module in unet.named_modules()
-                    if name.rpartition(".")[2] == kind and hasattr(module, "to_k")
-                }
-            )
+    found: dict[str, set[int]] = {"attn1": set(), "attn2": set()}
+    for kind, to_k in _patched_projections(model):
+        found[kind].add(to_k.in_features)
+    return {kind: tuple(sorted(widths)) for kind, widths in found.items()}
+
+
+def _patched_projections(model) -> Iterator[tuple[str, torch.nn.Module]]:
+    """The kind and the to_k of every attention layer whose patches run before its projections.
+
+    Other architectures call the same patches elsewhere, with other tensors, or not at all.
+    """
+    unet = model.get_model_object("diffusion_model")
+    if isinstance(unet, UNetModel):
+        for name, module in unet.named_modules():
+            kind = name.rpartition(".")[2]
+            if kind in ("attn1", "attn2") and hasattr(module, "to_k"):
+                yield kind, module.to_k
+    elif isinstance(unet, MiniTrainDIT):
+        for module in unet.modules():
+            if hasattr(module, "is_selfattn") and hasattr(module, "k_proj"):
+                yield "attn1" if module.is_selfattn else "attn2", module.k_proj
+    else:
+        raise ValueError(
+            f"this model is a {type(model.model).__name__} ({type(unet).__name__}), which has no "
+            "place where a hypernetwork can act before its attention. Hypernetworks work with "
+            "Stable Diffusion 1, 2 and XL, Cosmos Predict2 and Anima."
         )
-        for kind in ("attn1", "attn2")
-    }
+
+
+def manage(module: torch.nn.Module) -> list:
+    device, home = management.get_torch_device(), management.unet_offload_device()
+    return [CoreModelPatcher(module, load_device=device, offload_device=home)]
+
+
+TRACKING = "hypernet.track_changes"
+
+
+def track_changes(model) -> None:
+    if not model.get_wrappers(WrappersMP.APPLY_MODEL, TRACKING):
+        model.add_wrapper_with_key(WrappersMP.APPLY_MODEL, TRACKING, _apply_with_versions)
+
+
+def _apply_with_versions(
+    apply, x, t, c_concat=None, c_crossattn=None, control=None, transformer_options=None, **others
+):
+    """Wraps BaseModel.apply_model. The text gets the type here that it would get inside, because
+    a cast in inference mode makes another inference tensor."""
+    if c_crossattn is not None:
+        dtype = apply.class_obj.get_dtype_inference()
+        c_crossattn = _versioned(c_crossattn.to(x.device, dtype))
+    options = dict(transformer_options or {})
+    if "sigmas" in options:
+        options["sigmas"] = _versioned(options["sigmas"])
+    return apply(x, t, c_concat, c_crossattn, control, options, **others)
+
+
+def _versioned(tensor: Tensor) -> Tensor:
+    if not tensor.is_inference():
+        return tensor
+    with torch.inference_mode(False):
+        return tensor.clone()
+
+
+@torch.inference_mode()
+def attention_weights(model) -> Iterator[AttentionWeights]:
+    """The blocks that a network can be folded into, computed where the model runs."""
+    unet = model.get_model_object("diffusion_model")
+    if not isinstance(unet, UNetModel):
+        raise ValueError(
+            f"this model is a {type(model.model).__name__} ({type(unet).__name__}). Hypernetworks "
+            "are folded into Stable Diffusion 1, 2 and XL; use Apply Hypernet for others."
+        )
+    device = management.get_torch_device()
+    found = model.get_key_patches("diffusion_model.")
+
+    def weight(name: str) -> Tensor:
+        (stored, convert), *patches = found[name]
+        plain = convert(stored.to(device, torch.float32, copy=True), inplace=True)
+        return comfy.lora.calculate_weight(patches, plain, name)
+
+    for ours, theirs in _attention_places(model).items():
+        yield AttentionWeights(
+            name=ours,
+            keys=weight(f"{theirs}.to_k.weight"),
+            values=weight(f"{theirs}.to_v.weight"),
+            out=weight(f"{theirs}.to_out.0.weight"),
+            dtype=model.model_dtype(),
+        )
+
+
+def with_weight_changes(model, changes: Mapping[str, Tensor]):
+    places, patches = _attention_places(model), {}
+    for name, change in changes.items():
+        block, _, rest = name.rpartition(".to_")
+        patches[f"{places[block]}.to_{rest}"] = ("diff", (change,))
+    patched = model.clone()
+    missed = patches.keys() - set(patched.add_patches(patches))
+    if missed:
+        raise ValueError(f"this model has no weight {', '.join(sorted(missed))} to change.")
+    return patched
+
+
+def _attention_places(model) -> dict[str, str]:
+    """diffusers' name of every attention block -> ComfyUI's; its own where diffusers has none."""
+    known = comfy.utils.unet_to_diffusers(model.model.model_config.unet_config)
+    by_place, found = {place: name for name, place in known.items()}, {}
+    for place in attention_names(model.model.state_dict()):
+        weight = f"{place.removeprefix('diffusion_model.')}.to_k.weight"
+        found[by_place.get(weight, weight).removesuffix(".to_k.weight")] = place
+    return found
 
 
 @contextmanager
@@ -390,20 +496,14 @@ def _resident_copy(model):
         ) from error
 
 
-def _unet_with_patch_points(model) -> torch.nn.Module:
-    unet = model.get_model_object("diffusion_model")
-    if isinstance(unet, UNetModel):
-        return unet
-    raise ValueError(
-        f"this model is a {type(model.model).__name__} ({type(unet).__name__}), which has no place "
-        "where a hypernetwork can act before its attention. Hypernetworks work with Stable "
-        "Diffusion 1, 2 and XL."
-    )
-
-
 def _require_trainable(model) -> None:
-    unet = _unet_with_patch_points(model)
     name = type(model.model).__name__
+    unet = model.get_model_object("diffusion_model")
+    if not isinstance(unet, UNetModel):
+        raise ValueError(
+            f"this model is a {name} ({type(unet).__name__}). Hypernetworks are trained on "
+            "Stable Diffusion 1 and 2."
+        )
     channels = model.get_model_object("latent_format").latent_channels
     if unet.in_channels != channels:
         raise ValueError(

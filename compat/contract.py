@@ -17,6 +17,7 @@ Folders
     network_folders() -> list[Path]      where hypernetworks lie; new files go into the first
     network_names() -> list[str]         their names relative to those folders, "/"-separated,
                                          of .pt and .safetensors files, sorted, newest host view
+    lora_folder() -> Path                where new LoRA files go
 
 Interrupts and progress
     Interrupted                          the exception (a BaseException) that stops a prompt
@@ -40,18 +41,35 @@ Models (what the sockets MODEL, CLIP, VAE, CONDITIONING carry belongs to the hos
                                          the frozen UNet on its device, with parameters that
                                          autograd may read (no inference tensors), restored after
     attention_widths(model) -> dict[str, tuple[int, ...]]
-                                         {"attn1": widths, "attn2": widths}: input sizes of to_k
+                                         {"attn1": widths, "attn2": widths}: input sizes of to_k;
+                                         ValueError names an architecture without patch points
+    manage(module) -> list               the host moves this module of ours, in place, to where it
+                                         loads models, and counts its memory, for every model that
+                                         has a patch whose models() is this list
+    track_changes(model) -> None         in this clone, the text and the noise levels that reach
+                                         attention are ordinary tensors, in inference mode too:
+                                         their _version tells when someone writes into them
     model_name(model) -> str             file name of the checkpoint, or "" when unknown
     generate(model, vae, positive, negative, *, width, height, seed, steps, cfg) -> IMAGE
                                          one picture by the host's own sampler (euler, normal);
                                          positive and negative are CONDITIONING
     free_memory() -> None                drop caches that nobody needs
+    attention_weights(model) -> Iterator[hypernet.fold.AttentionWeights]
+                                         the projections of every block, with the changes that the
+                                         model carries (LoRAs, folded networks), under diffusers'
+                                         names; one block at a time
+    with_weight_changes(model, changes: Mapping[str, Tensor]) -> MODEL
+                                         a clone with these added to its weights while it is in
+                                         use; "<name of a block>.to_k.weight" -> Tensor and so on
 
 MODEL objects have, on both sides: clone(), set_model_attn1_patch(patch),
-set_model_attn2_patch(patch), get_model_object("model_sampling"), model_options.
+set_model_attn2_patch(patch), get_model_object("model_sampling"), model_options,
+set_attachments(key, value) and get_attachment(key), which clones keep.
 A patch is called as patch(n, context, value, extra_options) -> (n, context, value) before
-to_q/to_k/to_v; extra_options["sigmas"], ["cond_or_uncond"], ["sample_sigmas"], ["block"],
-["block_index"] mean what they mean in ComfyUI.
+to_q/to_k/to_v. It may have to(device or dtype), which returns the patch to use, models(), and
+cleanup(), which ends a sampling run also when that is broken off. extra_options["sigmas"],
+["cond_or_uncond"], ["sample_sigmas"], ["block"], ["block_index"] and
+model_sampling.percent_to_sigma(percent) mean what they mean in ComfyUI.
 """
 
 NAMES = (
@@ -63,6 +81,7 @@ NAMES = (
     "output_folder",
     "network_folders",
     "network_names",
+    "lora_folder",
     "Interrupted",
     "is_interrupted",
     "raise_if_interrupted",
@@ -73,7 +92,11 @@ NAMES = (
     "release",
     "denoiser",
     "attention_widths",
+    "manage",
+    "track_changes",
     "model_name",
     "generate",
     "free_memory",
+    "attention_weights",
+    "with_weight_changes",
 )

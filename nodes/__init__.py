@@ -5,7 +5,17 @@ from .apply import ApplyHypernet
 from .captioning import Caption
 from .config import HypernetConfig
 from .files import LoadHypernet, SaveHypernet
+from .fold import FoldHypernet, HypernetToLora
 from .loading import LoadDataset
+from .prompt import HypernetPrompt
+from .tools import (
+    CompareHypernets,
+    ConvertHypernet,
+    EstimateHypernet,
+    InspectHypernet,
+    LabelGrid,
+    MergeHypernets,
+)
 from .training import TrainHypernet
 
 
@@ -17,6 +27,15 @@ class Hypernet(ComfyExtension):
             HypernetConfig,
             TrainHypernet,
             ApplyHypernet,
+            HypernetPrompt,
             LoadHypernet,
             SaveHypernet,
+            FoldHypernet,
+            HypernetToLora,
+            InspectHypernet,
+            EstimateHypernet,
+            ConvertHypernet,
+            MergeHypernets,
+            CompareHypernets,
+            LabelGrid,
         ]

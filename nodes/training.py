@@ -19,7 +19,7 @@ from ..hypernet.latents import Examples, all_prompts, encode_dataset
 from ..hypernet.network import Hypernetwork, Record
 from ..hypernet.run import Run, check_disk
 from ..hypernet.schedule import parse_schedule
-from ..hypernet.spec import as_text
+from ..hypernet.spec import HypernetSpec, as_text
 from ..hypernet.train import TrainingDiverged, TrainSettings, new_optimizer, train
 from .config import every_width
 from .files import name_fault, new_file
@@ -158,7 +158,7 @@ class Job:
         return compat.output_folder() / "hypernet" / self.file.stem
 
     @property
-    def spec(self):
+    def spec(self) -> HypernetSpec:
         widths = every_width(self.model)
         if self.config.every_width:
             return replace(self.config.spec, widths=widths)

@@ -8,19 +8,22 @@ must not import diffusers. command: `hypernet run` and `hypernet inspect`.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
 from typing import Any
 
 from torch import Tensor
 
+from ...hypernet.fold import AttentionWeights
 from . import io, ui
-from .folders import input_folder, network_folders, network_names, output_folder
+from .folders import input_folder, lora_folder, network_folders, network_names, output_folder
 from .progress import Interrupted, Progress, is_interrupted, raise_if_interrupted
 
 __all__ = [
     "ComfyExtension",
     "Interrupted",
     "Progress",
+    "attention_weights",
     "attention_widths",
     "conditioning",
     "denoiser",
@@ -32,13 +35,17 @@ __all__ = [
     "input_folder",
     "io",
     "is_interrupted",
+    "lora_folder",
+    "manage",
     "model_name",
     "network_folders",
     "network_names",
     "output_folder",
     "raise_if_interrupted",
     "release",
+    "track_changes",
     "ui",
+    "with_weight_changes",
 ]
 
 
@@ -92,6 +99,14 @@ def attention_widths(model: Any) -> dict[str, tuple[int, ...]]:
     return models.attention_widths(model)
 
 
+def manage(module: Any) -> list:
+    return []  # no memory is counted here; patches bring their weights with to(device)
+
+
+def track_changes(model: Any) -> None:
+    """Nothing to do: `unet.run_unet` gives ordinary tensors to every model."""
+
+
 def model_name(model: Any) -> str:
     from . import models
 
@@ -129,3 +144,15 @@ def free_memory() -> None:
     from . import models
 
     models.free_memory()
+
+
+def attention_weights(model: Any) -> Iterator[AttentionWeights]:
+    from . import models
+
+    return models.attention_weights(model)
+
+
+def with_weight_changes(model: Any, changes: Mapping[str, Tensor]) -> Any:
+    from . import models
+
+    return models.with_weight_changes(model, changes)

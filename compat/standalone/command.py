@@ -1,7 +1,11 @@
-"""`hypernet`: run workflows without ComfyUI, and look into network files.
+"""`hypernet`: run workflows without ComfyUI, look into network files and make others of them.
 
     hypernet run WORKFLOW.json [--set NODE.INPUT=VALUE ...] [--out DIR] [--models DIR] [--input DIR]
     hypernet inspect FILE [FILE ...] [--json]
+    hypernet convert FILE OUT [--numbers float16] [--keep WIDTHS] [--one-matrix] [--for-core]
+    hypernet merge OUT FILE FILE [...] [--method side-by-side] [--factors NUMBERS]
+    hypernet to-lora FILE OUT --model CHECKPOINT [--rank N]
+    hypernet estimate STRUCTURE [--widths WIDTHS]
 
 Exit codes: 0 done, 1 a node failed, 2 the request is not right, 130 stopped by the user. The first
 Ctrl-C lets the running node end its step and keep its work; the second stops at once.
@@ -26,6 +30,7 @@ from typing import Any
 from . import folders
 from .calls import title_of
 from .executor import Executor, Run
+from .file_commands import Command, add_parsers
 from .io import ComfyNode
 from .progress import request_interrupt
 from .workflow import WorkflowError, read_workflow, set_value
@@ -37,14 +42,17 @@ Nodes = Mapping[str, type[ComfyNode]]
 
 def main(argv: list[str] | None = None, nodes: Iterable[type[ComfyNode]] | None = None) -> int:
     """The exit code. nodes: what workflows may use; by default the pack's and the core's."""
-    arguments = _parser().parse_args(argv)
+    parser, makers = _parser()
+    arguments = parser.parse_args(argv)
+    if arguments.command in makers:
+        return _make(makers[arguments.command], arguments)
     if arguments.command == "inspect":
         return _inspect(arguments.files, arguments.json)
     with folders.configured(input=arguments.input, output=arguments.out, models=arguments.models):
         return _run(arguments, nodes)
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser() -> tuple[argparse.ArgumentParser, dict[str, Command]]:
     parser = argparse.ArgumentParser(prog="hypernet", description="Hypernetworks without ComfyUI.")
     commands = parser.add_subparsers(dest="command", required=True)
     run = commands.add_parser("run", help="run a workflow saved by ComfyUI")
@@ -63,11 +71,20 @@ def _parser() -> argparse.ArgumentParser:
     inspect = commands.add_parser("inspect", help="say what network files are")
     inspect.add_argument("files", nargs="+", metavar="FILE")
     inspect.add_argument("--json", action="store_true", help="as JSON")
-    return parser
+    return parser, add_parsers(commands)
 
 
 def _say(sentence: str) -> None:
     print(sentence, file=sys.stderr)
+
+
+def _make(command: Command, arguments: argparse.Namespace) -> int:
+    try:
+        print(command(arguments))
+    except (OSError, ValueError) as error:
+        _say(str(error))
+        return REFUSED
+    return DONE
 
 
 def _inspect(files: list[str], as_json: bool) -> int:

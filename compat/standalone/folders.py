@@ -77,6 +77,10 @@ def network_names() -> list[str]:
     )
 
 
+def lora_folder() -> Path:
+    return models_folder() / "loras"
+
+
 def checkpoint_names() -> list[str]:
     """Single files and diffusers folders under models/checkpoints, "/"-separated, sorted."""
     found = []

@@ -1,9 +1,10 @@
 """What the sockets MODEL and VAE carry here, and what the host does with them and with CLIP.
 
-`Model` behaves as ComfyUI's ModelPatcher does for attention patches: clones share the weights and
-have their own lists of patches. Weights move to the accelerator when they are first used and stay
-until `release`. Everything that touches them leaves inference mode, in which the executor runs
-nodes: a tensor made there could never take part in training.
+`Model` behaves as ComfyUI's ModelPatcher does for attention patches and changes of weights: clones
+share the weights and have their own lists of both. A change is in the weights only while the model
+is in use, so clones never see each other's. Weights move to the accelerator when they are first
+used and stay until `release`. Everything that touches them leaves inference mode, in which the
+executor runs nodes: a tensor made there could never take part in training.
 
 Latents are unscaled in a LATENT socket and in `Vae`, as in ComfyUI; scaled by the model's
 scaling factor wherever the UNet or the contract's `encode_pictures` is concerned.
@@ -21,9 +22,12 @@ import torch
 from torch import Tensor, nn
 
 from ...hypernet.diffusion import Denoiser, Patch
+from ...hypernet.fold import AttentionWeights, attention_names
 from .sampling import Conditioning, DiscreteSampling, sample
 from .text import Clip
 from .unet import run_unet, widths_of
+
+UNET_PREFIX = "diffusion_model."
 
 
 class LatentDiffusion:
@@ -33,6 +37,7 @@ class LatentDiffusion:
         self, unet: nn.Module, model_sampling: DiscreteSampling, scaling_factor: float
     ) -> None:
         self.diffusion_model = unet
+        self.unchanged: dict[str, Tensor] = {}  # weights that a Model in use has changed
         self.model_sampling = model_sampling
         self.scaling_factor = scaling_factor
 
@@ -72,6 +77,8 @@ class Model:
         name: str,
         model_options: dict[str, Any] | None = None,
     ) -> None:
+        self.patches: dict[str, list[tuple[float, Tensor]]] = {}  # weight -> strengths, differences
+        self.attachments: dict[str, Any] = {}
         self.model = model
         self.load_device = load_device
         self.name = name
@@ -83,7 +90,10 @@ class Model:
 
     def clone(self) -> Model:
         """The same weights, lists and dicts of its own, the same patch objects."""
-        return Model(self.model, self.load_device, self.name, _new_containers(self.model_options))
+        twin = Model(self.model, self.load_device, self.name, _new_containers(self.model_options))
+        twin.patches = _new_containers(self.patches)
+        twin.attachments = dict(self.attachments)
+        return twin
 
     def model_dtype(self) -> torch.dtype:
         return self.module.dtype
@@ -101,6 +111,54 @@ class Model:
         patches = self.model_options["transformer_options"].setdefault("patches", {})
         patches[name] = [*patches.get(name, []), patch]
 
+    def set_attachments(self, key: str, attachment: Any) -> None:
+        self.attachments[key] = attachment
+
+    def get_attachment(self, key: str) -> Any:
+        return self.attachments.get(key)
+
+    def add_patches(
+        self, patches: Mapping[str, tuple[str, tuple[Tensor]]], strength_patch: float = 1.0
+    ) -> list[str]:
+        """Add to weights ("diffusion_model.…" -> ("diff", (tensor,))); the names that exist."""
+        known = dict(self.module.named_parameters())
+        found = [key for key in patches if key.removeprefix(UNET_PREFIX) in known]
+        for key in found:
+            _, (change,) = patches[key]
+            self.patches.setdefault(key, []).append((strength_patch, change))
+        return found
+
+    @torch.inference_mode(False)
+    @torch.no_grad()
+    def changed_weight(self, name: str) -> Tensor:
+        """The weight of this name in the UNet with this model's changes, in float32."""
+        stored = self.model.unchanged.get(name)
+        weight = (self.module.get_parameter(name) if stored is None else stored).float()
+        for strength, change in self.patches.get(UNET_PREFIX + name, ()):
+            weight = weight + strength * change.to(weight)
+        return weight
+
+    @contextmanager
+    def _weights_changed(self) -> Iterator[None]:
+        """This model's changes, and no other's, are in the weights; what was there comes back."""
+        unchanged = self.model.unchanged
+        names = {key.removeprefix(UNET_PREFIX) for key in self.patches} | unchanged.keys()
+        weights = {name: self.module.get_parameter(name) for name in names}
+        before = {name: weight.data for name, weight in weights.items()}
+        first = names - unchanged.keys()
+        with torch.inference_mode(False):
+            unchanged.update({name: before[name] for name in first})
+            for name, weight in weights.items():
+                weight.data = self.changed_weight(name).to(weight.dtype)
+        try:
+            yield
+        finally:
+            with torch.inference_mode(False):
+                for name, weight in weights.items():
+                    weight.data = before[name]
+            for name in first:
+                del unchanged[name]
+
     @contextmanager
     def loaded(self) -> Iterator[None]:
         """The weights and the patches are on the accelerator; patches tidy up at the end.
@@ -115,7 +173,8 @@ class Model:
                 if hasattr(patch, "to"):
                     members[place] = patch.to(self.load_device).to(self.model_dtype())
         try:
-            yield
+            with self._weights_changed():
+                yield
         finally:
             for members in patches.values():
                 for patch in members:
@@ -211,6 +270,26 @@ def free_memory() -> None:
 
 def attention_widths(model: Model) -> dict[str, tuple[int, ...]]:
     return widths_of(model.module)
+
+
+def attention_weights(model: Model) -> Iterator[AttentionWeights]:
+    for name in attention_names(dict(model.module.named_parameters())):
+        yield AttentionWeights(
+            name=name,
+            keys=model.changed_weight(f"{name}.to_k.weight"),
+            values=model.changed_weight(f"{name}.to_v.weight"),
+            out=model.changed_weight(f"{name}.to_out.0.weight"),
+            dtype=model.model_dtype(),
+        )
+
+
+def with_weight_changes(model: Model, changes: Mapping[str, Tensor]) -> Model:
+    patches = {UNET_PREFIX + name: ("diff", (change,)) for name, change in changes.items()}
+    patched = model.clone()
+    missed = patches.keys() - set(patched.add_patches(patches))
+    if missed:
+        raise ValueError(f"this model has no weight {', '.join(sorted(missed))} to change.")
+    return patched
 
 
 def model_name(model: Model) -> str:

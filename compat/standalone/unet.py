@@ -134,11 +134,21 @@ def run_unet(
     """
     sample = sample.to(unet.device, unet.dtype)
     options = {**transformer_options, "original_shape": list(sample.shape)}
+    if "sigmas" in options:
+        options["sigmas"] = _ordinary(options["sigmas"])
     prediction = unet(
         sample,
         timesteps.to(unet.device),
-        context.to(unet.device, unet.dtype),
+        _ordinary(context.to(unet.device, unet.dtype)),
         cross_attention_kwargs={"transformer_options": options},
         return_dict=False,
     )[0]
     return prediction.to(torch.float32)
+
+
+def _ordinary(tensor: Tensor) -> Tensor:
+    """The tensor, or a copy of an inference tensor, which cannot tell when it is written to."""
+    if not tensor.is_inference():
+        return tensor
+    with torch.inference_mode(False):
+        return tensor.clone()

@@ -1,0 +1,35 @@
+"""How large a network will be: on the disk, while generating, while training.
+
+Weights are float32 everywhere: 4 bytes each in a file and on the accelerator. Training holds the
+weights, their gradients and AdamW's two moments, 16 bytes each, beside the model and its
+activations; the state to resume from is the two moments.
+"""
+
+from __future__ import annotations
+
+from .run import in_words
+from .spec import HypernetSpec
+
+
+def estimate(spec: HypernetSpec) -> dict[str, int]:
+    """Bytes by what they are for, and the number of parameters."""
+    return {
+        "parameters": spec.parameters,
+        "file": spec.file_bytes,
+        "file_float16": spec.file_bytes - 2 * spec.parameters,
+        "generating": 4 * spec.parameters,
+        "training": 16 * spec.parameters,
+        "optimizer_file": 8 * spec.parameters,
+    }
+
+
+def as_text(found: dict[str, int]) -> str:
+    return "\n".join(
+        [
+            f"parameters   {found['parameters']:,}",
+            f"file         {in_words(found['file'])}; {in_words(found['file_float16'])} in float16",
+            f"generating   {in_words(found['generating'])} beside the model",
+            f"training     {in_words(found['training'])} beside the model and its activations",
+            f"to resume    {in_words(found['optimizer_file'])} of optimizer state per checkpoint",
+        ]
+    )

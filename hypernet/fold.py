@@ -1,0 +1,311 @@
+"""Folding: a linear network becomes part of the model's weights and costs nothing per step.
+
+Without activation and layer norm a network is x + Rx + c on what goes into `to_k` and `to_v`, with
+one R and c per width and side (strength is in them), and the same pictures come from
+
+    to_k += to_k·R_k        to_v += to_v·R_v        to_out.bias += to_out·to_v·c_v
+
+c_k is nowhere: a constant added to every key moves all scores of a query alike, which softmax does
+not see. A constant added to every value passes through attention as it is, for the weights of a
+query sum to 1. The same changes, written to a file, are a LoRA that any loader reads.
+
+Shapes: C width of the tokens, D inner width of a block, O its output width.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import os
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache, reduce
+from pathlib import Path
+
+import safetensors.torch
+import torch
+from torch import Tensor, nn
+
+from .files import write_whole
+from .network import Hypernetwork
+from .trees import Leaf, NetworkTree, Part, Sequential
+
+Linear = Hypernetwork | NetworkTree  # as far as it is linear
+Chain = Sequence[tuple[Linear, float]]  # with strengths, first applied first
+
+LINEAR_PARTS = (nn.Linear, nn.Dropout, nn.Identity)
+
+
+# A linear network as one matrix and one vector
+
+
+@dataclass(frozen=True)
+class Residual:
+    """x + matrix·x + constant, in float64: (C, C) and (C,)."""
+
+    matrix: Tensor
+    constant: Tensor
+
+    def then(self, other: Residual) -> Residual:
+        """First this one, then the other."""
+        a, b = self, other
+        return Residual(
+            a.matrix + b.matrix + b.matrix @ a.matrix,
+            a.constant + b.constant + b.matrix @ a.constant,
+        )
+
+    def plus(self, other: Residual, factor: float = 1.0) -> Residual:
+        """Both on the same input, side by side."""
+        return Residual(
+            self.matrix + factor * other.matrix, self.constant + factor * other.constant
+        )
+
+
+def nothing(width: int) -> Residual:
+    zeros = torch.zeros(width, width + 1, dtype=torch.float64)
+    return Residual(zeros[:, 1:], zeros[:, 0])
+
+
+@torch.no_grad()
+def residual_of(network: Linear, width: int, side: str, strength: float = 1.0) -> Residual:
+    """What a linear network of any depth does to keys ("k") or values ("v") of one width.
+
+    A linear map is known from what it makes of zero and of the unit vectors.
+    """
+    if isinstance(network, NetworkTree):
+        return residual_of_part(network, network.part, width, side, strength)
+    if width not in network.spec.widths:
+        return nothing(width)
+    mlp = copy.deepcopy(network.pairs[str(width)][side]).to("cpu", torch.float64).eval()
+    constant = mlp(torch.zeros(1, width, dtype=torch.float64))
+    columns = mlp(torch.eye(width, dtype=torch.float64)) - constant
+    return Residual(columns.T * strength, constant[0] * strength)
+
+
+def residual_of_part(
+    tree: NetworkTree, part: Part, width: int, side: str, strength: float
+) -> Residual:
+    if isinstance(part, Leaf):
+        network = tree.networks[tree.names.index(part.name)]
+        return residual_of(network, width, side, strength * part.strength)
+    found = [residual_of_part(tree, each, width, side, strength) for each in part.parts]
+    if isinstance(part, Sequential):
+        return reduce(Residual.then, found)
+    total = nothing(width)
+    for residual, weight in zip(found, part.weights, strict=True):
+        total = total.plus(residual, weight)
+    return total
+
+
+def residual_of_chain(chain: Chain, width: int, side: str) -> Residual:
+    """What linear networks do one after the other."""
+    held = [(network, strength) for network, strength in chain if width in network.spec.widths]
+    each = (residual_of(network, width, side, strength) for network, strength in held)
+    return reduce(Residual.then, each) if held else nothing(width)
+
+
+def widths_of(chain: Chain) -> tuple[int, ...]:
+    return tuple(sorted({width for network, _ in chain for width in network.spec.widths}))
+
+
+def nonlinear_parts(network: Linear) -> list[str]:
+    """Names of what keeps the network from being linear, e.g. ["ReLU", "LayerNorm"]."""
+    leaves = (part for part in network.modules() if not list(part.children()))
+    kinds = (type(part).__name__ for part in leaves if not isinstance(part, LINEAR_PARTS))
+    return list(dict.fromkeys(kinds))
+
+
+def require_linear(network: Linear) -> None:
+    parts = nonlinear_parts(network)
+    if parts:
+        raise ValueError(
+            f'The hypernetwork "{network.record.name}" cannot be folded into weights: it has '
+            f"{' and '.join(parts)}, which no change of weights equals. Only linear networks "
+            "without layer norm fold; use Apply Hypernet for this one."
+        )
+
+
+# What changes in a model
+
+
+@dataclass(frozen=True)
+class AttentionWeights:
+    """The projections of one attention block in float32, and the type in which the model has them.
+
+    name is diffusers': "down_blocks.0.attentions.0.transformer_blocks.0.attn1".
+    """
+
+    name: str
+    keys: Tensor  # (D, C)
+    values: Tensor  # (D, C)
+    out: Tensor  # (O, D)
+    dtype: torch.dtype
+
+
+def attention_names(weights: Iterable[str]) -> list[str]:
+    """The attention blocks among the names of a UNet's weights."""
+    matches = (re.fullmatch(r"(.*\.attn[12])\.to_k\.weight", name) for name in weights)
+    return [match[1] for match in matches if match]
+
+
+def weight_changes(
+    blocks: Iterable[AttentionWeights], chain: Chain, *, folded: Chain = ()
+) -> Iterator[tuple[str, Tensor]]:
+    """Name of a weight and what to add to it, on the CPU, for every weight that changes.
+
+    folded: the beginning of the chain, if the model has it already; blocks are those before. The
+    changes have the model's type if that is float32, else float16.
+
+    Raises ValueError for a network that is not linear, or when no width fits.
+    """
+    for network, _ in chain:
+        require_linear(network)
+    held, found = widths_of(chain), set()
+
+    @cache
+    def residual(width: int, side: str) -> Residual:
+        return residual_of_chain(chain, width, side).plus(
+            residual_of_chain(folded, width, side), -1.0
+        )
+
+    for block in blocks:
+        width = block.keys.shape[1]
+        found.add(width)
+        if width not in held:
+            continue
+        changes = block_changes(block, residual(width, "k"), residual(width, "v"))
+        for name, change in changes.items():
+            yield name, change.to("cpu", as_stored(block.dtype))
+    if not found & set(held):
+        raise ValueError(
+            f"None of the hypernetwork's widths {list(held)} is one of the model's "
+            f"{sorted(found)}. Use the kind of model that it was trained on."
+        )
+
+
+def as_stored(dtype: torch.dtype) -> torch.dtype:
+    return torch.float32 if dtype == torch.float32 else torch.float16
+
+
+@torch.no_grad()
+def block_changes(block: AttentionWeights, keys: Residual, values: Residual) -> dict[str, Tensor]:
+    to_k, to_v = block.keys, block.values
+    changes = {
+        f"{block.name}.to_k.weight": to_k @ keys.matrix.to(to_k),
+        f"{block.name}.to_v.weight": to_v @ values.matrix.to(to_v),
+    }
+    if values.constant.any():
+        constant = to_v @ values.constant.to(to_v)
+        changes[f"{block.name}.to_out.0.bias"] = block.out @ constant
+    return changes
+
+
+# The same as a LoRA file
+
+
+@dataclass(frozen=True)
+class Lora:
+    """Tensors under the names that LoRA loaders know, and how far they are from the network.
+
+    error: ‖what the file says − what it should say‖ / ‖what it should say‖ over all matrices.
+    """
+
+    tensors: dict[str, Tensor]
+    error: float
+    metadata: dict[str, str]
+
+
+def to_lora(
+    blocks: Iterable[AttentionWeights],
+    network: Linear,
+    strength: float = 1.0,
+    *,
+    rank: int = 0,
+    numbers: str = "float16",
+) -> Lora:
+    """A linear network as a LoRA: whole differences for rank 0, else up and down matrices.
+
+    numbers: "float16" or "float32".
+
+    Raises ValueError for a network that is not linear, or when no width fits.
+    """
+    dtype = {"float16": torch.float16, "float32": torch.float32}[numbers]
+    seen: dict[str, AttentionWeights] = {}
+
+    def remembered() -> Iterator[AttentionWeights]:
+        for block in blocks:
+            seen[block.name] = block
+            yield AttentionWeights(**{**vars(block), "dtype": torch.float32})
+            del seen[block.name]
+
+    tensors: dict[str, Tensor] = {}
+    error = size = 0.0
+    text_widths = set()
+    for name, change in weight_changes(remembered(), [(network, strength)]):
+        layer, _, kind = name.rpartition(".")
+        block = seen[layer.rpartition(".to_")[0]]
+        if block.name.endswith("attn2"):
+            text_widths.add(block.keys.shape[1])
+        layer = "lora_unet_" + layer.replace(".", "_")
+        if kind == "bias":  # A1111 reads a bias only beside a matrix
+            tensors[f"{layer}.diff"] = torch.zeros(block.out.shape, dtype=dtype)
+            tensors[f"{layer}.diff_b"] = change.to(dtype)
+            continue
+        parts = low_rank(change, rank) if rank else {"diff": change}
+        parts = {part: tensor.to(dtype).contiguous() for part, tensor in parts.items()}
+        tensors |= {f"{layer}.{part}": tensor for part, tensor in parts.items()}
+        written = (
+            parts["lora_up.weight"].float() @ parts["lora_down.weight"].float()
+            if rank
+            else parts["diff"].float()
+        )
+        error += float((written - change).double().square().sum())
+        size += float(change.double().square().sum())
+    relative = (error / size) ** 0.5 if size else 0.0
+    return Lora(tensors, relative, metadata_of(network, strength, rank, relative, text_widths))
+
+
+def low_rank(change: Tensor, rank: int) -> dict[str, Tensor]:
+    """The nearest matrix of this rank as up (D, r) · down (r, C); alpha = r, so that scale is 1."""
+    u, s, v = torch.linalg.svd(change, full_matrices=False)
+    rank = min(rank, len(s))
+    root = s[:rank].sqrt()
+    return {
+        "lora_up.weight": u[:, :rank] * root,
+        "lora_down.weight": root[:, None] * v[:rank],
+        "alpha": torch.tensor(float(rank)),
+    }
+
+
+def metadata_of(
+    network: Linear, strength: float, rank: int, error: float, text_widths: set[int]
+) -> dict[str, str]:
+    """What loaders look for (kohya's names; A1111 takes a file for SD 1 otherwise), and our own."""
+    origin = {
+        "name": network.record.name,
+        "step": network.record.step,
+        "strength": strength,
+        "rank": rank or "full",
+        "relative_error": error,
+    }
+    found = {"ss_output_name": network.record.name, "hypernet": json.dumps(origin)}
+    if 2048 in text_widths:
+        found["ss_base_model_version"] = "sdxl_base_v1-0"
+    if 1024 in text_widths:
+        found["ss_v2"] = "True"
+    return found
+
+
+def save_lora(lora: Lora, path: str | os.PathLike) -> Path:
+    """Write the file, whole or not at all; raises FileExistsError if it is there."""
+    path = Path(path)
+    if path.suffix != ".safetensors":
+        raise ValueError(f'"{path.name}": a LoRA file ends in ".safetensors".')
+    if path.exists():
+        raise FileExistsError(
+            f'"{path}" exists and is kept. Choose another name, or move that file away.'
+        )
+    content = safetensors.torch.save(lora.tensors, metadata=lora.metadata)
+    write_whole(path, lambda file: file.write(content), overwrite=False)
+    return path

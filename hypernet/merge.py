@@ -1,0 +1,261 @@
+"""Several networks in one file: by mixing weights, side by side, or one after the other.
+
+    weighted        each weight Σ wᵢ·Wᵢ: for networks of one shape; not the sum of their effects
+    side_by_side    x + Σ wᵢ·fᵢ(x), exactly: hidden layers beside each other in a wider network
+    in_sequence     what a chain of Apply nodes does, exactly: for linear networks
+
+A linear network of any depth is one matrix, so linear ones come out as 1, 1 where the result is
+exact: the smallest file there is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import fields, replace
+from functools import reduce
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+
+from .fold import (
+    Linear,
+    Residual,
+    nonlinear_parts,
+    require_linear,
+    residual_of,
+    residual_of_chain,
+    widths_of,
+)
+from .network import Hypernetwork, Record
+from .spec import HypernetSpec, as_text
+
+Parts = Sequence[tuple[Linear, float]]  # networks with their factors
+
+# How a network began and what it dropped while learning has no part in what it does.
+FORGOTTEN = {"seed", "weight_initialization", "dropout_structure"}
+# Functions of a whole row, or with weights of their own: the hidden layers would not stay apart.
+NOT_ELEMENTWISE = {"softmax", "softmin", "logsoftmax", "softmax2d", "prelu"}
+
+
+def weighted(parts: Parts, name: str) -> Hypernetwork:
+    """Every weight the sum of the networks' weights times their factors.
+
+    Raises ValueError quoting both networks where two differ in shape.
+    """
+    first = parts[0][0]
+    for other, _ in parts:
+        require_single(other)
+        require_same_shape(first, other)
+    merged = Hypernetwork(without_dropout(first.spec), record_of(parts, name, " + "))
+    factors = [factor for _, factor in parts]
+    sources = zip(*(network.parameters() for network, _ in parts), strict=True)
+    with torch.no_grad():
+        for weight, found in zip(merged.parameters(), sources, strict=True):
+            weight.copy_(total(factors, found))
+    return merged
+
+
+def side_by_side(parts: Parts, name: str) -> Hypernetwork:
+    """One network that adds what the networks add, each with its factor, to the same input.
+
+    A width that only some hold is theirs alone.
+
+    Raises ValueError quoting the networks and what keeps them apart.
+    """
+    networks = [network for network, _ in parts]
+    if not any(map(nonlinear_parts, networks)):
+
+        def summed(width: int, side: str) -> Residual:
+            each = (residual_of(network, width, side, factor) for network, factor in parts)
+            return reduce(Residual.plus, each)
+
+        return from_residuals(summed, parts, name, " + ")
+    require_joinable(networks)
+    spec = joined_spec(networks)
+    merged = Hypernetwork(spec, record_of(parts, name, " + "))
+    for width in spec.widths:
+        for side in ("k", "v"):
+            fill_joined(merged.pairs[str(width)][side], parts, width, side)
+    return merged
+
+
+def in_sequence(parts: Parts, name: str) -> Hypernetwork:
+    """Linear networks one after the other, the first acting first, as one of structure 1, 1.
+
+    Of one network it makes the same in a smaller file. Raises ValueError for one that is not
+    linear.
+    """
+    for network, _ in parts:
+        require_linear(network)
+
+    def chained(width: int, side: str) -> Residual:
+        return residual_of_chain(parts, width, side)
+
+    return from_residuals(chained, parts, name, ", then ")
+
+
+# Shapes that fit and shapes that do not
+
+
+def require_single(network: Linear) -> None:
+    if not isinstance(network, Hypernetwork):
+        raise ValueError(
+            f'"{network.record.name}" is a tree of networks, which has no weights of its own to '
+            "mix. Give its networks, or chain Apply Hypernet nodes."
+        )
+
+
+def require_same_shape(first: Hypernetwork, other: Hypernetwork) -> None:
+    differing = [
+        field.name
+        for field in fields(HypernetSpec)
+        if field.name not in FORGOTTEN
+        and getattr(first.spec, field.name) != getattr(other.spec, field.name)
+    ]
+    if differing:
+        raise ValueError(
+            f"These networks cannot be mixed weight by weight. {in_words(first, differing)}; "
+            f"{in_words(other, differing)}. Take networks of one shape, or join them side by side."
+        )
+
+
+def in_words(network: Hypernetwork, names: Sequence[str]) -> str:
+    """ "a" has layer structure 1, 2, 1 and activation relu."""
+
+    def text(value: object) -> str:
+        return as_text(value) if isinstance(value, tuple) else str(value)
+
+    said = (f"{name.replace('_', ' ')} {text(getattr(network.spec, name))}" for name in names)
+    return f'"{network.record.name}" has {" and ".join(said)}'
+
+
+def require_joinable(networks: Sequence[Hypernetwork]) -> None:
+    first = networks[0]
+    for network in networks:
+        require_single(network)
+        spec = network.spec
+        problem = ""
+        if spec.layer_norm:
+            problem = f'"{network.record.name}" has layer norm, which looks at a whole layer'
+        elif spec.activation in NOT_ELEMENTWISE:
+            problem = f"{in_words(network, ['activation'])}, which looks at a whole layer"
+        elif spec.activate_output and spec.activation != "linear":
+            problem = f'"{network.record.name}" has an activation on its output'
+        elif spec.skip_connection:
+            problem = f'"{network.record.name}" has skip connections'
+        elif spec.activation != first.spec.activation:
+            problem = f"{in_words(first, ['activation'])}, {in_words(network, ['activation'])}"
+        elif len(spec.layer_structure) != len(first.spec.layer_structure):
+            both = (in_words(each, ["layer_structure"]) for each in (first, network))
+            problem = ", ".join(both)
+        if problem:
+            raise ValueError(
+                f"These networks cannot stand side by side in one: {problem}. "
+                "Chain Apply Hypernet nodes instead."
+            )
+
+
+def joined_spec(networks: Sequence[Hypernetwork]) -> HypernetSpec:
+    structures = [network.spec.layer_structure for network in networks]
+    inside = tuple(sum(factors) for factors in zip(*structures, strict=True))[1:-1]
+    widths = {width for network in networks for width in network.spec.widths}
+    for width in widths:
+        for place, factor in enumerate(inside, start=1):
+            sizes = [int(width * structure[place]) for structure in structures]
+            if int(width * factor) != sum(sizes):
+                both = "; ".join(in_words(each, ["layer_structure"]) for each in networks)
+                raise ValueError(
+                    f"These networks cannot stand side by side in one: {both}, and at width "
+                    f"{width} their layers of {as_text(sizes)} are no layer of factor {factor:g}. "
+                    "Chain Apply Hypernet nodes instead."
+                )
+    return replace(
+        without_dropout(networks[0].spec),
+        widths=tuple(widths),
+        layer_structure=(1, *inside, 1),
+        dropout_structure=(),
+    )
+
+
+def without_dropout(spec: HypernetSpec) -> HypernetSpec:
+    return replace(spec, dropout_structure=())
+
+
+# Filling the result
+
+
+def total(factors: Sequence[float], tensors: Sequence[Tensor]) -> Tensor:
+    """Σ factor·tensor, added up in float64."""
+    return sum(f * tensor.double() for f, tensor in zip(factors, tensors, strict=True))
+
+
+def linears(mlp: nn.Module) -> list[nn.Linear]:
+    return [layer for layer in mlp.modules() if isinstance(layer, nn.Linear)]
+
+
+@torch.no_grad()
+def fill_joined(mlp: nn.Module, parts: Parts, width: int, side: str) -> None:
+    """First layers below each other, inner ones along a diagonal, last ones beside each other."""
+    columns = [layers_of(network, width, side) for network, _ in parts]
+    factors = [factor for _, factor in parts]
+    *before, last = linears(mlp)
+    for place, layer in enumerate(before):
+        weights = [column[place].weight for column in columns]
+        layer.weight.copy_(torch.block_diag(*weights) if place else torch.cat(weights))
+        layer.bias.copy_(torch.cat([column[place].bias for column in columns]))
+    ends = [column[-1] for column in columns]
+    scaled = [factor * end.weight for factor, end in zip(factors, ends, strict=True)]
+    last.weight.copy_(torch.cat(scaled, dim=1))
+    last.bias.copy_(total(factors, [end.bias for end in ends]))
+
+
+def layers_of(network: Hypernetwork, width: int, side: str) -> list[nn.Linear]:
+    """The network's layers for a width, or ones of their size that do nothing."""
+    if width in network.spec.widths:
+        return linears(network.pairs[str(width)][side])
+    sizes = [int(width * factor) for factor in network.spec.layer_structure]
+    layers = [nn.Linear(*pair) for pair in pairwise(sizes)]
+    for layer in layers:
+        nn.init.zeros_(layer.weight)
+        nn.init.zeros_(layer.bias)
+    return layers
+
+
+@torch.no_grad()
+def from_residuals(
+    residual: Callable[[int, str], Residual], parts: Parts, name: str, word: str
+) -> Hypernetwork:
+    """One matrix and one vector for each width and side that the parts have."""
+    spec = HypernetSpec(widths=widths_of(parts), layer_structure=(1, 1))
+    merged = Hypernetwork(spec, record_of(parts, name, word))
+    for width in spec.widths:
+        for side in ("k", "v"):
+            (layer,) = linears(merged.pairs[str(width)][side])
+            found = residual(width, side)
+            layer.weight.copy_(found.matrix)
+            layer.bias.copy_(found.constant)
+    return merged
+
+
+def record_of(parts: Parts, name: str, word: str) -> Record:
+    """Its note says what it was made of; what all agree on stays."""
+
+    def agreed(field: str) -> str | None:
+        values = {getattr(network.record, field) for network, _ in parts}
+        return values.pop() if len(values) == 1 else None
+
+    return Record(
+        name=name,
+        step=max(network.record.step for network, _ in parts),
+        sd_checkpoint=agreed("sd_checkpoint"),
+        sd_checkpoint_name=agreed("sd_checkpoint_name"),
+        optional_info=word.join(f"{factor:g} × {network.record.name}" for network, factor in parts),
+    )
+
+
+MERGES: dict[str, Callable[[Parts, str], Hypernetwork]] = {
+    "weighted": weighted,
+    "side by side": side_by_side,
+    "in sequence": in_sequence,
+}

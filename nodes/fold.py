@@ -1,0 +1,113 @@
+"""FoldHypernet and HypernetToLora: a linear network as part of the weights, here or in a file."""
+
+from ..compat import attention_weights, io, lora_folder, ui, with_weight_changes
+from ..hypernet.files import check_name
+from ..hypernet.fold import Lora, save_lora, to_lora, weight_changes
+from ..hypernet.run import in_words
+from .files import name_fault
+from .sockets import CATEGORY, HypernetSocket
+
+FOLDED = "hypernet_folded"  # attachment: (the model before, networks and strengths since)
+
+
+class FoldHypernet(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="HypernetFold",
+            display_name="Fold Hypernet",
+            category=CATEGORY,
+            description="Builds a linear hypernetwork into the model's weights: the pictures of "
+            "Apply Hypernet, at no cost per step. Networks with an activation or layer norm are "
+            "refused. Chain several; put LoRAs before and other Apply Hypernet nodes too.",
+            search_aliases=["bake hypernetwork", "merge hypernetwork into model", "fast"],
+            inputs=[
+                io.Model.Input("model", tooltip="The model to build into. It is not changed."),
+                HypernetSocket.Input("hypernet", tooltip="A linear network, of any depth."),
+                io.Float.Input(
+                    "strength", default=1.0, min=-10.0, max=10.0, step=0.01,
+                    tooltip="Factor on what the network adds: 1 as trained.",
+                ),
+            ],
+            outputs=[io.Model.Output("model", display_name="model")],
+        )  # fmt: skip
+
+    @classmethod
+    def execute(cls, model, hypernet, strength: float) -> io.NodeOutput:
+        if strength == 0:
+            return io.NodeOutput(model)
+        before, folded = model.get_attachment(FOLDED) or (model, ())
+        chain = (*folded, (hypernet, strength))
+        changes = dict(weight_changes(attention_weights(before), chain, folded=folded))
+        changed = with_weight_changes(model, changes)
+        changed.set_attachments(FOLDED, (before, chain))
+        return io.NodeOutput(changed)
+
+
+class HypernetToLora(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="HypernetToLora",
+            display_name="Hypernet to LoRA",
+            category=CATEGORY,
+            description="Writes a linear hypernetwork as a LoRA file for this model, into "
+            "models/loras. It belongs to the model whose weights it was made from, and is near "
+            "the network on its relatives. An existing file is never overwritten.",
+            search_aliases=["export lora", "convert hypernetwork to lora", "lycoris"],
+            is_output_node=True,
+            inputs=[
+                io.Model.Input("model", tooltip="The model that the file is for."),
+                HypernetSocket.Input("hypernet", tooltip="A linear network, of any depth."),
+                io.String.Input(
+                    "name", default="my_style", tooltip="File name, without folder and suffix."
+                ),
+                io.Float.Input(
+                    "strength", default=1.0, min=-10.0, max=10.0, step=0.01, advanced=True,
+                    tooltip="Strength of the network that is strength 1 of the LoRA.",
+                ),
+                io.Int.Input(
+                    "rank", default=0, min=0, max=1024,
+                    tooltip="0: whole differences, exact and large. Else the rank of each "
+                    "matrix; the error is reported.",
+                ),
+                io.Combo.Input(
+                    "numbers", options=["float16", "float32"], default="float16", advanced=True,
+                    tooltip="Type of the numbers in the file; float32 is twice as large.",
+                ),
+            ],
+            outputs=[
+                io.String.Output("path", display_name="path"),
+                io.Float.Output("error", display_name="error"),
+            ],
+        )  # fmt: skip
+
+    @classmethod
+    def validate_inputs(cls, name: str | None = None) -> bool | str:
+        return name_fault(name)
+
+    @classmethod
+    def execute(
+        cls, model, hypernet, name: str, strength: float, rank: int, numbers: str
+    ) -> io.NodeOutput:
+        if model.get_attachment(FOLDED):
+            raise ValueError(
+                "This model has a folded hypernetwork already. Give the model as it was before "
+                "Fold Hypernet; to write several networks as one, merge them in sequence first."
+            )
+        path = lora_folder() / f"{check_name(name).removesuffix('.safetensors')}.safetensors"
+        if path.exists():
+            raise FileExistsError(
+                f'There is already a LoRA "{path.name}" in {path.parent}; it is kept. '
+                f'Choose another name than "{name}", or move that file away.'
+            )
+        lora = to_lora(attention_weights(model), hypernet, strength, rank=rank, numbers=numbers)
+        save_lora(lora, path)
+        return io.NodeOutput(str(path), lora.error, ui=ui.PreviewText(summary(path, lora)))
+
+
+def summary(path, lora: Lora) -> str:
+    return (
+        f"{path.name}: {in_words(path.stat().st_size)}, relative error of its matrices "
+        f"{lora.error:.2g}"
+    )

@@ -1,0 +1,325 @@
+"""Tools around network files: look into one, change its form, join several, compare them."""
+
+import json
+from dataclasses import replace
+
+from ..compat import Progress, generate, io, ui
+from ..hypernet import compare, convert, estimate, merge
+from ..hypernet.files import save_network
+from ..hypernet.network import Hypernetwork
+from ..hypernet.report import as_text, describe
+from ..hypernet.spec import parse_structure
+from .apply import ApplyHypernet
+from .files import find, name_fault, new_file
+from .sockets import CATEGORY, ConfigSocket, HypernetSocket
+
+TOOLS = f"{CATEGORY}/tools"
+MOST = 4  # networks that one node takes
+
+
+class InspectHypernet(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="HypernetInspect",
+            display_name="Inspect Hypernet",
+            category=TOOLS,
+            description="What a network file is: structure, activation, steps, base model, sizes, "
+            "and how much it changes keys and values of each width.",
+            search_aliases=["hypernetwork info", "metadata"],
+            is_output_node=True,
+            inputs=[
+                io.String.Input("name", tooltip="File in models/hypernetworks, with its suffix.")
+            ],
+            outputs=[
+                io.String.Output("description", display_name="description"),
+                io.String.Output("json", display_name="json"),
+            ],
+        )
+
+    @classmethod
+    def fingerprint_inputs(cls, name: str) -> str:
+        stat = find(name).stat()
+        return f"{name}/{stat.st_mtime_ns}/{stat.st_size}"
+
+    @classmethod
+    def validate_inputs(cls, name: str | None = None) -> bool | str:
+        try:
+            return True if name is None else bool(find(name))
+        except OSError as fault:
+            return str(fault)
+
+    @classmethod
+    def execute(cls, name: str) -> io.NodeOutput:
+        found = describe(find(name))
+        return io.NodeOutput(as_text(found), json.dumps(found), ui=ui.PreviewText(as_text(found)))
+
+
+class EstimateHypernet(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="HypernetEstimate",
+            display_name="Estimate Hypernet",
+            category=TOOLS,
+            description="Foretells the size of the file and the memory that it takes to generate "
+            "and to train.",
+            search_aliases=["hypernetwork size", "file size", "memory"],
+            is_output_node=True,
+            inputs=[ConfigSocket.Input("config", tooltip="From Hypernet Config.")],
+            outputs=[io.String.Output("estimate", display_name="estimate")],
+        )
+
+    @classmethod
+    def execute(cls, config) -> io.NodeOutput:
+        text = estimate.as_text(estimate.estimate(config.spec))
+        return io.NodeOutput(text, ui=ui.PreviewText(text))
+
+
+class ConvertHypernet(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="HypernetConvert",
+            display_name="Convert Hypernet",
+            category=TOOLS,
+            description="Another form of a network, saved in models/hypernetworks: other widths, "
+            "half-size numbers, one matrix per width, or what ComfyUI's own loader reads right. "
+            "An existing file is never overwritten.",
+            search_aliases=["prune hypernetwork", "fp16", "safetensors", "pt"],
+            is_output_node=True,
+            inputs=[
+                HypernetSocket.Input("hypernet", tooltip="The network to convert."),
+                io.String.Input(
+                    "name", default="my_style_small",
+                    tooltip="File name, without folder and suffix.",
+                ),
+                io.Combo.Input(
+                    "file_format", options=["pt", "safetensors"], default="pt",
+                    tooltip="pt is read everywhere; safetensors holds the same.",
+                ),
+                io.Combo.Input(
+                    "numbers", options=list(convert.NUMBERS), default="float32",
+                    tooltip="Type of the numbers in the file; the 16-bit ones are half as large.",
+                ),
+                io.String.Input(
+                    "keep_widths", default="", optional=True, advanced=True,
+                    tooltip="Widths to keep, such as 768, 1280. Empty: all.",
+                ),
+                io.String.Input(
+                    "add_widths", default="", optional=True, advanced=True,
+                    tooltip="Widths to add, which do nothing until trained.",
+                ),
+                io.Boolean.Input(
+                    "one_matrix", default=False, optional=True, advanced=True,
+                    tooltip="For linear networks: structure 1, 1 with the same effect, 2 to 20 "
+                    "times smaller.",
+                ),
+                io.Boolean.Input(
+                    "for_core", default=False, optional=True, advanced=True,
+                    tooltip="Only what ComfyUI's own Hypernetwork Loader draws right: no dropout, "
+                    "names that it knows. Refused, with reasons, where that cannot be.",
+                ),
+            ],
+            outputs=[
+                HypernetSocket.Output("hypernet", display_name="hypernet"),
+                io.String.Output("path", display_name="path"),
+            ],
+        )  # fmt: skip
+
+    @classmethod
+    def validate_inputs(
+        cls, name: str | None = None, keep_widths: str | None = None, add_widths: str | None = None
+    ) -> bool | str:
+        try:
+            for text in (keep_widths, add_widths):
+                read_widths(text or "")
+        except ValueError as fault:
+            return str(fault)
+        return name_fault(name)
+
+    @classmethod
+    def execute(
+        cls, hypernet, name: str, file_format: str, numbers: str, keep_widths: str = "",
+        add_widths: str = "", one_matrix: bool = False, for_core: bool = False,
+    ) -> io.NodeOutput:  # fmt: skip
+        path = new_file(name).with_suffix("")
+        path = path.with_name(f"{path.name}.{file_format}")
+        result = convert.with_widths(
+            hypernet, keep=read_widths(keep_widths), add=read_widths(add_widths)
+        )
+        if one_matrix:
+            result = merge.in_sequence([(result, 1.0)], hypernet.record.name)
+        if for_core:
+            result = convert.for_core(result)
+        result.record = replace(hypernet.record, name=name)
+        saved = str(save_network(result, path, dtype=convert.NUMBERS[numbers]))
+        return io.NodeOutput(result, saved, ui={"saved": [saved], "text": [f"Saved {saved}"]})
+
+
+class MergeHypernets(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="HypernetMerge",
+            display_name="Merge Hypernets",
+            category=TOOLS,
+            description="One network out of several, to apply or to save. weighted: a mixture of "
+            "weights, for networks of one shape. side by side: exactly the sum of their effects, "
+            "in a wider network. in sequence: exactly a chain of Apply nodes, for linear networks.",
+            search_aliases=["merge hypernetworks", "mix", "parallel", "hns"],
+            inputs=[
+                io.Combo.Input(
+                    "method", options=list(merge.MERGES), default="weighted",
+                    tooltip="How the networks become one.",
+                ),
+                io.String.Input(
+                    "factors", default="0.5, 0.5",
+                    tooltip="One number per network, in their order.",
+                ),
+                io.String.Input("name", default="merged", tooltip="Name of the new network."),
+                *networks(),
+            ],
+            outputs=[HypernetSocket.Output("hypernet", display_name="hypernet")],
+        )  # fmt: skip
+
+    @classmethod
+    def validate_inputs(cls, factors: str | None = None) -> bool | str:
+        return structure_fault(factors)
+
+    @classmethod
+    def execute(cls, method: str, factors: str, name: str, **given) -> io.NodeOutput:
+        chosen, numbers = given_networks(given), parse_structure(factors)
+        if len(numbers) != len(chosen):
+            raise ValueError(
+                f'Factors "{factors}": {len(numbers)} for {len(chosen)} networks; give one each.'
+            )
+        return io.NodeOutput(merge.MERGES[method](list(zip(chosen, numbers, strict=True)), name))
+
+
+class CompareHypernets(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="HypernetCompare",
+            display_name="Compare Hypernets",
+            category=TOOLS,
+            description="Draws the same picture with each network (rows) at each strength "
+            "(columns), in one labelled grid.",
+            search_aliases=["xy plot", "grid", "comparison"],
+            inputs=[
+                io.Model.Input("model", tooltip="The model to generate with."),
+                io.Vae.Input("vae", tooltip="VAE of the same checkpoint."),
+                io.Conditioning.Input("positive", tooltip="What the pictures shall show."),
+                io.Conditioning.Input("negative", tooltip="What they shall not show."),
+                io.String.Input(
+                    "strengths", default="0, 0.5, 1", tooltip="Columns of the grid, -10 to 10."
+                ),
+                io.Int.Input(
+                    "width", default=512, min=16, max=4096, step=8, tooltip="Pixels of a picture."
+                ),
+                io.Int.Input(
+                    "height", default=512, min=16, max=4096, step=8, tooltip="Pixels of a picture."
+                ),
+                io.Int.Input(
+                    "seed", default=0, min=0, max=2**53, control_after_generate=False,
+                    tooltip="Every picture begins with the same noise.",
+                ),
+                io.Int.Input(
+                    "steps", default=20, min=1, max=1000, tooltip="Steps of euler per picture."
+                ),
+                io.Float.Input(
+                    "cfg", default=7.0, min=1.0, max=100.0, step=0.1,
+                    tooltip="How strongly the prompt is followed.",
+                ),
+                *networks(),
+            ],
+            outputs=[io.Image.Output("grid", display_name="grid")],
+        )  # fmt: skip
+
+    @classmethod
+    def validate_inputs(cls, strengths: str | None = None) -> bool | str:
+        return structure_fault(strengths)
+
+    @classmethod
+    def execute(
+        cls, model, vae, positive, negative, strengths: str, width: int, height: int, seed: int,
+        steps: int, cfg: float, **given,
+    ) -> io.NodeOutput:  # fmt: skip
+        chosen, columns = given_networks(given), parse_structure(strengths)
+        progress, drawn = Progress(len(chosen) * len(columns)), {}
+
+        def draw(network: Hypernetwork, strength: float):
+            key = (id(network), strength) if strength else "plain"
+            if key not in drawn:
+                (patched,) = ApplyHypernet.execute(model, network, strength).args
+                (drawn[key],) = generate(
+                    patched, vae, positive, negative,
+                    width=width, height=height, seed=seed, steps=steps, cfg=cfg,
+                )  # fmt: skip
+                progress.update(len(drawn), compare.as_image(drawn[key]))
+            return drawn[key]
+
+        rows = [[draw(network, strength) for strength in columns] for network in chosen]
+        labels = [network.record.name for network in chosen]
+        return io.NodeOutput(compare.grid(rows, [f"{s:g}" for s in columns], labels))
+
+
+class LabelGrid(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="HypernetGrid",
+            display_name="Label Grid",
+            category=TOOLS,
+            description="A batch of pictures as one grid, with words above the columns and "
+            "beside the rows.",
+            search_aliases=["image grid", "contact sheet"],
+            inputs=[
+                io.Image.Input("images", tooltip="Pictures of one size, row after row."),
+                io.String.Input(
+                    "columns", default="", multiline=True,
+                    tooltip="A label per column, one a line. Empty: one row without labels.",
+                ),
+                io.String.Input(
+                    "rows", default="", multiline=True,
+                    tooltip="A label per row, one a line. Empty: none.",
+                ),
+            ],
+            outputs=[io.Image.Output("grid", display_name="grid")],
+        )  # fmt: skip
+
+    @classmethod
+    def execute(cls, images, columns: str, rows: str) -> io.NodeOutput:
+        across, down = columns.splitlines(), rows.splitlines()
+        pictures = compare.in_rows(images, len(across) or -(-len(images) // max(1, len(down))))
+        return io.NodeOutput(compare.grid(pictures, across, down))
+
+
+def networks() -> list:
+    """Sockets for up to MOST networks, the first of which must be there."""
+    return [
+        HypernetSocket.Input(
+            f"hypernet_{place}", optional=place > 1, tooltip="From Train or Load Hypernet."
+        )
+        for place in range(1, MOST + 1)
+    ]
+
+
+def given_networks(given: dict) -> list[Hypernetwork]:
+    found = (given.get(f"hypernet_{place}") for place in range(1, MOST + 1))
+    return [network for network in found if network is not None]
+
+
+def read_widths(text: str) -> tuple[int, ...]:
+    numbers = parse_structure(text) if text.strip() else ()
+    if any(not isinstance(number, int) or number < 1 for number in numbers):
+        raise ValueError(f'Widths "{text}": give whole numbers above 0, such as 768, 1280.')
+    return numbers
+
+
+def structure_fault(text: str | None) -> bool | str:
+    try:
+        return True if text is None else bool(parse_structure(text))
+    except ValueError as fault:
+        return str(fault)

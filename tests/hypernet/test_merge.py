@@ -1,0 +1,128 @@
+"""Merged networks against what they stand for, computed with the networks themselves."""
+
+import pytest
+import torch
+
+from hypernet import HypernetSpec, Hypernetwork, Record
+from hypernet.merge import in_sequence, side_by_side, weighted
+
+WIDTHS = (12, 20)
+
+
+def a_network(seed, structure=(1, 2, 1), widths=WIDTHS, scale=0.3, **settings):
+    spec = HypernetSpec(widths=widths, layer_structure=structure, **settings)
+    record = Record(name=f"net {seed}", step=seed, sd_checkpoint_name="base")
+    network = Hypernetwork(spec, record)
+    numbers = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for weight in network.parameters():
+            weight.normal_(0, scale, generator=numbers)
+    return network
+
+
+def tokens(width):
+    return torch.randn(2, 5, width, generator=torch.Generator().manual_seed(9))
+
+
+def effects(network, width, strength=1.0):
+    """(keys, values) minus what went in; zero where the network does not hold the width."""
+    x = tokens(width)
+    return torch.stack([side(x, strength) - x for side in (network.keys, network.values)])
+
+
+@torch.no_grad()
+def test_weighted_mixes_every_weight():
+    parts = [(a_network(1, activation="relu"), 0.25), (a_network(2, activation="relu"), 0.75)]
+    merged = weighted(parts, "both")
+    for found, a, b in zip(merged.parameters(), *(n.parameters() for n, _ in parts), strict=True):
+        torch.testing.assert_close(found, 0.25 * a + 0.75 * b)
+    assert merged.record.name == "both"
+    assert merged.record.optional_info == "0.25 × net 1 + 0.75 × net 2"
+    assert merged.record.sd_checkpoint_name == "base"
+
+
+def test_dropout_and_first_weights_are_no_difference_of_shape():
+    other = a_network(2, dropout_structure=(0, 0.3, 0), weight_initialization="XavierNormal")
+    assert weighted([(other, 0.5), (a_network(1), 0.5)], "m").spec.dropout_structure == (0, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"structure": (1, 2, 2, 1)}, ["layer structure 1, 2, 1", "layer structure 1, 2, 2, 1"]),
+        ({"activation": "relu"}, ["activation linear", "activation relu"]),
+        ({"widths": (12,)}, ["widths 12, 20", "widths 12"]),
+        ({"layer_norm": True}, ["layer norm False", "layer norm True"]),
+    ],
+)
+def test_networks_of_other_shapes_are_refused_with_both_shapes(settings, words):
+    with pytest.raises(ValueError, match='"net 1" has .*"net 2" has ') as refusal:
+        weighted([(a_network(1), 0.5), (a_network(2, **settings), 0.5)], "m")
+    for word in words:
+        assert word in str(refusal.value)
+
+
+SIDES = [
+    # (settings of one, settings of the other), both have the activation
+    ("relu", {}, {"structure": (1, 3, 1)}),
+    ("relu", {"structure": (1, 2, 2, 1)}, {"structure": (1, 0.5, 4, 1)}),
+    ("softplus", {"widths": (12,)}, {}),
+    ("swish", {"widths": (12,)}, {"widths": (20,), "structure": (1, 1.5, 1)}),
+    ("linear", {}, {"structure": (1, 2, 4, 2, 1)}),
+    ("linear", {"structure": (1, 1)}, {"structure": (1, 1), "widths": (12,)}),
+]
+
+
+@pytest.mark.parametrize(("activation", "one", "other"), SIDES)
+@torch.no_grad()
+def test_side_by_side_adds_what_both_add(activation, one, other):
+    parts = [
+        (a_network(1, activation=activation, **one), 0.7),
+        (a_network(2, activation=activation, **other), -1.5),
+    ]
+    merged = side_by_side(parts, "both")
+    for width in WIDTHS:
+        expected = sum(effects(network, width, factor) for network, factor in parts)
+        torch.testing.assert_close(effects(merged, width), expected, atol=2e-5, rtol=1e-4)
+        assert expected.abs().max() > 0.1
+    if activation == "linear":
+        assert merged.spec.layer_structure == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "words"),
+    [
+        ({"activation": "relu"}, {"activation": "mish"}, "activation relu, .* activation mish"),
+        ({"activation": "relu"}, {"activation": "relu", "structure": (1, 2, 2, 1)}, "1, 2, 2, 1"),
+        ({"activation": "relu", "layer_norm": True}, {"activation": "relu"}, "layer norm"),
+        ({"activation": "softmax"}, {"activation": "softmax"}, "activation softmax"),
+        ({"activation": "relu", "activate_output": True}, {"activation": "relu"}, "its output"),
+        (
+            {"activation": "relu", "structure": (1, 1.33, 1)},
+            {"activation": "relu", "structure": (1, 1.33, 1)},
+            "layers of 15, 15",
+        ),
+    ],
+)
+def test_what_cannot_stand_side_by_side_is_refused_with_the_reason(one, other, words):
+    with pytest.raises(ValueError, match=f"cannot stand side by side.*{words}"):
+        side_by_side([(a_network(1, **one), 1.0), (a_network(2, **other), 1.0)], "m")
+
+
+@torch.no_grad()
+def test_in_sequence_does_what_the_chain_does():
+    parts = [(a_network(1), 0.5), (a_network(2, (1, 1), widths=(12,)), -1.0), (a_network(3), 0.2)]
+    merged = in_sequence(parts, "chain")
+    assert merged.spec.layer_structure == (1, 1)
+    for width in WIDTHS:
+        for side in ("keys", "values"):
+            expected = tokens(width)
+            for network, strength in parts:
+                expected = getattr(network, side)(expected, strength)
+            found = getattr(merged, side)(tokens(width))
+            torch.testing.assert_close(found, expected, atol=2e-5, rtol=1e-4)
+
+
+def test_only_linear_networks_go_in_sequence():
+    with pytest.raises(ValueError, match='"net 2" cannot be folded.*Mish'):
+        in_sequence([(a_network(1), 1.0), (a_network(2, activation="mish"), 1.0)], "chain")

@@ -1,0 +1,167 @@
+"""The tool nodes in a graph, and the same from the command line."""
+
+import json
+
+import pytest
+import torch
+from hypernet_pack.compat.standalone.command import main
+from hypernet_pack.hypernet.files import open_network, save_network
+from hypernet_pack.hypernet.network import Hypernetwork, Record
+from hypernet_pack.hypernet.spec import HypernetSpec
+from PIL import Image
+
+WIDTHS = (16, 24, 32)  # of the tiny checkpoint
+
+
+def node(kind, **inputs):
+    return {"class_type": kind, "inputs": inputs}
+
+
+def write_network(folder, name, seed=0, **settings):
+    spec = HypernetSpec(
+        **{"widths": WIDTHS, "seed": seed, "weight_initialization": "XavierNormal"} | settings
+    )
+    return save_network(Hypernetwork(spec, Record(name=name, step=5)), folder / f"{name}.pt")
+
+
+@pytest.fixture
+def networks(host):
+    return host[0] / "models" / "hypernetworks"
+
+
+def test_inspect_and_estimate_say_what_a_network_is(host, networks):
+    write_network(networks, "style")
+    run = host[1](
+        {
+            "inspect": node("HypernetInspect", name="style.pt"),
+            "config": node(
+                "HypernetConfig",
+                layer_structure="1, 2, 1", activation="linear", weight_initialization="Normal",
+                layer_norm=False, dropout_structure="", activate_output=False, widths="", seed=0,
+            ),
+            "estimate": node("HypernetEstimate", config=["config", 0]),
+        }
+    )  # fmt: skip
+    assert run.status == "success", run.error
+    assert "1, 2, 1" in run.outputs["inspect"]["text"][0]
+    assert "file         83.7 MiB" in run.outputs["estimate"]["text"][0]
+
+
+def test_convert_writes_the_chosen_form(host, networks):
+    write_network(networks, "style")
+    inputs = {"hypernet": ["load", 0], "file_format": "safetensors", "numbers": "float16"}
+    run = host[1](
+        {
+            "load": node("HypernetLoad", name="style.pt"),
+            "convert": node(
+                "HypernetConvert", name="small", keep_widths="16, 32", one_matrix=True, **inputs
+            ),
+        }
+    )
+    assert run.status == "success", run.error
+    small = open_network(networks / "small.safetensors")
+    assert small.spec.widths == (16, 32)
+    assert small.spec.layer_structure == (1, 1)
+    assert (small.record.name, small.record.step) == ("small", 5)
+    x = torch.randn(1, 3, 32)
+    whole = open_network(networks / "style.pt")
+    torch.testing.assert_close(small.keys(x), whole.keys(x), atol=5e-3, rtol=0)
+
+
+def test_merged_networks_are_compared_in_one_picture(host, networks, checkpoint):
+    write_network(networks, "one", seed=1, activation="relu")
+    write_network(networks, "two", seed=2, activation="relu")
+    run = host[1](
+        {
+            "model": node("CheckpointLoaderSimple", ckpt_name=str(checkpoint)),
+            "words": node("CLIPTextEncode", text="a cat", clip=["model", 1]),
+            "one": node("HypernetLoad", name="one.pt"),
+            "two": node("HypernetLoad", name="two.pt"),
+            "merge": node(
+                "HypernetMerge", method="side by side", factors="0.5, 0.5", name="both",
+                hypernet_1=["one", 0], hypernet_2=["two", 0],
+            ),
+            "compare": node(
+                "HypernetCompare",
+                model=["model", 0], vae=["model", 2], positive=["words", 0], negative=["words", 0],
+                strengths="0, 1", width=64, height=64, seed=1, steps=1, cfg=1.0,
+                hypernet_1=["one", 0], hypernet_3=["merge", 0],
+            ),
+            "label": node("HypernetGrid", images=["compare", 0], columns="all", rows=""),
+            "save": node("SaveImage", images=["label", 0], filename_prefix="grid"),
+        }
+    )  # fmt: skip
+    assert run.status == "success", run.error
+    (saved,) = (host[0] / "output").glob("grid*.png")
+    width, height = Image.open(saved).size
+    assert width > 2 * 64
+    assert height > 2 * 64
+
+
+@pytest.mark.parametrize(
+    ("kind", "inputs", "words"),
+    [
+        ("HypernetMerge", {"factors": "1, x"}, '"x" is not a number'),
+        ("HypernetMerge", {"factors": "1, 2, 3"}, "3 for 1 networks"),
+        ("HypernetConvert", {"keep_widths": "1.5"}, 'Widths "1.5"'),
+        ("HypernetConvert", {"keep_widths": "999"}, "no width 999"),
+        ("HypernetConvert", {"for_core": True}, "activation gelu"),
+        ("HypernetConvert", {"name": "a/b"}, "a/b"),
+    ],
+)
+def test_what_cannot_be_done_is_refused_with_the_reason(host, networks, kind, inputs, words):
+    write_network(networks, "style", activation="gelu")
+    defaults = {
+        "HypernetMerge": {"method": "weighted", "name": "m", "hypernet_1": ["load", 0]},
+        "HypernetConvert": {
+            "hypernet": ["load", 0], "name": "c", "file_format": "pt", "numbers": "float32"
+        },
+    }  # fmt: skip
+    prompt = {
+        "load": node("HypernetLoad", name="style.pt"),
+        "tool": node(kind, **defaults[kind] | inputs),
+    }
+    if kind == "HypernetMerge":
+        prompt["save"] = node("HypernetSave", hypernet=["tool", 0], name="saved")
+    run = host[1](prompt)
+    assert run.status in ("error", "invalid")
+    assert words in json.dumps(
+        [run.error, run.node_errors], default=str, ensure_ascii=False
+    ).replace('\\"', '"')
+
+
+def test_the_command_line_makes_files_out_of_files(tmp_path, checkpoint, capsys):
+    style = str(write_network(tmp_path, "style"))
+    other = str(write_network(tmp_path, "other", seed=1))
+    made = {name: str(tmp_path / name) for name in ("small.pt", "both.pt", "lora.safetensors")}
+    for arguments in (
+        ["convert", style, made["small.pt"], "--one-matrix", "--numbers", "float16"],
+        ["merge", made["both.pt"], style, other, "--method", "in-sequence", "--factors", "1, 0.5"],
+        ["to-lora", style, made["lora.safetensors"], "--model", str(checkpoint)],
+        ["estimate", "1, 2, 1"],
+    ):
+        assert main(arguments) == 0, capsys.readouterr().err
+    told = capsys.readouterr().out
+    assert "1 × style, then 0.5 × other" in told
+    assert "relative error" in told
+    assert "83.7 MiB" in told
+    assert main(["convert", style, other]) == 2
+    assert "exists and is kept" in capsys.readouterr().err
+    assert main(["to-lora", style, str(tmp_path / "x.safetensors"), "--model", "nowhere"]) == 2
+    assert '"nowhere" is neither' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("model.diffusion_model.input_blocks.1.1.a", "down_blocks.0.attentions.0.a"),
+        ("model.diffusion_model.input_blocks.8.1.a", "down_blocks.2.attentions.1.a"),
+        ("model.diffusion_model.middle_block.1.a", "mid_block.attentions.0.a"),
+        ("model.diffusion_model.output_blocks.11.1.a", "up_blocks.3.attentions.2.a"),
+        ("down_blocks.0.attentions.0.a", "down_blocks.0.attentions.0.a"),
+    ],
+)
+def test_weights_of_single_file_checkpoints_get_diffusers_names(name, expected):
+    from hypernet_pack.compat.standalone.file_commands import diffusers_name
+
+    assert diffusers_name(name) == expected
