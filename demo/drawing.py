@@ -83,7 +83,7 @@ COMMON = [
     "evergreen tree", "fish", "octopus", "penguin", "panda face", "fire", "snowman", "umbrella",
     "guitar", "trumpet", "soccer ball", "basketball and hoop", "birthday cake", "hamburger",
     "hot beverage", "rose", "sunflower", "ghost", "skull", "crown", "gem stone", "wrench", "key",
-    "alarm clock", "bulb", "airplane", "bicycle", "sailboat", "clown face", "thumbs up sign",
+    "teddy bear", "bulb", "airplane", "bicycle", "sailboat", "clown face", "thumbs up sign",
     "eyes", "blue heart", "crying face",
 ]  # fmt: skip
 
@@ -91,7 +91,7 @@ COMMON = [
 def main() -> None:
     model, clip, vae = load_checkpoint(MODEL)
     pictures = [to_image(picture) for picture in draw(model, clip, vae, COMMON)]
-    contact_sheet(pictures, COMMON).save(MODEL / "contact_sheet.png", optimize=True)
+    contact_sheet(pictures, COMMON).save(MODEL / "contact_sheet.jpg", quality=88)
 
 
 if __name__ == "__main__":
