@@ -1,8 +1,9 @@
 """`make demo`: train on 64 Twemoji pictures, draw what was never shown, and measure it.
 
-Runs the example workflow train_and_compare.json on the bundled tiny model, then draws 64 held-out
-names without and with the network and asks two judges (judges.py) about style and content.
-Everything lands in out/demo/: before_after.png, loss.png, report.json and the network.
+Runs the example workflow train_and_compare.json on the bundled tiny model, then draws held-out
+names without and with the network. Everything lands in out/demo/: before_after.png, loss.png,
+report.json and the network. The two judges of style and content (judges.py) are asked when
+train_judges.py has made them; they are not bundled as long as they are wrong too often.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from hypernet_pack.hypernet import open_network
 from hypernet_pack.nodes.apply import ApplyHypernet
 
 from .drawing import CFG, MODEL, STEPS, draw, load_checkpoint, sheet, to_image
-from .judges import load_judges
+from .judges import FOLDER, load_judges
 from .pictures import open_picture
 
 HERE = Path(__file__).parent
@@ -75,6 +76,20 @@ def plot_losses(log: Path, to: Path) -> None:
     figure.savefig(to, dpi=120, bbox_inches="tight")
 
 
+def judged(names: list[dict], before: torch.Tensor, after: torch.Tensor) -> dict[str, float]:
+    """What the judges say: style is how probably Twemoji drew it, content how often it shows what
+    was asked for."""
+    judges = load_judges()
+    asked = [name["subcategory"] for name in names]
+    scores = {}
+    for title, pictures in (("before", before), ("after", after)):
+        found = judges.subcategory(pictures)
+        right = sum(f == a for f, a in zip(found, asked, strict=True))
+        scores[f"style_{title}"] = round(float(judges.style(pictures).mean()), 3)
+        scores[f"content_{title}"] = round(right / len(asked), 3)
+    return scores | {"classifier_accuracy": judges.classifier_accuracy}
+
+
 def main() -> None:
     file = run_workflow()
     run = OUT / "hypernet" / NAME
@@ -88,21 +103,10 @@ def main() -> None:
     print(f"Drawing {len(names)} held-out names without and with the network …", file=sys.stderr)
     before, after = (draw(m, clip, vae, prompts, seed=1) for m in (model, styled))
 
-    judges = load_judges(HERE / "judges")
-    asked = [name["subcategory"] for name in names]
-
-    def content(pictures: torch.Tensor) -> float:
-        found = judges.subcategory(pictures)
-        return sum(f == a for f, a in zip(found, asked, strict=True)) / len(asked)
-
     report = {
         "steps": network.record.step,
         "seconds_training": json.loads((run / "manifest.json").read_text("utf-8"))["seconds"],
-        "style_before": round(float(judges.style(before).mean()), 3),
-        "style_after": round(float(judges.style(after).mean()), 3),
-        "content_before": round(content(before), 3),
-        "content_after": round(content(after), 3),
-        "classifier_accuracy": judges.classifier_accuracy,
+        **(judged(names, before, after) if FOLDER.exists() else {}),
         "network": {
             "file": file.name,
             "layer_structure": list(network.spec.layer_structure),

@@ -1,0 +1,133 @@
+"""Where imperfect ends and damaged begins, for pictures (B, 3, 64, 64) in 0..1.
+
+A picture that a good network drew is a little soft, shifted, bent or off in its colours: that is
+`imperfect`, and every class may be so. A picture that a bad network drew is burnt, noisy, jumbled,
+smeared or foggy: that is `damaged`, and it belongs to no style. Between the two lies a gap on
+purpose: the judges are taught nothing there. A changed hue is not damage: a red heart whose
+channels are swapped is a perfect blue heart.
+
+Every number comes from the generator that is passed in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Generator, Tensor
+
+SEEN_AT_ALL = 0.06  # mean difference under which a picture can't be called damaged
+
+
+def uniform(draw: Generator, batch: int, low: float, high: float) -> Tensor:
+    """(B, 1, 1, 1)"""
+    return torch.rand(batch, 1, 1, 1, generator=draw) * (high - low) + low
+
+
+# --- imperfect -----------------------------------------------------------------------------------
+
+
+def imperfect(pictures: Tensor, draw: Generator) -> Tensor:
+    """Colours move only a little: a set's palette is half of its style."""
+    count = len(pictures)
+    pictures = bent(pictures, draw)
+    soft = F.interpolate(F.avg_pool2d(pictures, 2), scale_factor=2, mode="bilinear")
+    pictures = torch.lerp(pictures, soft, uniform(draw, count, 0, 1))
+    grey = pictures.mean(dim=1, keepdim=True)
+    pictures = grey + (pictures - grey) * uniform(draw, count, 0.92, 1.08)
+    pictures = 1 - (1 - pictures) * uniform(draw, count, 0.94, 1.05)
+    return (pictures + (torch.rand(count, 3, 1, 1, generator=draw) - 0.5) * 0.02).clamp(0, 1)
+
+
+def bent(pictures: Tensor, draw: Generator) -> Tensor:
+    """Turned, scaled, shifted and mirrored a little, and wobbly; what comes in from outside is
+    white."""
+    count, side = len(pictures), pictures.shape[-1]
+    turn = uniform(draw, count, -0.15, 0.15).view(-1)
+    scale = uniform(draw, count, 0.87, 1.15).view(-1)
+    mirror = (torch.rand(count, generator=draw) < 0.5).float() * -2 + 1
+    shift = torch.rand(count, 2, generator=draw) * 0.2 - 0.1
+    matrix = torch.stack(
+        [
+            torch.stack([turn.cos() * mirror, -turn.sin(), shift[:, 0]], dim=1),
+            torch.stack([turn.sin() * mirror, turn.cos(), shift[:, 1]], dim=1),
+        ],
+        dim=1,
+    ) * torch.stack([scale, scale, torch.ones(count)], dim=1).unsqueeze(1)
+    grid = F.affine_grid(matrix, list(pictures.shape), align_corners=False)
+    wobble = torch.randn(count, 2, 5, 5, generator=draw) * uniform(draw, count, 0, 1.2) * 2 / side
+    wobble = F.interpolate(wobble, (side, side), mode="bicubic").movedim(1, -1)
+    return 1 - F.grid_sample(1 - pictures, grid + wobble, align_corners=False)
+
+
+# --- damaged -------------------------------------------------------------------------------------
+
+
+def burnt(pictures: Tensor, draw: Generator) -> Tensor:
+    """Contrast and saturation blown up, as by far too high a learning rate."""
+    count = len(pictures)
+    grey = pictures.mean(dim=1, keepdim=True)
+    pictures = grey + (pictures - grey) * uniform(draw, count, 1, 3)
+    middle = uniform(draw, count, 0.4, 0.8)
+    return (middle + (pictures - middle) * uniform(draw, count, 2.2, 6)).clamp(0, 1)
+
+
+def posterised(pictures: Tensor, draw: Generator) -> Tensor:
+    steps = torch.randint(1, 3, (len(pictures), 1, 1, 1), generator=draw)
+    return (pictures * steps).round() / steps
+
+
+def noisy(pictures: Tensor, draw: Generator) -> Tensor:
+    """Fine or coarse noise."""
+    fine = torch.randn(pictures.shape, generator=draw)
+    coarse = F.interpolate(torch.randn(len(pictures), 3, 16, 16, generator=draw), scale_factor=4)
+    is_fine = (torch.rand(len(pictures), 1, 1, 1, generator=draw) < 0.5).float()
+    noise = torch.lerp(coarse, fine, is_fine) * uniform(draw, len(pictures), 0.2, 0.5)
+    return (pictures + noise).clamp(0, 1)
+
+
+def jumbled(pictures: Tensor, draw: Generator) -> Tensor:
+    """Cut into squares of 8 or 16 pixels that changed places."""
+    count, side = len(pictures), pictures.shape[-1]
+    halves = []
+    for part, edge in zip(pictures.tensor_split([count // 2]), (8, 16), strict=True):
+        squares = F.unfold(part, edge, stride=edge)
+        order = torch.randperm(squares.shape[-1], generator=draw)
+        halves.append(F.fold(squares[..., order], (side, side), edge, stride=edge))
+    return torch.cat(halves)
+
+
+def doubled(pictures: Tensor, draw: Generator) -> Tensor:
+    """Two pictures, one showing through the other."""
+    others = pictures.roll(1, dims=0).flip(-1)
+    return torch.lerp(pictures, others, uniform(draw, len(pictures), 0.35, 0.65))
+
+
+def smeared(pictures: Tensor, draw: Generator) -> Tensor:
+    side = int(torch.randint(5, 9, (), generator=draw))
+    small = F.interpolate(pictures, (side, side), mode="area")
+    return F.interpolate(small, pictures.shape[-2:], mode="bicubic").clamp(0, 1)
+
+
+def inverted(pictures: Tensor, draw: Generator) -> Tensor:
+    return 1 - pictures
+
+
+def foggy(pictures: Tensor, draw: Generator) -> Tensor:
+    """Under a coat of one colour, the ground too."""
+    coat = torch.rand(len(pictures), 3, 1, 1, generator=draw)
+    return torch.lerp(pictures, coat.expand_as(pictures), uniform(draw, len(pictures), 0.45, 0.75))
+
+
+KINDS: tuple[Callable[[Tensor, Generator], Tensor], ...] = (
+    burnt, posterised, noisy, jumbled, doubled, smeared, inverted, foggy,
+)  # fmt: skip
+
+
+def damaged(pictures: Tensor, draw: Generator) -> Tensor:
+    """Each picture by one of KINDS; those that a kind hardly changes are inverted instead."""
+    parts = pictures.tensor_split(len(KINDS))
+    found = torch.cat([kind(part, draw) for kind, part in zip(KINDS, parts, strict=True)])
+    unharmed = (found - pictures).abs().mean(dim=(1, 2, 3), keepdim=True) < SEEN_AT_ALL
+    return torch.where(unharmed, 1 - pictures, found)

@@ -1,0 +1,243 @@
+"""Make the two judges of judges.py from real pictures.
+
+    python -m demo.train_judges GOOGLE TWITTER --vae demo/tiny-sd/vae --work DIR
+
+GOOGLE and TWITTER are the unpacked npm packages of pictures.py. Every picture of both sets goes
+through the VAE: as it is, with a little noise on its latents (a generator's are never exact), and
+with far too much (damaged). The names that choose.py holds out, and 15 % of the others, are kept
+from the style judge, and its accuracy is measured on them; the content judge knows all names, as it
+has to know what is asked for.
+
+DIR keeps the reconstructions, so that a second run starts with the training; and a sheet of what
+the judges saw. Six minutes on two cores.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from diffusers import AutoencoderKL
+from PIL import Image
+from torch import Generator, Tensor
+
+from . import damage
+from .choose import hashed, split
+from .judges import SIDE, STYLES, Judge, save_judges
+from .pictures import Emoji, open_picture, picture_path, read_names, to_tensor
+
+# What a picture went through. The first three are imperfect at most; the last is damaged.
+RAW, EXACT, NEAR, FAR, BROKEN = range(5)
+FINE = (RAW, EXACT, NEAR, FAR)
+
+# Both sets draw these alike, so they can't teach a style; the content judge knows them all.
+SIGNS = {
+    "alphanum", "keycap", "arrow", "geometric", "zodiac", "math", "punctuation", "transport-sign",
+    "av-symbol", "other-symbol", "warning", "religion", "gender", "currency", "time",
+}  # fmt: skip
+
+
+# --- pictures ------------------------------------------------------------------------------------
+
+
+@torch.no_grad()
+def reconstruct(vae: AutoencoderKL, pictures: Tensor, seed: int) -> Tensor:
+    """(N, 3, 128, 128) uint8 to (N, 5, 3, 64, 64) uint8, one for each of RAW … BROKEN."""
+    found = []
+    for first in range(0, len(pictures), 32):
+        part = pictures[first : first + 32].float() / 255
+        draw = Generator().manual_seed(seed + first)
+        with torch.autocast("cpu", torch.bfloat16):
+            latents = vae.encode(part * 2 - 1).latent_dist.mean.float() * vae.config.scaling_factor
+            near = latents + torch.randn(latents.shape, generator=draw) * 0.15
+            soft = F.avg_pool2d(F.pad(latents, (1, 1, 1, 1), mode="replicate"), 3, 1)
+            far = torch.lerp(latents, soft, damage.uniform(draw, len(part), 0, 0.5))
+            far = far + torch.randn(latents.shape, generator=draw) * 0.25
+            variants = [latents, near, far, broken(latents, draw)]
+            decoded = [vae.decode(v / vae.config.scaling_factor).sample.float() for v in variants]
+        both = [part, *((d / 2 + 0.5).clamp(0, 1) for d in decoded)]
+        small = [F.interpolate(p, (SIDE, SIDE), mode="area") for p in both]
+        found.append((torch.stack(small, dim=1) * 255).round().byte())
+        if first % 320 == 0:
+            print(f"through the VAE: {first}/{len(pictures)}", flush=True)
+    return torch.cat(found)
+
+
+def broken(latents: Tensor, draw: Generator) -> Tensor:
+    """Latents (B, 4, 16, 16) far from any real picture's: blown up, or drowned in noise."""
+    count = len(latents)
+    blown = latents * damage.uniform(draw, count, 2, 3.5)
+    noise = torch.randn(latents.shape, generator=draw)
+    drowned = latents + noise * damage.uniform(draw, count, 0.9, 1.5)
+    return torch.where(torch.rand(count, 1, 1, 1, generator=draw) < 0.5, blown, drowned)
+
+
+def open_both(names: list[Emoji], google: Path, twitter: Path) -> list[Tensor]:
+    """Noto and Twemoji, (N, 3, 128, 128) uint8 each."""
+    folders = ((google, "google"), (twitter, "twitter"))
+    return [
+        to_tensor([open_picture(picture_path(folder, vendor, n.file)) for n in names])
+        for folder, vendor in folders
+    ]
+
+
+def is_kept_from_style(name: Emoji) -> bool:
+    return name.key in split()[1] or hashed("style " + name.key) % 100 < 15
+
+
+# --- training ------------------------------------------------------------------------------------
+
+
+def train(judge: Judge, batch: Callable[[Generator], tuple[Tensor, Tensor]], steps: int) -> Judge:
+    """Cross-entropy on batch(generator) -> pictures, classes. Step n's batch derives from n."""
+    optimizer = torch.optim.AdamW(judge.parameters(), lr=3e-3, weight_decay=0.02)
+    plan = torch.optim.lr_scheduler.OneCycleLR(optimizer, 4e-3, total_steps=steps, pct_start=0.15)
+    judge.train().to(memory_format=torch.channels_last)
+    began, right = time.time(), 0.0
+    for step in range(steps):
+        pictures, classes = batch(Generator().manual_seed(step))
+        logits = judge(pictures.contiguous(memory_format=torch.channels_last))
+        loss = F.cross_entropy(logits, classes)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        optimizer.step()
+        plan.step()
+        right += (logits.argmax(dim=1) == classes).float().mean().item()
+        if (step + 1) % 100 == 0:
+            seconds = time.time() - began
+            print(f"{step + 1}/{steps} right {right / 100:.3f} ({seconds:.0f} s)", flush=True)
+            right = 0.0
+    return judge.eval().to(memory_format=torch.contiguous_format)
+
+
+def pick(seen: Tensor, sets: Tensor, names: Tensor, draw: Generator) -> Tensor:
+    """(B, 3, 64, 64): pictures that are fine, each from any stage but BROKEN."""
+    stage = torch.randint(len(FINE), (len(names),), generator=draw)
+    return seen[sets, names, stage].float() / 255
+
+
+def train_style(seen: Tensor, learnt: Tensor, steps: int, third: int = 32) -> Judge:
+    """`seen` is (2, N, 5, 3, 64, 64) uint8, Noto and Twemoji; `learnt` names the rows to use."""
+
+    def batch(draw: Generator) -> tuple[Tensor, Tensor]:
+        names = learnt[torch.randint(len(learnt), (3 * third,), generator=draw)]
+        sets = torch.arange(2).repeat_interleave(third)
+        fine = damage.imperfect(pick(seen, sets, names[: 2 * third], draw), draw)
+        others, sets = names[2 * third :], torch.randint(2, (third,), generator=draw)
+        harmed = damage.damaged(damage.imperfect(pick(seen, sets, others, draw), draw), draw)
+        broken = seen[sets, others, BROKEN].float() / 255
+        is_broken = torch.rand(third, 1, 1, 1, generator=draw) < 0.25
+        harmed = torch.where(is_broken, broken, harmed)
+        return torch.cat([fine, harmed]), torch.arange(3).repeat_interleave(third)
+
+    torch.manual_seed(0)
+    return train(Judge(len(STYLES)), batch, steps)
+
+
+def train_content(seen: Tensor, classes: Tensor, kinds: int, steps: int, size: int = 80) -> Judge:
+    """`classes` (N,) says which of `kinds` subcategories a name is of."""
+
+    def batch(draw: Generator) -> tuple[Tensor, Tensor]:
+        names = torch.randint(len(classes), (size,), generator=draw)
+        sets = torch.randint(2, (size,), generator=draw)
+        return damage.imperfect(pick(seen, sets, names, draw), draw), classes[names]
+
+    torch.manual_seed(1)
+    return train(Judge(kinds), batch, steps)
+
+
+# --- measuring -----------------------------------------------------------------------------------
+
+
+@torch.no_grad()
+def probabilities(judge: Judge, pictures: Tensor) -> Tensor:
+    return torch.cat([judge(part).softmax(dim=1) for part in pictures.split(256)])
+
+
+def measure_style(judge: Judge, seen: Tensor, unseen: Tensor) -> dict:
+    """On names the judge never saw: how often it is right, and what damaged pictures score."""
+    rows = {}
+    for at, name in enumerate(STYLES[:2]):
+        pictures = seen[at, unseen][:, [EXACT, NEAR]].flatten(0, 1).float() / 255
+        found = probabilities(judge, pictures).argmax(dim=1)
+        rows[name] = [round((found == i).float().mean().item(), 4) for i in range(len(STYLES))]
+    twemoji = seen[1, unseen, EXACT].float() / 255
+    harmed = {"broken": seen[1, unseen, BROKEN].float() / 255}
+    for kind in damage.KINDS:
+        harmed[kind.__name__] = kind(twemoji, Generator().manual_seed(0))
+    scores = {k: probabilities(judge, p)[:, 1].mean().item() for k, p in harmed.items()}
+    return {
+        "classifier_accuracy": (rows["noto"][0] + rows["twemoji"][1]) / 2,
+        "style_confusion": rows,
+        "style_of_damaged_twemoji": {k: round(v, 4) for k, v in scores.items()},
+    }
+
+
+def measure_content(judge: Judge, seen: Tensor, classes: Tensor, held_out: Tensor) -> dict:
+    """How often the subcategory is right, on pictures it learnt from but bent anew."""
+    found = {}
+    for title, rows in (("content_accuracy", None), ("content_accuracy_held_out", held_out)):
+        rows = torch.arange(len(classes)) if rows is None else rows
+        pictures = seen[:, rows, FAR].flatten(0, 1).float() / 255
+        pictures = damage.imperfect(pictures, Generator().manual_seed(0))
+        right = probabilities(judge, pictures).argmax(dim=1) == classes[rows].repeat(2)
+        found[title] = round(right.float().mean().item(), 4)
+    return found
+
+
+def draw_sheet(seen: Tensor, rows: Tensor) -> Image.Image:
+    """A row for each stage, of Noto and then of Twemoji; imperfect ones; a row for each damage."""
+    twemoji = seen[1, rows, EXACT].float() / 255
+    lines = [seen[s, rows, stage].float() / 255 for s in (0, 1) for stage in range(5)]
+    lines.append(damage.imperfect(twemoji, Generator().manual_seed(0)))
+    lines += [kind(twemoji, Generator().manual_seed(0)) for kind in damage.KINDS]
+    page = torch.cat([torch.cat(list(line), dim=2) for line in lines], dim=1)
+    return Image.fromarray((page * 255).round().byte().movedim(0, -1).numpy())
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("google", type=Path)
+    parser.add_argument("twitter", type=Path)
+    parser.add_argument("--vae", type=Path, default=Path(__file__).parent / "tiny-sd" / "vae")
+    parser.add_argument("--work", type=Path, required=True)
+    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "judges")
+    parser.add_argument("--style-steps", type=int, default=1800)
+    parser.add_argument("--content-steps", type=int, default=3000)
+    options = parser.parse_args()
+    options.work.mkdir(parents=True, exist_ok=True)
+
+    names = read_names(options.google, options.twitter)
+    kept = options.work / "reconstructions.pt"
+    if not kept.exists():
+        vae = AutoencoderKL.from_pretrained(options.vae).float().eval()
+        both = open_both(names, options.google, options.twitter)
+        torch.save(torch.stack([reconstruct(vae, p, seed=i) for i, p in enumerate(both)]), kept)
+    seen = torch.load(kept, weights_only=True)
+
+    held_out = torch.tensor([i for i, n in enumerate(names) if n.key in split()[1]])
+    draw_sheet(seen, held_out[::4]).save(options.work / "sheet.png")
+    drawn = [i for i, n in enumerate(names) if n.subcategory not in SIGNS]
+    learnt = torch.tensor([i for i in drawn if not is_kept_from_style(names[i])])
+    unseen = torch.tensor([i for i in drawn if is_kept_from_style(names[i])])
+    style = train_style(seen, learnt, options.style_steps)
+    record = measure_style(style, seen, unseen)
+    print(record, flush=True)
+
+    sizes = Counter(n.subcategory for n in names)
+    labels = [n.subcategory if sizes[n.subcategory] >= 5 else "other" for n in names]
+    kinds = sorted(set(labels))
+    classes = torch.tensor([kinds.index(label) for label in labels])
+    content = train_content(seen, classes, len(kinds), options.content_steps)
+    record |= measure_content(content, seen, classes, held_out)
+    print(record)
+    save_judges(options.out, style, content, {"subcategories": kinds, **record})
+
+
+if __name__ == "__main__":
+    main()
