@@ -36,19 +36,24 @@ TEXT_TOKENS, TEXT_WIDTH = 77, 768
 
 def main() -> None:
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else ROUNDS
-    print(f"{machine()}, {rounds} rounds")
+    print(f"{machine()}, {rounds} rounds", flush=True)
     with torch.inference_mode():
         model = sd15_shaped_model()
         ways = {f"{what} {SIZE}": step_of(patched) for what, patched in applied(model).items()}
         rows = measure(step_of(model), ways, rounds, tell)
     del model, ways
-    rows += peers(rounds)
+    show(rows)
+    show(theirs := peers(rounds))
     RESULT.parent.mkdir(parents=True, exist_ok=True)
-    RESULT.write_text(json.dumps({"machine": machine(), "rows": rows}, indent=1) + "\n", "utf-8")
-    for row in rows:
-        print(f"{row['what']:48} {row['seconds']:8.3f} s  ÷ {row['bare_seconds']:.3f} s", end="")
-        print(f"  = {row['ratio']:.3f}")
+    content = {"machine": machine(), "rows": rows + theirs}
+    RESULT.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", "utf-8")
     print(f"→ {RESULT}")
+
+
+def show(rows: list[dict]) -> None:
+    for row in rows:
+        times = f"{row['seconds']:8.3f} s ÷ {row['bare_seconds']:.3f} s"
+        print(f"{row['what']:42} {times} = {row['ratio']:.3f}", flush=True)
 
 
 def tell(done: int) -> None:
