@@ -34,7 +34,7 @@ class Drawing:
     ) -> int:
         described = self.descriptions[kind]
         number = len(self.nodes) + 1
-        inputs, widgets = [], []
+        inputs, widgets, visible = [], [], 0
         fields = {
             **described["input"].get("required", {}),
             **described["input"].get("optional", {}),
@@ -42,6 +42,7 @@ class Drawing:
         for name, (io_type, *options) in fields.items():
             settings = options[0] if options else {}
             if io_type in ("INT", "FLOAT", "STRING", "BOOLEAN", "COMBO"):
+                visible += not settings.get("advanced")
                 first = (settings.get("options") or [""])[0]
                 widgets.append(given.pop(name, settings.get("default", first)))
                 if settings.get("control_after_generate"):
@@ -57,7 +58,7 @@ class Drawing:
             {"name": name, "type": io_type, "links": []}
             for name, io_type in zip(described["output_name"], described["output"], strict=True)
         ]
-        height = size[1] or 46 + 22 * max(len(inputs), len(outputs)) + 26 * len(widgets)
+        height = size[1] or 46 + 22 * max(len(inputs), len(outputs)) + 26 * visible
         node = {
             "id": number,
             "type": kind,
