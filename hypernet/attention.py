@@ -210,7 +210,7 @@ class Weights:
             self._copies[device] = self._copy(device)
         return self._copies[device]
 
-    @torch.compiler.disable
+    @torch._disable_dynamo  # torch.compiler.disable, which brings dynamo only when it is called
     def _copy(self, device: torch.device) -> FrozenNetwork:
         return FrozenNetwork(self.home.network, device)
 
