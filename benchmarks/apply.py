@@ -23,6 +23,7 @@ from hypernet_pack.compat.standalone.models import LatentDiffusion, Model
 from hypernet_pack.compat.standalone.sampling import DiscreteSampling
 from hypernet_pack.compat.standalone.unet import install_patched_attention
 from hypernet_pack.nodes.apply import ApplyHypernet
+from hypernet_pack.nodes.fold import FoldHypernet
 from interleaved import machine, measure
 
 from hypernet import HypernetSpec, Hypernetwork, save_network
@@ -39,9 +40,13 @@ def main() -> None:
     print(f"{machine()}, {rounds} rounds", flush=True)
     with torch.inference_mode():
         model = sd15_shaped_model()
-        ways = {f"{what} {SIZE}": step_of(patched) for what, patched in applied(model).items()}
-        rows = measure(step_of(model), ways, rounds, tell)
-    del model, ways
+        # a UNet of its own: while a folded model is loaded, its weights are changed
+        folded = FoldHypernet.execute(sd15_shaped_model(), network("linear"), 1.0)[0]
+        models = applied(model) | {"folded linear [1,2,1]": folded}
+        ways = {f"{what} {SIZE}": step_of(patched) for what, patched in models.items()}
+        with folded.loaded():
+            rows = measure(step_of(model), ways, rounds, tell)
+    del model, models, folded, ways
     show(rows)
     show(theirs := peers(rounds))
     RESULT.parent.mkdir(parents=True, exist_ok=True)
@@ -61,7 +66,7 @@ def tell(done: int) -> None:
 
 
 def applied(model: Model) -> dict[str, Model]:
-    """The model as each row's node gives it. A folded network's row belongs here, too."""
+    """The model as Apply Hypernet gives it for each row."""
     return {
         "relu [1,2,1]": ApplyHypernet.execute(model, network("relu"), 1.0)[0],
         "linear [1,2,1]": ApplyHypernet.execute(model, network("linear"), 1.0)[0],

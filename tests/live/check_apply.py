@@ -9,13 +9,19 @@ import importlib
 import importlib.util
 import sys
 import tempfile
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
+import torch.nn.functional as F
 
 TEXT = 24
 WIDTHS = (TEXT, 32, 64)
-STEPS = 3
+STEPS, STRENGTH = 3, 0.7
+CORES_ACTIVATIONS = (
+    "linear", "relu", "leakyrelu", "elu", "swish", "tanh", "sigmoid", "softsign",
+    "mish",
+)  # fmt: skip
 BLOCKS = 7
 TYPES = [  # of the UNet's weights, of its arithmetic if that is another
     (torch.float32, None),
@@ -108,19 +114,88 @@ def patches_of(model) -> tuple:
     return patches["attn1_patch"][0], patches["attn2_patch"][0]
 
 
+RIGHT_IN_CORE = [
+    *({"activation": name} for name in CORES_ACTIVATIONS),
+    {"activation": "swish", "layer_structure": (1, 2, 4, 2, 1)},
+    {"activation": "relu", "activate_output": True},
+    {"activation": "linear", "layer_norm": True},
+]
+WRONG_IN_CORE = [
+    {"activation": "relu", "layer_structure": (1, 2, 2, 1), "dropout_structure": (0, 0.3, 0.3, 0)},
+    {"activation": "swish", "layer_norm": True},
+    {"activation": "gelu"},
+    {"activation": "relu", "without": "activate_output"},
+]
+
+
 def the_picture_is_that_of_cores_loader_where_core_is_right(pack):
+    model = tiny_model()
+    for settings in RIGHT_IN_CORE:
+        with a_file(pack, **settings) as file:
+            ours, cores, _ = three_pictures(pack, model, file)
+        assert (ours - sampled(model)).abs().max() > 1e-2, settings
+        assert (ours - cores).abs().max() == 0, settings
+
+
+def the_picture_is_that_of_the_formula_where_core_is_wrong(pack):
+    model = tiny_model()
+    for settings in WRONG_IN_CORE:
+        with a_file(pack, **settings) as file:
+            ours, cores, formulas = three_pictures(pack, model, file)
+        assert (ours - formulas).abs().max() < 1e-5, settings
+        assert (ours - cores).abs().max() > 1e-3, settings
+
+
+@contextmanager
+def a_file(pack, without: str = "", **settings):
+    """A1111's kind of file for the tiny model; `without` names a field that old files lack."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = pack.library.save_network(pack.network(**settings), Path(folder) / "net.pt")
+        content = torch.load(file, weights_only=True)
+        content.pop(without, None)
+        torch.save(content, file)
+        yield file
+
+
+def three_pictures(pack, model, file: Path) -> list[torch.Tensor]:
+    """By our node, by core's loader, and by A1111's arithmetic on the file's own numbers."""
     from comfy_extras.nodes_hypernetwork import load_hypernetwork_patch
 
-    network, model = pack.network(), tiny_model()
-    with tempfile.TemporaryDirectory() as folder:
-        file = pack.library.save_network(network, Path(folder) / "net.pt")
-        patch = load_hypernetwork_patch(str(file), 0.7)
-    theirs = model.clone()
-    theirs.set_model_attn1_patch(patch)
-    theirs.set_model_attn2_patch(patch)
-    ours = sampled(pack.apply(model, network, 0.7)[0])
-    assert (ours - sampled(model)).abs().max() > 1e-2
-    assert (ours - sampled(theirs)).abs().max() == 0
+    cores = load_hypernetwork_patch(str(file), STRENGTH)
+    formula = arithmetic_of(torch.load(file, weights_only=True))
+    found = [sampled(pack.apply(model, pack.library.open_network(file), STRENGTH)[0])]
+    for patch in (cores, formula):
+        patched = model.clone()
+        if patch:  # core gives none for what it does not know
+            patched.set_model_attn1_patch(patch)
+            patched.set_model_attn2_patch(patch)
+        found.append(sampled(patched))
+    return found
+
+
+def arithmetic_of(content: dict):
+    """The patch that a file describes: Linear, activation, layer norm, from slot to slot."""
+    functions = {"relu": F.relu, "swish": F.hardswish, "gelu": F.gelu}
+    function = functions.get(content["activation_func"], lambda x: x)
+    count, on_output = len(content["layer_structure"]) - 1, content.get("activate_output", True)
+
+    def residual(x, state):
+        linears = 0
+        for slot in sorted({int(name.split(".")[1]) for name in state}):
+            weight, bias = (state[f"linear.{slot}.{kind}"] for kind in ("weight", "bias"))
+            if weight.ndim == 1:
+                x = F.layer_norm(x, weight.shape, weight, bias)
+                continue
+            x, linears = F.linear(x, weight, bias), linears + 1
+            x = function(x) if linears < count or on_output else x
+        return x
+
+    def patch(n, context, value, extra_options):
+        keys, values = content[context.shape[-1]]
+        added = residual(context, keys), residual(value, values)
+        return n, context + STRENGTH * added[0], value + STRENGTH * added[1]
+
+    return patch
 
 
 def every_type_of_weights_works_and_ours_are_never_cast(pack):
@@ -266,6 +341,7 @@ def cosmos_models_have_patch_points_and_answer_by_keyword(pack):
 
 CHECKS = [
     the_picture_is_that_of_cores_loader_where_core_is_right,
+    the_picture_is_that_of_the_formula_where_core_is_wrong,
     every_type_of_weights_works_and_ours_are_never_cast,
     the_weights_are_counted_and_unloading_does_no_harm,
     the_text_is_transformed_once_in_a_run,
