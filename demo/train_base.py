@@ -27,16 +27,18 @@ from diffusers.models.attention_processor import AttnProcessor
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
-from .pictures import SIGNS, Emoji, open_picture, picture_path, read_names, to_tensor
+from .pictures import SIGNS, SIZE, Emoji, open_picture, picture_path, read_names, to_tensor
 
 TEXT_LENGTH = 24  # tokens; the longest name has 15
 TEXT_WIDTH = 96
+COPIES = 12  # latents of a name that the UNet learns from
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
+KL = 1e-5  # weight of the divergence, per latent number
 SCALING_FACTOR = 0.18215  # Stable Diffusion's; the VAE is rescaled so that it is right here too
 
 
 def new_vae() -> AutoencoderKL:
-    return AutoencoderKL(
+    vae = AutoencoderKL(
         down_block_types=["DownEncoderBlock2D"] * 4,
         up_block_types=["UpDecoderBlock2D"] * 4,
         block_out_channels=[16, 32, 64, 64],
@@ -46,6 +48,8 @@ def new_vae() -> AutoencoderKL:
         sample_size=128,
         scaling_factor=SCALING_FACTOR,
     )
+    torch.nn.init.constant_(vae.quant_conv.bias[4:], -6)  # start almost without noise: else the
+    return vae  # channels that carry least, the greens, never rise out of it
 
 
 def new_unet() -> UNet2DConditionModel:
@@ -113,17 +117,30 @@ def edges(pictures: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     return pictures.diff(dim=-1), pictures.diff(dim=-2)
 
 
-def picture_loss(found: torch.Tensor, real: torch.Tensor) -> torch.Tensor:
-    """Mean absolute error of pixels, of their differences (outlines stay sharp) and of the means
-    of 8×8 squares (colours stay right); (B, 3, H, W) each."""
+def picture_loss(found: torch.Tensor, real: torch.Tensor, colours: float = 2.0) -> torch.Tensor:
+    """Mean absolute error of pixels, of their differences (outlines stay sharp) and, `colours`
+    times, of the hues of 8×8 squares; (B, 3, H, W) each."""
     along = zip(edges(found), edges(real), strict=True)
-    squares = F.l1_loss(F.avg_pool2d(found, 8), F.avg_pool2d(real, 8))
-    return F.l1_loss(found, real) + sum(F.l1_loss(f, r) for f, r in along) + 2 * squares
+    fine = F.l1_loss(found, real) + sum(F.l1_loss(f, r) for f, r in along)
+    return fine + colours * F.l1_loss(hues(found), hues(real))
+
+
+def hues(pictures: torch.Tensor) -> torch.Tensor:
+    """Means of 8×8 squares along the colours' principal axes, each of about unit spread: from blue
+    to orange counts as much as from dark to light, and so does from magenta to green, the weakest
+    axis, which a VAE of four channels else leaves out."""
+    light, orange, green = [0.57, 0.85, 0.99], [1.48, 0.27, -1.07], [-1.92, 3.36, -1.78]
+    axes = torch.tensor([light, orange, green], device=pictures.device)
+    return torch.einsum("bchw,ac->bahw", F.avg_pool2d(pictures, 8), axes)
 
 
 def train_vae(pictures: torch.Tensor, steps: int, work: Path, batch: int = 16) -> AutoencoderKL:
+    """Nine tenths of the steps look at quarters of pictures, the last tenth at whole ones.
+
+    Colours come first: left alone, the four channels go to shapes and the greens are lost.
+    """
     torch.manual_seed(0)
-    vae = new_vae().to(DEVICE)
+    vae = new_vae().to(DEVICE, memory_format=torch.channels_last)
     optimizer = torch.optim.AdamW(vae.parameters(), lr=1e-3, betas=(0.9, 0.99), weight_decay=0.0)
     state, start = work / "vae.pt", 0
     if state.exists():
@@ -137,12 +154,17 @@ def train_vae(pictures: torch.Tensor, steps: int, work: Path, batch: int = 16) -
         draw = torch.Generator().manual_seed(step)
         chosen = torch.randint(len(pictures), (batch,), generator=draw)
         real = pictures[chosen].to(DEVICE).float() / 127.5 - 1
+        if step < steps * 9 // 10:
+            x, y = torch.randint(SIZE // 2, (2,), generator=draw).tolist()
+            real = real[..., y : y + SIZE // 2, x : x + SIZE // 2]
+        real = real.contiguous(memory_format=torch.channels_last)
         with torch.autocast(DEVICE, torch.bfloat16):
             posterior = vae.encode(real).latent_dist
             noise = torch.randn(posterior.mean.shape, generator=draw).to(DEVICE)
             found = vae.decode(posterior.mean + posterior.std * noise).sample.float()
         kl = posterior.kl().mean() / posterior.mean[0].numel()
-        loss = picture_loss(found, real) + 2e-4 * kl
+        colours = 2 + 30 * max(0, 1 - step / 1000)
+        loss = picture_loss(found, real, colours) + KL * kl
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(vae.parameters(), 1.0)
@@ -182,6 +204,40 @@ def rescale(vae: AutoencoderKL, spread: float) -> None:
     vae.quant_conv.bias[:4] *= factor
     vae.quant_conv.bias[4:] += 2 * math.log(factor)
     vae.post_quant_conv.weight /= factor
+
+
+def varied(pictures: torch.Tensor, draw: torch.Generator) -> torch.Tensor:
+    """Copies turned, scaled, shifted and tinted a little; (N, 3, H, W) uint8 on white.
+
+    A model that has seen every name in one picture only knows them by heart, and breaks when a
+    hypernetwork steers it; this one has room about each.
+    """
+
+    def uniform(low: float, high: float, *shape: int) -> torch.Tensor:
+        return torch.rand(len(pictures), *shape, generator=draw) * (high - low) + low
+
+    turn, scale, shift = uniform(-0.12, 0.12), uniform(0.92, 1.2), uniform(-0.1, 0.1, 2)
+    rows = [
+        torch.stack([turn.cos() * scale, -turn.sin() * scale, shift[:, 0]], dim=1),
+        torch.stack([turn.sin() * scale, turn.cos() * scale, shift[:, 1]], dim=1),
+    ]
+    grid = F.affine_grid(torch.stack(rows, dim=1), list(pictures.shape), align_corners=False)
+    bent = 1 - F.grid_sample(1 - pictures.float() / 255, grid, align_corners=False)
+    grey = bent.mean(dim=1, keepdim=True)
+    tinted = grey + (bent - grey) * uniform(0.85, 1.15, 1, 1, 1)
+    tinted = 1 - (1 - tinted) * uniform(0.93, 1.07, 3, 1, 1)
+    return (tinted.clamp(0, 1) * 255).round().byte()
+
+
+def encode_varied(vae: AutoencoderKL, pictures: torch.Tensor, work: Path) -> torch.Tensor:
+    """Scaled latents (N, COPIES, 4, 16, 16): a third of them of the picture as it is."""
+    kept = work / "latents.pt"
+    if not kept.exists():
+        draw = torch.Generator().manual_seed(0)
+        plain = encode(vae, pictures)[0]
+        bent = [encode(vae, varied(pictures, draw))[0] for _ in range(COPIES - COPIES // 3)]
+        torch.save(torch.stack([plain] * (COPIES // 3) + bent, dim=1) * SCALING_FACTOR, kept)
+    return torch.load(kept, weights_only=True)
 
 
 # --- text and UNet -------------------------------------------------------------------------------
@@ -232,7 +288,8 @@ def train_unet(
     batch: int = 48,
     save_every: int = 250,
 ) -> tuple[CLIPTextModel, UNet2DConditionModel]:
-    """Text model and UNet, together, on scaled latents (N, 4, 16, 16); gives the averaged weights.
+    """Text model and UNet, together, on scaled latents (N, K, 4, 16, 16), K pictures of each name;
+    gives the averaged weights.
 
     Loss: noise prediction, weighted by min(SNR, 5)/SNR (Hang et al. 2023): a tiny model should
     spend itself on what is drawn, not on the last speck of noise. One caption in ten is empty.
@@ -272,9 +329,10 @@ def train_unet(
         caption = first[chosen] + (torch.rand(batch, generator=draw) * several[chosen]).long()
         ids = torch.where(torch.rand(batch, 1, generator=draw) < 0.1, empty, tokens[caption])
         t = torch.randint(1000, (batch,), generator=draw)
-        noise = torch.randn(batch, *latents.shape[1:], generator=draw)
+        noise = torch.randn(batch, *latents.shape[2:], generator=draw)
         alpha = alphas[t].view(-1, 1, 1, 1)
-        noisy = alpha.sqrt() * latents[chosen] + (1 - alpha).sqrt() * noise
+        clean = latents[chosen, torch.randint(latents.shape[1], (batch,), generator=draw)]
+        noisy = alpha.sqrt() * clean + (1 - alpha).sqrt() * noise
         with torch.autocast(DEVICE, torch.bfloat16):
             context = nets["text"](ids.to(DEVICE)).last_hidden_state
             found = nets["unet"](noisy.to(DEVICE), t.to(DEVICE), context).sample.float()
@@ -309,8 +367,8 @@ def main() -> None:
     parser.add_argument("twitter", type=Path)
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "tiny-sd")
-    parser.add_argument("--vae-steps", type=int, default=2500)
-    parser.add_argument("--steps", type=int, default=11500)
+    parser.add_argument("--vae-steps", type=int, default=3000)
+    parser.add_argument("--steps", type=int, default=5000)
     options = parser.parse_args()
     options.work.mkdir(parents=True, exist_ok=True)
 
@@ -322,12 +380,12 @@ def main() -> None:
     )
     vae = train_vae(torch.cat([noto, twemoji]), options.vae_steps, options.work)
     rescale(vae, float(encode(vae, noto)[0].std()))
-    latents = encode(vae, noto)[0] * SCALING_FACTOR
+    drawn = [i for i, name in enumerate(names) if name.subcategory not in SIGNS]
+    latents = encode_varied(vae, noto[drawn], options.work)
     print(f"latents: mean {latents.mean():.3f}, spread {latents.std():.3f}", flush=True)
     tokenizer = make_tokenizer(names, options.work / "tokenizer")
-    drawn = [i for i, name in enumerate(names) if name.subcategory not in SIGNS]
     text, unet = train_unet(
-        latents[drawn], [names[i] for i in drawn], tokenizer, options.steps, options.work
+        latents, [names[i] for i in drawn], tokenizer, options.steps, options.work
     )
     StableDiffusionPipeline(
         vae=vae,

@@ -29,17 +29,11 @@ from torch import Generator, Tensor
 from . import damage
 from .choose import hashed, split
 from .judges import SIDE, STYLES, Judge, save_judges
-from .pictures import Emoji, open_picture, picture_path, read_names, to_tensor
+from .pictures import SIGNS, Emoji, open_picture, picture_path, read_names, to_tensor
 
 # What a picture went through. The first three are imperfect at most; the last is damaged.
 RAW, EXACT, NEAR, FAR, BROKEN = range(5)
 FINE = (RAW, EXACT, NEAR, FAR)
-
-# Both sets draw these alike, so they can't teach a style; the content judge knows them all.
-SIGNS = {
-    "alphanum", "keycap", "arrow", "geometric", "zodiac", "math", "punctuation", "transport-sign",
-    "av-symbol", "other-symbol", "warning", "religion", "gender", "currency", "time",
-}  # fmt: skip
 
 
 # --- pictures ------------------------------------------------------------------------------------
