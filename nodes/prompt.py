@@ -1,10 +1,10 @@
 """HypernetPrompt: networks named in the prompt, as in A1111."""
 
-from ..compat import io, network_names, ui
+from ..compat import io, network_folders, ui
 from ..hypernet.files import open_network
 from ..hypernet.prompt import find_files, read_tags
 from .apply import ApplyHypernet
-from .files import LoadHypernet, find
+from .files import LoadHypernet, find, known_names
 from .sockets import CATEGORY
 
 
@@ -36,7 +36,7 @@ class HypernetPrompt(io.ComfyNode):
     def fingerprint_inputs(cls, model=None, prompt: str | None = None) -> str:
         """Files that have changed on disk are read again; any, when a link brings the prompt."""
         try:
-            files = network_names()
+            files = known_names()
             if prompt is not None:
                 files = find_files(read_tags(prompt)[1], files)
             return "\n".join(map(LoadHypernet.fingerprint_inputs, files))
@@ -46,7 +46,7 @@ class HypernetPrompt(io.ComfyNode):
     @classmethod
     def validate_inputs(cls, prompt: str | None = None) -> bool | str:
         try:
-            find_files(read_tags(prompt or "")[1], network_names())
+            find_files(read_tags(prompt or "")[1], known_names())
         except ValueError as fault:
             return str(fault)
         return True
@@ -55,8 +55,9 @@ class HypernetPrompt(io.ComfyNode):
     def execute(cls, model, prompt: str) -> io.NodeOutput:
         clean, tags = read_tags(prompt)
         warnings = []
-        for tag, file in zip(tags, find_files(tags, network_names()), strict=True):
-            applied = ApplyHypernet.execute(model, open_network(find(file)), tag.strength)
+        for tag, file in zip(tags, find_files(tags, known_names()), strict=True):
+            network = open_network(find(file), network_folders())
+            applied = ApplyHypernet.execute(model, network, tag.strength)
             model = applied[0]
             warnings += [applied.ui.as_dict()["text"][0]] if applied.ui else []
         shown = ui.PreviewText("\n".join(warnings)) if warnings else None

@@ -166,6 +166,9 @@ def test_a_factor_for_a_width_that_the_network_lacks_is_refused(host: Host):
     assert "no width 998" in outcome.message
 
 
+TAGS = ("tags", 0)
+
+
 def prompt_graph(host: Host, text: str) -> dict[str, dict]:
     prompt = prompts.base(host.checkpoint)
     prompt["tags"] = node("HypernetPrompt", model=["loader", 0], prompt=text)
@@ -181,11 +184,19 @@ def test_tags_in_a_prompt_apply_in_order_and_the_clean_prompt_goes_on(host: Host
         "HypernetApply", model=["apply", 0], hypernet=["second", 0], strength=1.0
     )
     expected = latents(host, chained, ("applied", 0))
-    assert alike(latents(host, tagged, ("tags", 0)), expected)
+    assert alike(latents(host, tagged, TAGS), expected)
+
+
+def test_a_tag_may_name_a_tree_whose_networks_lie_elsewhere(host: Host):
+    tree = host.network_folder / "trees" / "both.hns"
+    tree.parent.mkdir(exist_ok=True)
+    tree.write_text('[("ink", 0.8), "chalk"]', "utf-8")
+    by_tags = latents(host, prompt_graph(host, "a<hypernet:ink:0.8> cat<hypernet:chalk>"), TAGS)
+    assert alike(latents(host, prompt_graph(host, "a cat<hypernet:both>"), TAGS), by_tags)
 
 
 def test_a_prompt_without_tags_leaves_the_model_alone(host: Host, plain):
-    assert alike(latents(host, prompt_graph(host, "a cat"), ("tags", 0)), plain)
+    assert alike(latents(host, prompt_graph(host, "a cat"), TAGS), plain)
 
 
 def test_an_unknown_name_in_a_prompt_is_refused_with_the_nearest(host: Host):
