@@ -35,7 +35,7 @@ TRAINING = {
     "learning_rate": "1e-5:30, 1e-4",
     "batch_size": 16,
     "seed": 1,
-    "save_every": 0,
+    "save_every": 200,
 }
 
 

@@ -89,7 +89,7 @@ def is_kept_from_style(name: Emoji) -> bool:
 
 def train(judge: Judge, batch: Callable[[Generator], tuple[Tensor, Tensor]], steps: int) -> Judge:
     """Cross-entropy on batch(generator) -> pictures, classes. Step n's batch derives from n."""
-    optimizer = torch.optim.AdamW(judge.parameters(), lr=3e-3, weight_decay=0.02)
+    optimizer = torch.optim.AdamW(judge.parameters(), lr=3e-3, weight_decay=0.1)
     plan = torch.optim.lr_scheduler.OneCycleLR(optimizer, 4e-3, total_steps=steps, pct_start=0.15)
     judge.train().to(memory_format=torch.channels_last)
     began, right = time.time(), 0.0
