@@ -91,7 +91,7 @@ COMMON = [
 def main() -> None:
     model, clip, vae = load_checkpoint(MODEL)
     pictures = [to_image(picture) for picture in draw(model, clip, vae, COMMON)]
-    contact_sheet(pictures, COMMON).save(MODEL / "contact_sheet.jpg", quality=88)
+    contact_sheet(pictures, COMMON).save(MODEL / "contact_sheet.jpg", quality=72)
 
 
 if __name__ == "__main__":

@@ -30,21 +30,24 @@ STYLES = ("noto", "twemoji", "neither")
 class Judge(nn.Module):
     """(B, 3, 64, 64) in 0..1 to (B, classes) logits; about 0.14 M parameters.
 
-    Two looks: at the colours, whatever their places (a set's palette tells it apart better than
-    anything else does), and at the shapes: on average, at their clearest, and how much they vary.
-    Once trained, a judge looks at the picture and at its mirror image.
+    Three looks: at the shares of all colours, at single colours that tell a set's palette, and at
+    the shapes: on average, at their clearest, and how much they vary. Once trained, a judge looks
+    at the picture and at its mirror image.
     """
 
     def __init__(self, classes: int) -> None:
         super().__init__()
         self.colours = nn.Sequential(nn.Linear(BINS**3, 48), nn.ReLU())
+        self.pixels = nn.Sequential(
+            nn.Conv2d(3, 32, 1), nn.ReLU(), nn.Conv2d(32, 48, 1), nn.BatchNorm2d(48), nn.ReLU()
+        )
         self.shapes = nn.Sequential(
             *block(3, 24, kernel=5, stride=2),
             *block(24, 48, kernel=3, stride=2),
             *block(48, 64, kernel=3, stride=2),
             *block(64, 96, kernel=3, stride=1),
         )
-        self.decide = nn.Sequential(nn.Dropout(0.3), nn.Linear(48 + 3 * 96, classes))
+        self.decide = nn.Linear(48 + 2 * 48 + 3 * 96, classes)
 
     def forward(self, pictures: Tensor) -> Tensor:
         if self.training:
@@ -52,9 +55,13 @@ class Judge(nn.Module):
         return (self.look(pictures) + self.look(pictures.flip(-1))) / 2
 
     def look(self, pictures: Tensor) -> Tensor:
-        colours = self.colours(histogram(pictures))
+        pixels = self.pixels(F.avg_pool2d(pictures, 2) * 2 - 1).flatten(2)
         shapes = self.shapes(pictures * 2 - 1).flatten(2)
-        found = [colours, shapes.mean(dim=2), shapes.amax(dim=2), shapes.std(dim=2)]
+        found = [
+            self.colours(histogram(pictures)),
+            *(pixels.mean(dim=2), pixels.amax(dim=2)),
+            *(shapes.mean(dim=2), shapes.amax(dim=2), shapes.std(dim=2)),
+        ]
         return self.decide(torch.cat(found, dim=1))
 
 

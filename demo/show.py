@@ -2,8 +2,7 @@
 
 Runs the example workflow train_and_compare.json on the bundled tiny model, then draws held-out
 names without and with the network. Everything lands in out/demo/: before_after.png, loss.png,
-report.json and the network. The two judges of style and content (judges.py) are asked when
-train_judges.py has made them; they are not bundled as long as they are wrong too often.
+report.json, scored by the two judges of style and content (judges.py), and the network.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ from hypernet_pack.hypernet import open_network
 from hypernet_pack.nodes.apply import ApplyHypernet
 
 from .drawing import CFG, MODEL, STEPS, draw, load_checkpoint, sheet, to_image
-from .judges import FOLDER, load_judges
+from .judges import load_judges
 from .pictures import open_picture
 
 HERE = Path(__file__).parent
@@ -115,7 +114,7 @@ def main() -> None:
     report = {
         "steps": network.record.step,
         "seconds_training": json.loads((run / "manifest.json").read_text("utf-8"))["seconds"],
-        **(judged(names, before, after) if FOLDER.exists() else {}),
+        **judged(names, before, after),
         "network": {
             "file": file.name,
             "layer_structure": list(network.spec.layer_structure),

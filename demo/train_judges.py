@@ -34,6 +34,7 @@ from .pictures import SIGNS, Emoji, open_picture, picture_path, read_names, to_t
 # What a picture went through. The first three are imperfect at most; the last is damaged.
 RAW, EXACT, NEAR, FAR, BROKEN = range(5)
 FINE = (RAW, EXACT, NEAR, FAR)
+STYLED = (RAW, EXACT, NEAR)  # further away, flat colours and shaded ones look alike
 
 
 # --- pictures ------------------------------------------------------------------------------------
@@ -89,7 +90,7 @@ def is_kept_from_style(name: Emoji) -> bool:
 
 def train(judge: Judge, batch: Callable[[Generator], tuple[Tensor, Tensor]], steps: int) -> Judge:
     """Cross-entropy on batch(generator) -> pictures, classes. Step n's batch derives from n."""
-    optimizer = torch.optim.AdamW(judge.parameters(), lr=3e-3, weight_decay=0.1)
+    optimizer = torch.optim.AdamW(judge.parameters(), lr=3e-3, weight_decay=0.02)
     plan = torch.optim.lr_scheduler.OneCycleLR(optimizer, 4e-3, total_steps=steps, pct_start=0.15)
     judge.train().to(memory_format=torch.channels_last)
     began, right = time.time(), 0.0
@@ -109,9 +110,9 @@ def train(judge: Judge, batch: Callable[[Generator], tuple[Tensor, Tensor]], ste
     return judge.eval().to(memory_format=torch.contiguous_format)
 
 
-def pick(seen: Tensor, sets: Tensor, names: Tensor, draw: Generator) -> Tensor:
-    """(B, 3, 64, 64): pictures that are fine, each from any stage but BROKEN."""
-    stage = torch.randint(len(FINE), (len(names),), generator=draw)
+def pick(seen: Tensor, sets: Tensor, names: Tensor, draw: Generator, stages: int) -> Tensor:
+    """(B, 3, 64, 64): pictures that are fine, each from one of the first `stages` stages."""
+    stage = torch.randint(stages, (len(names),), generator=draw)
     return seen[sets, names, stage].float() / 255
 
 
@@ -121,9 +122,11 @@ def train_style(seen: Tensor, learnt: Tensor, steps: int, third: int = 32) -> Ju
     def batch(draw: Generator) -> tuple[Tensor, Tensor]:
         names = learnt[torch.randint(len(learnt), (3 * third,), generator=draw)]
         sets = torch.arange(2).repeat_interleave(third)
-        fine = damage.imperfect(pick(seen, sets, names[: 2 * third], draw), draw)
+        fine = damage.imperfect(pick(seen, sets, names[: 2 * third], draw, len(STYLED)), draw)
         others, sets = names[2 * third :], torch.randint(2, (third,), generator=draw)
-        harmed = damage.damaged(damage.imperfect(pick(seen, sets, others, draw), draw), draw)
+        harmed = damage.damaged(
+            damage.imperfect(pick(seen, sets, others, draw, len(FINE)), draw), draw
+        )
         broken = seen[sets, others, BROKEN].float() / 255
         is_broken = torch.rand(third, 1, 1, 1, generator=draw) < 0.25
         harmed = torch.where(is_broken, broken, harmed)
@@ -139,7 +142,7 @@ def train_content(seen: Tensor, classes: Tensor, kinds: int, steps: int, size: i
     def batch(draw: Generator) -> tuple[Tensor, Tensor]:
         names = torch.randint(len(classes), (size,), generator=draw)
         sets = torch.randint(2, (size,), generator=draw)
-        return damage.imperfect(pick(seen, sets, names, draw), draw), classes[names]
+        return damage.imperfect(pick(seen, sets, names, draw, len(FINE)), draw), classes[names]
 
     torch.manual_seed(1)
     return train(Judge(kinds), batch, steps)
@@ -201,7 +204,7 @@ def main() -> None:
     parser.add_argument("--vae", type=Path, default=Path(__file__).parent / "tiny-sd" / "vae")
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "judges")
-    parser.add_argument("--style-steps", type=int, default=1800)
+    parser.add_argument("--style-steps", type=int, default=2000)
     parser.add_argument("--content-steps", type=int, default=3000)
     options = parser.parse_args()
     options.work.mkdir(parents=True, exist_ok=True)
@@ -217,7 +220,7 @@ def main() -> None:
     held_out = torch.tensor([i for i, n in enumerate(names) if n.key in split()[1]])
     draw_sheet(seen, held_out[::4]).save(options.work / "sheet.png")
     drawn = [i for i, n in enumerate(names) if n.subcategory not in SIGNS]
-    learnt = torch.tensor([i for i in drawn if not is_kept_from_style(names[i])])
+    learnt = torch.tensor([i for i, n in enumerate(names) if not is_kept_from_style(n)])
     unseen = torch.tensor([i for i in drawn if is_kept_from_style(names[i])])
     style = train_style(seen, learnt, options.style_steps)
     record = measure_style(style, seen, unseen)

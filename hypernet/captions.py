@@ -1,12 +1,13 @@
 """Words for pictures, and the sentences made of them while training.
 
-A caption comes from the first source that has one: the sidecar file `name.txt`, the file name, or
-a fixed text. A template such as "a picture of [filewords], art by [name]" makes the prompt of a
-training step: [filewords] is replaced first, then [name], as A1111 does.
+A caption comes from the first source that has one: the sidecar file (`name.txt`, `name.caption`),
+the file name, or a fixed text. A template such as "a picture of [filewords], art by [name]" makes
+the prompt of a training step: [filewords] is replaced first, then [name], as A1111 does.
 """
 
 from __future__ import annotations
 
+import codecs
 import re
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from .chance import seed_for
 TEMPLATE = "[filewords]"
 FILEWORDS = ("sidecar", "file name")
 SOURCES = ("sidecar", "file name", "fixed text")
+SIDECARS = (".txt", ".caption")  # the first that is there counts
 
 
 def caption_of(path: Path, *, sources: tuple[str, ...], fixed: str = "") -> str:
@@ -31,13 +33,25 @@ def caption_of(path: Path, *, sources: tuple[str, ...], fixed: str = "") -> str:
 
 
 def sidecar(path: Path) -> str:
-    beside = path.with_suffix(".txt")
-    if not beside.is_file():
-        return ""
+    for suffix in SIDECARS:
+        beside = path.with_suffix(suffix)
+        if beside.is_file():
+            return decode(beside.read_bytes())
+    return ""
+
+
+def decode(written: bytes) -> str:
+    """Text as the editors of this world save it: UTF-8 or UTF-16 with or without a mark, else
+    Windows' western letters, in which every byte means something."""
+    if written.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return written.decode("utf-16", "replace")
+    if b"\0" in written:
+        little = written[1::2].count(0) >= written[::2].count(0)
+        return written.decode("utf-16-le" if little else "utf-16-be", "replace")
     try:
-        return beside.read_text("utf-8-sig")
+        return written.decode("utf-8-sig")
     except UnicodeDecodeError:
-        raise ValueError(f'Caption file "{beside}" is not UTF-8 text. Save it as UTF-8.') from None
+        return written.decode("cp1252", "replace")
 
 
 def words_of_name(path: Path) -> str:

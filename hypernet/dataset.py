@@ -1,23 +1,28 @@
 """Pictures to learn from: a light description of a folder, and pixels when somebody asks.
 
-A Dataset holds paths and words, never pixels. A picture is read as its maker meant it (EXIF
-orientation, transparency on white, any mode to RGB) and brought to the training size by covering
-it and cropping the middle: nothing is stretched.
+A Dataset holds paths, sizes and words, never pixels. A picture is brought to the training size by
+covering it and cropping the middle: nothing is stretched. A folder inside that is named as kohya's
+trainers want it, `10_fox`, shows its pictures ten times as often as others.
 """
 
 from __future__ import annotations
 
+import os
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import torch
 from PIL import Image, ImageOps
 
-from .captions import FILEWORDS, TEMPLATE, caption_of
+from .captions import FILEWORDS, SIDECARS, TEMPLATE, caption_of
+from .pictures import SUFFIXES, measure, open_picture
 
-SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".avif"}
+REPEATS = re.compile(r"(\d+)_")
+NAMED = 10  # files that a line of the report names
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,6 +31,9 @@ class Item:
 
     path: Path
     caption: str
+    width: int  # of the file, in pixels
+    height: int
+    repeats: int = 1  # how often a pass over the dataset shows it
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,11 +45,18 @@ class Dataset:
     width: int
     height: int
     unreadable: tuple[tuple[str, str], ...] = ()  # (file name, reason)
+    without_picture: tuple[str, ...] = ()  # caption files
     templates: tuple[str, ...] = (TEMPLATE,)
+    skip_unreadable: bool = False  # also those that turn out so when their pixels are asked for
 
     def with_captions(self, captions: list[str]) -> Dataset:
         pairs = zip(self.items, captions, strict=True)
         return replace(self, items=tuple(replace(item, caption=text) for item, text in pairs))
+
+    @cached_property
+    def shown(self) -> list[int]:
+        """One pass: the places of the items, each as often as it is repeated."""
+        return [place for place, item in enumerate(self.items) for _ in range(item.repeats)]
 
 
 def natural(path: Path) -> list:
@@ -59,13 +74,37 @@ def find_pictures(folder: Path, recursive: bool = True) -> list[Path]:
             f'There is no folder "{folder}". Give a folder inside the input directory, '
             "or the full path of one."
         )
-    walk = folder.rglob("*") if recursive else folder.iterdir()
-    found = [p for p in walk if p.suffix.lower() in SUFFIXES and p.is_file()]
+    found = [path for path in files_in(folder, recursive) if path.suffix.lower() in SUFFIXES]
     if not found:
         raise ValueError(
             f'Folder "{folder}" holds no pictures ({", ".join(sorted(s[1:] for s in SUFFIXES))}).'
         )
     return sorted(found, key=natural)
+
+
+def files_in(folder: Path, recursive: bool = True) -> Iterator[Path]:
+    """Links to folders are followed, each folder is entered once: a link to a folder above it
+    ends there. Hidden files and folders do not count."""
+    seen = set()
+    for place, folders, names in os.walk(folder, followlinks=True):
+        entered = os.path.realpath(place)
+        if entered in seen:
+            folders.clear()
+            continue
+        seen.add(entered)
+        folders[:] = [name for name in folders if recursive and not name.startswith(".")]
+        for name in names:
+            path = Path(place, name)
+            if not name.startswith(".") and path.is_file():
+                yield path
+
+
+def repeats_of(path: Path, folder: Path) -> int:
+    """By the innermost folder below `folder` that says a number: 10_fox/a.png has ten."""
+    for name in reversed(path.relative_to(folder).parts[:-1]):
+        if match := REPEATS.match(name):
+            return max(1, int(match[1]))
+    return 1
 
 
 def read_dataset(
@@ -78,59 +117,81 @@ def read_dataset(
     if width % 8 or height % 8 or min(width, height) < 8:
         raise ValueError(f"Size {width}×{height}: width and height must be multiples of 8 pixels.")
     items, unreadable = [], []
-    for path in find_pictures(folder, recursive):
-        fault = fault_of(path)
-        if fault:
-            unreadable.append((path.relative_to(folder).as_posix(), fault))
-        else:
-            items.append(Item(path=path, caption=caption_of(path, sources=FILEWORDS)))
+    pictures = find_pictures(folder, recursive)
+    for path in pictures:
+        try:
+            across, down = measure(path)
+        except ValueError as fault:
+            unreadable.append((path.relative_to(folder).as_posix(), str(fault)))
+            continue
+        items.append(
+            Item(
+                path=path,
+                caption=caption_of(path, sources=FILEWORDS),
+                width=across,
+                height=down,
+                repeats=repeats_of(path, folder),
+            )
+        )
     if unreadable and (not skip_unreadable or not items):
-        names = "; ".join(f'"{name}" ({fault})' for name, fault in unreadable[:10])
-        more = f" and {len(unreadable) - 10} more" if len(unreadable) > 10 else ""
+        names = "; ".join(f'"{name}" ({fault})' for name, fault in unreadable[:NAMED])
+        more = f" and {len(unreadable) - NAMED} more" if len(unreadable) > NAMED else ""
         raise ValueError(
             f"{len(unreadable)} of the pictures cannot be read: {names}{more}. Replace or remove "
             'them, or choose "skip" for unreadable pictures.'
         )
+    stems = {path.with_suffix("") for path in pictures}
+    lonely = [
+        path.relative_to(folder).as_posix()
+        for path in sorted(files_in(folder, recursive), key=natural)
+        if path.suffix.lower() in SIDECARS and path.with_suffix("") not in stems
+    ]
     return Dataset(
-        folder=folder, items=tuple(items), width=width, height=height, unreadable=tuple(unreadable)
+        folder=folder,
+        items=tuple(items),
+        width=width,
+        height=height,
+        unreadable=tuple(unreadable),
+        without_picture=tuple(lonely),
+        skip_unreadable=skip_unreadable,
     )
 
 
-def fault_of(path: Path) -> str:
-    """Why a picture cannot be read; empty when it can."""
-    try:
-        with Image.open(path) as picture:
-            picture.load()
-    except Exception as fault:  # Pillow's decoders raise many kinds
-        return (str(fault).splitlines() or [type(fault).__name__])[0].replace(str(path), path.name)
-    return ""
-
-
-def open_picture(path: Path, width: int, height: int) -> Image.Image:
-    """RGB, width × height pixels: covered and cropped about the middle, transparency on white."""
-    with Image.open(path) as stored:
-        picture = ImageOps.exif_transpose(stored)
-        if picture.mode in ("RGBA", "LA", "PA") or "transparency" in picture.info:
-            picture = picture.convert("RGBA")
-            ground = Image.new("RGBA", picture.size, "white")
-            picture = Image.alpha_composite(ground, picture)
-        return ImageOps.fit(picture.convert("RGB"), (width, height), Image.LANCZOS)
-
-
 def read_pixels(item: Item, dataset: Dataset) -> torch.Tensor:
-    """(1, H, W, 3) float32 in 0..1."""
-    picture = open_picture(item.path, dataset.width, dataset.height)
+    """(1, H, W, 3) float32 in 0..1: covered and cropped about the middle."""
+    size = (dataset.width, dataset.height)
+    picture = ImageOps.fit(open_picture(item.path), size, Image.LANCZOS)
     return torch.from_numpy(np.array(picture)).float().div_(255)[None]
 
 
 def report(dataset: Dataset) -> str:
     """What was found, in words."""
+    items = dataset.items
     lines = [
-        f"{len(dataset.items)} pictures in {dataset.folder}, trained at "
+        f"{len(items)} pictures in {dataset.folder}, trained at "
         f"{dataset.width}×{dataset.height} pixels."
     ]
-    empty = [item.path.name for item in dataset.items if not item.caption]
-    if empty:
-        lines.append(f"{len(empty)} have no words: {', '.join(empty[:10])}.")
+    if len(dataset.shown) > len(items):
+        lines.append(f"With repeats by folder names, a pass shows {len(dataset.shown)}.")
+    sizes = sorted(
+        {(item.width, item.height) for item in items}, key=lambda size: size[0] * size[1]
+    )
+    if sizes:
+        small, large = (f"{width}×{height}" for width, height in (sizes[0], sizes[-1]))
+        lines.append(f"Sizes: {small}." if small == large else f"Sizes: {small} to {large}.")
+    small = [i.path.name for i in items if i.width < dataset.width or i.height < dataset.height]
+    wordless = [item.path.name for item in items if not item.caption]
+    for names, text in (
+        (small, "smaller than the training size, and enlarged"),
+        (wordless, "without words"),
+        (dataset.without_picture, "caption files without a picture"),
+    ):
+        if names:
+            lines.append(f"{len(names)} {text}: {some(names)}.")
     lines += [f'Skipped "{name}": {reason}.' for name, reason in dataset.unreadable]
     return "\n".join(lines)
+
+
+def some(names: list[str] | tuple[str, ...]) -> str:
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    return ", ".join(f'"{name}"' for name in names[:NAMED]) + more

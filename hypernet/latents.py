@@ -7,7 +7,7 @@ encoders can then leave the accelerator. A batch is a pure function of its place
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -32,7 +32,8 @@ class Examples:
 
     def batch_at(self, first: int, number: int) -> Batch:
         """Samples first … first+number−1 of the endless shuffled stream."""
-        items = sample_order(self.seed, len(self.dataset.items), first, number)
+        shown = self.dataset.shown
+        items = [shown[place] for place in sample_order(self.seed, len(shown), first, number)]
         prompts = [
             prompt_of(
                 template_at(self.dataset.templates, self.seed, first + place),
@@ -81,18 +82,33 @@ def encode_dataset(
     dataset: Dataset,
     encode: Callable[[Tensor], Tensor],
     each: Callable[[Item], object] = lambda item: None,
-) -> Tensor:
-    """Latents (N, c, h, w) of all pictures; calls each(item) before every one.
+) -> tuple[Dataset, Tensor]:
+    """The dataset and latents (N, c, h, w) of all its pictures; calls each(item) before every one.
 
-    encode takes (1, H, W, 3) in 0..1. Raises ValueError naming a picture that gives no number.
+    A picture may be whole by its header and still not decode: if the dataset is to skip such ones,
+    the dataset that comes back lacks them and names them.
+
+    encode takes (1, H, W, 3) in 0..1. Raises ValueError naming a picture that cannot be read or
+    that gives no number.
     """
-    latents = []
+    items, latents, unreadable = [], [], []
     for item in dataset.items:
         each(item)
-        latent = encode(read_pixels(item, dataset)).float().cpu()
+        try:
+            pixels = read_pixels(item, dataset)
+        except ValueError as fault:
+            if not dataset.skip_unreadable:
+                raise
+            unreadable.append((item.path.relative_to(dataset.folder).as_posix(), str(fault)))
+            continue
+        latent = encode(pixels).float().cpu()
         if not bool(torch.isfinite(latent).all()):
             raise ValueError(
                 f'The VAE gives NaN for "{item.path}". Run the VAE in float32 or use another one.'
             )
+        items.append(item)
         latents.append(latent)
-    return torch.cat(latents)
+    if not items:
+        raise ValueError(f'None of the pictures in "{dataset.folder}" can be read.')
+    found = replace(dataset, items=tuple(items), unreadable=dataset.unreadable + tuple(unreadable))
+    return found, torch.cat(latents)

@@ -5,6 +5,7 @@ prompts are encoded first, VAE and text encoder leave, then the UNet is trained 
 matters is on disk before the node returns.
 """
 
+import logging
 import time
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -24,6 +25,8 @@ from ..hypernet.train import TrainingDiverged, TrainSettings, new_optimizer, tra
 from .config import every_width
 from .files import name_fault, new_file
 from .sockets import CATEGORY, Config, ConfigSocket, DatasetSocket, HypernetSocket, default
+
+log = logging.getLogger(__name__)
 
 
 class TrainHypernet(io.ComfyNode):
@@ -180,10 +183,10 @@ class Job:
             )
 
     def train(self, resume: bool) -> tuple[Hypernetwork, Run]:
-        run = Run(self.folder, self.file.stem, len(self.dataset.items), self.settings)
         network = Hypernetwork(self.spec, Record(name=self.file.stem))
         network.record.sd_checkpoint_name = compat.model_name(self.model) or None
         examples = self.encode()
+        run = Run(self.folder, self.file.stem, len(examples.dataset.shown), self.settings)
         with compat.denoiser(self.model) as denoiser:
             network.to(denoiser.device)
             optimizer = new_optimizer(network, self.settings)
@@ -213,16 +216,18 @@ class Job:
 
     def encode(self) -> Examples:
         """Pictures and prompts, each once; then both encoders leave."""
-        latents = encode_dataset(
+        dataset, latents = encode_dataset(
             self.dataset,
             lambda pixels: compat.encode_pictures(self.vae, pixels, self.model),
             each=lambda item: compat.raise_if_interrupted(),
         )
-        prompts = all_prompts(self.dataset, self.file.stem)
+        for name, reason in dataset.unreadable[len(self.dataset.unreadable) :]:
+            log.warning('Skipped "%s": %s', name, reason)
+        prompts = all_prompts(dataset, self.file.stem)
         conditions = dict(zip(prompts, compat.encode_texts(self.clip, prompts), strict=True))
         compat.release(self.vae, self.clip)
         return Examples(
-            dataset=self.dataset,
+            dataset=dataset,
             name=self.file.stem,
             seed=self.settings.seed,
             latents=latents,

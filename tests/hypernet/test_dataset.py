@@ -4,9 +4,9 @@ import pytest
 import torch
 from PIL import Image
 
-from hypernet.captions import caption_of, prompt_of, read_templates, template_at
-from hypernet.dataset import find_pictures, open_picture, read_dataset, read_pixels, report
-from hypernet.latents import all_prompts, lengthen
+from hypernet.captions import caption_of, decode, prompt_of, read_templates, template_at
+from hypernet.dataset import find_pictures, read_dataset, read_pixels, report
+from hypernet.latents import Examples, all_prompts, encode_dataset, lengthen
 
 
 def picture(path, size=(40, 20), color="red", mode="RGB", **save):
@@ -51,29 +51,71 @@ def test_a_picture_is_covered_and_cropped_not_stretched(tmp_path):
     wide = Image.new("RGB", (400, 100), "white")
     wide.paste("black", (150, 0, 250, 100))  # the middle square
     wide.save(tmp_path / "wide.png")
-    shown = open_picture(tmp_path / "wide.png", 64, 64)
-    assert shown.crop((8, 8, 56, 56)).getextrema() == ((0, 0),) * 3
-
-
-def test_transparency_becomes_white_and_orientation_is_obeyed(tmp_path):
-    picture(tmp_path / "clear.png", mode="RGBA", color=(255, 0, 0, 0))
-    assert open_picture(tmp_path / "clear.png", 8, 8).getpixel((4, 4)) == (255, 255, 255)
-    turned = Image.new("RGB", (64, 32), "black")
-    turned.paste("white", (0, 0, 32, 32))
-    exif = Image.Exif()
-    exif[0x0112] = 6  # stored lying on its side
-    turned.save(tmp_path / "turned.png", exif=exif)
-    shown = open_picture(tmp_path / "turned.png", 32, 64)
-    assert shown.getpixel((16, 8)) == (255, 255, 255) and shown.getpixel((16, 56)) == (0, 0, 0)
-
-
-@pytest.mark.parametrize("mode", ["L", "P", "CMYK", "1", "LA", "I;16"])
-def test_every_mode_of_pillow_gives_three_channels(tmp_path, mode):
-    suffix = "tiff" if mode == "CMYK" else "png"
-    picture(tmp_path / f"a.{suffix}", mode=mode, color=0)
-    dataset = read_dataset(tmp_path, 16, 24)
+    dataset = read_dataset(tmp_path, 64, 64)
     pixels = read_pixels(dataset.items[0], dataset)
-    assert pixels.shape == (1, 24, 16, 3) and pixels.dtype == torch.float32
+    assert pixels.shape == (1, 64, 64, 3) and pixels.dtype == torch.float32
+    assert pixels[0, 8:-8, 8:-8].max() == 0
+
+
+def test_a_folder_of_kohyas_kind_shows_its_pictures_as_often_as_its_name_says(tmp_path):
+    for name in ("a.png", "3_fox/b.png", "3_fox/2_red/c.png", "0_never/d.png", "x3_y/e.png"):
+        picture(tmp_path / name)
+    dataset = read_dataset(tmp_path, 64, 64)
+    repeats = {item.path.stem: item.repeats for item in dataset.items}
+    assert repeats == {"a": 1, "b": 3, "c": 2, "d": 1, "e": 1}
+    assert "a pass shows 8" in report(dataset)
+    latents = torch.arange(5.0).view(5, 1, 1, 1)
+    conditions = {text: {"c_crossattn": torch.zeros(1, 1)} for text in all_prompts(dataset, "n")}
+    examples = Examples(
+        dataset=dataset, name="n", seed=0, latents=latents, conditions=conditions
+    )  # fmt: skip
+    shown = examples.batch_at(0, 8)[0].flatten().tolist()
+    assert sorted(shown) == sorted(float(place) for place in dataset.shown)
+
+
+def test_a_link_to_a_folder_above_ends_there(tmp_path):
+    picture(tmp_path / "inside" / "a.png")
+    (tmp_path / "inside" / "loop").symlink_to(tmp_path, target_is_directory=True)
+    elsewhere = tmp_path.parent / f"{tmp_path.name} elsewhere"
+    picture(elsewhere / "b.png")
+    (tmp_path / "link").symlink_to(elsewhere, target_is_directory=True)
+    assert [path.name for path in find_pictures(tmp_path)] == ["a.png", "b.png"]
+
+
+def test_the_report_names_what_deserves_a_look(tmp_path):
+    picture(tmp_path / "small.png", size=(1, 1))
+    picture(tmp_path / "big.png", size=(70, 90))
+    (tmp_path / "gone.txt").write_text("a caption that lost its picture")
+    (tmp_path / "__.png").write_bytes((tmp_path / "big.png").read_bytes())
+    text = report(read_dataset(tmp_path, 64, 64))
+    assert "3 pictures" in text and "Sizes: 1×1 to 70×90." in text
+    assert '1 smaller than the training size, and enlarged: "small.png".' in text
+    assert '1 without words: "__.png".' in text
+    assert '1 caption files without a picture: "gone.txt".' in text
+
+
+def test_a_picture_that_fails_only_when_it_is_decoded_is_named_or_skipped(tmp_path):
+    picture(tmp_path / "good.png")
+    noise = Image.effect_noise((64, 64), 90)
+    noise.save(tmp_path / "rotten.png")
+    written = bytearray((tmp_path / "rotten.png").read_bytes())
+    written[60:1500] = bytes(1440)
+    (tmp_path / "rotten.png").write_bytes(written)
+    with pytest.raises(ValueError, match="rotten.png"):
+        encode_dataset(read_dataset(tmp_path, 64, 64), lambda pixels: pixels)
+    skipping = read_dataset(tmp_path, 64, 64, skip_unreadable=True)
+    dataset, latents = encode_dataset(skipping, lambda pixels: pixels)
+    assert [item.path.name for item in dataset.items] == ["good.png"] and len(latents) == 1
+    assert dataset.unreadable[0][0] == "rotten.png"
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"])
+def test_captions_are_read_in_every_encoding_of_unicode(encoding):
+    assert decode("a naïve fox, 赤い狐".encode(encoding)) == "a naïve fox, 赤い狐"
+
+
+def test_captions_in_latin_letters_of_old_are_read_too():
+    assert decode("a naïve fox, “red”".encode("cp1252")) == "a naïve fox, “red”"
 
 
 def test_a_caption_comes_from_the_first_source_that_has_one(tmp_path):
@@ -85,9 +127,9 @@ def test_a_caption_comes_from_the_first_source_that_has_one(tmp_path):
     assert caption_of(path, sources=both) == "a fox, in snow"
     path.with_suffix(".txt").write_text(" \n", "utf-8")
     assert caption_of(path, sources=both) == "red fox", "an empty sidecar says nothing"
-    path.with_suffix(".txt").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(ValueError, match="not UTF-8"):
-        caption_of(path, sources=both)
+    path.with_suffix(".txt").unlink()
+    path.with_suffix(".caption").write_text("a caption", "utf-8")
+    assert caption_of(path, sources=both) == "a caption"
 
 
 def test_templates_put_words_first_and_the_name_after(tmp_path):
