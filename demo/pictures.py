@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Set
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -60,12 +59,12 @@ def clean(text: str) -> str:
     return " ".join(re.sub(r"[^a-z0-9]+", " ", text.lower()).split())
 
 
-def read_names(google: Path, twitter: Path, left_out: Set[str] = LEFT_OUT) -> list[Emoji]:
-    """The names that both unpacked packages draw, without the subcategories to be left out."""
+def read_names(google: Path, twitter: Path) -> list[Emoji]:
+    """The names that both unpacked packages draw, without the near-duplicates."""
     names = []
     for entry in json.loads((google / "emoji.json").read_text("utf-8")):
         both = entry["has_img_google"] and entry["has_img_twitter"]
-        if not both or entry["subcategory"] in left_out:
+        if not both or entry["subcategory"] in LEFT_OUT:
             continue
         if not picture_path(google, "google", entry["image"]).exists():
             continue

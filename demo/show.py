@@ -27,8 +27,8 @@ from .pictures import open_picture
 HERE = Path(__file__).parent
 OUT = Path("out/demo")
 NAME = "twemoji"
-# Self-attention only: on this model, which knows its names by heart, a network on the text side
-# burns pictures before it learns a style. The first rates warm AdamW up.
+# Self-attention only: with the text side too, more of what was asked for is lost. The first rates
+# warm AdamW up.
 TRAINING = {
     "steps": 600,
     "learning_rate": "1e-5:30, 1e-4",

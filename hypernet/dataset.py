@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -69,23 +68,28 @@ def find_pictures(folder: Path, recursive: bool = True) -> list[Path]:
 
     Raises FileNotFoundError or ValueError quoting the folder.
     """
+    return pictures_among(files_in(folder, recursive), folder)
+
+
+def pictures_among(files: list[Path], folder: Path) -> list[Path]:
+    """Those of the files in `folder` that are pictures by their suffix; raises as find_pictures."""
     if not folder.is_dir():
         raise FileNotFoundError(
             f'There is no folder "{folder}". Give a folder inside the input directory, '
             "or the full path of one."
         )
-    found = [path for path in files_in(folder, recursive) if path.suffix.lower() in SUFFIXES]
+    found = [path for path in files if path.suffix.lower() in SUFFIXES]
     if not found:
         raise ValueError(
             f'Folder "{folder}" holds no pictures ({", ".join(sorted(s[1:] for s in SUFFIXES))}).'
         )
-    return sorted(found, key=natural)
+    return found
 
 
-def files_in(folder: Path, recursive: bool = True) -> Iterator[Path]:
-    """Links to folders are followed, each folder is entered once: a link to a folder above it
-    ends there. Hidden files and folders do not count."""
-    seen = set()
+def files_in(folder: Path, recursive: bool = True) -> list[Path]:
+    """In natural order. Links to folders are followed, each folder is entered once: a link to a
+    folder above it ends there. Hidden files and folders do not count."""
+    found, seen = [], set()
     for place, folders, names in os.walk(folder, followlinks=True):
         entered = os.path.realpath(place)
         if entered in seen:
@@ -96,7 +100,8 @@ def files_in(folder: Path, recursive: bool = True) -> Iterator[Path]:
         for name in names:
             path = Path(place, name)
             if not name.startswith(".") and path.is_file():
-                yield path
+                found.append(path)
+    return sorted(found, key=natural)
 
 
 def repeats_of(path: Path, folder: Path) -> int:
@@ -110,14 +115,15 @@ def repeats_of(path: Path, folder: Path) -> int:
 def read_dataset(
     folder: Path, width: int, height: int, *, recursive: bool = True, skip_unreadable: bool = False
 ) -> Dataset:
-    """Describe a folder; captions come from sidecar .txt files, else from file names.
+    """Describe a folder; captions come from sidecar files, else from file names.
 
     Raises ValueError naming every unreadable picture, unless they are to be skipped.
     """
     if width % 8 or height % 8 or min(width, height) < 8:
         raise ValueError(f"Size {width}×{height}: width and height must be multiples of 8 pixels.")
     items, unreadable = [], []
-    pictures = find_pictures(folder, recursive)
+    files = files_in(folder, recursive)
+    pictures = pictures_among(files, folder)
     for path in pictures:
         try:
             across, down = measure(path)
@@ -143,7 +149,7 @@ def read_dataset(
     stems = {path.with_suffix("") for path in pictures}
     lonely = [
         path.relative_to(folder).as_posix()
-        for path in sorted(files_in(folder, recursive), key=natural)
+        for path in files
         if path.suffix.lower() in SIDECARS and path.with_suffix("") not in stems
     ]
     return Dataset(

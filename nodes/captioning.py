@@ -29,7 +29,8 @@ class Caption(io.ComfyNode):
                 DatasetSocket.Input("dataset", tooltip="Pictures from Load Dataset."),
                 io.Combo.Input(
                     "source", options=list(ORDERS), default=next(iter(ORDERS)),
-                    tooltip="Where words come from; a sidecar is name.txt beside name.png.",
+                    tooltip="Where words come from; a sidecar is name.txt or "
+                    "name.caption beside name.png.",
                 ),
                 io.String.Input(
                     "fixed_text", default="",

@@ -4,7 +4,7 @@ import hashlib
 from pathlib import Path
 
 from ..compat import input_folder, io, ui
-from ..hypernet.dataset import find_pictures, read_dataset, report
+from ..hypernet.dataset import files_in, find_pictures, read_dataset, report
 from .sockets import CATEGORY, DatasetSocket
 
 
@@ -34,7 +34,8 @@ class LoadDataset(io.ComfyNode):
                 ),
                 io.Boolean.Input(
                     "subfolders", default=True, advanced=True,
-                    tooltip="Also take the pictures of folders inside the folder.",
+                    tooltip="Also take the pictures of folders inside the folder. Those in one "
+                    "named 10_fox are shown ten times as often.",
                 ),
                 io.Combo.Input(
                     "unreadable", options=["stop", "skip"], default="stop", advanced=True,
@@ -51,9 +52,8 @@ class LoadDataset(io.ComfyNode):
     @classmethod
     def fingerprint_inputs(cls, folder: str, subfolders: bool = True, **others) -> str:
         """Pictures and captions by name, time and size, so that a changed folder is read again."""
-        place = resolve(folder)
-        files = sorted(place.rglob("*") if subfolders else place.iterdir())
-        stats = [(str(f), f.stat().st_mtime_ns, f.stat().st_size) for f in files if f.is_file()]
+        files = [(str(file), file.stat()) for file in files_in(resolve(folder), subfolders)]
+        stats = [(name, stat.st_mtime_ns, stat.st_size) for name, stat in files]
         return hashlib.sha256(repr((stats, sorted(others.items()))).encode()).hexdigest()
 
     @classmethod

@@ -85,13 +85,25 @@ def test_the_content_judge_knows_what_real_pictures_show(judges, style):
     assert set(truth) <= set(judges.subcategories)
 
 
+@pytest.mark.xfail(strict=True, reason="0.874 so far: the tiny model's VAE blurs style away")
 def test_the_style_judge_was_right_about_names_it_never_saw(judges):
-    assert judges.classifier_accuracy >= 0.87  # 0.95 is wanted
+    assert judges.classifier_accuracy >= 0.95
 
 
-def test_the_judges_are_small(judges):
-    for judge in (judges.style_judge, judges.content_judge):
-        assert sum(p.numel() for p in judge.parameters()) <= 160_000
+@pytest.mark.parametrize(
+    "which",
+    [
+        "style_judge",
+        pytest.param(
+            "content_judge", marks=pytest.mark.xfail(strict=True, reason="156,648 so far")
+        ),
+    ],
+)
+def test_a_judge_is_small(judges, which):
+    assert sum(p.numel() for p in getattr(judges, which).parameters()) <= 150_000
+
+
+def test_the_judges_files_are_small(judges):
     assert size_of(DEMO / "judges") <= 800_000
 
 
