@@ -320,7 +320,8 @@ def regions_and_hooks_get_what_a_patch_without_memory_gives(pack):
         return n, context * 1.5, value * 1.5
 
     hook = comfy.hooks.HookGroup()
-    hook.add(comfy.hooks.TransformerOptionsHook({"patches": {"attn2_patch": [louder]}}))
+    patches, alone = {"patches": {"attn2_patch": [louder]}}, comfy.hooks.EnumHookScope.HookedOnly
+    hook.add(comfy.hooks.TransformerOptionsHook(patches, alone))
     long = torch.randn(1, 14, TEXT, generator=torch.Generator().manual_seed(3))
     left, right = {"area": (8, 4, 0, 0), "strength": 1.0}, {"area": (8, 4, 0, 4), "strength": 1.0}
     for positive in (
