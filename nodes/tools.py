@@ -1,16 +1,17 @@
 """Tools around network files: look into one, change its form, join several, compare them."""
 
+import itertools
 import json
 from dataclasses import replace
 
-from ..compat import Progress, generate, io, ui
+from ..compat import Progress, generate, io, network_folders, ui
 from ..hypernet import compare, convert, estimate, merge
-from ..hypernet.files import save_network
+from ..hypernet.files import open_network, save_network
 from ..hypernet.network import Hypernetwork
 from ..hypernet.report import as_text, describe
 from ..hypernet.spec import parse_structure
 from .apply import ApplyHypernet
-from .files import find, name_fault, new_file
+from .files import LoadHypernet, find, name_fault, new_file
 from .sockets import CATEGORY, ConfigSocket, HypernetSocket
 
 TOOLS = f"{CATEGORY}/tools"
@@ -39,8 +40,7 @@ class InspectHypernet(io.ComfyNode):
 
     @classmethod
     def fingerprint_inputs(cls, name: str) -> str:
-        stat = find(name).stat()
-        return f"{name}/{stat.st_mtime_ns}/{stat.st_size}"
+        return LoadHypernet.fingerprint_inputs(name)
 
     @classmethod
     def validate_inputs(cls, name: str | None = None) -> bool | str:
@@ -51,7 +51,8 @@ class InspectHypernet(io.ComfyNode):
 
     @classmethod
     def execute(cls, name: str) -> io.NodeOutput:
-        found = describe(find(name))
+        path = find(name)
+        found = describe(path, open_network(path, network_folders()))
         return io.NodeOutput(as_text(found), json.dumps(found), ui=ui.PreviewText(as_text(found)))
 
 
@@ -247,22 +248,18 @@ class CompareHypernets(io.ComfyNode):
         steps: int, cfg: float, **given,
     ) -> io.NodeOutput:  # fmt: skip
         chosen, columns = given_networks(given), parse_structure(strengths)
-        progress, drawn = Progress(len(chosen) * len(columns)), {}
+        progress, count = Progress(len(chosen) * len(columns)), itertools.count(1)
 
-        def draw(network: Hypernetwork, strength: float):
-            key = (id(network), strength) if strength else "plain"
-            if key not in drawn:
-                (patched,) = ApplyHypernet.execute(model, network, strength).args
-                (drawn[key],) = generate(
-                    patched, vae, positive, negative,
-                    width=width, height=height, seed=seed, steps=steps, cfg=cfg,
-                )  # fmt: skip
-                progress.update(len(drawn), compare.as_image(drawn[key]))
-            return drawn[key]
+        def draw(network: Hypernetwork | None, strength: float):
+            patched = ApplyHypernet.execute(model, network, strength)[0] if network else model
+            (picture,) = generate(
+                patched, vae, positive, negative,
+                width=width, height=height, seed=seed, steps=steps, cfg=cfg,
+            )  # fmt: skip
+            progress.update(next(count), compare.as_image(picture))
+            return picture
 
-        rows = [[draw(network, strength) for strength in columns] for network in chosen]
-        labels = [network.record.name for network in chosen]
-        return io.NodeOutput(compare.grid(rows, [f"{s:g}" for s in columns], labels))
+        return io.NodeOutput(compare.compared(chosen, columns, draw))
 
 
 class LabelGrid(io.ComfyNode):

@@ -5,6 +5,7 @@
     hypernet convert FILE OUT [--numbers float16] [--keep WIDTHS] [--one-matrix] [--for-core]
     hypernet merge OUT FILE FILE [...] [--method side-by-side] [--factors NUMBERS]
     hypernet to-lora FILE OUT --model CHECKPOINT [--rank N]
+    hypernet compare OUT.png FILE [...] --model CHECKPOINT --prompt TEXT [--strengths NUMBERS]
     hypernet estimate STRUCTURE [--widths WIDTHS]
 
 Exit codes: 0 done, 1 a node failed, 2 the request is not right, 130 stopped by the user. The first
@@ -81,19 +82,24 @@ def _say(sentence: str) -> None:
 def _make(command: Command, arguments: argparse.Namespace) -> int:
     try:
         print(command(arguments))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, ImportError) as error:
         _say(str(error))
         return REFUSED
+    except KeyboardInterrupt:
+        _say("Stopped; nothing was written.")
+        return STOPPED
     return DONE
 
 
 def _inspect(files: list[str], as_json: bool) -> int:
     from ...hypernet import report
+    from ...hypernet.files import open_network
 
     descriptions, code = [], DONE
     for file in files:
         try:
-            descriptions.append(report.describe(file))
+            network = open_network(file, folders.network_folders())
+            descriptions.append(report.describe(file, network))
         except (OSError, ValueError) as error:
             _say(f'"{file}": {error}')
             code = REFUSED

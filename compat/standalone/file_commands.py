@@ -1,7 +1,8 @@
-"""The subcommands of `hypernet` that make files out of files: convert, merge, to-lora, estimate.
+"""The subcommands of `hypernet` that work on files: convert, merge, to-lora, compare, estimate.
 
 Each is a parser and a function of its arguments that gives the text to print. What cannot be done
-is raised as ValueError or OSError, in words.
+is raised as ValueError, OSError or ImportError, in words. A `.hns` finds its networks beside
+itself and in the models folder.
 """
 
 from __future__ import annotations
@@ -16,12 +17,18 @@ from typing import Any
 import torch
 from safetensors import SafetensorError, safe_open
 
-from ...hypernet import convert, estimate, merge
-from ...hypernet.files import open_network, save_network
+from ...hypernet import compare, convert, estimate, merge
+from ...hypernet.attention import check_fit, make_patches
+from ...hypernet.effect import Effect
+from ...hypernet.files import open_network, save_network, write_whole
 from ...hypernet.fold import AttentionWeights, attention_names, save_lora, to_lora
+from ...hypernet.network import Hypernetwork
+from ...hypernet.prompt import LIMIT
 from ...hypernet.report import as_text, describe
 from ...hypernet.run import in_words
 from ...hypernet.spec import SD1_WIDTHS, HypernetSpec, parse_structure
+from ...hypernet.trees import NetworkTree
+from . import folders, models
 
 Command = Callable[[argparse.Namespace], str]
 
@@ -56,6 +63,19 @@ def add_parsers(commands: Any) -> dict[str, Command]:
     add.add_argument("--rank", type=int, default=0, help="0 (the default): whole differences")
     add.add_argument("--numbers", choices=("float16", "float32"), default="float16")
 
+    add = commands.add_parser("compare", help="draw networks at several strengths in one picture")
+    add.add_argument("out", metavar="OUT", help="ends in .png; never overwritten")
+    add.add_argument("files", metavar="FILE", nargs="+")
+    add.add_argument("--model", required=True, metavar="CHECKPOINT", help="diffusers folder")
+    add.add_argument("--prompt", required=True, metavar="TEXT")
+    add.add_argument("--negative", default="", metavar="TEXT")
+    add.add_argument("--strengths", default="0, 0.5, 1", metavar="NUMBERS")
+    for side in ("--width", "--height"):
+        add.add_argument(side, type=int, default=512, metavar="PIXELS")
+    add.add_argument("--steps", type=int, default=20)
+    add.add_argument("--cfg", type=float, default=7.0)
+    add.add_argument("--seed", type=int, default=0)
+
     add = commands.add_parser("estimate", help="foretell size and memory of a network")
     add.add_argument("structure", metavar="STRUCTURE", help='such as "1, 2, 1"')
     add.add_argument("--widths", default="", metavar="WIDTHS", help="default: those of SD 1")
@@ -64,13 +84,14 @@ def add_parsers(commands: Any) -> dict[str, Command]:
         "convert": convert_file,
         "merge": merge_files,
         "to-lora": write_lora,
+        "compare": compare_files,
         "estimate": estimate_size,
     }
 
 
 def convert_file(arguments: argparse.Namespace) -> str:
     network = convert.with_widths(
-        open_network(arguments.file), keep=widths(arguments.keep), add=widths(arguments.add)
+        opened(arguments.file), keep=widths(arguments.keep), add=widths(arguments.add)
     )
     record = network.record
     if arguments.one_matrix:
@@ -90,7 +111,7 @@ def merge_files(arguments: argparse.Namespace) -> str:
         factors = parse_structure(arguments.factors)
     if len(factors) != count:
         raise ValueError(f'"{arguments.factors}": {len(factors)} factors for {count} files.')
-    parts = list(zip(map(open_network, arguments.files), factors, strict=True))
+    parts = list(zip(map(opened, arguments.files), factors, strict=True))
     method = merge.MERGES[arguments.method.replace("-", " ")]
     path = save_network(method(parts, Path(arguments.out).stem), arguments.out)
     return as_text(describe(path))
@@ -99,7 +120,7 @@ def merge_files(arguments: argparse.Namespace) -> str:
 def write_lora(arguments: argparse.Namespace) -> str:
     lora = to_lora(
         read_blocks(Path(arguments.model)),
-        open_network(arguments.file),
+        opened(arguments.file),
         arguments.strength,
         rank=arguments.rank,
         numbers=arguments.numbers,
@@ -110,6 +131,47 @@ def write_lora(arguments: argparse.Namespace) -> str:
     )
 
 
+@torch.inference_mode()
+def compare_files(arguments: argparse.Namespace) -> str:
+    from .checkpoint import load_checkpoint
+
+    out, strengths = Path(arguments.out), parse_structure(arguments.strengths)
+    check_sheet(out, strengths, arguments.width, arguments.height)
+    networks = [opened(file) for file in arguments.files]
+    model, clip, vae = load_checkpoint(folders.find_checkpoint(arguments.model))
+    words = [models.conditioning(clip, text) for text in (arguments.prompt, arguments.negative)]
+    warnings = [check_fit(network, models.attention_widths(model)) for network in networks]
+    wanted = {
+        name: getattr(arguments, name) for name in ("width", "height", "seed", "steps", "cfg")
+    }
+
+    def draw(network: Hypernetwork | None, strength: float) -> torch.Tensor:
+        patched = model.clone()
+        if network:
+            attn1, attn2 = make_patches(network, Effect(strength=strength))
+            patched.set_model_attn1_patch(attn1)
+            patched.set_model_attn2_patch(attn2)
+        return models.generate(patched, vae, *words, **wanted)[0]
+
+    (sheet,) = compare.compared(networks, strengths, draw)
+    picture = compare.as_image(sheet)
+    write_whole(out, lambda file: picture.save(file, "PNG"), overwrite=False)
+    return "\n".join([*filter(None, warnings), f"{out}: {picture.width}×{picture.height}"])
+
+
+def check_sheet(out: Path, strengths: tuple[float, ...], width: int, height: int) -> None:
+    """Raises before anything is drawn, which takes minutes."""
+    if out.suffix.lower() != ".png":
+        raise ValueError(f'"{out.name}": a comparison is a picture whose name ends in ".png".')
+    if out.exists():
+        raise FileExistsError(f'"{out}" exists and is kept. Choose another name.')
+    beyond = [strength for strength in strengths if abs(strength) > LIMIT]
+    if beyond:
+        raise ValueError(f"Strength {beyond[0]:g} is beyond ±{LIMIT:g}.")
+    if min(width, height) < 16 or width % 8 or height % 8:
+        raise ValueError(f"Pictures of {width}×{height}: sides are multiples of 8, at least 16.")
+
+
 def estimate_size(arguments: argparse.Namespace) -> str:
     spec = HypernetSpec(
         widths=widths(arguments.widths) or SD1_WIDTHS,
@@ -117,6 +179,10 @@ def estimate_size(arguments: argparse.Namespace) -> str:
         layer_norm=arguments.layer_norm,
     )
     return estimate.as_text(estimate.estimate(spec))
+
+
+def opened(file: str) -> Hypernetwork | NetworkTree:
+    return open_network(file, folders.network_folders())
 
 
 def widths(text: str) -> tuple[int, ...]:

@@ -3,7 +3,9 @@
 import pytest
 import torch
 
-from hypernet.compare import GAP, grid, in_rows
+from hypernet import HypernetSpec, Hypernetwork
+from hypernet.compare import GAP, compared, grid, in_rows, names_of
+from hypernet.network import Record
 
 
 def plain(level, height=32, width=48):
@@ -64,3 +66,28 @@ def test_a_batch_is_laid_out_in_rows_filled_up_with_white():
 def test_what_makes_no_grid_is_refused(rows, across, down, words):
     with pytest.raises(ValueError, match=words):
         grid(rows, across, down)
+
+
+def networks(*records):
+    spec = HypernetSpec(widths=(8,), layer_structure=(1, 1))
+    return [Hypernetwork(spec, Record(name=name, step=step)) for name, step in records]
+
+
+def test_each_network_is_drawn_at_each_strength_and_strength_zero_once_for_all():
+    drawn = []
+
+    def draw(network, strength):
+        drawn.append((network and network.record.name, strength))
+        return plain(0.1 * len(drawn))
+
+    sheet = compared(networks(("ink", 1), ("chalk", 1)), (0, 0.5, 1), draw)
+    assert drawn == [(None, 0), ("ink", 0.5), ("ink", 1), ("chalk", 0.5), ("chalk", 1)]
+    assert len(places(sheet, [0.1, 0.2, 0.3, 0.4, 0.5])) == 5
+
+
+def test_checkpoints_of_one_network_are_told_apart_by_their_steps():
+    assert names_of(networks(("ink", 500), ("ink", 1000), ("chalk", 7))) == [
+        "ink, 500 steps",
+        "ink, 1000 steps",
+        "chalk",
+    ]

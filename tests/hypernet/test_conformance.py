@@ -226,6 +226,8 @@ def write_blocks(structure, activation, layer_norm, dropout, upsample, draw):
 
 
 def test_the_table_of_rows(rows, capsys):
+    if not rows:
+        pytest.skip("no row was tried: run the whole file")
     with capsys.disabled():
         print("\nconformance (rows tried, rows equal to the last digit)")
         for name, (tried, equal) in rows.items():

@@ -107,6 +107,7 @@ def test_missing_settings_mean_what_they_meant_then(tmp_path):
         ({"activation_func": None}, "activation", "linear"),
         ({"activation_func": "relu"}, "activate_output", True),
         ({"activation_func": "relu", "activate_output": False}, "activate_output", False),
+        ({"activation_func": "relu", "activate_output": None}, "activate_output", False),
         ({"use_dropout": True}, "dropout_structure", (0, 0, 0)),
         ({"use_dropout": True, "last_layer_dropout": True}, "dropout_structure", (0, 0.3, 0)),
         (
@@ -136,6 +137,23 @@ def test_a_file_of_losalina_is_read(tmp_path):
     network = saved(tmp_path, {8: list(plain()), 16: list(plain(16)), **settings})
     assert network.spec.widths == (8, 16) and network.spec.activation == "mish"
     assert not network.spec.activate_output and network.record.extra == {}
+
+
+def test_whether_there_is_layer_norm_is_seen_in_the_layers_not_in_what_losalina_says(tmp_path):
+    """It takes the word "False" on its command line for yes, and writes it down as it came."""
+
+    def side():
+        norms = {f"linear.{n}.weight": torch.randn(size) for n, size in ((1, 16), (3, 8))}
+        norms |= {f"linear.{n}.bias": torch.randn(size) for n, size in ((1, 16), (3, 8))}
+        return plain(names=("linear.0", "linear.2"))[0] | norms
+
+    cases = [([side(), side()], True), (list(plain()), False)]
+    for pair, layer_norm in cases:
+        for said in ("False", "True", False, None):
+            network = saved(tmp_path, {8: pair, "is_layer_norm": said})
+            assert network.spec.layer_norm == layer_norm, said
+    for said in ("False", "None", ""):
+        assert not saved(tmp_path, {8: plain(), "skip_connection": said}).spec.skip_connection
 
 
 def test_a_structure_that_nobody_wrote_down_is_found_in_the_shapes(tmp_path):

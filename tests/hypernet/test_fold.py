@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from safetensors import safe_open
 
 from hypernet import HypernetSpec, Hypernetwork, Record
-from hypernet.fold import AttentionWeights, save_lora, to_lora, weight_changes
+from hypernet.fold import AttentionWeights, rounding_note, save_lora, to_lora, weight_changes
 from hypernet.trees import Leaf, NetworkTree, Parallel, Sequential
 
 WIDTH, TEXT, HEADS = 32, 24, 4
@@ -138,6 +138,13 @@ def test_a_network_with_skip_connections_folds_if_it_is_linear(inputs):
 def test_blocks_of_other_widths_stay_as_they_are():
     changes = dict(weight_changes(Unet().blocks(), [(a_network(widths=(TEXT, 40)), 1.0)]))
     assert {name.split(".")[2] for name in changes} == {"attn2"}
+
+
+def test_weights_of_8_bits_are_said_to_round_what_is_folded_into_them():
+    for dtype in (torch.float32, torch.float16, torch.bfloat16):
+        assert rounding_note(dtype) == ""
+    for dtype in (torch.float8_e4m3fn, torch.float8_e5m2):
+        assert "8 bits" in rounding_note(dtype) and "Apply Hypernet" in rounding_note(dtype)
 
 
 def test_a_network_that_fits_nowhere_is_refused_with_both_lists():

@@ -73,6 +73,21 @@ def test_first_weights_have_the_spread_of_their_initialization(name, spread):
     )
 
 
+@pytest.mark.parametrize("skip", [False, True])
+@pytest.mark.parametrize("strength", [1.0, -0.3, torch.tensor([0.7])])
+def test_with_and_without_gradients_the_numbers_are_the_same_and_the_input_is_kept(strength, skip):
+    """Without gradients the sum is made in place, in the memory of the network's own output."""
+    network = randomized(HypernetSpec(widths=(16,), activation="relu", skip_connection=skip))
+    x = torch.randn(2, 3, 16)
+    kept = x.clone()
+    with_gradients = network.keys(x, strength)
+    assert with_gradients.requires_grad
+    with torch.no_grad():
+        assert torch.equal(network.keys(x, strength), with_gradients)
+        assert torch.equal(network.values(x, 0.0), x)
+    assert torch.equal(x, kept)
+
+
 def test_dropout_acts_only_while_training():
     spec = HypernetSpec(widths=(64,), activation="relu", dropout_structure=(0, 0.5, 0))
     network = randomized(spec)

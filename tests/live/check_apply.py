@@ -1,6 +1,6 @@
 """Apply Hypernet on a tiny Stable Diffusion in ComfyUI's own process; see check_host.py.
 
-python check_apply.py COMFYUI_DIR REPOSITORY
+python check_apply.py COMFYUI_DIR REPOSITORY [NAMES OF CHECKS]
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ TYPES = [  # of the UNet's weights, of its arithmetic if that is another
 
 
 def main() -> None:
-    comfyui, repository = sys.argv[1:]
+    comfyui, repository, *names = sys.argv[1:]
     sys.path.insert(0, comfyui)
     from comfy.cli_args import args
 
@@ -43,6 +43,8 @@ def main() -> None:
     pack = Pack(Path(repository))
     with torch.inference_mode():
         for check in CHECKS:
+            if names and check.__name__ not in names:
+                continue
             check(pack)
             print(check.__name__)
 
@@ -56,6 +58,7 @@ class Pack:
         spec.loader.exec_module(sys.modules["pack"])
         self.compat = importlib.import_module("pack.compat")
         self.apply = importlib.import_module("pack.nodes.apply").ApplyHypernet.execute
+        self.fold = importlib.import_module("pack.nodes.fold").FoldHypernet.execute
         self.attention = importlib.import_module("pack.hypernet.attention")
         self.library = importlib.import_module("pack.hypernet")
 
@@ -100,12 +103,12 @@ def text(seed: int) -> list:
     return [[torch.randn(1, 7, TEXT, generator=torch.Generator().manual_seed(seed)), {}]]
 
 
-def sampled(model) -> torch.Tensor:
+def sampled(model, positive: list | None = None) -> torch.Tensor:
     import comfy.sample
 
     empty = torch.zeros(1, 4, 8, 8)
     noise = comfy.sample.prepare_noise(empty, 1)
-    settings = (STEPS, 4.0, "euler", "normal", text(1), text(2), empty)
+    settings = (STEPS, 4.0, "euler", "normal", positive or text(1), text(2), empty)
     return comfy.sample.sample(model, noise, *settings, disable_pbar=True, seed=1)
 
 
@@ -294,6 +297,115 @@ def a_compiled_model_gives_the_same_picture_with_no_more_breaks(pack):
     assert breaks[0] == breaks[1], breaks
 
 
+def folding_is_as_exact_as_the_type_of_the_weights(pack):
+    network = pack.network(activation="linear")
+    for weights, arithmetic in TYPES:
+        model = tiny_model(weights, arithmetic)
+        applied = sampled(pack.apply(model, network, 1.0)[0])
+        folded = pack.fold(model, network, 1.0)
+        error = float((sampled(folded[0]) - applied).norm() / applied.norm())
+        assert error < {torch.float32: 1e-5, torch.float16: 1e-4}.get(weights, 1e-2), weights
+        eight_bits = weights == torch.float8_e4m3fn
+        assert ("8 bits" in str(folded.ui and folded.ui.as_dict())) == eight_bits, weights
+
+
+def regions_and_hooks_get_what_a_patch_without_memory_gives(pack):
+    """Texts of several lengths, halves in calls of their own, a hook that changes one of them."""
+    import comfy.hooks
+
+    heard = []
+
+    def louder(n, context, value, extra_options):
+        heard.append(len(context))
+        return n, context * 1.5, value * 1.5
+
+    hook = comfy.hooks.HookGroup()
+    patches, alone = {"patches": {"attn2_patch": [louder]}}, comfy.hooks.EnumHookScope.HookedOnly
+    hook.add(comfy.hooks.TransformerOptionsHook(patches, alone))
+    long = torch.randn(1, 14, TEXT, generator=torch.Generator().manual_seed(3))
+    left, right = {"area": (8, 4, 0, 0), "strength": 1.0}, {"area": (8, 4, 0, 4), "strength": 1.0}
+    for positive in (
+        [[text(1)[0][0], left], [long, right]],
+        [[text(1)[0][0], {"hooks": hook}], [text(3)[0][0], {}]],
+        [[text(1)[0][0], {"start_percent": 0.0, "end_percent": 0.5}], [long, {}]],
+    ):
+        patched = pack.apply(tiny_model(), pack.network(), 1.0)[0]
+        found = sampled(patched, positive)
+        patches_of(patched)[1]._memo = None
+        assert sampled(patched, positive).equal(found)
+        assert (found - sampled(tiny_model(), positive)).abs().max() > 1e-2
+    assert heard and set(heard) == {1}, "the hook belongs to one text alone"
+
+
+STABLE_DIFFUSIONS = [  # what its UNet is made of, its widths, where a network of SD 1 acts
+    (
+        {"context_dim": 1024, "channel_mult": [1, 2, 4, 4], "num_res_blocks": [2, 2, 2, 2]},
+        [1, 1, 1, 1, 1, 1, 0, 0],
+        (320, 640, 1024, 1280),
+        "Only 320, 640, 1280 can act, 768 cannot",
+    ),
+    (
+        {"context_dim": 2048, "channel_mult": [1, 2, 4], "num_res_blocks": [2, 2, 2]},
+        [0, 0, 2, 2, 10, 10],
+        (640, 1280, 2048),
+        "Only 640, 1280 can act, 320, 768 cannot",
+    ),
+]
+
+
+def a_network_of_stable_diffusion_1_warns_with_both_lists_on_2_and_xl(pack):
+    import comfy.ops
+    from comfy.ldm.modules.diffusionmodules.openaimodel import UNetModel
+
+    for shape, depths, widths, words in STABLE_DIFFUSIONS:
+        carrier = tiny_model()
+        unet = UNetModel(
+            image_size=32, in_channels=4, out_channels=4, model_channels=320,
+            transformer_depth=list(depths),
+            transformer_depth_output=[d for d in depths[::2] for _ in range(3)],
+            transformer_depth_middle=depths[-1] or 1, use_spatial_transformer=True,
+            use_linear_in_transformer=True, num_head_channels=64, legacy=False, device="meta",
+            dtype=torch.float16, operations=comfy.ops.disable_weight_init, **shape,
+        )  # fmt: skip
+        carrier.add_object_patch("diffusion_model", unet)
+        found = pack.compat.attention_widths(carrier)
+        assert tuple(sorted({w for kind in found.values() for w in kind})) == widths, found
+        sd1 = pack.network(widths=(320, 640, 768, 1280), layer_structure=(1, 1))
+        warning = pack.apply(carrier, sd1, 1.0).ui.as_dict()["text"][0]
+        for part in ("320, 640, 768, 1280", ", ".join(map(str, widths)), words):
+            assert part in warning, warning
+        own = pack.network(widths=widths, layer_structure=(1, 1))
+        assert pack.apply(carrier, own, 1.0).ui is None
+
+
+def models_without_patch_points_are_refused_by_name(pack):
+    import comfy.ops
+    from comfy.ldm.flux.model import Flux
+    from comfy.ldm.modules.diffusionmodules.mmdit import OpenAISignatureMMDITWrapper
+    from comfy.ldm.wan.model import WanModel
+
+    on = {"device": "meta", "dtype": torch.float16, "operations": comfy.ops.disable_weight_init}
+    flux = {
+        "in_channels": 4, "out_channels": 4, "vec_in_dim": 8, "context_in_dim": 8,
+        "hidden_size": 32, "mlp_ratio": 2.0, "num_heads": 2, "depth": 1, "depth_single_blocks": 1,
+        "axes_dim": [4, 6, 6], "theta": 100, "patch_size": 2, "qkv_bias": True,
+        "guidance_embed": False, "txt_ids_dims": [],
+    }  # fmt: skip
+    for unet in (
+        Flux(**flux, **on),
+        OpenAISignatureMMDITWrapper(depth=1, **on),
+        WanModel(dim=32, ffn_dim=64, num_heads=2, num_layers=1, **on),
+    ):
+        carrier = tiny_model()
+        carrier.add_object_patch("diffusion_model", unet)
+        try:
+            pack.apply(carrier, pack.network(), 1.0)
+            raise AssertionError(f"{type(unet).__name__} was not refused")
+        except ValueError as refusal:
+            assert type(unet).__name__ in str(refusal)
+            assert "Stable Diffusion 1, 2 and XL" in str(refusal)
+
+
 def cosmos_models_have_patch_points_and_answer_by_keyword(pack):
     import comfy.ops
     from comfy.ldm.cosmos.predict2 import MiniTrainDIT
@@ -347,6 +459,10 @@ CHECKS = [
     the_text_is_transformed_once_in_a_run,
     the_text_tells_when_it_is_written_to,
     an_interrupted_run_leaves_nothing_behind,
+    regions_and_hooks_get_what_a_patch_without_memory_gives,
+    folding_is_as_exact_as_the_type_of_the_weights,
+    a_network_of_stable_diffusion_1_warns_with_both_lists_on_2_and_xl,
+    models_without_patch_points_are_refused_by_name,
     a_compiled_model_gives_the_same_picture_with_no_more_breaks,
     cosmos_models_have_patch_points_and_answer_by_keyword,
 ]

@@ -31,7 +31,7 @@ OUR_NODES = (
     "Save",
 )  # after "Hypernet"
 CHECKPOINT = "sd15-random.safetensors"
-START_SECONDS, RUN_SECONDS, STOP_SECONDS = 180, 1200, 20
+START_SECONDS, RUN_SECONDS, STOP_SECONDS = 600, 1200, 20
 
 
 @dataclass(frozen=True)

@@ -151,6 +151,61 @@ def test_the_command_line_makes_files_out_of_files(tmp_path, checkpoint, capsys)
     assert '"nowhere" is neither' in capsys.readouterr().err
 
 
+def test_the_command_line_compares_networks_in_one_picture(tmp_path, checkpoint, capsys):
+    files = [str(write_network(tmp_path, name, seed)) for seed, name in enumerate(("one", "two"))]
+    sheet = tmp_path / "sheet.png"
+    size = ["--width", "64", "--height", "64", "--steps", "1", "--strengths", "-1, 0, 1"]
+    asked = ["compare", str(sheet), *files, "--model", str(checkpoint), "--prompt", "a cat", *size]
+    assert main(asked) == 0, capsys.readouterr().err
+    width, height = Image.open(sheet).size
+    assert width > 3 * 64 and height > 2 * 64
+    assert str(sheet) in capsys.readouterr().out
+    refusals = [
+        (asked, "exists and is kept"),
+        ([*asked[:1], str(tmp_path / "a.txt"), *asked[2:]], '"a.txt"'),
+        ([*asked[:1], str(tmp_path / "b.png"), *asked[2:], "--width", "65"], "65×64"),
+        ([*asked[:1], str(tmp_path / "b.png"), *asked[2:], "--strengths", "a"], '"a"'),
+        ([*asked[:1], str(tmp_path / "b.png"), *asked[2:], "--strengths", "11"], "11"),
+        ([*asked[:1], str(tmp_path / "b.png"), *asked[2:], "--model", "nowhere"], '"nowhere"'),
+    ]
+    for arguments, words in refusals:
+        assert main(arguments) == 2, arguments
+        assert words in capsys.readouterr().err
+
+
+def test_a_tree_finds_its_networks_in_the_models_folder(host, networks, monkeypatch, capsys):
+    write_network(networks, "style")
+    tree = networks / "trees" / "twice.hns"
+    tree.parent.mkdir()
+    tree.write_text('["style", ("style", 0.5)]', "utf-8")
+    run = host[1]({"inspect": node("HypernetInspect", name="trees/twice.hns")})
+    assert run.status == "success", run.error
+    assert "style → style at 0.5" in run.outputs["inspect"]["text"][0]
+    monkeypatch.setenv("HYPERNET_MODELS", str(networks.parent))
+    one = str(host[0] / "one.pt")
+    for arguments in (
+        ["inspect", str(tree)],
+        ["merge", one, str(tree), "--method", "in-sequence", "--factors", "1"],
+    ):
+        assert main(arguments) == 0, capsys.readouterr().err
+    x = torch.randn(1, 3, 32)
+    expected = open_network(tree, [networks]).keys(x)
+    torch.testing.assert_close(open_network(one).keys(x), expected, atol=1e-5, rtol=1e-5)
+
+
+def test_inspecting_a_tree_notices_that_one_of_its_networks_has_changed(host, networks):
+    from hypernet_pack.compat.standalone import folders
+    from hypernet_pack.nodes.tools import InspectHypernet
+
+    write_network(networks, "style")
+    (networks / "tree.hns").write_text('["style", ("style", 0.5)]', "utf-8")
+    with folders.configured(models=networks.parent):
+        before = InspectHypernet.fingerprint_inputs("tree.hns")
+        (networks / "style.pt").unlink()
+        write_network(networks, "style", layer_structure=(1, 1))
+        assert InspectHypernet.fingerprint_inputs("tree.hns") != before
+
+
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
