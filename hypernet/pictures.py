@@ -23,6 +23,7 @@ from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".avif"}
 TAIL = 1024  # bytes; some programs write a little behind the end of a picture
+PNG_TAIL = 65_536  # bytes, in which a PNG has its EXIF data if not before its pixels
 ORIENTATION, STRIP_OFFSETS, STRIP_LENGTHS = 274, 273, 279  # EXIF and TIFF tags
 TURNED = {5, 6, 7, 8}  # orientations that exchange width and height
 
@@ -40,7 +41,7 @@ def measure(path: Path) -> tuple[int, int]:
                 if not ENDS.get(picture.format, decodes)(picture, file):
                     picture.load()  # says what is missing, if anything is
                 size = picture.size
-                turned = picture.getexif().get(ORIENTATION) in TURNED
+                turned = exif(picture, file).get(ORIENTATION) in TURNED
     except Exception as fault:  # Pillow's decoders raise many kinds
         raise ValueError(reason(path, fault)) from fault
     return (size[1], size[0]) if turned else size
@@ -57,9 +58,16 @@ def reason(path: Path, fault: Exception) -> str:
     return (str(fault).splitlines() or [type(fault).__name__])[0].replace(str(path), path.name)
 
 
-def tail(file: BinaryIO) -> bytes:
-    file.seek(0, os.SEEK_END)
-    file.seek(max(0, file.tell() - TAIL))
+def exif(picture: Image.Image, file: BinaryIO) -> Image.Exif:
+    """Without decoding the picture. A PNG may have it behind its pixels, and Pillow decodes every
+    PNG to look there."""
+    if picture.format == "PNG" and b"eXIf" not in tail(file, PNG_TAIL):
+        return Image.Image.getexif(picture)
+    return picture.getexif()
+
+
+def tail(file: BinaryIO, most: int = TAIL) -> bytes:
+    file.seek(max(0, file.seek(0, os.SEEK_END) - most))
     return file.read()
 
 
