@@ -4,7 +4,8 @@ import hashlib
 from pathlib import Path
 
 from ..compat import input_folder, io, ui
-from ..hypernet.dataset import files_in, find_pictures, read_dataset, report
+from ..hypernet.dataset import read_dataset, report
+from ..hypernet.listing import find_pictures, list_folder
 from .sockets import CATEGORY, DatasetSocket
 
 
@@ -52,8 +53,8 @@ class LoadDataset(io.ComfyNode):
     @classmethod
     def fingerprint_inputs(cls, folder: str, subfolders: bool = True, **others) -> str:
         """Pictures and captions by name, time and size, so that a changed folder is read again."""
-        files = [(str(file), file.stat()) for file in files_in(resolve(folder), subfolders)]
-        stats = [(name, stat.st_mtime_ns, stat.st_size) for name, stat in files]
+        listing = list_folder(resolve(folder), subfolders)
+        stats = [(str(path), *stamp) for path, stamp in listing.stamps.items()]
         return hashlib.sha256(repr((stats, sorted(others.items()))).encode()).hexdigest()
 
     @classmethod
