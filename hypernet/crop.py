@@ -67,17 +67,17 @@ def cover(across: float, down: float, width: int, height: int, focus: Point = MI
     return Cut(box=box, width=width, height=height)
 
 
-def fit(across: int, down: int, width: int, height: int, focus: Point = MIDDLE) -> Cut:
+def fit(across: int, down: int, width: int, height: int) -> Cut:
     """The whole picture, inside width × height. Sides are multiples of 8, to which up to 7 pixels
     are cropped; only a picture more than width / 8 times as long as wide loses more."""
     scale = min(width / across, height / down)
-    return cover(across, down, *(grained(side * scale) for side in (across, down)), focus)
+    return cover(across, down, *(grained(side * scale) for side in (across, down)))
 
 
-def at_own_size(across: int, down: int, focus: Point = MIDDLE) -> Cut:
+def at_own_size(across: int, down: int) -> Cut:
     """Neither enlarged nor made smaller, up to 7 pixels cropped from each side. One less than 8
     pixels wide or high is enlarged to that."""
-    return cover(across, down, grained(across), grained(down), focus)
+    return cover(across, down, grained(across), grained(down))
 
 
 def grained(side: float) -> int:
@@ -87,7 +87,6 @@ def grained(side: float) -> int:
 def auto_sized(
     across: int,
     down: int,
-    focus: Point = MIDDLE,
     *,
     least: int = 384,
     most: int = 768,
@@ -112,7 +111,7 @@ def auto_sized(
     if not fits:
         return None
     _, width, height = min(fits, key=OBJECTIVES[objective])
-    return cover(across, down, width, height, focus)
+    return cover(across, down, width, height)
 
 
 def difference(shape: float, other: float) -> float:
