@@ -210,12 +210,12 @@ def look_or_fault(path: Path) -> str | ValueError:
         return fault
 
 
-def in_threads(work: Callable[[Path], Any], paths: Sequence[Path]) -> Iterator[tuple[Path, Any]]:
-    """(path, result) in order; Pillow decodes outside of Python's lock. If the caller stops
+def in_threads(work: Callable[[Any], Any], given: Sequence) -> Iterator[tuple[Any, Any]]:
+    """(given, result) in order; Pillow decodes outside of Python's lock. If the caller stops
     asking, the rest is not done."""
     workers = ThreadPoolExecutor(os.cpu_count())
     try:
-        yield from zip(paths, workers.map(work, paths), strict=True)
+        yield from zip(given, workers.map(work, given), strict=True)
     finally:
         workers.shutdown(cancel_futures=True)
 

@@ -136,6 +136,31 @@ def open_picture(path: Path) -> Image.Image:
         raise ValueError(f'"{path}" cannot be read: {reason(path, fault)}.') from fault
 
 
+def open_alpha(path: Path) -> Image.Image | None:
+    """How opaque each pixel is, as "L"; None where the file has no transparency. Raises ValueError
+    as open_picture does."""
+    try:
+        with Image.open(path) as stored:
+            upright = ImageOps.exif_transpose(stored)
+            return upright.convert("RGBA").getchannel("A") if is_transparent(upright) else None
+    except Exception as fault:  # Pillow's decoders raise many kinds
+        raise ValueError(f'"{path}" cannot be read: {reason(path, fault)}.') from fault
+
+
+def open_grey(path: Path) -> Image.Image:
+    """Brightness as "L", black where the file is transparent. Raises ValueError as open_picture
+    does."""
+    try:
+        with Image.open(path) as stored:
+            upright = in_eight_bits(ImageOps.exif_transpose(stored))
+            if is_transparent(upright):
+                clear = upright.convert("RGBA")
+                upright = Image.alpha_composite(Image.new("RGBA", clear.size, "black"), clear)
+            return upright.convert("L")
+    except Exception as fault:  # Pillow's decoders raise many kinds
+        raise ValueError(f'"{path}" cannot be read: {reason(path, fault)}.') from fault
+
+
 def in_eight_bits(picture: Image.Image) -> Image.Image:
     """Pillow cuts off what is above 255 in its grey modes of 16 and 32 bits; this scales it."""
     if picture.mode.startswith("I;16"):
@@ -170,7 +195,11 @@ def in_srgb(picture: Image.Image) -> Image.Image:
 
 
 def on_white(picture: Image.Image) -> Image.Image:
-    if picture.mode in ("RGBA", "RGBa", "LA", "La", "PA") or "transparency" in picture.info:
+    if is_transparent(picture):
         picture = picture.convert("RGBA")
         picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)
     return picture.convert("RGB")
+
+
+def is_transparent(picture: Image.Image) -> bool:
+    return picture.mode in ("RGBA", "RGBa", "LA", "La", "PA") or "transparency" in picture.info
