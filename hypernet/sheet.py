@@ -13,7 +13,7 @@ from .dataset import Dataset, Item, cut_of
 from .pictures import open_picture
 
 MOST = 100  # pictures on one sheet
-SIDE, GAP, LINES = 192, 8, 4  # pixels of a thumbnail, between them, lines of words
+SIDE, GAP, LINES = 192, 8, 5  # pixels of a thumbnail, between them, lines of words
 
 
 def contact_sheet(dataset: Dataset, most: int = 16) -> Tensor:
@@ -48,12 +48,16 @@ def contact_sheet(dataset: Dataset, most: int = 16) -> Tensor:
 
 
 def words(item: Item, dataset: Dataset) -> list[str]:
-    """Name; the file's part and the size it is brought to; caption."""
+    """Name; the file's part and the size it is brought to; caption. With an x, because Pillow's own
+    font has no ×."""
     cut = cut_of(item, dataset)
     left, top, right, bottom = cut.box
-    part = f"{round(right - left)}×{round(bottom - top)} of {item.width}×{item.height}"
+    whole = f"{item.width}x{item.height}"
+    part = f"{round(right - left)}x{round(bottom - top)}"
+    place = "" if part == whole else f" at {round(left)}, {round(top)} of {whole}"
     mirrored = ", mirrored" if cut.flipped else ""
-    return [item.path.name, f"{part} → {cut.width}×{cut.height}{mirrored}", item.caption]
+    size = f"trained at {cut.width}x{cut.height}{mirrored}"
+    return [item.path.name, f"{part}{place}", size, item.caption]
 
 
 def spread(items: tuple[Item, ...], most: int) -> list[Item]:
