@@ -63,6 +63,14 @@ def output_folder() -> Path:
     return Path(folder_paths.get_output_directory())
 
 
+def dataset_folders() -> list[Path]:
+    """As core's dataset nodes: graphs come over the network, and read no other folders. The owner
+    of the server may allow more, as `datasets` in extra_model_paths.yaml."""
+    known = folder_paths.folder_names_and_paths
+    more = folder_paths.get_folder_paths("datasets") if "datasets" in known else []
+    return [input_folder(), output_folder(), *map(Path, more)]
+
+
 def network_folders() -> list[Path]:
     return [Path(folder) for folder in folder_paths.get_folder_paths("hypernetworks")]
 

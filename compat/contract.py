@@ -14,6 +14,9 @@ Words about the host
 Folders
     input_folder() -> Path               where users put pictures
     output_folder() -> Path              where results go
+    dataset_folders() -> list[Path] | None
+                                         below which a graph may read folders of pictures; None for
+                                         everywhere
     network_folders() -> list[Path]      where hypernetworks lie; new files go into the first
     network_names() -> list[str]         their names relative to those folders, "/"-separated,
                                          of .pt and .safetensors files, sorted, newest host view
@@ -80,6 +83,7 @@ NAMES = (
     "host_name",
     "input_folder",
     "output_folder",
+    "dataset_folders",
     "network_folders",
     "network_names",
     "lora_folder",

@@ -1,38 +1,46 @@
 """Pictures to learn from: a light description of a folder, and pixels when somebody asks.
 
-A Dataset holds paths, sizes and words, never pixels. A picture is brought to the training size by
-covering it and cropping the middle: nothing is stretched. A folder inside that is named as kohya's
-trainers want it, `10_fox`, shows its pictures ten times as often as others.
+A Dataset holds paths, sizes and words, never pixels. Every picture is brought to its training size
+by a Cut (crop.py): unless something else was prepared, it is covered and cropped about the middle.
+Nothing is stretched. A folder inside that is named as kohya's trainers want it, `10_fox`, shows its
+pictures ten times as often as others.
 """
 
 from __future__ import annotations
 
 import os
-import re
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps
 
-from .captions import FILEWORDS, SIDECARS, TEMPLATE, caption_of
-from .pictures import SUFFIXES, measure, open_picture
+from .captions import FILEWORDS, TEMPLATE, caption_of
+from .crop import Cut, cover, take
+from .duplicates import MOST, alike, look_of
+from .listing import Listing, list_folder, repeats_of
+from .measured import Measurement, cache_file, read_measurements, write_measurements
+from .pictures import measure, open_picture
 
-REPEATS = re.compile(r"(\d+)_")
 NAMED = 10  # files that a line of the report names
 
 
 @dataclass(frozen=True, kw_only=True)
 class Item:
-    """One picture and what it shows, in words."""
+    """One picture and what it shows, in words. A file may give several, each with a cut."""
 
     path: Path
     caption: str
     width: int  # of the file, in pixels
     height: int
     repeats: int = 1  # how often a pass over the dataset shows it
+    cut: Cut | None = None  # None: covered and cropped about the middle, to the dataset's size
+    mask: Path | None = None  # of the loss, if the folder has one for it
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +55,9 @@ class Dataset:
     without_picture: tuple[str, ...] = ()  # caption files
     templates: tuple[str, ...] = (TEMPLATE,)
     skip_unreadable: bool = False  # also those that turn out so when their pixels are asked for
+    loss_mask: str = "none"  # which of masks.LOSS_MASKS weighs the loss
+    alike: tuple[tuple[str, ...], ...] = ()  # names of pictures that look the same
+    notes: tuple[str, ...] = ()  # sentences for the report
 
     def with_captions(self, captions: list[str]) -> Dataset:
         pairs = zip(self.items, captions, strict=True)
@@ -57,88 +68,78 @@ class Dataset:
         """One pass: the places of the items, each as often as it is repeated."""
         return [place for place, item in enumerate(self.items) for _ in range(item.repeats)]
 
+    @cached_property
+    def sizes(self) -> list[tuple[int, int]]:
+        """Training width and height of each item, in pixels."""
+        return [
+            (item.cut.width, item.cut.height) if item.cut else (self.width, self.height)
+            for item in self.items
+        ]
 
-def natural(path: Path) -> list:
-    """Sort key: 2.png before 10.png."""
-    return [int(p) if p.isdigit() else p.lower() for p in re.split(r"(\d+)", path.as_posix())]
-
-
-def find_pictures(folder: Path, recursive: bool = True) -> list[Path]:
-    """Picture files in natural order.
-
-    Raises FileNotFoundError or ValueError quoting the folder.
-    """
-    return pictures_among(files_in(folder, recursive), folder)
-
-
-def pictures_among(files: list[Path], folder: Path) -> list[Path]:
-    """Those of the files in `folder` that are pictures by their suffix; raises as find_pictures."""
-    if not folder.is_dir():
-        raise FileNotFoundError(
-            f'There is no folder "{folder}". Give a folder inside the input directory, '
-            "or the full path of one."
-        )
-    found = [path for path in files if path.suffix.lower() in SUFFIXES]
-    if not found:
-        raise ValueError(
-            f'Folder "{folder}" holds no pictures ({", ".join(sorted(s[1:] for s in SUFFIXES))}).'
-        )
-    return found
+    @cached_property
+    def shown_sizes(self) -> list[tuple[int, int]]:
+        """One pass: the size of each picture in `shown`; what buckets.batch_order wants."""
+        return [self.sizes[place] for place in self.shown]
 
 
-def files_in(folder: Path, recursive: bool = True) -> list[Path]:
-    """In natural order. Links to folders are followed, each folder is entered once: a link to a
-    folder above it ends there. Hidden files and folders do not count."""
-    found, seen = [], set()
-    for place, folders, names in os.walk(folder, followlinks=True):
-        entered = os.path.realpath(place)
-        if entered in seen:
-            folders.clear()
-            continue
-        seen.add(entered)
-        folders[:] = [name for name in folders if recursive and not name.startswith(".")]
-        for name in names:
-            path = Path(place, name)
-            if not name.startswith(".") and path.is_file():
-                found.append(path)
-    return sorted(found, key=natural)
+def cut_of(item: Item, dataset: Dataset) -> Cut:
+    """What is shown of the file, also where nothing was prepared."""
+    return item.cut or cover(item.width, item.height, dataset.width, dataset.height)
 
 
-def repeats_of(path: Path, folder: Path) -> int:
-    """By the innermost folder below `folder` that says a number: 10_fox/a.png has ten."""
-    for name in reversed(path.relative_to(folder).parts[:-1]):
-        if match := REPEATS.match(name):
-            return max(1, int(match[1]))
-    return 1
+def read_pixels(item: Item, dataset: Dataset) -> torch.Tensor:
+    """(1, H, W, 3) float32 in 0..1, at the item's training size. Raises ValueError naming it."""
+    picture = open_picture(item.path)
+    try:
+        part = take(picture, cut_of(item, dataset))
+    except ValueError as fault:
+        raise ValueError(f'"{item.path}": {fault}.') from fault
+    return torch.from_numpy(np.array(part)).float().div_(255)[None]
+
+
+# --- reading a folder ----------------------------------------------------------------------------
 
 
 def read_dataset(
-    folder: Path, width: int, height: int, *, recursive: bool = True, skip_unreadable: bool = False
+    folder: Path,
+    width: int,
+    height: int,
+    *,
+    recursive: bool = True,
+    skip_unreadable: bool = False,
+    find_alike: bool = False,
+    cache: Path | None = None,
+    each: Callable[[int, int], object] = lambda done, total: None,
 ) -> Dataset:
     """Describe a folder; captions come from sidecar files, else from file names.
+
+    find_alike: decode every picture once to name those that look the same. cache: a folder where
+    measurements are kept for the next time. each(done, total) is called for every picture.
 
     Raises ValueError naming every unreadable picture, unless they are to be skipped.
     """
     if width % 8 or height % 8 or min(width, height) < 8:
         raise ValueError(f"Size {width}×{height}: width and height must be multiples of 8 pixels.")
-    items, unreadable = [], []
-    files = files_in(folder, recursive)
-    pictures = pictures_among(files, folder)
-    for path in pictures:
+    listing = list_folder(folder, recursive)
+    measured, unreadable = measure_all(listing, cache, find_alike, each)
+    items = []
+    for path, found in measured.items():
         try:
-            across, down = measure(path)
-        except ValueError as fault:
-            unreadable.append((path.relative_to(folder).as_posix(), str(fault)))
+            caption = caption_of(path, sources=FILEWORDS)
+        except OSError as fault:
+            unreadable.append((name_in(folder, path), f"its caption: {fault.strerror or fault}"))
             continue
         items.append(
             Item(
                 path=path,
-                caption=caption_of(path, sources=FILEWORDS),
-                width=across,
-                height=down,
+                caption=caption,
+                width=found.width,
+                height=found.height,
                 repeats=repeats_of(path, folder),
+                mask=listing.masks.get(path.with_suffix("")),
             )
         )
+    unreadable += listing.faults
     if unreadable and (not skip_unreadable or not items):
         names = "; ".join(f'"{name}" ({fault})' for name, fault in unreadable[:NAMED])
         more = f" and {len(unreadable) - NAMED} more" if len(unreadable) > NAMED else ""
@@ -146,47 +147,107 @@ def read_dataset(
             f"{len(unreadable)} of the pictures cannot be read: {names}{more}. Replace or remove "
             'them, or choose "skip" for unreadable pictures.'
         )
-    stems = {path.with_suffix("") for path in pictures}
-    lonely = [
-        path.relative_to(folder).as_posix()
-        for path in files
-        if path.suffix.lower() in SIDECARS and path.with_suffix("") not in stems
-    ]
+    notes = [f'"{name}" is a link to a folder that is read already.' for name in listing.again]
+    if listing.masks:
+        notes.append(f"{len(listing.masks)} pictures have a mask beside them.")
+    if find_alike and len(measured) > MOST:
+        notes.append(f"Only the first {MOST} pictures were looked through for such as are alike.")
     return Dataset(
         folder=folder,
         items=tuple(items),
         width=width,
         height=height,
         unreadable=tuple(unreadable),
-        without_picture=tuple(lonely),
+        without_picture=tuple(name_in(folder, path) for path in listing.lonely_captions),
         skip_unreadable=skip_unreadable,
+        alike=same_look(folder, measured) if find_alike else (),
+        notes=tuple(notes),
     )
 
 
-def read_pixels(item: Item, dataset: Dataset) -> torch.Tensor:
-    """(1, H, W, 3) float32 in 0..1: covered and cropped about the middle."""
-    size = (dataset.width, dataset.height)
-    picture = ImageOps.fit(open_picture(item.path), size, Image.LANCZOS)
-    return torch.from_numpy(np.array(picture)).float().div_(255)[None]
+def measure_all(
+    listing: Listing,
+    cache: Path | None,
+    looks: bool,
+    each: Callable[[int, int], object],
+) -> tuple[dict[Path, Measurement], list[tuple[str, str]]]:
+    """What is known of every picture that can be read, and (name, reason) of the others."""
+    file = cache_file(cache, listing.folder) if cache else None
+    known = read_measurements(file) if file else {}
+    found: dict[Path, Measurement] = {}
+    unreadable: dict[Path, str] = {}
+    total = len(listing.pictures)
+    try:
+        for done, path in enumerate(listing.pictures, 1):
+            stamp, old = listing.stamps[path], known.get(name_in(listing.folder, path))
+            try:
+                fresh = old is None or old.stamp != stamp
+                found[path] = Measurement(stamp, *measure(path)) if fresh else old
+            except ValueError as fault:
+                unreadable[path] = str(fault)
+            each(done, total)
+        if looks:
+            lacking = [path for path, m in found.items() if not m.look]
+            for done, (path, look) in enumerate(in_threads(look_or_fault, lacking), 1):
+                if isinstance(look, ValueError):
+                    del found[path]
+                    unreadable[path] = str(look)
+                else:
+                    found[path] = replace(found[path], look=look)
+                each(done, len(lacking))
+    finally:  # also when interrupted: what was found out is kept
+        fresh = {name_in(listing.folder, path): m for path, m in found.items()}
+        if file and fresh != known:
+            whole = len(found) + len(unreadable) == total
+            write_measurements(file, fresh if whole else known | fresh)
+    return found, [(name_in(listing.folder, path), why) for path, why in unreadable.items()]
+
+
+def look_or_fault(path: Path) -> str | ValueError:
+    try:
+        return look_of(path)
+    except ValueError as fault:
+        return fault
+
+
+def in_threads(work: Callable[[Any], Any], given: Sequence) -> Iterator[tuple[Any, Any]]:
+    """(given, result) in order; Pillow decodes outside of Python's lock. If the caller stops
+    asking, the rest is not done."""
+    workers = ThreadPoolExecutor(os.cpu_count())
+    try:
+        yield from zip(given, workers.map(work, given), strict=True)
+    finally:
+        workers.shutdown(cancel_futures=True)
+
+
+def same_look(folder: Path, measured: dict[Path, Measurement]) -> tuple[tuple[str, ...], ...]:
+    """Names of pictures that look the same, in groups."""
+    paths = list(measured)[:MOST]
+    groups = alike([measured[path].look for path in paths])
+    return tuple(tuple(name_in(folder, paths[place]) for place in group) for group in groups)
+
+
+def name_in(folder: Path, path: Path) -> str:
+    return path.relative_to(folder).as_posix()
+
+
+# --- words about it ------------------------------------------------------------------------------
 
 
 def report(dataset: Dataset) -> str:
     """What was found, in words."""
-    items = dataset.items
-    lines = [
-        f"{len(items)} pictures in {dataset.folder}, trained at "
-        f"{dataset.width}×{dataset.height} pixels."
-    ]
+    items, files = dataset.items, {item.path: item for item in dataset.items}
+    lines = [f"{len(files)} pictures in {dataset.folder}, trained at {training_sizes(dataset)}."]
+    if len(items) > len(files):
+        lines.append(f"With parts and mirrored copies they make {len(items)}.")
     if len(dataset.shown) > len(items):
         lines.append(f"With repeats by folder names, a pass shows {len(dataset.shown)}.")
-    sizes = sorted(
-        {(item.width, item.height) for item in items}, key=lambda size: size[0] * size[1]
-    )
+    sizes = sorted({(i.width, i.height) for i in items}, key=lambda size: size[0] * size[1])
     if sizes:
         small, large = (f"{width}×{height}" for width, height in (sizes[0], sizes[-1]))
         lines.append(f"Sizes: {small}." if small == large else f"Sizes: {small} to {large}.")
-    small = [i.path.name for i in items if i.width < dataset.width or i.height < dataset.height]
-    wordless = [item.path.name for item in items if not item.caption]
+    small = [path.name for path, item in files.items() if is_enlarged(item, dataset)]
+    wordless = [path.name for path, item in files.items() if not item.caption]
     for names, text in (
         (small, "smaller than the training size, and enlarged"),
         (wordless, "without words"),
@@ -194,10 +255,31 @@ def report(dataset: Dataset) -> str:
     ):
         if names:
             lines.append(f"{len(names)} {text}: {some(names)}.")
+    lines += [f"These look the same: {some(names)}." for names in dataset.alike[:NAMED]]
+    if len(dataset.alike) > NAMED:
+        lines.append(f"And {len(dataset.alike) - NAMED} more groups that look the same.")
+    lines += dataset.notes
     lines += [f'Skipped "{name}": {reason}.' for name, reason in dataset.unreadable]
     return "\n".join(lines)
 
 
-def some(names: list[str] | tuple[str, ...]) -> str:
+def training_sizes(dataset: Dataset) -> str:
+    """The most frequent first."""
+    counts = Counter(dataset.sizes).most_common()
+    if len(counts) < 2:
+        width, height = counts[0][0] if counts else (dataset.width, dataset.height)
+        return f"{width}×{height} pixels"
+    named = [f"{width}×{height} ({count})" for (width, height), count in counts[:NAMED]]
+    more = f" and {len(counts) - NAMED} more sizes" if len(counts) > NAMED else ""
+    return ", ".join(named) + more + " pixels"
+
+
+def is_enlarged(item: Item, dataset: Dataset) -> bool:
+    cut = cut_of(item, dataset)
+    left, top, right, bottom = cut.box
+    return round(right - left) < cut.width or round(bottom - top) < cut.height
+
+
+def some(names: Sequence[str]) -> str:
     more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
     return ", ".join(f'"{name}"' for name in names[:NAMED]) + more

@@ -6,14 +6,14 @@ encoders can then leave the accelerator. A batch is a pure function of its place
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
+from .buckets import batch_order
 from .captions import prompt_of, template_at
-from .chance import sample_order
 from .dataset import Dataset, Item, read_pixels
 from .train import Batch
 
@@ -22,18 +22,18 @@ Condition = Mapping[str, Tensor]
 
 @dataclass(frozen=True, kw_only=True)
 class Examples:
-    """Encoded pictures (N, c, h, w) and prompts, on the CPU."""
+    """Encoded pictures and prompts, on the CPU. A batch has pictures of one size."""
 
     dataset: Dataset
     name: str  # what [name] stands for
     seed: int
-    latents: Tensor
+    latents: Sequence[Tensor]  # (c, h, w) by item
     conditions: Mapping[str, Condition]  # by prompt
+    weights: Sequence[Tensor] | None = None  # of the loss, (1, h, w) by item
 
     def batch_at(self, first: int, number: int) -> Batch:
         """Samples first … first+number−1 of the endless shuffled stream."""
-        shown = self.dataset.shown
-        items = [shown[place] for place in sample_order(self.seed, len(shown), first, number)]
+        items = self.items_at(first, number)
         prompts = [
             prompt_of(
                 template_at(self.dataset.templates, self.seed, first + place),
@@ -42,7 +42,18 @@ class Examples:
             )
             for place, item in enumerate(items)
         ]
-        return self.latents[items], stack([self.conditions[prompt] for prompt in prompts])
+        latents = torch.stack([self.latents[item] for item in items])
+        return latents, stack([self.conditions[prompt] for prompt in prompts])
+
+    def weights_at(self, first: int, number: int) -> Tensor | None:
+        """(B, 1, h, w) with mean 1, for the samples of batch_at; None if nothing is weighed."""
+        if self.weights is None:
+            return None
+        return torch.stack([self.weights[item] for item in self.items_at(first, number)])
+
+    def items_at(self, first: int, number: int) -> list[int]:
+        order = batch_order(self.seed, self.dataset.shown_sizes, first, number)
+        return [self.dataset.shown[place] for place in order]
 
 
 def all_prompts(dataset: Dataset, name: str) -> list[str]:
@@ -82,8 +93,9 @@ def encode_dataset(
     dataset: Dataset,
     encode: Callable[[Tensor], Tensor],
     each: Callable[[Item], object] = lambda item: None,
-) -> tuple[Dataset, Tensor]:
-    """The dataset and latents (N, c, h, w) of all its pictures; calls each(item) before every one.
+) -> tuple[Dataset, Sequence[Tensor]]:
+    """The dataset and the latents (c, h, w) of each of its pictures, as one tensor where all have
+    one size; calls each(item) before every one.
 
     A picture may be whole by its header and still not decode: if the dataset is to skip such ones,
     the dataset that comes back lacks them and names them.
@@ -111,4 +123,5 @@ def encode_dataset(
     if not items:
         raise ValueError(f'None of the pictures in "{dataset.folder}" can be read.')
     found = replace(dataset, items=tuple(items), unreadable=dataset.unreadable + tuple(unreadable))
-    return found, torch.cat(latents)
+    alike = len({latent.shape for latent in latents}) == 1
+    return found, torch.cat(latents) if alike else [latent[0] for latent in latents]

@@ -23,6 +23,7 @@ from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".avif"}
 TAIL = 1024  # bytes; some programs write a little behind the end of a picture
+PNG_TAIL = 65_536  # bytes, in which a PNG has its EXIF data if not before its pixels
 ORIENTATION, STRIP_OFFSETS, STRIP_LENGTHS = 274, 273, 279  # EXIF and TIFF tags
 TURNED = {5, 6, 7, 8}  # orientations that exchange width and height
 
@@ -40,7 +41,7 @@ def measure(path: Path) -> tuple[int, int]:
                 if not ENDS.get(picture.format, decodes)(picture, file):
                     picture.load()  # says what is missing, if anything is
                 size = picture.size
-                turned = picture.getexif().get(ORIENTATION) in TURNED
+                turned = exif(picture, file).get(ORIENTATION) in TURNED
     except Exception as fault:  # Pillow's decoders raise many kinds
         raise ValueError(reason(path, fault)) from fault
     return (size[1], size[0]) if turned else size
@@ -57,9 +58,16 @@ def reason(path: Path, fault: Exception) -> str:
     return (str(fault).splitlines() or [type(fault).__name__])[0].replace(str(path), path.name)
 
 
-def tail(file: BinaryIO) -> bytes:
-    file.seek(0, os.SEEK_END)
-    file.seek(max(0, file.tell() - TAIL))
+def exif(picture: Image.Image, file: BinaryIO) -> Image.Exif:
+    """Without decoding the picture. A PNG may have it behind its pixels, and Pillow decodes every
+    PNG to look there."""
+    if picture.format == "PNG" and b"eXIf" not in tail(file, PNG_TAIL):
+        return Image.Image.getexif(picture)
+    return picture.getexif()
+
+
+def tail(file: BinaryIO, most: int = TAIL) -> bytes:
+    file.seek(max(0, file.seek(0, os.SEEK_END) - most))
     return file.read()
 
 
@@ -128,6 +136,31 @@ def open_picture(path: Path) -> Image.Image:
         raise ValueError(f'"{path}" cannot be read: {reason(path, fault)}.') from fault
 
 
+def open_alpha(path: Path) -> Image.Image | None:
+    """How opaque each pixel is, as "L"; None where the file has no transparency. Raises ValueError
+    as open_picture does."""
+    try:
+        with Image.open(path) as stored:
+            upright = ImageOps.exif_transpose(stored)
+            return upright.convert("RGBA").getchannel("A") if is_transparent(upright) else None
+    except Exception as fault:  # Pillow's decoders raise many kinds
+        raise ValueError(f'"{path}" cannot be read: {reason(path, fault)}.') from fault
+
+
+def open_grey(path: Path) -> Image.Image:
+    """Brightness as "L", black where the file is transparent. Raises ValueError as open_picture
+    does."""
+    try:
+        with Image.open(path) as stored:
+            upright = in_eight_bits(ImageOps.exif_transpose(stored))
+            if is_transparent(upright):
+                clear = upright.convert("RGBA")
+                upright = Image.alpha_composite(Image.new("RGBA", clear.size, "black"), clear)
+            return upright.convert("L")
+    except Exception as fault:  # Pillow's decoders raise many kinds
+        raise ValueError(f'"{path}" cannot be read: {reason(path, fault)}.') from fault
+
+
 def in_eight_bits(picture: Image.Image) -> Image.Image:
     """Pillow cuts off what is above 255 in its grey modes of 16 and 32 bits; this scales it."""
     if picture.mode.startswith("I;16"):
@@ -162,7 +195,11 @@ def in_srgb(picture: Image.Image) -> Image.Image:
 
 
 def on_white(picture: Image.Image) -> Image.Image:
-    if picture.mode in ("RGBA", "RGBa", "LA", "La", "PA") or "transparency" in picture.info:
+    if is_transparent(picture):
         picture = picture.convert("RGBA")
         picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)
     return picture.convert("RGB")
+
+
+def is_transparent(picture: Image.Image) -> bool:
+    return picture.mode in ("RGBA", "RGBa", "LA", "La", "PA") or "transparency" in picture.info

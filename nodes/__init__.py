@@ -7,6 +7,7 @@ from .config import HypernetConfig
 from .files import LoadHypernet, SaveHypernet
 from .fold import FoldHypernet, HypernetToLora
 from .loading import LoadDataset
+from .preparing import PrepareDataset, SavePreparedFolder
 from .prompt import HypernetPrompt
 from .tools import (
     CompareHypernets,
@@ -23,6 +24,8 @@ class Hypernet(ComfyExtension):
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
         return [
             LoadDataset,
+            PrepareDataset,
+            SavePreparedFolder,
             Caption,
             HypernetConfig,
             TrainHypernet,

@@ -1,11 +1,20 @@
 """LoadDataset: a folder of pictures becomes a description that the other nodes work with."""
 
 import hashlib
+import logging
+import os
 from pathlib import Path
 
-from ..compat import input_folder, io, ui
-from ..hypernet.dataset import files_in, find_pictures, read_dataset, report
+from ..compat import dataset_folders, input_folder, io, output_folder, ui
+from ..hypernet.dataset import read_dataset, report
+from ..hypernet.listing import find_pictures, list_folder
+from ..hypernet.sheet import MOST, contact_sheet
 from .sockets import CATEGORY, DatasetSocket
+from .watching import watch
+
+log = logging.getLogger(__name__)
+
+OUTPUT = " [output]"  # behind a name, as ComfyUI's image nodes have it
 
 
 class LoadDataset(io.ComfyNode):
@@ -21,7 +30,8 @@ class LoadDataset(io.ComfyNode):
                 io.String.Input(
                     "folder",
                     default="my_pictures",
-                    tooltip="Folder with pictures, inside the input directory or as a full path.",
+                    tooltip="Folder with pictures, inside the input directory or as a full path; "
+                    '"name [output]" for one inside the output directory.',
                 ),
                 io.Int.Input(
                     "width", default=512, min=64, max=4096, step=8,
@@ -42,19 +52,30 @@ class LoadDataset(io.ComfyNode):
                     tooltip="What to do about damaged pictures: stop and name them, or leave "
                     "them out and name them in the report.",
                 ),
+                io.Boolean.Input(
+                    "find_alike", default=False, optional=True, advanced=True,
+                    tooltip="Name pictures that look the same in the report. Every picture is "
+                    "decoded for it once: some 20 ms each, and remembered.",
+                ),
+                io.Int.Input(
+                    "thumbnails", default=0, min=0, max=MOST, optional=True, advanced=True,
+                    tooltip="Pictures on the contact sheet, spread over the folder; 0 for none.",
+                ),
             ],
             outputs=[
                 DatasetSocket.Output("dataset", display_name="dataset"),
                 io.String.Output("report", display_name="report"),
+                io.Image.Output("contact_sheet", display_name="contact_sheet"),
             ],
         )  # fmt: skip
 
     @classmethod
     def fingerprint_inputs(cls, folder: str, subfolders: bool = True, **others) -> str:
         """Pictures and captions by name, time and size, so that a changed folder is read again."""
-        files = [(str(file), file.stat()) for file in files_in(resolve(folder), subfolders)]
-        stats = [(name, stat.st_mtime_ns, stat.st_size) for name, stat in files]
-        return hashlib.sha256(repr((stats, sorted(others.items()))).encode()).hexdigest()
+        listing = list_folder(resolve(folder), subfolders)
+        stats = [(str(path), *stamp) for path, stamp in listing.stamps.items()]
+        found = repr((stats, listing.faults, sorted(others.items())))
+        return hashlib.sha256(found.encode("utf-8", "replace")).hexdigest()
 
     @classmethod
     def validate_inputs(cls, folder: str | None = None, subfolders: bool = True) -> bool | str:
@@ -68,17 +89,41 @@ class LoadDataset(io.ComfyNode):
 
     @classmethod
     def execute(
-        cls, folder: str, width: int, height: int, subfolders: bool = True, unreadable: str = "stop"
-    ) -> io.NodeOutput:
+        cls, folder: str, width: int, height: int, subfolders: bool = True,
+        unreadable: str = "stop", find_alike: bool = False, thumbnails: int = 0,
+    ) -> io.NodeOutput:  # fmt: skip
         dataset = read_dataset(
             resolve(folder), width, height,
-            recursive=subfolders, skip_unreadable=unreadable == "skip",
+            recursive=subfolders, skip_unreadable=unreadable == "skip", find_alike=find_alike,
+            cache=output_folder() / "hypernet" / ".cache" / "measurements", each=watch(),
         )  # fmt: skip
-        return io.NodeOutput(dataset, report(dataset), ui=ui.PreviewText(report(dataset)))
+        text = report(dataset)
+        log.info("%s", text)
+        sheet = contact_sheet(dataset, thumbnails)
+        shown = ui.PreviewText(text).as_dict()
+        shown |= ui.PreviewImage(sheet, cls=cls).as_dict() if thumbnails else {}
+        return io.NodeOutput(dataset, text, sheet, ui=shown)
 
 
 def resolve(folder: str) -> Path:
-    """The folder as given if that is a full path, else inside the host's input directory."""
-    if not folder.strip():
+    """The folder as given if that is a full path, else inside the host's input directory, or its
+    output directory if the name says so.
+
+    Raises ValueError quoting a folder that the host does not let graphs read.
+    """
+    name = folder.strip().strip('"')
+    if not name:
         raise ValueError("The folder is empty. Give the name of a folder with pictures.")
-    return input_folder() / Path(folder.strip().strip('"')).expanduser()
+    home = output_folder() if name.endswith(OUTPUT) else input_folder()
+    # by its letters: a link inside the input directory was put there by the server's owner
+    path = Path(os.path.abspath(home / Path(name.removesuffix(OUTPUT)).expanduser()))
+    allowed = dataset_folders()
+    if allowed is not None and not any(
+        path.is_relative_to(os.path.abspath(root)) for root in allowed
+    ):
+        raise ValueError(
+            f'Folder "{folder}" is outside of the folders that this server lets graphs read: '
+            f"{', '.join(map(str, allowed))}. Move it, or a link to it, into the input directory, "
+            'or name its parent as "datasets" in extra_model_paths.yaml.'
+        )
+    return path

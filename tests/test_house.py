@@ -24,6 +24,7 @@ LIBRARY = {
     "safetensors",
     "matplotlib",
     "diffusers",
+    "cv2",
 } | sys.stdlib_module_names
 
 

@@ -26,6 +26,7 @@ __all__ = [
     "attention_weights",
     "attention_widths",
     "conditioning",
+    "dataset_folders",
     "denoiser",
     "encode_pictures",
     "encode_texts",
@@ -61,6 +62,10 @@ class ComfyExtension:
 
 def host_name() -> str:
     return "hypernet stand-in"
+
+
+def dataset_folders() -> None:
+    return None  # who runs a graph here may read the same files without it
 
 
 def encode_pictures(vae: Any, pictures: Tensor, model: Any) -> Tensor:

@@ -5,8 +5,9 @@ import torch
 from PIL import Image
 
 from hypernet.captions import caption_of, decode, prompt_of, read_templates, template_at
-from hypernet.dataset import find_pictures, read_dataset, read_pixels, report
+from hypernet.dataset import read_dataset, read_pixels, report
 from hypernet.latents import Examples, all_prompts, encode_dataset, lengthen
+from hypernet.listing import find_pictures
 
 
 def picture(path, size=(40, 20), color="red", mode="RGB", **save):

@@ -23,6 +23,8 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 PACK = "hypernet"
 OUR_NODES = (
     "LoadDataset",
+    "Prepare",
+    "SavePrepared",
     "Caption",
     "Config",
     "Train",

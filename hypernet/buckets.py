@@ -1,0 +1,105 @@
+"""Sizes for pictures of different shapes, and batches of one size each.
+
+A bucket is a training size: sides are multiples of a step, the area stays within that of the size
+that was asked for. Every picture goes to the bucket nearest to its shape (on a logarithmic scale,
+where 2:1 and 1:2 are equally far from a square), so that little is cropped and nothing stretched.
+
+A batch holds pictures of one size. Every pass has ⌈N / batch⌉ batches; a size with n of the N
+pictures is due n/N of them. What is due in whole batches is certain, and who gets the rest is drawn
+so that each size is right on average: no picture is favoured by its shape. (`sample_order` is the
+rule for one size; this gives the same there.)
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Hashable, Sequence
+
+import torch
+
+from .chance import generator, sample_order, seed_for
+
+STEP = 64  # pixels
+LONGEST = 2.0  # the most that a side is longer than the other
+
+Size = tuple[int, int]  # width, height
+
+
+def buckets(width: int, height: int, step: int = STEP, longest: float = LONGEST) -> list[Size]:
+    """All sizes of about the area width × height and never more, from the narrowest to the widest.
+
+    Raises ValueError naming a step or a ratio that gives none.
+    """
+    if step < 8 or step % 8:
+        raise ValueError(f"Bucket step {step}: give a multiple of 8 pixels, usually 64.")
+    if longest < 1:
+        raise ValueError(f"Longest side {longest:g} times the other: give at least 1.")
+    area = width * height
+    found = set()
+    for short in range(step, math.isqrt(area) + 1, step):
+        long = area // short // step * step
+        if long <= longest * short:
+            found |= {(short, long), (long, short)}
+    if not found:
+        raise ValueError(
+            f"No bucket with sides in steps of {step} pixels fits into {width}×{height}. Give a "
+            "smaller step or a larger size."
+        )
+    return sorted(found, key=lambda size: size[0] / size[1])
+
+
+def nearest_bucket(across: int, down: int, among: Sequence[Size]) -> Size:
+    """The one whose shape is most like a picture's; of two alike, the larger."""
+    shape = math.log(across / down)
+    return min(among, key=lambda size: (abs(math.log(size[0] / size[1]) - shape), -size[0]))
+
+
+# --- batches -------------------------------------------------------------------------------------
+
+
+def batch_order(seed: int, sizes: Sequence[Hashable], first: int, number: int) -> list[int]:
+    """Samples first … first+number−1 of the endless shuffled stream of pictures, all of one size.
+
+    sizes: the size of each picture in one pass. `first` must be a multiple of `number`, because
+    the stream is made of whole batches.
+    """
+    groups: dict[Hashable, list[int]] = {}
+    for place, size in enumerate(sizes):
+        groups.setdefault(size, []).append(place)
+    if len(groups) < 2:
+        return sample_order(seed, len(sizes), first, number)
+    if first % number:
+        raise ValueError(f"Sample {first} does not begin a batch of {number}.")
+    members = list(groups.values())
+    epoch, place = divmod(first // number, -(-len(sizes) // number))
+    group, turn = batches_of_pass([len(g) for g in members], number, seed, epoch)[place]
+    chosen = sample_order(
+        seed_for(seed, f"size {group}", epoch), len(members[group]), turn * number, number
+    )
+    return [members[group][item] for item in chosen]
+
+
+def batches_of_pass(counts: Sequence[int], number: int, seed: int, epoch: int) -> list[Size]:
+    """(group, turn) of every batch of a pass, shuffled: the turn-th batch of that group in it."""
+    chance = generator(seed, "sizes", epoch)
+    total = sum(counts)
+    batches = -(-total // number)
+    due = [count * batches / total for count in counts]
+    turns = [int(share) for share in due]
+    for group in systematic([share - int(share) for share in due], batches - sum(turns), chance):
+        turns[group] += 1
+    plan = [(group, turn) for group, most in enumerate(turns) for turn in range(most)]
+    return [plan[place] for place in torch.randperm(len(plan), generator=chance).tolist()]
+
+
+def systematic(chances: Sequence[float], number: int, chance: torch.Generator) -> list[int]:
+    """`number` different places, each drawn with its own chance below 1; they add up to number."""
+    start = torch.rand((), generator=chance).item()
+    total, chosen = 0.0, []
+    for place, each in enumerate(chances):
+        total += each
+        if len(chosen) < number and total > start + len(chosen):
+            chosen.append(place)
+    while len(chosen) < number:  # the sum of fractions may fall short of a whole number by a bit
+        chosen.append(max(set(range(len(chances))) - set(chosen), key=chances.__getitem__))
+    return chosen

@@ -1,0 +1,183 @@
+"""What part of a picture is trained on: a box of the file, and the size it is brought to.
+
+A Cut says it without pixels, so that a dataset of ten thousand pictures stays a short list. A box
+has the shape of its size, always: pictures are cropped, never stretched. Boxes are (left, top,
+right, bottom) in pixels of the picture as it is shown, with fractions.
+
+An oversized picture (a comic strip, a panorama) becomes several. Along its long side, after its
+short side is brought to the target, there are
+
+    n = ⌈(long − target·overlap) / (target·(1 − overlap))⌉,   place i = ⌊i·(long − target)/(n − 1)⌋
+
+which is A1111's rule; it divides by zero where n is 1, and there the picture is cropped.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+from PIL import Image, ImageOps
+
+Box = tuple[float, float, float, float]
+Point = tuple[float, float]  # of a picture, 0..1 from the left and from the top
+MIDDLE: Point = (0.5, 0.5)
+GRAIN = 8  # pixels per latent
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cut:
+    """A part of a picture file as a picture of its own."""
+
+    box: Box
+    width: int  # that the box is brought to, in pixels
+    height: int
+    flipped: bool = False  # left is right
+
+
+def take(picture: Image.Image, cut: Cut) -> Image.Image:
+    """The part, by Lanczos. Raises ValueError if the picture is too small to hold the box."""
+    if cut.box[2] > picture.width or cut.box[3] > picture.height:
+        raise ValueError(
+            f"the picture is {picture.width}×{picture.height} pixels now and was larger when the "
+            "folder was read; load the dataset again"
+        )
+    part = picture.resize((cut.width, cut.height), Image.Resampling.LANCZOS, box=cut.box)
+    return ImageOps.mirror(part) if cut.flipped else part
+
+
+def flipped(cut: Cut) -> Cut:
+    return replace(cut, flipped=not cut.flipped)
+
+
+# --- one part of one size ------------------------------------------------------------------------
+
+
+def cover(across: float, down: float, width: int, height: int, focus: Point = MIDDLE) -> Cut:
+    """The largest part of a picture of across × down that has the shape width × height, with
+    `focus` as near its middle as the edges allow."""
+    shape = width / height
+    if across / down >= shape:
+        box_x, box_y = min(shape * down, across), down
+    else:
+        box_x, box_y = across, min(across / shape, down)
+    x = min(max(focus[0] * across - box_x / 2, 0), across - box_x)
+    y = min(max(focus[1] * down - box_y / 2, 0), down - box_y)
+    box = (x, y, min(x + box_x, across), min(y + box_y, down))
+    return Cut(box=box, width=width, height=height)
+
+
+def fit(across: int, down: int, width: int, height: int) -> Cut:
+    """The whole picture, inside width × height. Sides are multiples of 8, to which up to 7 pixels
+    are cropped; only a picture more than width / 8 times as long as wide loses more."""
+    scale = min(width / across, height / down)
+    return cover(across, down, *(grained(side * scale) for side in (across, down)))
+
+
+def at_own_size(across: int, down: int) -> Cut:
+    """Neither enlarged nor made smaller, up to 7 pixels cropped from each side. One less than 8
+    pixels wide or high is enlarged to that."""
+    return cover(across, down, grained(across), grained(down))
+
+
+def grained(side: float) -> int:
+    return max(GRAIN, int(side + 1e-6) // GRAIN * GRAIN)
+
+
+def auto_sized(
+    across: int,
+    down: int,
+    *,
+    least: int = 384,
+    most: int = 768,
+    step: int = 64,
+    area: tuple[int, int] = (64 * 64, 640 * 640),
+    threshold: float = 0.1,
+    objective: str = "maximize area",
+) -> Cut | None:
+    """The best of all sizes with sides least … most whose shape is nearly the picture's.
+
+    threshold: how far the shapes may differ, 0 … 1. objective: one of OBJECTIVES. None if no size
+    comes near enough.
+    """
+    sides = range(least, most + 1, step)
+    fits = [
+        (difference(across / down, width / height), width, height)
+        for width in sides
+        for height in sides
+        if area[0] <= width * height <= area[1]
+    ]
+    fits = [found for found in fits if found[0] <= threshold]
+    if not fits:
+        return None
+    _, width, height = min(fits, key=OBJECTIVES[objective])
+    return cover(across, down, width, height)
+
+
+def difference(shape: float, other: float) -> float:
+    """Between two ratios of width to height: 0 where they are equal, towards 1."""
+    return 1 - min(shape / other, other / shape)
+
+
+OBJECTIVES = {  # what is least for the best size, of (difference, width, height)
+    "maximize area": lambda found: (-found[1] * found[2], found[0]),
+    "minimize difference": lambda found: (found[0], -found[1] * found[2]),
+}
+
+
+# --- several parts of one size -------------------------------------------------------------------
+
+
+def split_places(
+    across: int, down: int, width: int, height: int, threshold: float = 0.5, overlap: float = 0.2
+) -> list[int]:
+    """Where the parts begin along the longer side, in pixels after scaling; [] if the picture is
+    not oversized: if it would lose less than the share 1 − threshold to a crop."""
+    tall = down > across
+    long, short, far, near = (
+        (down, across, height, width) if tall else (across, down, width, height)
+    )
+    kept = (short * far) / (long * near)
+    if not kept < 1 or kept > min(max(threshold, 0.0), 1.0):
+        return []
+    length = long * near // short
+    overlap = min(max(overlap, 0.0), 0.9)
+    count = math.ceil((length - far * overlap) / (far * (1 - overlap)))
+    if count < 2:
+        return []
+    return [int(place * (length - far) / (count - 1)) for place in range(count)]
+
+
+def split(
+    across: int, down: int, width: int, height: int, threshold: float = 0.5, overlap: float = 0.2
+) -> list[Cut]:
+    """The parts of an oversized picture, from the top or the left; [] if it is not oversized."""
+    places = split_places(across, down, width, height, threshold, overlap)
+    scale = across / width if down > across else down / height  # of the file, per pixel
+    begins = [(0, at) if down > across else (at, 0) for at in places]
+    return [
+        Cut(
+            box=(
+                x * scale,
+                y * scale,
+                min((x + width) * scale, across),
+                min((y + height) * scale, down),
+            ),
+            width=width,
+            height=height,
+        )
+        for x, y in begins
+    ]
+
+
+def split_oversized(
+    image: Image.Image, width: int, height: int, threshold: float = 0.5, overlap: float = 0.2
+) -> list[Image.Image]:
+    """Pictures of width × height that together show all of an oversized one.
+
+    threshold: an image is oversized if a crop would keep no more than this share of it, 0 … 1.
+    overlap: the share that neighbours have in common at least, 0 … 0.9. An image that is not
+    oversized gives one picture, covered and cropped about the middle.
+    """
+    cuts = split(*image.size, width, height, threshold, overlap)
+    return [take(image, cut) for cut in cuts or [cover(*image.size, width, height)]]

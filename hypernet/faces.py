@@ -1,0 +1,45 @@
+"""Faces in a picture, where OpenCV is installed; its package brings the detector that is used.
+
+OpenCV 5 no longer brings it. Without, nothing is found and the reason is told.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+Face = tuple[int, int, int, int]  # left, top, width, height in pixels
+FindFaces = Callable[[np.ndarray], list[Face]]  # of (H, W) uint8
+
+DETECTOR = "haarcascade_frontalface_default.xml"
+LACKING = (
+    "Faces are not looked for: {}. Install opencv-python-headless of version 4 in the Python that "
+    "runs this, or set the weight of faces to 0."
+)
+
+
+def face_finder() -> tuple[FindFaces, str]:
+    """The function, and why it finds nothing ("" where it does)."""
+    try:
+        import cv2
+    except ImportError:
+        return nothing, LACKING.format("OpenCV is not installed")
+    file = Path(getattr(getattr(cv2, "data", None), "haarcascades", ""), DETECTOR)
+    if not file.is_file() or not hasattr(cv2, "CascadeClassifier"):
+        return nothing, LACKING.format(f"OpenCV {cv2.__version__} comes without its face detector")
+    detector, one_at_a_time = cv2.CascadeClassifier(str(file)), threading.Lock()
+
+    def find(grey: np.ndarray) -> list[Face]:
+        least = max(16, min(grey.shape) // 10)
+        with one_at_a_time:
+            found = detector.detectMultiScale(grey, 1.1, 7, minSize=(least, least))
+        return [tuple(int(number) for number in face) for face in found]
+
+    return find, ""
+
+
+def nothing(grey: np.ndarray) -> list[Face]:
+    return []

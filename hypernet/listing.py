@@ -1,0 +1,163 @@
+"""The files of a dataset's folder, found in one walk: pictures, their masks, captions, oddities.
+
+The walk stamps every file with its time of change and its size, by which others know without
+opening it whether it is the file they have seen. A picture `fox_mask.png` beside a `fox.png` or
+`fox.jpg` is the mask of that, and no picture of its own. What cannot be followed is named, not
+dropped: links that lead nowhere, folders that may not be opened or that vanish meanwhile.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import NamedTuple
+
+from .captions import SIDECARS
+from .pictures import SUFFIXES
+
+MASK = "_mask"
+REPEATS = re.compile(r"(\d+)_")
+
+
+class Stamp(NamedTuple):
+    """By which a file is known again."""
+
+    changed: int  # nanoseconds
+    length: int  # bytes
+
+
+@dataclass(frozen=True)
+class Listing:
+    """What a walk has found, files in natural order."""
+
+    folder: Path
+    stamps: dict[Path, Stamp]  # of every file
+    faults: tuple[tuple[str, str], ...]  # (name, reason) of what could not be followed
+    again: tuple[str, ...] = ()  # links to folders that were entered already
+
+    @cached_property
+    def _pictures(self) -> list[Path]:
+        return [path for path in self.stamps if path.suffix.lower() in SUFFIXES]
+
+    @cached_property
+    def masks(self) -> dict[Path, Path]:
+        """By path without suffix, of the picture that each belongs to."""
+        stems = {path.with_suffix("") for path in self._pictures}
+        found = {}
+        for path in self._pictures:
+            if path.stem.endswith(MASK) and path.stem != MASK:
+                owner = path.with_name(path.stem.removesuffix(MASK))
+                if owner in stems:
+                    found[owner] = path
+        return found
+
+    @cached_property
+    def pictures(self) -> list[Path]:
+        """Raises ValueError quoting the folder if it holds none."""
+        masks = set(self.masks.values())
+        found = [path for path in self._pictures if path not in masks]
+        if not found:
+            reasons = "".join(f' "{name}": {reason}.' for name, reason in self.faults)
+            raise ValueError(
+                f'Folder "{self.folder}" holds no pictures '
+                f"({', '.join(sorted(s[1:] for s in SUFFIXES))}).{reasons}"
+            )
+        return found
+
+    @cached_property
+    def lonely_captions(self) -> list[Path]:
+        """Caption files without a picture."""
+        stems = {path.with_suffix("") for path in self._pictures}
+        sidecars = (path for path in self.stamps if path.suffix.lower() in SIDECARS)
+        return [path for path in sidecars if path.with_suffix("") not in stems]
+
+
+def list_folder(folder: Path, recursive: bool = True) -> Listing:
+    """Links to folders are followed, each folder is entered once: a link to a folder above it ends
+    there. Hidden files and folders do not count.
+
+    Raises FileNotFoundError quoting the folder.
+    """
+    if not folder.is_dir():
+        raise FileNotFoundError(
+            f'There is no folder "{folder}". Give a folder inside the input directory, '
+            "or the full path of one."
+        )
+    found: dict[Path, Stamp] = {}
+    faults: list[tuple[str, str]] = []
+    again: list[str] = []
+    entered: set[str] = set()
+    to_enter = [str(folder)]
+    while to_enter:
+        place = to_enter.pop()
+        name = shown(os.path.relpath(place, folder))
+        if (real := os.path.realpath(place)) in entered:
+            again.append(name)
+            continue
+        entered.add(real)
+        try:
+            entries = list(os.scandir(place))
+        except OSError as fault:
+            faults.append((name, fault.strerror or str(fault)))
+            continue
+        for entry in visible(entries):
+            try:
+                if entry.is_dir():
+                    to_enter += [entry.path] if recursive else []
+                elif reason := odd(entry):
+                    faults.append((shown(os.path.relpath(entry.path, folder)), reason))
+                elif entry.is_file():
+                    stat = entry.stat()
+                    found[Path(entry.path)] = Stamp(stat.st_mtime_ns, stat.st_size)
+            except OSError as fault:
+                where = shown(os.path.relpath(entry.path, folder))
+                faults.append((where, fault.strerror or str(fault)))
+    stamps = {path: found[path] for path in sorted(found, key=natural)}
+    return Listing(folder, stamps, tuple(sorted(faults)), tuple(sorted(again)))
+
+
+def visible(entries: list[os.DirEntry]) -> Iterator[os.DirEntry]:
+    yield from (entry for entry in entries if not entry.name.startswith("."))
+
+
+def odd(entry: os.DirEntry) -> str:
+    """Why a picture cannot even be opened, "" if nothing is known against it."""
+    if os.path.splitext(entry.name)[1].lower() not in SUFFIXES:
+        return ""
+    try:
+        entry.path.encode()
+    except UnicodeEncodeError:
+        return "its name is no text in this system's encoding; rename it"
+    if entry.is_symlink() and not os.path.exists(entry.path):
+        return "a link that leads nowhere"
+    return ""
+
+
+def shown(name: str) -> str:
+    """The name, printable everywhere: bytes that are no text become question marks."""
+    return name.replace(os.sep, "/").encode("utf-8", "replace").decode()
+
+
+def find_pictures(folder: Path, recursive: bool = True) -> list[Path]:
+    """Picture files in natural order.
+
+    Raises FileNotFoundError or ValueError quoting the folder.
+    """
+    return list_folder(folder, recursive).pictures
+
+
+def natural(path: Path) -> list:
+    """Sort key: 2.png before 10.png."""
+    return [int(p) if p.isdecimal() else p.lower() for p in re.split(r"(\d+)", path.as_posix())]
+
+
+def repeats_of(path: Path, folder: Path) -> int:
+    """By the innermost folder below `folder` that says a number: 10_fox/a.png has ten."""
+    for name in reversed(path.relative_to(folder).parts[:-1]):
+        if match := REPEATS.match(name):
+            return max(1, int(match[1]))
+    return 1

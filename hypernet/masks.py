@@ -1,0 +1,96 @@
+"""Loss masks: which part of a picture counts while training, and how much.
+
+A mask is the picture's own alpha channel, or a picture `name_mask.png` beside it: white counts,
+black does not. It is cut as its picture is and brought to the size of the latents by taking means;
+then it is divided by its mean, so that a picture with a mask teaches as much as one without. A
+uniform mask therefore changes nothing, and so does one that is black all over.
+
+The weights multiply the squared error element by element, before its mean is taken.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from PIL import Image, ImageOps
+from torch import Tensor
+
+from .crop import Cut, difference
+from .dataset import Dataset, Item, cut_of
+from .pictures import measure, open_alpha, open_grey
+
+LOSS_MASKS = ("none", "alpha", "mask file")
+OTHER_SHAPE = 0.02  # how much a mask's ratio of width to height may differ from its picture's
+
+
+def loss_weights(item: Item, dataset: Dataset, height: int, width: int) -> Tensor:
+    """(1, height, width) float32 with mean 1, for latents of that size; all ones without a mask.
+
+    Raises ValueError naming a mask that cannot be read or has another shape than its picture.
+    """
+    mask = read_mask(item, dataset)
+    if mask is None:
+        return torch.ones(1, height, width)
+    small = cut_mask(mask.convert("F"), item, cut_of(item, dataset), width, height)
+    weights = torch.from_numpy(np.array(small))[None]
+    mean = weights.mean()
+    return weights / mean if mean > 0 else torch.ones_like(weights)
+
+
+def cut_mask(mask: Image.Image, item: Item, cut: Cut, width: int, height: int) -> Image.Image:
+    """The mask of the whole file, of any size, cut as the picture is; means over its pixels."""
+    x, y = mask.width / item.width, mask.height / item.height
+    left, top, right, bottom = cut.box
+    box = (left * x, top * y, min(right * x, mask.width), min(bottom * y, mask.height))
+    part = mask.resize((width, height), Image.Resampling.BOX, box=box)
+    return ImageOps.mirror(part) if cut.flipped else part
+
+
+def weights_of_all(dataset: Dataset, latents: Sequence[Tensor]) -> list[Tensor] | None:
+    """For the latents (c, h, w) of every item, in their order; None if nothing is weighed."""
+    if dataset.loss_mask == "none":
+        return None
+    return [
+        loss_weights(item, dataset, *latent.shape[-2:])
+        for item, latent in zip(dataset.items, latents, strict=True)
+    ]
+
+
+def read_mask(item: Item, dataset: Dataset) -> Image.Image | None:
+    """Of the whole file, as "L"; None where there is none."""
+    if dataset.loss_mask == "alpha":
+        return open_alpha(item.path)
+    if dataset.loss_mask == "mask file" and item.mask:
+        mask = open_grey(item.mask)
+        if fault := other_shape(mask.size, item):
+            raise ValueError(fault)
+        return mask
+    return None
+
+
+def check_masks(dataset: Dataset) -> str:
+    """How many pictures have a mask file, in words. Raises ValueError with every mask that does not
+    belong to its picture."""
+    owners = {item.mask: item for item in dataset.items if item.mask}
+    faults = []
+    for mask, item in owners.items():
+        try:
+            faults.append(other_shape(measure(mask), item))
+        except ValueError as fault:
+            faults.append(f'Mask "{mask.name}" cannot be read: {fault}.')
+    if faults := [fault for fault in faults if fault]:
+        raise ValueError(" ".join(faults[:10]))
+    files = len({item.path for item in dataset.items})
+    return f"{len(owners)} of {files} pictures have a mask; the others count everywhere alike."
+
+
+def other_shape(size: tuple[int, int], item: Item) -> str:
+    """What is wrong with a mask of this size, "" if nothing is."""
+    if difference(size[0] / size[1], item.width / item.height) <= OTHER_SHAPE:
+        return ""
+    return (
+        f'Mask "{item.mask.name}" is {size[0]}×{size[1]} pixels and its picture '
+        f"{item.width}×{item.height}. Give it the picture's shape; its size may differ."
+    )

@@ -1,0 +1,94 @@
+"""A prepared dataset as a folder of its own: the cut pictures, their captions and masks.
+
+Everything is written into a passing folder beside the new one, which gets its name at the end: who
+looks sees the whole folder or none. A folder that exists is never touched, so no original is.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+
+from .crop import take
+from .dataset import Dataset, Item, cut_of
+from .listing import MASK
+from .masks import cut_mask, read_mask
+from .pictures import open_picture
+
+FORMATS = {  # by suffix, what Pillow is told
+    "png": {"compress_level": 4},
+    "jpg": {"quality": 95, "subsampling": 0},
+    "webp": {"lossless": True, "quality": 50},
+}
+
+
+def save_prepared(
+    dataset: Dataset,
+    folder: Path,
+    suffix: str = "png",
+    each: Callable[[int, int], object] = lambda done, total: None,
+) -> Path:
+    """Write the folder, whole or not at all, and give its path. each(done, total) is called for
+    every picture; what it raises ends the writing.
+
+    Folders inside keep their names, and with them how often their pictures are shown. Raises
+    FileExistsError if the folder is there, ValueError naming a picture that cannot be read.
+    """
+    refuse_if_there(folder)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    passing = folder.with_name(f".{folder.name[:80]}.{uuid.uuid4().hex[:8]}")
+    try:
+        passing.mkdir()
+        for done, (item, name) in enumerate(new_names(dataset), 1):
+            write_item(item, dataset, passing / name, suffix)
+            each(done, len(dataset.items))
+        refuse_if_there(folder)
+        os.rename(passing, folder)
+    finally:
+        shutil.rmtree(passing, ignore_errors=True)  # after a success nothing is there
+    return folder
+
+
+def refuse_if_there(folder: Path) -> None:
+    if os.path.lexists(folder):
+        raise FileExistsError(
+            f'"{folder}" exists and is kept. Choose another name, or move that folder away.'
+        )
+
+
+def new_names(dataset: Dataset) -> list[tuple[Item, Path]]:
+    """A path for each item, without suffix, that no other has: fox, fox-2, fox-mirrored."""
+    taken: set[str] = set()
+    named = []
+    for item in dataset.items:
+        place = item.path.relative_to(dataset.folder)
+        stem = f"{place.stem}-mirrored" if item.cut and item.cut.flipped else place.stem
+        name, number = place.with_name(stem), 1
+        while str(name).casefold() in taken or name.name.endswith(MASK):
+            number += 1
+            name = place.with_name(f"{stem}-{number}")
+        taken.add(str(name).casefold())
+        named.append((item, name))
+    return named
+
+
+def write_item(item: Item, dataset: Dataset, place: Path, suffix: str) -> None:
+    place.parent.mkdir(parents=True, exist_ok=True)
+    cut = cut_of(item, dataset)
+    try:
+        picture = take(open_picture(item.path), cut)
+    except ValueError as fault:
+        raise ValueError(f'"{item.path}": {fault}') from fault
+    picture.save(beside(place, f".{suffix}"), **FORMATS[suffix])
+    if item.caption:
+        beside(place, ".txt").write_text(item.caption + "\n", "utf-8")
+    if mask := read_mask(item, dataset):
+        cut_mask(mask, item, cut, cut.width, cut.height).save(beside(place, f"{MASK}.png"))
+
+
+def beside(place: Path, ending: str) -> Path:
+    """with_suffix would take "fox.v2" for a name that has one."""
+    return place.with_name(place.name + ending)

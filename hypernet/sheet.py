@@ -1,0 +1,78 @@
+"""The contact sheet: a few pictures of a dataset as they are trained on, with words below each."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from PIL import Image, ImageDraw, ImageFont
+from torch import Tensor
+
+from .compare import INK, PAPER, wrapped
+from .crop import take
+from .dataset import Dataset, Item, cut_of
+from .pictures import open_picture
+
+MOST = 100  # pictures on one sheet
+SIDE, GAP, LINES = 192, 8, 5  # pixels of a thumbnail, between them, lines of words
+
+
+def contact_sheet(dataset: Dataset, most: int = 16) -> Tensor:
+    """(1, H, W, 3) in 0..1: up to `most` pictures, spread evenly over the dataset.
+
+    A picture that cannot be read is an empty place that says so.
+    """
+    items = spread(dataset.items, min(most, MOST))
+    if not items:
+        return said("No pictures on this sheet: thumbnails is 0.")
+    columns = min(len(items), max(1, round(len(items) ** 0.5 * 1.3)))
+    font = ImageFont.load_default(size=13)
+    line = 17
+    cell_x, cell_y = SIDE + GAP, SIDE + LINES * line + GAP
+    rows = -(-len(items) // columns)
+    sheet = Image.new("RGB", (columns * cell_x + GAP, rows * cell_y + GAP), PAPER)
+    pen = ImageDraw.Draw(sheet)
+    for place, item in enumerate(items):
+        row, column = divmod(place, columns)
+        x, y = GAP + column * cell_x, GAP + row * cell_y
+        try:
+            part = take(open_picture(item.path), cut_of(item, dataset))
+            part.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
+            sheet.paste(part, (x + (SIDE - part.width) // 2, y + (SIDE - part.height) // 2))
+        except ValueError:
+            pen.rectangle((x, y, x + SIDE, y + SIDE), outline=INK)
+            pen.text((x + SIDE // 2, y + SIDE // 2), "cannot be read", INK, font, anchor="mm")
+        lines = [part for text in words(item, dataset) for part in wrapped(text, font, SIDE)]
+        for number, text in enumerate(lines[:LINES]):
+            pen.text((x, y + SIDE + 2 + number * line), text, INK, font)
+    return as_tensor(sheet)
+
+
+def words(item: Item, dataset: Dataset) -> list[str]:
+    """Name; the file's part and the size it is brought to; caption. With an x, because Pillow's own
+    font has no ×."""
+    cut = cut_of(item, dataset)
+    left, top, right, bottom = cut.box
+    whole = f"{item.width}x{item.height}"
+    part = f"{round(right - left)}x{round(bottom - top)}"
+    place = "" if part == whole else f" at {round(left)}, {round(top)} of {whole}"
+    mirrored = ", mirrored" if cut.flipped else ""
+    size = f"trained at {cut.width}x{cut.height}{mirrored}"
+    return [item.path.name, f"{part}{place}", size, item.caption]
+
+
+def spread(items: tuple[Item, ...], most: int) -> list[Item]:
+    if len(items) <= most:
+        return list(items)
+    return [items[place * len(items) // most] for place in range(most)]
+
+
+def said(text: str) -> Tensor:
+    """A picture of a sentence."""
+    font = ImageFont.load_default(size=13)
+    paper = Image.new("RGB", (int(font.getlength(text)) + 4 * GAP, 5 * GAP), PAPER)
+    ImageDraw.Draw(paper).text((2 * GAP, 2 * GAP), text, INK, font, anchor="lm")
+    return as_tensor(paper)
+
+
+def as_tensor(picture: Image.Image) -> Tensor:
+    return torch.from_numpy(np.asarray(picture, dtype=np.float32) / 255)[None]

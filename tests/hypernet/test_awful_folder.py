@@ -1,0 +1,173 @@
+"""A folder of deliberately awful files: each is named with its reason, none is a traceback."""
+
+import os
+import shutil
+import socket
+import struct
+import zlib
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from hypernet import dataset as dataset_module
+from hypernet.dataset import read_dataset, read_pixels, report
+from hypernet.listing import list_folder
+
+GOOD = ["good.png", "赤い狐.png", "лиса.jpg", "ثعلب.webp", "🦊 fox's “den”.png", "one pixel.png"]
+
+
+def claiming(width, height):
+    """A PNG whose header says more than it holds: to make a real one takes seconds."""
+    chunks = (b"IHDR", struct.pack(">IIBBBBB", width, height, 1, 0, 0, 0, 0)), (b"IEND", b"")
+    parts = (
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        for kind, data in chunks
+    )
+    return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
+
+
+@pytest.fixture(scope="module")
+def awful(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("pictures") / "awful"
+    (folder / "inside").mkdir(parents=True)
+    for name in GOOD:
+        Image.new("RGB", (1, 1) if "pixel" in name else (90, 60), "red").save(folder / name)
+    Image.new("1", (30_000, 30)).save(folder / "long.png")
+    (folder / "huge.png").write_bytes(claiming(30_000, 30_000))
+    (folder / "empty.png").write_bytes(b"")
+    (folder / "text.png").write_text("a list of things to do")
+    noise = np.random.default_rng(0).integers(0, 256, (60, 90, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(folder / "cut.jpg")
+    (folder / "cut.jpg").write_bytes((folder / "cut.jpg").read_bytes()[:-300])
+    (folder / "nowhere.png").symlink_to(folder / "gone.png")
+    (folder / "itself.png").symlink_to(folder / "itself.png")
+    (folder / "inside" / "loop").symlink_to(folder, target_is_directory=True)
+    (folder / "inside" / "self").symlink_to(folder / "inside" / "self")
+    (folder / "lonely.txt").write_text("a caption without a picture")
+    (folder / "good.txt").write_bytes("une renarde à l'été".encode("cp1252"))
+    (folder / "a directory.png").mkdir()
+    os.mkfifo(folder / "pipe.png")
+    (folder / "10²_x.txt").write_text("a digit that is no number")
+    return folder
+
+
+BAD = {
+    "empty.png": "the file is empty",
+    "text.png": "no picture by its content",
+    "cut.jpg": "truncated",
+    "huge.png": "more than 89 million pixels",
+    "nowhere.png": "a link that leads nowhere",
+    "itself.png": "symbolic links",
+    "inside/self": "symbolic links",
+}
+
+
+def test_every_bad_file_is_named_with_its_reason(awful):
+    with pytest.raises(ValueError, match=f"{len(BAD)} of the pictures cannot be read"):
+        read_dataset(awful, 64, 64)
+    dataset = read_dataset(awful, 64, 64, skip_unreadable=True)
+    assert {item.path.name for item in dataset.items} == {*GOOD, "long.png"}
+    reasons = dict(dataset.unreadable)
+    assert set(reasons) == set(BAD)
+    for name, words in BAD.items():
+        assert words in reasons[name]
+        assert f'Skipped "{name}": ' in report(dataset)
+
+
+def test_the_report_names_loops_and_lonely_captions(awful):
+    text = report(read_dataset(awful, 64, 64, skip_unreadable=True))
+    assert '"inside/loop" is a link to a folder that is read already.' in text
+    assert '"10²_x.txt", "lonely.txt"' in text
+    assert "Sizes: 1×1 to 30000×30." in text
+
+
+def test_every_good_picture_gives_pixels(awful):
+    dataset = read_dataset(awful, 64, 32, skip_unreadable=True)
+    for item in dataset.items:
+        assert read_pixels(item, dataset).shape == (1, 32, 64, 3)
+
+
+def test_captions_of_any_encoding_and_any_script_arrive(awful):
+    words = {
+        item.path.name: item.caption
+        for item in read_dataset(awful, 64, 64, skip_unreadable=True).items
+    }
+    assert words["good.png"] == "une renarde à l'été"
+    assert words["赤い狐.png"] == "赤い狐" and words["🦊 fox's “den”.png"] == "🦊 fox's “den”"
+
+
+def test_a_name_that_is_no_text_is_named_and_not_read(tmp_path):
+    Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
+    try:
+        shutil.copy(tmp_path / "a.png", os.fsencode(tmp_path) + b"/b\xff.png")
+    except OSError:
+        pytest.skip("this file system has only names that are text")
+    dataset = read_dataset(tmp_path, 64, 64, skip_unreadable=True)
+    assert [item.path.name for item in dataset.items] == ["a.png"]
+    assert dataset.unreadable[0][0] == "b?.png" and "rename it" in dataset.unreadable[0][1]
+    report(dataset).encode()
+
+
+def test_a_folder_that_vanishes_half_way_is_named(tmp_path):
+    for name in ("a.png", "inside/b.png", "inside/c.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        Image.new("RGB", (8, 8)).save(tmp_path / name)
+
+    def vanish(done, total):
+        shutil.rmtree(tmp_path / "inside", ignore_errors=True)
+
+    with pytest.raises(ValueError, match=r'"inside/b.png" \(No such file'):
+        read_dataset(tmp_path, 64, 64, each=vanish)
+    dataset = read_dataset(tmp_path, 64, 64)
+    (tmp_path / "a.png").unlink()
+    with pytest.raises(ValueError, match=r'a\.png" cannot be read: No such file'):
+        read_pixels(dataset.items[0], dataset)
+    tmp_path.rmdir()
+    with pytest.raises(FileNotFoundError, match="There is no folder"):
+        read_dataset(tmp_path, 64, 64)
+
+
+def test_a_folder_that_may_not_be_opened_is_named(tmp_path, monkeypatch):
+    (tmp_path / "closed").mkdir()
+    Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
+    scan = os.scandir
+
+    def refuse(place):
+        if str(place).endswith("closed"):
+            raise PermissionError(13, "Permission denied")
+        return scan(place)
+
+    monkeypatch.setattr(os, "scandir", refuse)  # the tests may run as root, who may do anything
+    with pytest.raises(ValueError, match=r'"closed" \(Permission denied\)'):
+        read_dataset(tmp_path, 64, 64)
+    assert list_folder(tmp_path).faults == (("closed", "Permission denied"),)
+
+
+def test_a_folder_without_pictures_says_what_it_has_instead(tmp_path):
+    (tmp_path / "a.png").symlink_to(tmp_path / "b.png")
+    with pytest.raises(ValueError, match='holds no pictures.*"a.png": a link that leads nowhere'):
+        read_dataset(tmp_path, 64, 64)
+
+
+def test_only_bad_pictures_are_refused_even_when_they_may_be_skipped(tmp_path):
+    (tmp_path / "text.png").write_text("words")
+    with pytest.raises(ValueError, match=r"1 of the pictures.*text\.png"):
+        read_dataset(tmp_path, 64, 64, skip_unreadable=True)
+
+
+def test_more_bad_files_than_fit_are_counted(tmp_path):
+    for number in range(dataset_module.NAMED + 3):
+        (tmp_path / f"{number}.png").write_bytes(b"")
+    with pytest.raises(ValueError, match=r'"9\.png" \(the file is empty\) and 3 more'):
+        read_dataset(tmp_path, 64, 64)
+
+
+def test_a_socket_is_no_picture(tmp_path):
+    Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
+    with socket.socket(socket.AF_UNIX) as listener:
+        try:
+            listener.bind(str(tmp_path / "s.png"))
+        except OSError:
+            pytest.skip("this path is too long for a socket")
+        assert [path.name for path in list_folder(tmp_path).pictures] == ["a.png"]
