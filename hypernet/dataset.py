@@ -17,8 +17,9 @@ import numpy as np
 import torch
 from PIL import Image, ImageOps
 
-from .captions import FILEWORDS, SIDECARS, TEMPLATE, caption_of
+from .captions import FILEWORDS, SIDECARS, caption_of
 from .pictures import SUFFIXES, measure, open_picture
+from .words import AS_CAPTIONED, Words
 
 REPEATS = re.compile(r"(\d+)_")
 NAMED = 10  # files that a line of the report names
@@ -37,7 +38,7 @@ class Item:
 
 @dataclass(frozen=True, kw_only=True)
 class Dataset:
-    """What the socket carries: items, the size they are trained at, and the training templates."""
+    """What the socket carries: items, the size they are trained at, and how prompts are made."""
 
     folder: Path
     items: tuple[Item, ...]
@@ -45,12 +46,14 @@ class Dataset:
     height: int
     unreadable: tuple[tuple[str, str], ...] = ()  # (file name, reason)
     without_picture: tuple[str, ...] = ()  # caption files
-    templates: tuple[str, ...] = (TEMPLATE,)
+    words: Words = AS_CAPTIONED
+    captioned: bool = False  # captions are what somebody chose, not merely what lay beside
     skip_unreadable: bool = False  # also those that turn out so when their pixels are asked for
 
     def with_captions(self, captions: list[str]) -> Dataset:
         pairs = zip(self.items, captions, strict=True)
-        return replace(self, items=tuple(replace(item, caption=text) for item, text in pairs))
+        items = tuple(replace(item, caption=text) for item, text in pairs)
+        return replace(self, items=items, captioned=True)
 
     @cached_property
     def shown(self) -> list[int]:

@@ -1,21 +1,23 @@
 """Pictures and words as the UNet sees them, encoded once, before training.
 
-Every picture is encoded once and every prompt that the templates can make of its caption once; the
-encoders can then leave the accelerator. A batch is a pure function of its place in the stream.
+Every picture is encoded once and every prompt that the run will show once; the encoders can then
+leave the accelerator. A batch is a pure function of its place in the stream. Prompts are encoded
+in small groups and kept on the disk, so memory does not grow with their number.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
-from .captions import prompt_of, template_at
 from .chance import sample_order
 from .dataset import Dataset, Item, read_pixels
+from .shelf import Shelf
 from .train import Batch
+from .words import every_prompt, prompt_at
 
 Condition = Mapping[str, Tensor]
 
@@ -32,27 +34,62 @@ class Examples:
 
     def batch_at(self, first: int, number: int) -> Batch:
         """Samples first … first+number−1 of the endless shuffled stream."""
-        shown = self.dataset.shown
-        items = [shown[place] for place in sample_order(self.seed, len(shown), first, number)]
-        prompts = [
-            prompt_of(
-                template_at(self.dataset.templates, self.seed, first + place),
-                self.dataset.items[item].caption,
-                self.name,
-            )
-            for place, item in enumerate(items)
-        ]
+        items = items_at(self.dataset, self.seed, first, number)
+        prompts = prompts_at(self.dataset, self.name, self.seed, first, items)
         return self.latents[items], stack([self.conditions[prompt] for prompt in prompts])
 
 
-def all_prompts(dataset: Dataset, name: str) -> list[str]:
-    """Every prompt that training can ask for, each once."""
-    made = (
-        prompt_of(template, item.caption, name)
-        for item in dataset.items
-        for template in dataset.templates
-    )
+def items_at(dataset: Dataset, seed: int, first: int, number: int) -> list[int]:
+    """Places of the items that samples first … first+number−1 show."""
+    shown = dataset.shown
+    return [shown[place] for place in sample_order(seed, len(shown), first, number)]
+
+
+def prompts_at(
+    dataset: Dataset, name: str, seed: int, first: int, items: Sequence[int]
+) -> list[str]:
+    """The prompts of samples first, first+1, …, which show these items."""
+    return [
+        prompt_at(dataset.words, dataset.items[item].caption, name, seed, first + place)
+        for place, item in enumerate(items)
+    ]
+
+
+def all_prompts(
+    dataset: Dataset, name: str, seed: int = 0, samples: int | None = None
+) -> list[str]:
+    """Every prompt that training can ask for, each once; no more than a run of so many samples
+    will, where that is less."""
+    words = dataset.words
+    most = len(dataset.items) * len(words.templates) * words.pool
+    if samples is not None and samples < most:
+        made = prompts_at(dataset, name, seed, 0, items_at(dataset, seed, 0, samples))
+    else:
+        made = (
+            prompt
+            for item in dataset.items
+            for prompt in every_prompt(words, item.caption, name, seed)
+        )
     return list(dict.fromkeys(made))
+
+
+def encode_prompts(
+    prompts: Sequence[str],
+    encode: Callable[[list[str]], list[Condition]],
+    shelf: Shelf,
+    each: Callable[[int], object] = lambda done: None,
+    group: int = 32,
+) -> Shelf:
+    """The shelf, with the conditions of all prompts by prompt; calls each(done) before every group.
+
+    Only one group is in memory at a time.
+    """
+    for first in range(0, len(prompts), group):
+        each(first)
+        texts = list(prompts[first : first + group])
+        for text, condition in zip(texts, encode(texts), strict=True):
+            shelf.add(text, condition)
+    return shelf
 
 
 def stack(conditions: list[Condition]) -> dict[str, Tensor]:

@@ -3,7 +3,8 @@
 from dataclasses import replace
 
 from ..compat import io, ui
-from ..hypernet.captions import TEMPLATE, caption_of, prompt_of, read_templates
+from ..hypernet.captions import caption_of
+from ..hypernet.words import TEMPLATE, prompt_of, read_templates
 from .sockets import CATEGORY, DatasetSocket
 
 ORDERS = {
@@ -55,7 +56,8 @@ class Caption(io.ComfyNode):
             for item in dataset.items
         ]
         templates = read_templates(template)
-        captioned = replace(dataset.with_captions(words), templates=templates)
+        captioned = dataset.with_captions(words)
+        captioned = replace(captioned, words=replace(captioned.words, templates=templates))
         empty = [item.path.name for item in captioned.items if not item.caption]
         lines = [prompt_of(templates[0], text, "[name]") for text in words[:5]]
         if empty:
