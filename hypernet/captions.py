@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .files import write_whole
-from .tags import split_tags
+from .tags import NO_EDITS, TagEdits, edit_caption, split_tags, with_trigger
 
 FILEWORDS = ("sidecar", "file name")
 SOURCES = ("sidecar", "file name", "folder name", "fixed text", "tagger")
@@ -81,6 +81,47 @@ def caption_of(
         if line := one_line(text):
             return line
     return ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CaptionRules:
+    """How captions are made. existing: what becomes of those that pictures have (see combine).
+
+    Raises ValueError quoting what is no source and no way to treat a caption.
+    """
+
+    sources: tuple[str, ...] = FILEWORDS
+    fixed: str = ""
+    name_words: NameWords = WHOLE_NAME
+    existing: str = "ignore"
+    joint: str = ", "
+    edits: TagEdits = NO_EDITS
+    trigger: str = ""
+
+    def __post_init__(self) -> None:
+        read_sources(", ".join(self.sources))
+        if self.existing not in EXISTING:
+            raise ValueError(
+                f'Existing captions "{self.existing}": give one of {", ".join(EXISTING)}.'
+            )
+
+    def wants_tagger(self, path: Path, existing: str) -> bool:
+        """Can what a tagger says make a difference for this picture?"""
+        if "tagger" not in self.sources or (self.existing == "keep" and existing):
+            return False
+        earlier = self.sources[: self.sources.index("tagger")]
+        return not caption_of(path, sources=earlier, fixed=self.fixed, name_words=self.name_words)
+
+    def caption(self, path: Path, existing: str = "", tagged: str = "") -> str:
+        new = caption_of(
+            path,
+            sources=self.sources,
+            fixed=self.fixed,
+            name_words=self.name_words,
+            tagged=tagged,
+        )
+        words = combine(new, one_line(existing), self.existing, self.joint)
+        return one_line(with_trigger(edit_caption(words, self.edits), self.trigger))
 
 
 def read_sources(text: str) -> tuple[str, ...]:
@@ -180,15 +221,21 @@ def write_sidecar(picture: Path, caption: str) -> Path | None:
     """Write `name.txt` beside the picture, whole; the file, or None where it says that already.
 
     What another text in its place said is kept beside it as `name.txt.bak`, `name.txt.bak2`, …;
-    a `name.caption` is not touched.
+    a `name.caption` is not touched. Raises ValueError when the folder does not let it be written.
     """
     beside = picture.with_suffix(SIDECARS[0])
-    if beside.is_file():
-        before = beside.read_bytes()
-        if one_line(decode(before)) == caption:
-            return None
-        keep_copy(beside, before)
-    write_whole(beside, lambda file: file.write(f"{caption}\n".encode()))
+    try:
+        if beside.is_file():
+            before = beside.read_bytes()
+            if one_line(decode(before)) == caption:
+                return None
+            keep_copy(beside, before)
+        write_whole(beside, lambda file: file.write(f"{caption}\n".encode()))
+    except OSError as fault:
+        raise ValueError(
+            f'Caption file "{beside}" cannot be written: {fault.strerror or fault}. Nothing in it '
+            'was changed. Make room and permit it, or set write_sidecars to "never".'
+        ) from fault
     return beside
 
 

@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from hypernet.captions import (
+    CaptionRules,
     NameWords,
     caption_of,
     combine,
@@ -16,6 +17,7 @@ from hypernet.captions import (
     read_sources,
     write_sidecar,
 )
+from hypernet.tags import TagEdits
 
 
 def picture(path):
@@ -177,3 +179,39 @@ def test_a_caption_file_of_the_other_kind_is_not_touched(tmp_path):
     write_sidecar(path, "a fox")
     assert (tmp_path / "fox.caption").read_text() == "by hand"
     assert caption_of(path, sources=("sidecar",)) == "a fox"
+
+
+@pytest.mark.parametrize(
+    ("rules", "existing", "asked", "caption"),
+    [
+        ({"sources": ("tagger",)}, "old", True, "1girl, hat"),
+        ({"sources": ("tagger",), "existing": "keep"}, "old", False, "old"),
+        ({"sources": ("tagger",), "existing": "keep"}, "", True, "1girl, hat"),
+        ({"sources": ("file name", "tagger")}, "", False, "red fox"),
+        ({"sources": ("sidecar", "tagger"), "trigger": "sks"}, "", True, "sks, 1girl, hat"),
+        (
+            {"sources": ("tagger",), "existing": "append", "edits": TagEdits(block=("hat", "fox"))},
+            "a cat, fox",
+            True,
+            "1girl, a cat",
+        ),
+    ],
+)
+def test_a_tagger_is_asked_only_where_it_matters(tmp_path, rules, existing, asked, caption):
+    path = picture(tmp_path / "1 red_fox.png")
+    made = CaptionRules(**rules)
+    assert made.wants_tagger(path, existing) == asked
+    assert made.caption(path, existing, "1girl, hat") == caption
+
+
+def test_a_way_to_treat_captions_that_is_none_is_quoted():
+    with pytest.raises(ValueError, match='"burn"'):
+        CaptionRules(existing="burn")
+
+
+def test_a_folder_that_cannot_be_written_is_named_and_nothing_is_lost(tmp_path):
+    path = picture(tmp_path / "fox.png")
+    (tmp_path / "fox.txt").mkdir()  # in the way, also of a superuser
+    with pytest.raises(ValueError, match=r"fox\.txt.*cannot be written"):
+        write_sidecar(path, "a fox")
+    assert not [file for file in tmp_path.iterdir() if file.name.startswith(".")]
