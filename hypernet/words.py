@@ -14,11 +14,14 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
+from .captions import decode
 from .chance import seed_for
 from .tags import split_tags
 
 TEMPLATE = "[filewords]"
+LONGEST_FILE = 256 * 1024  # bytes of templates
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,3 +115,18 @@ def read_templates(text: str) -> tuple[str, ...]:
     count. The plain caption if there are none."""
     lines = [line.strip() for line in text.splitlines()]
     return tuple(line for line in lines if line and not line.startswith("#")) or (TEMPLATE,)
+
+
+def open_templates(file: Path) -> tuple[str, ...]:
+    """Raises ValueError, with the path, for a file that is not there, unreadable or no text."""
+    try:
+        if file.stat().st_size > LONGEST_FILE:
+            raise ValueError(f'Template file "{file}" is too long: give a text, one prompt a line.')
+        written = file.read_bytes()
+    except OSError as fault:
+        raise ValueError(
+            f'Template file "{file}" cannot be read: {fault.strerror or fault}. Give a file inside '
+            "the input directory, or the full path of one, such as A1111's "
+            "textual_inversion_templates/style_filewords.txt."
+        ) from fault
+    return read_templates(decode(written))

@@ -17,6 +17,7 @@ from .tools import (
     MergeHypernets,
 )
 from .training import TrainHypernet
+from .words import TrainingWords
 
 
 class Hypernet(ComfyExtension):
@@ -24,6 +25,7 @@ class Hypernet(ComfyExtension):
         return [
             LoadDataset,
             Caption,
+            TrainingWords,
             HypernetConfig,
             TrainHypernet,
             ApplyHypernet,

@@ -10,6 +10,7 @@ from hypernet.shelf import Shelf
 from hypernet.words import (
     Words,
     every_prompt,
+    open_templates,
     prompt_at,
     prompt_of,
     read_templates,
@@ -45,6 +46,15 @@ def test_templates_put_words_first_and_the_name_after():
 )
 def test_template_files_of_a1111_are_read_as_they_are(written, templates):
     assert read_templates(decode(written)) == templates
+
+
+def test_a_template_file_that_cannot_be_read_is_named(tmp_path):
+    (tmp_path / "style.txt").write_bytes(b"\xef\xbb\xbfart by [name]\r\n[filewords]")
+    assert open_templates(tmp_path / "style.txt") == ("art by [name]", "[filewords]")
+    (tmp_path / "book.txt").write_bytes(b"word\n" * 100_000)
+    for name in ("nowhere.txt", "", "book.txt"):
+        with pytest.raises(ValueError, match=f"Template file.*{name}"):
+            open_templates(tmp_path / name)
 
 
 def test_without_settings_the_prompt_is_the_caption():
