@@ -1,6 +1,8 @@
 """WD taggers and BLIP from tiny models, how models are found, and what is remembered."""
 
+import importlib.util
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,43 +16,17 @@ from hypernet.tags import Tag, TagRules, caption_of_tags
 from hypernet.wd_tagger import WdTagger, as_input, read_names
 
 CPU = torch.device("cpu")
-NAMES = ["general", "sensitive", "1girl", "blue_sky", "reimu_(touhou)"]
-CATEGORIES = [9, 9, 0, 0, 4]
 
-
-def write_wd(folder, tags=NAMES, batch="N", side=8, channels=3):
-    """A network that gives the means of blue, green and red as scores of the first tags."""
-    onnx = pytest.importorskip("onnx")
-    pytest.importorskip("onnxruntime")
-    from onnx import TensorProto, helper, numpy_helper
-
-    matrix = np.zeros((channels, len(tags)), np.float32)
-    matrix[:3, :3] = np.eye(3) / 255
-    nodes = [
-        helper.make_node("ReduceMean", ["input", "axes"], ["mean"], keepdims=0),
-        helper.make_node("MatMul", ["mean", "matrix"], ["output"]),
-    ]
-    graph = helper.make_graph(
-        nodes,
-        "tagger",
-        [helper.make_tensor_value_info("input", TensorProto.FLOAT, [batch, side, side, channels])],
-        [helper.make_tensor_value_info("output", TensorProto.FLOAT, [batch, len(tags)])],
-        [
-            numpy_helper.from_array(matrix, "matrix"),
-            numpy_helper.from_array(np.array([1, 2], np.int64), "axes"),
-        ],
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
-    folder.mkdir(parents=True, exist_ok=True)
-    onnx.save(model, str(folder / "model.onnx"))
-    rows = [f"{n},{name},{c},1" for n, (name, c) in enumerate(zip(tags, CATEGORIES, strict=False))]
-    (folder / "selected_tags.csv").write_text("\n".join(["tag_id,name,category,count", *rows]))
-    return folder / "model.onnx"
+spec = importlib.util.spec_from_file_location(
+    "tiny_taggers", Path(__file__).with_name("tiny_taggers.py")
+)
+tiny = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(tiny)
 
 
 @pytest.mark.parametrize("batch", ["N", 1, 4])
 def test_a_wd_tagger_sees_blue_green_and_red_in_this_order(tmp_path, batch):
-    tagger = WdTagger(write_wd(tmp_path, batch=batch), CPU)
+    tagger = WdTagger(tiny.write_wd(tmp_path, batch=batch), CPU)
     colours = [(255, 51, 0), (0, 102, 255), (1, 2, 3), (9, 9, 9), (0, 0, 0)]
     found = tagger([Image.new("RGB", (20, 20), colour) for colour in colours])
     assert len(found) == 5
@@ -76,11 +52,11 @@ def test_a_picture_is_shown_whole_on_a_white_square():
         (lambda f: (f / "selected_tags.csv").write_text("a,b\n1,2"), "no table of tags"),
         (lambda f: (f / "selected_tags.csv").write_text(""), "no table of tags"),
         (lambda f: (f / "selected_tags.csv").write_text("name,category\nx,0"), "with the 1 tags"),
-        (lambda f: write_wd(f, channels=4), "no WD tagger"),
+        (lambda f: tiny.write_wd(f, channels=4), "no WD tagger"),
     ],
 )
 def test_a_spoilt_wd_tagger_is_named(tmp_path, spoil, words):
-    file = write_wd(tmp_path)
+    file = tiny.write_wd(tmp_path)
     spoil(tmp_path)
     with pytest.raises(ValueError, match=words) as fault:
         WdTagger(file, CPU)
@@ -93,37 +69,8 @@ def test_names_of_tags_are_read_with_commas_and_marks(tmp_path):
     assert read_names(file) == [("a,b", "general"), ("x", "3")]
 
 
-def write_blip(folder):
-    """A BLIP of a few thousand random weights, with a vocabulary of forty words."""
-    transformers = pytest.importorskip("transformers")
-    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "[DEC]", "[ENC]"]
-    words += [f"w{n}" for n in range(33)]
-    folder.mkdir(parents=True)
-    (folder / "vocab.txt").write_text("\n".join(words))
-    ids = dict(pad_token_id=0, bos_token_id=5, eos_token_id=3, sep_token_id=3)
-    config = transformers.BlipConfig(
-        text_config=dict(
-            vocab_size=40, hidden_size=16, encoder_hidden_size=16, intermediate_size=16,
-            projection_dim=16, num_hidden_layers=1, num_attention_heads=2,
-            max_position_embeddings=64, **ids,
-        ),
-        vision_config=dict(
-            hidden_size=16, intermediate_size=16, num_hidden_layers=1, num_attention_heads=2,
-            image_size=32, patch_size=16,
-        ),
-        projection_dim=16,
-    )  # fmt: skip
-    torch.manual_seed(0)
-    transformers.BlipForConditionalGeneration(config).save_pretrained(folder)
-    transformers.BlipProcessor(
-        transformers.BlipImageProcessor(size={"height": 32, "width": 32}),
-        transformers.BertTokenizer(str(folder / "vocab.txt")),
-    ).save_pretrained(folder)
-    return folder
-
-
 def test_blip_says_a_sentence_of_24_to_48_tokens_and_the_same_again(tmp_path):
-    captioner = BlipCaptioner(write_blip(tmp_path / "tiny"), CPU)
+    captioner = BlipCaptioner(tiny.write_blip(tmp_path / "tiny"), CPU)
     pictures = [Image.new("RGB", (50, 30), colour) for colour in ("red", "blue")]
     first, again = captioner(pictures), captioner(pictures[1:])
     assert again[0] == first[1], "a picture's words do not hang on its neighbours"
