@@ -24,6 +24,7 @@ PACK = "hypernet"
 OUR_NODES = (
     "LoadDataset",
     "Caption",
+    "Words",
     "Config",
     "Train",
     "Apply",
