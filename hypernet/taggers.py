@@ -113,34 +113,36 @@ def cache_of(kind: str, model: Path, folder: Path) -> TagCache:
 def tag_pictures(
     pictures: Sequence[Path], open_tagger: Callable[[], Tagger], cache: TagCache, batch: int = 4
 ) -> Iterator[tuple[Path, Tags | ValueError]]:
-    """(picture, its tags) of each, in batches and not in order; what is known comes first.
+    """(picture, its tags) of each, new ones in batches, so nearly in order.
 
     A picture that cannot be read comes with the reason instead. Answers are in the cache before
     they are given, so whoever stops half way loses nothing.
     """
-    waiting: list[tuple[Path, str]] = []
-    for path in pictures:
+    tagger: Tagger | None = None
+    waiting: list[tuple[Path, str, Image.Image]] = []
+    for place, path in enumerate(pictures, 1):
         try:
             key = content_key(path)
+            known = cache.get(key)
+            if known is None:
+                waiting.append((path, key, open_picture(path)))
+            else:
+                yield path, known
         except OSError as fault:
             yield path, ValueError(f'"{path}" cannot be read: {fault.strerror or fault}.')
-            continue
-        known = cache.get(key)
-        if known is None:
-            waiting.append((path, key))
-        else:
-            yield path, known
-    tagger = open_tagger() if waiting else None
-    for first in range(0, len(waiting), batch):
-        opened = []
-        for path, key in waiting[first : first + batch]:
-            try:
-                opened.append((path, key, open_picture(path)))
-            except ValueError as fault:
-                yield path, fault
-        if not opened:
-            continue
-        found = tagger([picture for _, _, picture in opened])
-        cache.add({key: tags for (_, key, _), tags in zip(opened, found, strict=True)})
-        for (path, _, _), tags in zip(opened, found, strict=True):
-            yield path, tags
+        except ValueError as fault:
+            yield path, fault
+        if waiting and (len(waiting) == batch or place == len(pictures)):
+            tagger = tagger or open_tagger()
+            yield from look(tagger, waiting, cache)
+            waiting = []
+
+
+def look(
+    tagger: Tagger, pictures: Sequence[tuple[Path, str, Image.Image]], cache: TagCache
+) -> Iterator[tuple[Path, Tags]]:
+    """Ask the tagger about (path, key, picture) of each, and remember."""
+    found = tagger([picture for _, _, picture in pictures])
+    cache.add({key: tags for (_, key, _), tags in zip(pictures, found, strict=True)})
+    for (path, _, _), tags in zip(pictures, found, strict=True):
+        yield path, tags
