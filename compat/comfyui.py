@@ -84,6 +84,13 @@ def lora_folder() -> Path:
     return Path(folder_paths.get_folder_paths("loras")[0])
 
 
+def model_folders(name: str) -> list[Path]:
+    known = name in folder_paths.folder_names_and_paths
+    configured = folder_paths.get_folder_paths(name) if known else []
+    usual = Path(folder_paths.models_dir, name)
+    return list(dict.fromkeys([usual, *map(Path, configured)]))
+
+
 # Interrupts and progress
 
 Interrupted = management.InterruptProcessingException
@@ -177,6 +184,10 @@ def release(*models) -> None:
     for model in models:
         management.unload_model_and_clones(getattr(model, "patcher", model), all_devices=True)
     management.soft_empty_cache()
+
+
+def torch_device() -> torch.device:
+    return torch.device(management.get_torch_device())
 
 
 def free_memory() -> None:

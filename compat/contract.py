@@ -21,6 +21,8 @@ Folders
     network_names() -> list[str]         their names relative to those folders, "/"-separated,
                                          of .pt and .safetensors files, sorted, newest host view
     lora_folder() -> Path                where new LoRA files go
+    model_folders(name) -> list[Path]    models/<name>, and what the host's configuration has under
+                                         that name; they need not exist
 
 Interrupts and progress
     Interrupted                          the exception (a BaseException) that stops a prompt
@@ -56,6 +58,7 @@ Models (what the sockets MODEL, CLIP, VAE, CONDITIONING carry belongs to the hos
     generate(model, vae, positive, negative, *, width, height, seed, steps, cfg) -> IMAGE
                                          one picture by the host's own sampler (euler, normal);
                                          positive and negative are CONDITIONING
+    torch_device() -> torch.device       where the host runs models
     free_memory() -> None                drop caches that nobody needs
     attention_weights(model) -> Iterator[hypernet.fold.AttentionWeights]
                                          the projections of every block, with the changes that the
@@ -87,6 +90,7 @@ NAMES = (
     "network_folders",
     "network_names",
     "lora_folder",
+    "model_folders",
     "Interrupted",
     "is_interrupted",
     "raise_if_interrupted",
@@ -101,6 +105,7 @@ NAMES = (
     "track_changes",
     "model_name",
     "generate",
+    "torch_device",
     "free_memory",
     "attention_weights",
     "with_weight_changes",

@@ -15,6 +15,7 @@ from typing import Any
 
 from hypernet_pack import comfy_entrypoint
 from hypernet_pack.compat.standalone.core_nodes import CORE_NODES
+from hypernet_pack.compat.standalone.io import DYNAMIC_COMBO
 from hypernet_pack.compat.standalone.objectinfo import describe
 
 HERE = Path(__file__).parent.parent / "example_workflows"
@@ -47,6 +48,10 @@ class Drawing:
                 widgets.append(given.pop(name, settings.get("default", first)))
                 if settings.get("control_after_generate"):
                     widgets.append("fixed")
+                continue
+            if io_type == DYNAMIC_COMBO:  # its first choice, which brings no inputs in our nodes
+                widgets.append(settings["options"][0]["key"])
+                visible += 1
                 continue
             inputs.append({"name": name, "type": io_type, "link": None})
             if name in given:

@@ -1,48 +1,181 @@
-"""Words for pictures, and the sentences made of them while training.
+"""Words for pictures: where a caption comes from, what is done about one that is there, and how it
+is written down without losing another.
 
 A caption comes from the first source that has one: the sidecar file (`name.txt`, `name.caption`),
-the file name, or a fixed text. A template such as "a picture of [filewords], art by [name]" makes
-the prompt of a training step: [filewords] is replaced first, then [name], as A1111 does.
+the file name, the folder (kohya's `10_red_fox`), a fixed text, or a tagger. Captions are one line:
+they go through prompts, workflows and log files, so control characters and halves of characters
+(which a file name in an unknown encoding brings) become blanks here.
 """
 
 from __future__ import annotations
 
 import codecs
 import re
+import unicodedata
+from dataclasses import dataclass
 from pathlib import Path
 
-from .chance import seed_for
+from .files import write_whole
+from .tags import NO_EDITS, TagEdits, edit_caption, split_tags, with_trigger
 
-TEMPLATE = "[filewords]"
 FILEWORDS = ("sidecar", "file name")
-SOURCES = ("sidecar", "file name", "fixed text")
+SOURCES = ("sidecar", "file name", "folder name", "fixed text", "tagger")
 SIDECARS = (".txt", ".caption")  # the first that is there counts
+LONGEST_SIDECAR = 256 * 1024  # bytes; the longest captions of taggers have a few thousand
+
+EXISTING = ("ignore", "keep", "replace", "prepend", "append")
+LEADING_NUMBER = re.compile(r"^[-\d]+\s*")
 
 
-def caption_of(path: Path, *, sources: tuple[str, ...], fixed: str = "") -> str:
-    """The caption by the first source that gives one, "" if none does."""
+@dataclass(frozen=True, kw_only=True)
+class NameWords:
+    """How words come out of a file name, as in A1111: without the number in front; with a pattern,
+    whatever matches it, joined by `joint`; without one, blanks take the place of underscores.
+
+    Raises ValueError for a pattern that is none.
+    """
+
+    pattern: str = ""
+    joint: str = " "
+
+    def __post_init__(self) -> None:
+        try:
+            re.compile(self.pattern)
+        except re.error as fault:
+            raise ValueError(
+                f'File name pattern "{self.pattern}" is no regular expression: {fault}. '
+                r"An example is [a-z]+ for every run of small letters; empty takes the whole name."
+            ) from None
+
+    def __call__(self, path: Path) -> str:
+        name = LEADING_NUMBER.sub("", path.stem)
+        if not self.pattern:
+            return name.replace("_", " ").strip()
+        found = re.findall(self.pattern, name)
+        return self.joint.join("".join(each) for each in found).strip()
+
+
+WHOLE_NAME = NameWords()
+
+
+def caption_of(
+    path: Path,
+    *,
+    sources: tuple[str, ...],
+    fixed: str = "",
+    name_words: NameWords = WHOLE_NAME,
+    tagged: str = "",
+) -> str:
+    """The caption by the first source that gives one, "" if none does.
+
+    Raises ValueError naming a sidecar that cannot be read.
+    """
     for source in sources:
         text = {
             "sidecar": lambda: sidecar(path),
-            "file name": lambda: words_of_name(path),
+            "file name": lambda: name_words(path),
+            "folder name": lambda: words_of_folder(path),
             "fixed text": lambda: fixed,
+            "tagger": lambda: tagged,
         }[source]()
-        if text.strip():
-            return " ".join(text.split())
+        if line := one_line(text):
+            return line
     return ""
 
 
+@dataclass(frozen=True, kw_only=True)
+class CaptionRules:
+    """How captions are made. existing: what becomes of those that pictures have (see combine).
+
+    Raises ValueError quoting what is no source and no way to treat a caption.
+    """
+
+    sources: tuple[str, ...] = FILEWORDS
+    fixed: str = ""
+    name_words: NameWords = WHOLE_NAME
+    existing: str = "ignore"
+    joint: str = ", "
+    edits: TagEdits = NO_EDITS
+    trigger: str = ""
+
+    def __post_init__(self) -> None:
+        read_sources(", ".join(self.sources))
+        if self.existing not in EXISTING:
+            raise ValueError(
+                f'Existing captions "{self.existing}": give one of {", ".join(EXISTING)}.'
+            )
+
+    def wants_tagger(self, path: Path, existing: str) -> bool:
+        """Can what a tagger says make a difference for this picture?"""
+        if "tagger" not in self.sources or (self.existing == "keep" and existing):
+            return False
+        earlier = self.sources[: self.sources.index("tagger")]
+        return not caption_of(path, sources=earlier, fixed=self.fixed, name_words=self.name_words)
+
+    def caption(self, path: Path, existing: str = "", tagged: str = "") -> str:
+        new = caption_of(
+            path,
+            sources=self.sources,
+            fixed=self.fixed,
+            name_words=self.name_words,
+            tagged=tagged,
+        )
+        words = combine(new, one_line(existing), self.existing, self.joint)
+        return one_line(with_trigger(edit_caption(words, self.edits), self.trigger))
+
+
+def read_sources(text: str) -> tuple[str, ...]:
+    """ "tagger, file name" as a tuple; raises ValueError naming what is no source."""
+    names = tuple(" ".join(part.lower().split()) for part in text.split(",") if part.strip())
+    unknown = [name for name in names if name not in SOURCES]
+    if unknown or not names:
+        listed = ", ".join(SOURCES)
+        what = f'"{", ".join(unknown)}" is none' if unknown else "it is empty"
+        raise ValueError(f'Order of sources "{text}": {what}. Sources are: {listed}.')
+    return names
+
+
+def one_line(text: str) -> str:
+    """The words with single blanks between them, and nothing that is not a character."""
+    if not text.isprintable():
+        text = "".join(
+            " " if unicodedata.category(letter) in ("Cc", "Cs", "Zl", "Zp") else letter
+            for letter in text.replace("\ufeff", "")
+        )
+    return " ".join(text.split())
+
+
 def sidecar(path: Path) -> str:
+    """What is written beside the picture, "" without a sidecar.
+
+    Raises ValueError for one that cannot be read, or is no caption by its length.
+    """
     for suffix in SIDECARS:
         beside = path.with_suffix(suffix)
-        if beside.is_file():
-            return decode(beside.read_bytes())
+        if not beside.is_file():
+            continue
+        try:
+            size = beside.stat().st_size
+            written = beside.read_bytes() if size <= LONGEST_SIDECAR else b""
+        except OSError as fault:
+            raise ValueError(
+                f'Caption file "{beside}" cannot be read: {fault.strerror or fault}. Make it '
+                "readable, or move it away."
+            ) from fault
+        if size > LONGEST_SIDECAR:
+            raise ValueError(
+                f'Caption file "{beside}" has {size} bytes, and a caption is a line of words. '
+                "Shorten it, or move it away."
+            )
+        return decode(written)
     return ""
 
 
 def decode(written: bytes) -> str:
-    """Text as the editors of this world save it: UTF-8 or UTF-16 with or without a mark, else
-    Windows' western letters, in which every byte means something."""
+    """Text as the editors of this world save it: UTF-8, UTF-16 or UTF-32 with or without a mark,
+    else Windows' western letters, in which every byte means something."""
+    if written.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)):
+        return written.decode("utf-32", "replace")
     if written.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return written.decode("utf-16", "replace")
     if b"\0" in written:
@@ -54,22 +187,63 @@ def decode(written: bytes) -> str:
         return written.decode("cp1252", "replace")
 
 
-def words_of_name(path: Path) -> str:
-    """The file name without suffix, without the leading number that tools put there, and with
-    blanks for underscores."""
-    return re.sub(r"^[-\d]+\s*", "", path.stem).replace("_", " ").strip()
+def words_of_folder(path: Path) -> str:
+    """As kohya names a concept: "10_red_fox/1.png" is "red fox"."""
+    return re.sub(r"^\d+_", "", path.parent.name).replace("_", " ").strip()
 
 
-def read_templates(text: str) -> tuple[str, ...]:
-    """One template per line; lines that begin with # and empty lines do not count."""
-    lines = [line.strip() for line in text.splitlines()]
-    return tuple(line for line in lines if line and not line.startswith("#")) or (TEMPLATE,)
+def combine(new: str, existing: str, action: str, joint: str = ", ") -> str:
+    """What becomes of the caption that a picture has, by A1111's words for it.
+
+    ignore: the new one alone. keep: the existing one where there is one. replace: the new one
+    where there is one. prepend: the existing one comes first. append: it comes last. Doing it again
+    changes nothing: joined by commas, what is in both is said once. A1111's joint is a blank.
+    """
+    if action == "ignore":
+        return new
+    if not (new and existing):
+        return new or existing
+    if action in ("keep", "replace"):
+        return existing if action == "keep" else new
+    if action == "prepend":
+        first, second, done = existing, new, existing.endswith(joint + new)
+    else:
+        first, second, done = new, existing, existing.startswith(new + joint)
+    if done:
+        return existing
+    if "," in joint:
+        said = set(split_tags(first))
+        second = ", ".join(tag for tag in split_tags(second) if tag not in said)
+    return first + joint + second if second else first
 
 
-def prompt_of(template: str, caption: str, name: str) -> str:
-    return template.replace("[filewords]", caption).replace("[name]", name)
+def write_sidecar(picture: Path, caption: str) -> Path | None:
+    """Write `name.txt` beside the picture, whole; the file, or None where it says that already.
+
+    What another text in its place said is kept beside it as `name.txt.bak`, `name.txt.bak2`, …;
+    a `name.caption` is not touched. Raises ValueError when the folder does not let it be written.
+    """
+    beside = picture.with_suffix(SIDECARS[0])
+    try:
+        if beside.is_file():
+            before = beside.read_bytes()
+            if one_line(decode(before)) == caption:
+                return None
+            keep_copy(beside, before)
+        write_whole(beside, lambda file: file.write(f"{caption}\n".encode()))
+    except OSError as fault:
+        raise ValueError(
+            f'Caption file "{beside}" cannot be written: {fault.strerror or fault}. Nothing in it '
+            'was changed. Make room and permit it, or set write_sidecars to "never".'
+        ) from fault
+    return beside
 
 
-def template_at(templates: tuple[str, ...], seed: int, sample: int) -> str:
-    """The template of the sample-th picture shown since the beginning."""
-    return templates[seed_for(seed, "template", sample) % len(templates)]
+def keep_copy(file: Path, content: bytes) -> None:
+    """Unless it is kept already."""
+    number = 1
+    while (kept := file.with_name(f"{file.name}.bak{number if number > 1 else ''}")).exists():
+        if kept.read_bytes() == content:
+            return
+        number += 1
+    write_whole(kept, lambda out: out.write(content), overwrite=False)

@@ -20,12 +20,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from .captions import FILEWORDS, TEMPLATE, caption_of
+from .captions import FILEWORDS, caption_of
 from .crop import Cut, cover, take
 from .duplicates import MOST, alike, look_of
 from .listing import Listing, list_folder, repeats_of
 from .measured import Measurement, cache_file, read_measurements, write_measurements
 from .pictures import measure, open_picture
+from .words import AS_CAPTIONED, Words
 
 NAMED = 10  # files that a line of the report names
 
@@ -45,7 +46,7 @@ class Item:
 
 @dataclass(frozen=True, kw_only=True)
 class Dataset:
-    """What the socket carries: items, the size they are trained at, and the training templates."""
+    """What the socket carries: items, the size they are trained at, and how prompts are made."""
 
     folder: Path
     items: tuple[Item, ...]
@@ -53,7 +54,8 @@ class Dataset:
     height: int
     unreadable: tuple[tuple[str, str], ...] = ()  # (file name, reason)
     without_picture: tuple[str, ...] = ()  # caption files
-    templates: tuple[str, ...] = (TEMPLATE,)
+    words: Words = AS_CAPTIONED
+    captioned: bool = False  # captions are what somebody chose, not merely what lay beside
     skip_unreadable: bool = False  # also those that turn out so when their pixels are asked for
     loss_mask: str = "none"  # which of masks.LOSS_MASKS weighs the loss
     alike: tuple[tuple[str, ...], ...] = ()  # names of pictures that look the same
@@ -61,7 +63,8 @@ class Dataset:
 
     def with_captions(self, captions: list[str]) -> Dataset:
         pairs = zip(self.items, captions, strict=True)
-        return replace(self, items=tuple(replace(item, caption=text) for item, text in pairs))
+        items = tuple(replace(item, caption=text) for item, text in pairs)
+        return replace(self, items=items, captioned=True)
 
     @cached_property
     def shown(self) -> list[int]:

@@ -1,7 +1,8 @@
 """Pictures and words as the UNet sees them, encoded once, before training.
 
-Every picture is encoded once and every prompt that the templates can make of its caption once; the
-encoders can then leave the accelerator. A batch is a pure function of its place in the stream.
+Every picture is encoded once and every prompt that the run will show once; the encoders can then
+leave the accelerator. A batch is a pure function of its place in the stream. Prompts are encoded
+in small groups and kept on the disk, so memory does not grow with their number.
 """
 
 from __future__ import annotations
@@ -13,9 +14,10 @@ import torch
 from torch import Tensor
 
 from .buckets import batch_order
-from .captions import prompt_of, template_at
 from .dataset import Dataset, Item, read_pixels
+from .shelf import Shelf
 from .train import Batch
+from .words import every_prompt, prompt_at
 
 Condition = Mapping[str, Tensor]
 
@@ -33,15 +35,8 @@ class Examples:
 
     def batch_at(self, first: int, number: int) -> Batch:
         """Samples first … first+number−1 of the endless shuffled stream."""
-        items = self.items_at(first, number)
-        prompts = [
-            prompt_of(
-                template_at(self.dataset.templates, self.seed, first + place),
-                self.dataset.items[item].caption,
-                self.name,
-            )
-            for place, item in enumerate(items)
-        ]
+        items = items_at(self.dataset, self.seed, first, number)
+        prompts = prompts_at(self.dataset, self.name, self.seed, first, items)
         latents = torch.stack([self.latents[item] for item in items])
         return latents, stack([self.conditions[prompt] for prompt in prompts])
 
@@ -49,21 +44,67 @@ class Examples:
         """(B, 1, h, w) with mean 1, for the samples of batch_at; None if nothing is weighed."""
         if self.weights is None:
             return None
-        return torch.stack([self.weights[item] for item in self.items_at(first, number)])
-
-    def items_at(self, first: int, number: int) -> list[int]:
-        order = batch_order(self.seed, self.dataset.shown_sizes, first, number)
-        return [self.dataset.shown[place] for place in order]
+        items = items_at(self.dataset, self.seed, first, number)
+        return torch.stack([self.weights[item] for item in items])
 
 
-def all_prompts(dataset: Dataset, name: str) -> list[str]:
-    """Every prompt that training can ask for, each once."""
-    made = (
-        prompt_of(template, item.caption, name)
-        for item in dataset.items
-        for template in dataset.templates
-    )
+def items_at(dataset: Dataset, seed: int, first: int, number: int) -> list[int]:
+    """Places of the items that the batch of samples first … first+number−1 shows."""
+    order = batch_order(seed, dataset.shown_sizes, first, number)
+    return [dataset.shown[place] for place in order]
+
+
+def prompts_at(
+    dataset: Dataset, name: str, seed: int, first: int, items: Sequence[int]
+) -> list[str]:
+    """The prompts of samples first, first+1, …, which show these items."""
+    return [
+        prompt_at(dataset.words, dataset.items[item].caption, name, seed, first + place)
+        for place, item in enumerate(items)
+    ]
+
+
+def all_prompts(
+    dataset: Dataset, name: str, seed: int = 0, samples: int | None = None, batch_size: int = 1
+) -> list[str]:
+    """Every prompt that training can ask for, each once; no more than a run of so many samples
+    will, where that is less."""
+    words = dataset.words
+    most = len(dataset.items) * len(words.templates) * words.pool
+    if samples is not None and samples < most:
+        made = (
+            prompt
+            for first in range(0, samples, batch_size)
+            for prompt in prompts_at(
+                dataset, name, seed, first, items_at(dataset, seed, first, batch_size)
+            )
+        )
+    else:
+        made = (
+            prompt
+            for item in dataset.items
+            for prompt in every_prompt(words, item.caption, name, seed)
+        )
     return list(dict.fromkeys(made))
+
+
+def encode_prompts(
+    prompts: Sequence[str],
+    encode: Callable[[list[str]], list[Condition]],
+    shelf: Shelf,
+    each: Callable[[int], object] = lambda done: None,
+    group: int = 32,
+) -> Shelf:
+    """The shelf, with the conditions of all prompts by prompt; calls each(done) before every group.
+
+    Only one group is in memory at a time.
+    """
+    for first in range(0, len(prompts), group):
+        each(first)
+        texts = list(prompts[first : first + group])
+        for text, condition in zip(texts, encode(texts), strict=True):
+            shelf.add(text, condition)
+    return shelf
 
 
 def stack(conditions: list[Condition]) -> dict[str, Tensor]:

@@ -18,6 +18,7 @@ from .tools import (
     MergeHypernets,
 )
 from .training import TrainHypernet
+from .words import TrainingWords
 
 
 class Hypernet(ComfyExtension):
@@ -27,6 +28,7 @@ class Hypernet(ComfyExtension):
             PrepareDataset,
             SavePreparedFolder,
             Caption,
+            TrainingWords,
             HypernetConfig,
             TrainHypernet,
             ApplyHypernet,

@@ -1,18 +1,35 @@
 """Caption: which words belong to a picture, and the sentences that training makes of them."""
 
 from dataclasses import replace
+from pathlib import Path
 
 from ..compat import io, ui
-from ..hypernet.captions import TEMPLATE, caption_of, prompt_of, read_templates
+from ..hypernet.captions import (
+    EXISTING,
+    SOURCES,
+    CaptionRules,
+    NameWords,
+    read_sources,
+    sidecar,
+    write_sidecar,
+)
+from ..hypernet.dataset import Dataset, some
+from ..hypernet.tags import TagEdits, read_list, read_replacements
+from ..hypernet.words import TEMPLATE, prompt_of, read_templates
 from .sockets import CATEGORY, DatasetSocket
+from .tagging import Tagging, tagger_input
 
+IN_ORDER = "as in source_order"
 ORDERS = {
     "sidecar, then file name": ("sidecar", "file name"),
     "sidecar, then fixed text": ("sidecar", "fixed text"),
     "sidecar only": ("sidecar",),
     "file name only": ("file name",),
     "fixed text only": ("fixed text",),
+    "sidecar, then tagger": ("sidecar", "tagger"),
+    "tagger only": ("tagger",),
 }
+NEVER, MISSING, ALWAYS = "never", "where there is none", "always, keeping old ones"
 
 
 class Caption(io.ComfyNode):
@@ -23,12 +40,15 @@ class Caption(io.ComfyNode):
             display_name="Caption (Hypernet)",
             category=CATEGORY,
             description="Chooses the words of every picture and the prompts made of them. "
-            "Files are not changed.",
-            search_aliases=["captions", "tags", "filewords", "prompt template"],
+            "Files are changed only when write_sidecars says so.",
+            search_aliases=[
+                "captions", "tags", "filewords", "prompt template", "deepdanbooru", "wd14 tagger",
+                "interrogate", "blip",
+            ],
             inputs=[
                 DatasetSocket.Input("dataset", tooltip="Pictures from Load Dataset."),
                 io.Combo.Input(
-                    "source", options=list(ORDERS), default=next(iter(ORDERS)),
+                    "source", options=[*ORDERS, IN_ORDER], default=next(iter(ORDERS)),
                     tooltip="Where words come from; a sidecar is name.txt or "
                     "name.caption beside name.png.",
                 ),
@@ -41,6 +61,50 @@ class Caption(io.ComfyNode):
                     tooltip="Training prompts, one a line, drawn at random: [filewords] becomes "
                     "the caption, [name] the hypernetwork's name.",
                 ),
+                tagger_input(),
+                io.Combo.Input(
+                    "existing", options=list(EXISTING), default="ignore", optional=True,
+                    tooltip="What becomes of words that a picture has, in its sidecar or from an "
+                    "earlier Caption: ignore (new ones alone), keep (where there are any), replace "
+                    "(where there are new ones), prepend (old ones first), append (old ones last).",
+                ),
+                io.String.Input(
+                    "trigger_word", default="", optional=True,
+                    tooltip="Word or tags put in front of every caption.",
+                ),
+                io.String.Input(
+                    "block_tags", default="", multiline=True, optional=True, advanced=True,
+                    tooltip="Tags that come into no caption, with commas between them.",
+                ),
+                io.String.Input(
+                    "replace_tags", default="", multiline=True, optional=True, advanced=True,
+                    tooltip="Tags to say in other words, one a line: gray hair -> grey hair.",
+                ),
+                io.String.Input(
+                    "source_order", default=", ".join(SOURCES), optional=True, advanced=True,
+                    tooltip="For that choice of source: sources in the order in which they are "
+                    f"asked, of {', '.join(SOURCES)}. The first that has words gives the caption.",
+                ),
+                io.String.Input(
+                    "name_pattern", default="", optional=True, advanced=True,
+                    tooltip="Regular expression for the words of a file name, as in A1111: all "
+                    "that matches counts. Empty: the whole name. A number in front never counts.",
+                ),
+                io.String.Input(
+                    "name_joint", default=" ", optional=True, advanced=True,
+                    tooltip="What is put between the words that name_pattern finds.",
+                ),
+                io.String.Input(
+                    "joint", default=", ", optional=True, advanced=True,
+                    tooltip="What is put between old and new words. With a comma, what both say "
+                    "is said once; A1111 puts a blank.",
+                ),
+                io.Combo.Input(
+                    "write_sidecars", options=[NEVER, MISSING, ALWAYS], default=NEVER,
+                    optional=True, advanced=True,
+                    tooltip="Write captions to name.txt beside the pictures. What stood there is "
+                    "kept as name.txt.bak.",
+                ),
             ],
             outputs=[
                 DatasetSocket.Output("dataset", display_name="dataset"),
@@ -49,15 +113,90 @@ class Caption(io.ComfyNode):
         )  # fmt: skip
 
     @classmethod
-    def execute(cls, dataset, source: str, fixed_text: str, template: str) -> io.NodeOutput:
-        words = [
-            caption_of(item.path, sources=ORDERS[source], fixed=fixed_text)
-            for item in dataset.items
-        ]
-        templates = read_templates(template)
-        captioned = replace(dataset.with_captions(words), templates=templates)
-        empty = [item.path.name for item in captioned.items if not item.caption]
-        lines = [prompt_of(templates[0], text, "[name]") for text in words[:5]]
-        if empty:
-            lines.append(f"{len(empty)} pictures have no words: {', '.join(empty[:10])}")
-        return io.NodeOutput(captioned, "\n".join(lines), ui=ui.PreviewText("\n".join(lines)))
+    def validate_inputs(
+        cls,
+        source_order: str | None = None,
+        name_pattern: str | None = None,
+        replace_tags: str | None = None,
+        tagger: dict | None = None,
+    ) -> bool | str:
+        """A host that checks anything hands over tagger too; it is read when the node runs."""
+        try:
+            read_sources(source_order if source_order is not None else ", ".join(SOURCES))
+            NameWords(pattern=name_pattern or "")
+            read_replacements(replace_tags or "")
+        except ValueError as fault:
+            return str(fault)
+        return True
+
+    @classmethod
+    def execute(
+        cls, dataset, source: str, fixed_text: str, template: str, tagger: dict | None = None,
+        existing: str = "ignore", trigger_word: str = "", block_tags: str = "",
+        replace_tags: str = "", source_order: str = ", ".join(SOURCES), name_pattern: str = "",
+        name_joint: str = " ", joint: str = ", ", write_sidecars: str = NEVER,
+    ) -> io.NodeOutput:  # fmt: skip
+        rules = CaptionRules(
+            sources=read_sources(source_order) if source == IN_ORDER else ORDERS[source],
+            fixed=fixed_text,
+            name_words=NameWords(pattern=name_pattern, joint=name_joint),
+            existing=existing,
+            joint=joint,
+            edits=TagEdits(
+                block=read_list(block_tags), replacements=read_replacements(replace_tags)
+            ),
+            trigger=trigger_word,
+        )
+        captioned, notes = captioned_by(dataset, rules, Tagging.of(tagger))
+        captioned = replace(
+            captioned, words=replace(captioned.words, templates=read_templates(template))
+        )
+        report = "\n".join([*samples(captioned), *notes, *written(captioned, write_sidecars)])
+        return io.NodeOutput(captioned, report, ui=ui.PreviewText(report))
+
+
+def captioned_by(
+    dataset: Dataset, rules: CaptionRules, tagging: Tagging | None
+) -> tuple[Dataset, list[str]]:
+    """The dataset with its new captions, and what there is to say about them."""
+    old = [item.caption if dataset.captioned else sidecar(item.path) for item in dataset.items]
+    pairs = list(zip((item.path for item in dataset.items), old, strict=True))
+    asked = list(dict.fromkeys(path for path, words in pairs if rules.wants_tagger(path, words)))
+    tagged: dict[Path, str] = {}
+    faults: list[ValueError] = []
+    if asked and tagging is None:
+        if rules.sources[-1] == "tagger":
+            raise ValueError(
+                f'{len(asked)} pictures, such as "{asked[0].name}", need the tagger to get words, '
+                "and tagger is none. Choose one, or another source."
+            )
+    elif asked:
+        tagged, faults = tagging.captions(asked, rules.edits)
+    if faults and not dataset.skip_unreadable:
+        raise ValueError(
+            f"{len(faults)} pictures cannot be shown to the tagger: {faults[0]} Replace or remove "
+            'them, or choose "skip" for unreadable pictures in Load Dataset.'
+        )
+    words = [rules.caption(path, had, tagged.get(path, "")) for path, had in pairs]
+    notes = [f"Not shown to the tagger: {fault}" for fault in faults]
+    empty = [path.name for (path, _), text in zip(pairs, words, strict=True) if not text]
+    if empty:
+        notes.append(f"{len(empty)} pictures have no words: {some(empty)}.")
+    return dataset.with_captions(words), notes
+
+
+def samples(dataset: Dataset) -> list[str]:
+    """The first prompts."""
+    template = dataset.words.templates[0]
+    return [prompt_of(template, item.caption, "[name]") for item in dataset.items[:5]]
+
+
+def written(dataset: Dataset, when: str) -> list[str]:
+    """Write sidecars where they are wanted; how many, in words."""
+    if when == NEVER:
+        return []
+    by_picture = {item.path: item.caption for item in reversed(dataset.items) if item.caption}
+    if when == MISSING:
+        by_picture = {path: text for path, text in by_picture.items() if not sidecar(path).strip()}
+    files = [file for path, text in by_picture.items() if (file := write_sidecar(path, text))]
+    return [f"{len(files)} caption files written."]

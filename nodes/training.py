@@ -16,10 +16,11 @@ from .. import compat
 from ..compat import io
 from ..hypernet.dataset import Dataset
 from ..hypernet.files import save_network
-from ..hypernet.latents import Examples, all_prompts, encode_dataset
+from ..hypernet.latents import Examples, all_prompts, encode_dataset, encode_prompts
 from ..hypernet.network import Hypernetwork, Record
 from ..hypernet.run import Run, check_disk
 from ..hypernet.schedule import parse_schedule
+from ..hypernet.shelf import Shelf
 from ..hypernet.spec import HypernetSpec, as_text
 from ..hypernet.train import TrainingDiverged, TrainSettings, new_optimizer, train
 from .config import every_width
@@ -223,8 +224,14 @@ class Job:
         )
         for name, reason in dataset.unreadable[len(self.dataset.unreadable) :]:
             log.warning('Skipped "%s": %s', name, reason)
-        prompts = all_prompts(dataset, self.file.stem)
-        conditions = dict(zip(prompts, compat.encode_texts(self.clip, prompts), strict=True))
+        settings = self.settings
+        samples = settings.steps * settings.accumulation * settings.batch_size
+        conditions = encode_prompts(
+            all_prompts(dataset, self.file.stem, settings.seed, samples, settings.batch_size),
+            lambda texts: compat.encode_texts(self.clip, texts),
+            Shelf(self.folder),
+            each=lambda done: compat.raise_if_interrupted(),
+        )
         compat.release(self.vae, self.clip)
         return Examples(
             dataset=dataset,

@@ -12,11 +12,18 @@ from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
 from typing import Any
 
-from torch import Tensor
+from torch import Tensor, device
 
 from ...hypernet.fold import AttentionWeights
 from . import io, ui
-from .folders import input_folder, lora_folder, network_folders, network_names, output_folder
+from .folders import (
+    input_folder,
+    lora_folder,
+    model_folders,
+    network_folders,
+    network_names,
+    output_folder,
+)
 from .progress import Interrupted, Progress, is_interrupted, raise_if_interrupted
 
 __all__ = [
@@ -38,12 +45,14 @@ __all__ = [
     "is_interrupted",
     "lora_folder",
     "manage",
+    "model_folders",
     "model_name",
     "network_folders",
     "network_names",
     "output_folder",
     "raise_if_interrupted",
     "release",
+    "torch_device",
     "track_changes",
     "ui",
     "with_weight_changes",
@@ -143,6 +152,12 @@ def generate(
         steps=steps,
         cfg=cfg,
     )
+
+
+def torch_device() -> device:
+    from .checkpoint import accelerator
+
+    return accelerator()[0]
 
 
 def free_memory() -> None:

@@ -81,6 +81,10 @@ def lora_folder() -> Path:
     return models_folder() / "loras"
 
 
+def model_folders(name: str) -> list[Path]:
+    return [models_folder() / name]
+
+
 def checkpoint_names() -> list[str]:
     """Single files and diffusers folders under models/checkpoints, "/"-separated, sorted."""
     found = []

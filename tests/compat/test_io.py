@@ -182,6 +182,7 @@ def test_new_networks_and_checkpoints_are_seen_at_once(tmp_path):
         (tmp_path / "checkpoints/tiny/model_index.json").touch()
         (tmp_path / "checkpoints/tiny/unet/part.safetensors").touch()
         assert folders.network_names() == ["b.safetensors", "style/a.pt"]
+        assert folders.model_folders("wd14_tagger") == [tmp_path / "wd14_tagger"]
         assert folders.checkpoint_names() == ["c.ckpt", "tiny"]
         assert folders.find_checkpoint("tiny") == tmp_path / "checkpoints/tiny"
         assert folders.find_checkpoint(str(tmp_path)) == tmp_path

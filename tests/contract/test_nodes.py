@@ -193,6 +193,43 @@ def test_a_network_for_other_widths_is_refused_with_both_lists(host: Host):
         assert word in outcome.message
 
 
+def test_a_missing_tagger_is_said_with_the_file_and_its_place(host: Host):
+    prompt = training(host, "untagged")
+    prompt["caption"]["inputs"] |= {
+        "source": "tagger only",
+        "tagger": "DeepDanbooru",
+        "tagger.model": "(none found)",
+        "tagger.general_threshold": 0.5,
+    }
+    outcome = host.run(prompt)
+    assert outcome.status == "error", outcome
+    assert "model-resnet_custom_v3.pt" in outcome.message
+    assert str(host.base / "models" / "deepdanbooru") in outcome.message
+
+
+def test_words_that_change_from_step_to_step_train(host: Host):
+    prompt = training(host, "shuffled")
+    prompt["caption"]["inputs"] |= {"tagger": "none", "existing": "keep", "trigger_word": "sks"}
+    prompt["words"] = node(
+        "HypernetWords",
+        dataset=["caption", 0],
+        template_file="",
+        shuffle=True,
+        keep_first=1,
+        tag_dropout=0.2,
+        caption_dropout=0.2,
+        variants=4,
+        weights="*red* = 0.5",
+    )
+    prompt["train"]["inputs"]["dataset"] = ["words", 0]
+    outcome = host.run(prompt)
+    assert outcome.status == "success", outcome.error
+    left = host.output_folder / "hypernet" / "shuffled"
+    manifest = json.loads((left / "manifest.json").read_text("utf-8"))
+    assert manifest["dataset"]["words"]["keep_first"] == 1
+    assert sorted(item["repeats"] for item in manifest["dataset"]["items"]) == [1, 2]
+
+
 @pytest.fixture(scope="module")
 def trained(host: Host, pictures: Path):
     prompt = training(host, "trained")

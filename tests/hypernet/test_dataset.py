@@ -4,7 +4,6 @@ import pytest
 import torch
 from PIL import Image
 
-from hypernet.captions import caption_of, decode, prompt_of, read_templates, template_at
 from hypernet.dataset import read_dataset, read_pixels, report
 from hypernet.latents import Examples, all_prompts, encode_dataset, lengthen
 from hypernet.listing import find_pictures
@@ -108,37 +107,6 @@ def test_a_picture_that_fails_only_when_it_is_decoded_is_named_or_skipped(tmp_pa
     dataset, latents = encode_dataset(skipping, lambda pixels: pixels)
     assert [item.path.name for item in dataset.items] == ["good.png"] and len(latents) == 1
     assert dataset.unreadable[0][0] == "rotten.png"
-
-
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"])
-def test_captions_are_read_in_every_encoding_of_unicode(encoding):
-    assert decode("a naïve fox, 赤い狐".encode(encoding)) == "a naïve fox, 赤い狐"
-
-
-def test_captions_in_latin_letters_of_old_are_read_too():
-    assert decode("a naïve fox, “red”".encode("cp1252")) == "a naïve fox, “red”"
-
-
-def test_a_caption_comes_from_the_first_source_that_has_one(tmp_path):
-    path = picture(tmp_path / "003-red_fox.png")
-    both, fixed = ("sidecar", "file name"), ("sidecar", "fixed text")
-    assert caption_of(path, sources=both) == "red fox"
-    assert caption_of(path, sources=fixed, fixed="a fox") == "a fox"
-    path.with_suffix(".txt").write_text("\ufeffa fox,\n in snow \n", "utf-8")
-    assert caption_of(path, sources=both) == "a fox, in snow"
-    path.with_suffix(".txt").write_text(" \n", "utf-8")
-    assert caption_of(path, sources=both) == "red fox", "an empty sidecar says nothing"
-    path.with_suffix(".txt").unlink()
-    path.with_suffix(".caption").write_text("a caption", "utf-8")
-    assert caption_of(path, sources=both) == "a caption"
-
-
-def test_templates_put_words_first_and_the_name_after(tmp_path):
-    assert prompt_of("[filewords], art by [name]", "a [name] fox", "me") == "a me fox, art by me"
-    assert read_templates("# mine\n\n a [filewords]\n[name]\n") == ("a [filewords]", "[name]")
-    assert read_templates("\n") == ("[filewords]",)
-    drawn = {template_at(("a", "b", "c"), 0, sample) for sample in range(50)}
-    assert drawn == {"a", "b", "c"}
 
 
 def test_all_prompts_are_each_asked_for_once(tmp_path):

@@ -102,6 +102,18 @@ def released_models_leave(compat, model, clip, vae):
     compat.free_memory()
 
 
+def folders_of_models_are_the_hosts_and_what_it_is_configured_with(compat, model, clip, vae):
+    import folder_paths
+
+    usual = Path(folder_paths.models_dir)
+    assert compat.model_folders("hypernetworks")[0] == usual / "hypernetworks"
+    assert compat.model_folders("wd14_tagger") == [usual / "wd14_tagger"]
+    elsewhere = usual.parent / "a1111"
+    folder_paths.add_model_folder_path("torch_deepdanbooru", str(elsewhere))
+    assert compat.model_folders("torch_deepdanbooru") == [usual / "torch_deepdanbooru", elsewhere]
+    assert compat.torch_device() == torch.device("cpu")
+
+
 def a_prediction_is_the_hosts_own(compat, model, clip, vae):
     latents, noise, timesteps, condition = noisy_batch(compat, clip)
     with compat.denoiser(model) as denoiser:
@@ -229,6 +241,7 @@ CHECKS = [
     widths_are_those_of_stable_diffusion_1,
     pictures_and_texts_become_ordinary_tensors,
     released_models_leave,
+    folders_of_models_are_the_hosts_and_what_it_is_configured_with,
     a_prediction_is_the_hosts_own,
     gradients_reach_both_patches_and_all_is_restored,
     a_preview_inside_training_does_no_harm,

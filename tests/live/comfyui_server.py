@@ -26,6 +26,7 @@ OUR_NODES = (
     "Prepare",
     "SavePrepared",
     "Caption",
+    "Words",
     "Config",
     "Train",
     "Apply",

@@ -1,0 +1,50 @@
+"""BLIP says in a sentence what a picture shows. The model is a folder as transformers saves it.
+
+The settings are A1111's: one beam, 24 to 48 tokens, so that the same picture gives the same words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from PIL import Image
+
+from .tags import Tag
+
+SHORTEST, LONGEST = 24, 48  # tokens
+
+
+class BlipCaptioner:
+    """One sentence for each picture. Raises ValueError naming the folder and the reason."""
+
+    def __init__(self, folder: Path, device: torch.device):
+        try:
+            from transformers import BlipForConditionalGeneration, BlipProcessor
+        except ImportError:
+            raise ValueError(
+                "BLIP needs the package transformers, which is not installed. Install it into the "
+                "Python that runs this: pip install transformers."
+            ) from None
+        try:
+            self.processor = BlipProcessor.from_pretrained(folder, local_files_only=True)
+            model = BlipForConditionalGeneration.from_pretrained(folder, local_files_only=True)
+        except Exception as fault:  # transformers raises whatever its parts raise
+            lines = str(fault).splitlines() or [type(fault).__name__]
+            raise ValueError(
+                f'"{folder}" cannot be opened as a BLIP model: {lines[0][:300]}. Put all files of '
+                "a BLIP captioning model there, such as Salesforce's blip-image-captioning-base."
+            ) from fault
+        self.device = device
+        self.model = model.float().eval().requires_grad_(False).to(device)
+
+    @torch.no_grad()
+    def __call__(self, pictures: Sequence[Image.Image]) -> list[tuple[Tag, ...]]:
+        inputs = self.processor(images=list(pictures), return_tensors="pt").to(self.device)
+        tokens = self.model.generate(
+            **inputs, num_beams=1, do_sample=False, min_length=SHORTEST, max_length=LONGEST
+        )
+        told = tokens[:, 1:]  # not the mark to begin with, which is no special token everywhere
+        sentences = self.processor.batch_decode(told, skip_special_tokens=True)
+        return [(Tag(" ".join(text.split()), 1.0, "sentence"),) for text in sentences]

@@ -1,0 +1,96 @@
+"""What a tagger said about pictures, kept by their content.
+
+A file holds the answers of one tagger, one line each: the hash of the picture's bytes, a tab, and
+the tags as JSON. Lines are only ever added, a group in one write. A line that was cut off or
+spoilt is as if it were not there, and the picture is looked at again. Thresholds and ways of
+writing are no part of it: changing them costs nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from .tags import Tag
+
+LINE = re.compile(rb"([0-9a-f]{32})\t(.+)\n")
+FAINTEST = 0.05  # tags with smaller scores are not kept
+
+Tags = tuple[Tag, ...]
+
+
+class TagCache:
+    """One file, of which only the places of lines are in memory."""
+
+    def __init__(self, file: Path):
+        self.file = file
+        self._places: dict[str, tuple[int, int]] = {}
+        if file.is_file():
+            with open(file, "rb") as lines:
+                offset = 0
+                for line in lines:
+                    if match := LINE.fullmatch(line):
+                        self._places[match[1].decode()] = (offset, len(line))
+                    offset += len(line)
+
+    def get(self, key: str) -> Tags | None:
+        """None for a picture that was not seen, or whose line is spoilt."""
+        if key not in self._places:
+            return None
+        offset, length = self._places[key]
+        try:
+            with open(self.file, "rb") as lines:
+                lines.seek(offset)
+                match = LINE.fullmatch(lines.read(length))
+            tags = tuple(Tag(*row) for row in json.loads(match[2])) if match else None
+        except (OSError, ValueError, TypeError):
+            return None
+        return tags if tags is not None and all(map(is_tag, tags)) else None
+
+    def add(self, found: Mapping[str, Iterable[Tag]]) -> None:
+        """Append them in one write; a cut-off line before them is ended first."""
+        lines = []
+        for key, tags in found.items():
+            rows = [[t.name, t.score, t.category] for t in tags if t.score >= FAINTEST]
+            lines.append(f"{key}\t{json.dumps(rows)}\n".encode())
+        self.file.parent.mkdir(parents=True, exist_ok=True)
+        with open(self.file, "a+b") as file:
+            end = file.seek(0, os.SEEK_END)
+            if end:
+                file.seek(end - 1)
+                if file.read(1) != b"\n":
+                    lines.insert(0, b"\n")
+            offset = end
+            file.write(b"".join(lines))
+        for line in lines:
+            if match := LINE.fullmatch(line):
+                self._places[match[1].decode()] = (offset, len(line))
+            offset += len(line)
+
+
+def is_tag(tag: Tag) -> bool:
+    return (
+        isinstance(tag.name, str)
+        and isinstance(tag.category, str)
+        and isinstance(tag.score, (int, float))
+    )
+
+
+def content_key(picture: Path) -> str:
+    """Of the file's bytes, so that a renamed picture is known and a changed one is not."""
+    with open(picture, "rb") as file:
+        digest = hashlib.blake2b(digest_size=16)
+        while piece := file.read(2**20):
+            digest.update(piece)
+    return digest.hexdigest()
+
+
+def model_key(model: Path) -> str:
+    """Of a file or a folder of them, by name, size and time: hashing gigabytes takes too long."""
+    files = sorted(model.rglob("*")) if model.is_dir() else [model]
+    stats = [(file.name, s.st_size, s.st_mtime_ns) for file in files if (s := file.stat())]
+    return hashlib.blake2b(repr(stats).encode(), digest_size=8).hexdigest()
