@@ -32,17 +32,23 @@ class Examples:
 
     def batch_at(self, first: int, number: int) -> Batch:
         """Samples first … first+number−1 of the endless shuffled stream."""
-        shown = self.dataset.shown
-        items = [shown[place] for place in sample_order(self.seed, len(shown), first, number)]
-        prompts = [
+        conditions = [self.conditions[prompt] for prompt in self.prompts_at(first, number)]
+        return self.latents[self._items_at(first, number)], stack(conditions)
+
+    def prompts_at(self, first: int, number: int) -> list[str]:
+        """The prompts of these samples."""
+        return [
             prompt_of(
                 template_at(self.dataset.templates, self.seed, first + place),
                 self.dataset.items[item].caption,
                 self.name,
             )
-            for place, item in enumerate(items)
+            for place, item in enumerate(self._items_at(first, number))
         ]
-        return self.latents[items], stack([self.conditions[prompt] for prompt in prompts])
+
+    def _items_at(self, first: int, number: int) -> list[int]:
+        shown = self.dataset.shown
+        return [shown[place] for place in sample_order(self.seed, len(shown), first, number)]
 
 
 def all_prompts(dataset: Dataset, name: str) -> list[str]:
