@@ -88,6 +88,7 @@ class Run:
         self.written: dict[str, list[int]] = {}  # our checkpoints: size and time, to know them by
         self._history: list[dict] = []
         self._unwritten: list[Step] = []
+        self._noted = 0  # the last step
         self._board = NoBoard()
         remove_passing(folder)
         self._best = self._best_so_far()
@@ -107,7 +108,11 @@ class Run:
             changes = differences(state.settings, plain(asdict(self.settings)))
             words += [f"{key} was {was}, is now {now}." for key, (was, now) in changes.items()]
         self._forget_after(start)
-        self._history = [*self._earlier_history(), {"from_step": start, "changed": changes}]
+        self._noted = start
+        self._history = [
+            *self.earlier_manifest().get("history", []),
+            {"from_step": start, "changed": changes},
+        ]
         if self.keeping.tensorboard:
             self._board = Board(self.folder / "tensorboard", start + 1)
         return words
@@ -126,17 +131,24 @@ class Run:
         with self._room_for("manifest.json", len(text)):
             write_whole(self.folder / "manifest.json", lambda file: file.write(text.encode()))
 
-    def _earlier_history(self) -> list[dict]:
+    def earlier_manifest(self) -> dict:
+        """What this run said of itself before; {} where that cannot be read any more."""
         try:
-            return json.loads((self.folder / "manifest.json").read_text("utf-8"))["history"]
-        except (OSError, ValueError, KeyError, TypeError):
-            return []  # of an older version, or damaged: no more than words for people
+            found = json.loads((self.folder / "manifest.json").read_text("utf-8"))
+        except (OSError, ValueError):
+            return {}  # no more than words for people
+        return found if isinstance(found, dict) else {}
 
     # The log
 
     def note(self, step: Step) -> None:
-        """Remember a step for the log."""
+        """Remember a step for the log. One that was made before is made anew: the trainer has
+        gone back, and what it did since is forgotten."""
+        if step.done <= self._noted:
+            self._unwritten = [each for each in self._unwritten if each.done < step.done]
+            self._forget_after(step.done - 1)
         self._unwritten.append(step)
+        self._noted = step.done
         numbers = {name: value for name, value in vars(step).items() if isinstance(value, float)}
         self._board.numbers(step.done, numbers)
         if step.done % FLUSH_EVERY == 0:
@@ -193,9 +205,14 @@ class Run:
 
     # What stays
 
-    def save(self, network: Hypernetwork, optimizer: Any) -> None:
-        """The checkpoint, the state, and no more old checkpoints than are wanted. See DiskFull."""
-        self.save_checkpoint(network)
+    def save(
+        self, network: Hypernetwork, optimizer: Any, result: Hypernetwork | None = None
+    ) -> None:
+        """The checkpoint, the state, and no more old checkpoints than are wanted. See DiskFull.
+
+        result: the network to use, where that is not the one that is trained but its average.
+        """
+        self.save_checkpoint(network if result is None else result)
         self.save_state(network, optimizer)
         self._remove_old()
 

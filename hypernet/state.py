@@ -161,15 +161,20 @@ def load_state(state: State, network: Hypernetwork, optimizer: Any) -> list[str]
     begins afresh. Raises ValueError when the two do not fit.
     """
     with torch.inference_mode(False):
-        # by place, for a dropout more or less renames the layers after it
-        names = list(network.state_dict())
-        network.load_state_dict(dict(zip(names, state.weights.values(), strict=True)))
+        load_weights(network, state.weights)
         network.record.step = state.step
         kind = type(optimizer).__name__
         if state.optimizer_kind not in ("", kind):
             return [f"The optimizer was {state.optimizer_kind}; {kind} begins afresh."]
         load_optimizer(optimizer, state.optimizer)
     return []
+
+
+def load_weights(network: Hypernetwork, weights: Mapping[str, Tensor]) -> None:
+    """By place: a dropout more or less renames the layers after it."""
+    names = list(network.state_dict())
+    with torch.inference_mode(False):
+        network.load_state_dict(dict(zip(names, weights.values(), strict=True)))
 
 
 def load_optimizer(optimizer: Any, state: Mapping[str, Any]) -> None:

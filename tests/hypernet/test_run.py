@@ -133,6 +133,13 @@ def test_a_torn_log_is_mended(folder, left):
     assert (folder / "loss.csv").read_text().startswith("step,epoch,epoch_step,loss,learn_rate\n")
 
 
+def test_a_step_that_is_made_again_takes_the_place_of_what_came_after_it(folder):
+    training = Training(folder).step(3).save().step(2)
+    training.network.record.step = 1  # the trainer goes back
+    training.step(3).save()
+    assert logged(folder) == [1, 2, 3, 4]
+
+
 def test_resuming_with_other_settings_takes_them_and_records_them(folder):
     Training(folder).step(2).save()
     now = TrainSettings(steps=50, learning_rate="5e-4", batch_size=2, weight_decay=0.5)
