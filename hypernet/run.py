@@ -198,10 +198,14 @@ class Run:
             write_whole(path, lambda file: file.write(text.encode()))
 
     def losses(self) -> list[float]:
-        """All losses since the first update."""
-        self.flush()
-        with open(self._log(), encoding="utf-8") as file:
-            return [float(row["loss"]) for row in csv.DictReader(file)]
+        """All losses since the first update, those that found no room too."""
+        with suppress(DiskFull):
+            self.flush()
+        written = []
+        if self._log().exists():
+            with open(self._log(), encoding="utf-8") as file:
+                written = [float(row["loss"]) for row in csv.DictReader(file)]
+        return written + [step.loss for step in self._unwritten]
 
     # What stays
 
