@@ -51,7 +51,7 @@ class Session:
                 progress.update(step.done, self.after(step, optimizer, settings))
                 if compat.is_interrupted():
                     break
-        except BaseException:
+        except (Exception, compat.Interrupted):  # Ctrl-C may come in the middle of an update
             if self.done not in (self.run.saved_step, start):
                 self.keep(lambda: self.run.save(self.network, optimizer))
             raise

@@ -266,15 +266,14 @@ def test_a_preview_carries_its_words(folder):
 
 def test_a_tensorboard_log_has_the_curves_or_the_reason(folder):
     try:
-        import tensorboard
+        from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
     except ImportError:
         with pytest.raises(ValueError, match="pip install tensorboard"):
             Keeping(tensorboard=True)
         return
     Training(folder, keeping=Keeping(tensorboard=True)).step(3).save()
     Training(folder, keeping=Keeping(tensorboard=True)).step(2).save()
-    reader = tensorboard.backend.event_processing.event_accumulator
-    events = reader.EventAccumulator(str(folder / "tensorboard")).Reload()
+    events = EventAccumulator(str(folder / "tensorboard")).Reload()
     assert [event.step for event in events.Scalars("loss")] == [1, 2, 3, 4, 5]
 
 
