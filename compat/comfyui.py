@@ -133,17 +133,33 @@ def encode_pictures(vae, pictures: Tensor, model) -> Tensor:
 
 
 @torch.inference_mode()
+def scale_latents(model, samples: Tensor) -> Tensor:
+    latent_format = model.get_model_object("latent_format")
+    channels = latent_format.latent_channels
+    if samples.ndim != 4 or samples.shape[1] != channels:
+        raise ValueError(
+            f"a latent of shape {list(samples.shape)} is not of this model, which takes "
+            f"[pictures, {channels}, rows, columns]. Encode with the VAE of the same checkpoint."
+        )
+    return _ordinary(latent_format.process_in(samples.float()))
+
+
+@torch.inference_mode()
 def encode_texts(clip, texts: list[str]) -> list[dict[str, Tensor]]:
-    conditions = []
-    for text in texts:
-        [[context, _], *_] = conditioning(clip, text)
-        conditions.append({"context": _ordinary(context[0].float())})
-    return conditions
+    return [read_conditioning(conditioning(clip, text))[0] for text in texts]
 
 
 @torch.inference_mode()
 def conditioning(clip, text: str) -> list:
     return clip.encode_from_tokens_scheduled(clip.tokenize(text))
+
+
+def read_conditioning(conditioning: list) -> list[dict[str, Tensor]]:
+    return [
+        {"context": _ordinary(context.float())}
+        for contexts, _options in conditioning
+        for context in contexts
+    ]
 
 
 @torch.inference_mode()
@@ -199,10 +215,15 @@ def free_memory() -> None:
 
 
 def model_name(model) -> str:
+    file = model_file(model)
+    return file.name if file else ""
+
+
+def model_file(model) -> Path | None:
     """The file that the host can reload this model from, if it knows one."""
     loader = getattr(model, "cached_patcher_init", None)
-    path = loader[1][0] if loader and loader[1] else ""
-    return Path(path).name if isinstance(path, (str, Path)) else ""
+    path = loader[1][0] if loader and loader[1] else None
+    return Path(path) if path and isinstance(path, (str, Path)) else None
 
 
 def attention_widths(model) -> dict[str, tuple[int, ...]]:

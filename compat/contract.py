@@ -37,10 +37,16 @@ Models (what the sockets MODEL, CLIP, VAE, CONDITIONING carry belongs to the hos
                                          (B, H, W, 3) float 0..1 -> latents (B, c, h, w) float32 on
                                          the CPU, the mean (not a sample), scaled as the UNet of
                                          this model sees it
+    scale_latents(model, samples) -> Tensor
+                                         a LATENT's samples (B, c, h, w) as the UNet of this model
+                                         sees them, float32 on the CPU; ValueError for a latent
+                                         of another kind of model
     encode_texts(clip, texts) -> list[dict[str, Tensor]]
                                          one per text: {"context": (T, C)}, and what else the
                                          model's forward needs by keyword, float32 on the CPU
     conditioning(clip, text) -> CONDITIONING
+    read_conditioning(conditioning) -> list[dict[str, Tensor]]
+                                         its entries as encode_texts gives texts
     release(*models) -> None             VAE or CLIP leave the accelerator (to RAM)
     denoiser(model) -> context manager yielding hypernet.diffusion.Denoiser
                                          the frozen UNet on its device, with parameters that
@@ -55,6 +61,7 @@ Models (what the sockets MODEL, CLIP, VAE, CONDITIONING carry belongs to the hos
                                          attention are ordinary tensors, in inference mode too:
                                          their _version tells when someone writes into them
     model_name(model) -> str             file name of the checkpoint, or "" when unknown
+    model_file(model) -> Path | None     the checkpoint, a file or a diffusers folder, if known
     generate(model, vae, positive, negative, *, width, height, seed, steps, cfg) -> IMAGE
                                          one picture by the host's own sampler (euler, normal);
                                          positive and negative are CONDITIONING
@@ -96,14 +103,17 @@ NAMES = (
     "raise_if_interrupted",
     "Progress",
     "encode_pictures",
+    "scale_latents",
     "encode_texts",
     "conditioning",
+    "read_conditioning",
     "release",
     "denoiser",
     "attention_widths",
     "manage",
     "track_changes",
     "model_name",
+    "model_file",
     "generate",
     "torch_device",
     "free_memory",

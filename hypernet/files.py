@@ -4,11 +4,12 @@ The suffix says the format: `.pt` (a1111.py), `.safetensors` (safetensors_file.p
 tree of other files (trees.py, read only). What a file claims is checked before memory is taken for
 it, and torch's weights-only reader builds plain types and tensors and refuses code. A file is
 written under a passing name beside its place, flushed to the disk, and moved there in one step:
-whoever looks sees the old file or the whole new one.
+whoever looks sees the old file or the whole new one, after a power cut too.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import uuid
@@ -26,6 +27,7 @@ from .trees import NetworkTree, read_tree
 
 SUFFIXES = (".pt", ".safetensors")  # that can be written
 TREE_SUFFIX = ".hns"
+PASSING = re.compile(r"\..+\.[0-9a-f]{8}")
 
 
 def open_network(
@@ -112,8 +114,33 @@ def write_whole(path: Path, write: Callable[[Any], object], *, overwrite: bool =
             os.replace(passing, path)
         else:
             claim(passing, path)
+        settle(path.parent)
+    except RuntimeError as fault:  # torch.save says "unexpected pos" of a full disk
+        if isinstance(fault.__context__, OSError):
+            raise fault.__context__ from None
+        raise
     finally:
         passing.unlink(missing_ok=True)
+
+
+def settle(folder: Path) -> None:
+    """Names in the folder reach the disk as well as what they name."""
+    if os.name != "posix":  # other systems do it by themselves
+        return
+    entry = os.open(folder, os.O_RDONLY)
+    try:
+        with contextlib.suppress(OSError):  # some network drives cannot, and need not
+            os.fsync(entry)
+    finally:
+        os.close(entry)
+
+
+def remove_passing(folder: Path) -> None:
+    """Remove what a killed process left half written in a folder that nobody else writes to."""
+    if folder.is_dir():
+        for path in folder.iterdir():
+            if PASSING.fullmatch(path.name):
+                path.unlink(missing_ok=True)
 
 
 def claim(passing: Path, path: Path) -> None:

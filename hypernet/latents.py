@@ -154,7 +154,7 @@ def encode_dataset(
                 raise
             unreadable.append((item.path.relative_to(dataset.folder).as_posix(), str(fault)))
             continue
-        latent = encode(pixels).float().cpu()
+        latent = encode(pixels).float().cpu().contiguous()  # channels-last rounds otherwise
         if not bool(torch.isfinite(latent).all()):
             raise ValueError(
                 f'The VAE gives NaN for "{item.path}". Run the VAE in float32 or use another one.'

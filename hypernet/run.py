@@ -1,143 +1,354 @@
 """A run on disk: everything needed to go on after a crash, an interrupt or another day.
 
     <run folder>/
-      manifest.json     settings, spec, dataset: what this run is
-      loss.csv          step, epoch, epoch_step, loss, learn_rate, one line per update
-      state.pt          the newest weights and optimizer, replaced in one step
-      <name>-<n>.pt     the network after exactly n updates
+      manifest.json         settings, spec, dataset, model, versions: what this run is
+      loss.csv              A1111's columns, one line per update
+      state.pt, state-before.pt     what resuming reads (state.py)
+      <name>-<n>.pt         the network after exactly n updates
+      <name>-best.pt        the network with the best score so far
+      previews/             pictures with their prompt, seed and step inside
+      tensorboard/          where it was asked for
 
-Resuming needs the step number, the weights and the optimizer, because chance is counted.
+Resuming needs the step number, the weights and the optimizer, because chance is counted. Files are
+replaced whole, except the log, which grows: resuming cuts it back to the state. A disk that is
+full ends no training: saving raises DiskFull, and what was saved before stays.
 """
 
 from __future__ import annotations
 
 import csv
+import errno
 import json
+import os
+import platform
 import shutil
-from dataclasses import asdict
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import torch
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
-from .files import read_payload, save_network, write_whole
+from .board import Board, NoBoard, summary_writer
+from .files import open_network, remove_passing, save_network, write_whole
 from .network import Hypernetwork
 from .spec import HypernetSpec
+from .state import State, bytes_in, load_state, plain, save_state, state_of
 from .train import Step, TrainSettings
 
 COLUMNS = ("step", "epoch", "epoch_step", "loss", "learn_rate")
+FLUSH_EVERY = 100  # updates between lines on the disk; a state flushes, too
+SCORE = "hypernet_score"  # in the record of the best network
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # FAT32 ends files at 4 GiB
+SPARE = 32 * 2**20  # bytes that are left to others on the disk
+
+
+class DiskFull(OSError):
+    """There was no room to save; what was saved before stays."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Keeping:
+    """What a run leaves behind. keep_last: numbered checkpoints that stay, 0 for all of them.
+
+    Raises ValueError, also when TensorBoard is wanted and not installed.
+    """
+
+    keep_last: int = 0
+    tensorboard: bool = False
+
+    def __post_init__(self) -> None:
+        if self.keep_last < 0:
+            raise ValueError(f"keep_last {self.keep_last}: give 0 (all of them) or more.")
+        if self.tensorboard:
+            summary_writer()
 
 
 class Run:
-    """One training run in one folder."""
+    """One training run in one folder. pictures: how many one pass over the dataset shows."""
 
-    def __init__(self, folder: Path, name: str, pictures: int, settings: TrainSettings):
+    def __init__(
+        self,
+        folder: Path,
+        name: str,
+        pictures: int,
+        settings: TrainSettings,
+        keeping: Keeping | None = None,
+    ):
         self.folder = folder
         self.name = name
         self.pictures = pictures
         self.settings = settings
+        self.keeping = keeping or Keeping()
+        self.saved_step = -1  # of the newest state
+        self.written: dict[str, list[int]] = {}  # our checkpoints: size and time, to know them by
+        self._history: list[dict] = []
         self._unwritten: list[Step] = []
+        self._noted = 0  # the last step
+        self._board = NoBoard()
+        remove_passing(folder)
+        self._best = self._best_so_far()
 
-    @property
-    def state_file(self) -> Path:
-        return self.folder / "state.pt"
+    def begin(
+        self, network: Hypernetwork, optimizer: Any, state: State | None = None, start: int = 0
+    ) -> list[str]:
+        """Start after `start` updates, or where the state says; what is otherwise now, in words.
 
-    def describe(self, manifest: dict) -> None:
+        network and optimizer get what the state holds. Raises ValueError when they do not fit.
+        """
+        words, changes = [], {}
+        if state is not None:
+            words = load_state(state, network, optimizer)
+            start, self.saved_step = state.step, state.step
+            self.written = dict(state.written)
+            changes = differences(state.settings, plain(asdict(self.settings)))
+            words += [f"{key} was {was}, is now {now}." for key, (was, now) in changes.items()]
+        self._forget_after(start)
+        self._noted = start
+        self._history = [
+            *self.earlier_manifest().get("history", []),
+            {"from_step": start, "changed": changes},
+        ]
+        if self.keeping.tensorboard:
+            self._board = Board(self.folder / "tensorboard", start + 1)
+        return words
+
+    def describe(self, manifest: Mapping[str, Any]) -> None:
         """Write manifest.json: at the beginning, and again with the time taken at the end."""
-        text = json.dumps(manifest, indent=2, ensure_ascii=False, default=str)
-        write_whole(self.folder / "manifest.json", lambda file: file.write(text.encode()))
+        content = {
+            **manifest,
+            "settings": asdict(self.settings),
+            "keeping": asdict(self.keeping),
+            "pictures": self.pictures,
+            "history": self._history,
+            "versions": versions(),
+        }
+        text = json.dumps(content, indent=2, ensure_ascii=False, default=str)
+        with self._room_for("manifest.json", len(text)):
+            write_whole(self.folder / "manifest.json", lambda file: file.write(text.encode()))
+
+    def earlier_manifest(self) -> dict:
+        """What this run said of itself before; {} where that cannot be read any more."""
+        try:
+            found = json.loads((self.folder / "manifest.json").read_text("utf-8"))
+        except (OSError, ValueError):
+            return {}  # no more than words for people
+        return found if isinstance(found, dict) else {}
+
+    # The log
 
     def note(self, step: Step) -> None:
-        """Remember a step for the loss log; flush() writes it."""
+        """Remember a step for the log. One that was made before is made anew: the trainer has
+        gone back, and what it did since is forgotten."""
+        if step.done <= self._noted:
+            self._unwritten = [each for each in self._unwritten if each.done < step.done]
+            self._forget_after(step.done - 1)
         self._unwritten.append(step)
+        self._noted = step.done
+        numbers = {name: value for name, value in vars(step).items() if isinstance(value, float)}
+        self._board.numbers(step.done, numbers)
+        if step.done % FLUSH_EVERY == 0:
+            with suppress(DiskFull):  # saving will say so
+                self.flush()
 
     def flush(self) -> None:
-        path = self.folder / "loss.csv"
-        fresh = not path.exists()
-        per_epoch = max(1, self.pictures // (self.settings.batch_size * self.settings.accumulation))
-        with open(path, "a", newline="", encoding="utf-8") as file:
-            table = csv.writer(file)
-            if fresh:
-                table.writerow(COLUMNS)
-            for step in self._unwritten:
-                epoch, epoch_step = divmod(step.done - 1, per_epoch)
-                row = (step.done, epoch, epoch_step, f"{step.loss:.7f}", f"{step.rate:g}")
-                table.writerow(row)
+        """Write what is remembered; lines that find no room wait for the next time."""
+        path = self._log()
+        lines = [] if path.exists() else [",".join(COLUMNS)]
+        lines += [self._line(step) for step in self._unwritten]
+        text = "".join(f"{line}\n" for line in lines).encode()
+        with self._room_for(path.name, len(text)), open(path, "ab", buffering=0) as file:
+            length = file.tell()
+            try:
+                if file.write(text) < len(text):
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+                os.fsync(file.fileno())
+            except OSError:
+                file.truncate(length)
+                raise
         self._unwritten.clear()
+        self._board.flush()
 
-    def save_state(self, network: Hypernetwork, optimizer: torch.optim.Optimizer) -> None:
-        """Weights, optimizer and step in one file, so that they always belong together."""
-        state = {
-            "step": network.record.step,
-            "spec": json.dumps(asdict(network.spec)),
-            "weights": {key: value.cpu() for key, value in network.state_dict().items()},
-            "optimizer": optimizer.state_dict(),
-        }
-        self.flush()
-        write_whole(self.state_file, lambda file: torch.save(state, file))
+    def _line(self, step: Step) -> str:
+        per_epoch = max(1, self.pictures // (self.settings.batch_size * self.settings.accumulation))
+        epoch, epoch_step = divmod(step.done - 1, per_epoch)
+        return f"{step.done},{epoch},{epoch_step},{step.loss:.7f},{step.rate:g}"
 
-    def save_checkpoint(self, network: Hypernetwork) -> Path:
-        """`<name>-<n>.pt`. The same steps of the same run give the same file: safe to replace."""
-        path = self.folder / f"{self.name}-{network.record.step}.pt"
-        return save_network(network, path, overwrite=True)
-
-    def restore(self, network: Hypernetwork, optimizer: torch.optim.Optimizer) -> int:
-        """Put the newest state into both; the number of updates done, 0 if there is none.
-
-        Raises ValueError when the run in this folder is of another network.
-        """
-        if not self.state_file.exists():
-            return 0
-        state = read_payload(self.state_file)
-        spec = json.loads(json.dumps(asdict(network.spec)))
-        stored = json.loads(state["spec"])
-        if stored != spec:
-            differences = ", ".join(
-                f"{key} {stored.get(key)} (now {spec[key]})"
-                for key in spec
-                if stored.get(key) != spec[key]
-            )
-            raise ValueError(
-                f'The unfinished run "{self.name}" in {self.folder} trains another network: '
-                f"{differences}. Choose another name, use the same network, or turn resume off "
-                "after moving that folder away."
-            )
-        with torch.inference_mode(False):
-            network.load_state_dict(state["weights"])
-            optimizer.load_state_dict(state["optimizer"])
-        network.record.step = state["step"]
-        self._forget_after(state["step"])
-        return state["step"]
+    def _log(self) -> Path:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        return self.folder / "loss.csv"
 
     def _forget_after(self, step: int) -> None:
         """Drop loss lines of updates that were lost with the process; they will be made again."""
         path = self.folder / "loss.csv"
         if not path.exists():
             return
-        head, *lines = path.read_text("utf-8").splitlines()
-        kept = [line for line in lines if line and int(line.split(",")[0]) <= step]
-        text = "\n".join([head, *kept]) + "\n"
-        write_whole(path, lambda file: file.write(text.encode()))
+        found = path.read_text("utf-8", "replace")
+        kept = [
+            line
+            for line in found.splitlines(keepends=True)
+            if is_whole(line) and int(line.split(",")[0]) <= step
+        ]
+        text = "".join([",".join(COLUMNS) + "\n", *kept])
+        if text != found:
+            write_whole(path, lambda file: file.write(text.encode()))
 
     def losses(self) -> list[float]:
-        """All losses since the first update."""
+        """All losses since the first update, those that found no room too."""
+        with suppress(DiskFull):
+            self.flush()
+        written = []
+        if self._log().exists():
+            with open(self._log(), encoding="utf-8") as file:
+                written = [float(row["loss"]) for row in csv.DictReader(file)]
+        return written + [step.loss for step in self._unwritten]
+
+    # What stays
+
+    def save(
+        self, network: Hypernetwork, optimizer: Any, result: Hypernetwork | None = None
+    ) -> None:
+        """The checkpoint, the state, and no more old checkpoints than are wanted. See DiskFull.
+
+        result: the network to use, where that is not the one that is trained but its average.
+        """
+        self.save_checkpoint(network if result is None else result)
+        self.save_state(network, optimizer)
+        self._remove_old()
+
+    def save_state(self, network: Hypernetwork, optimizer: Any) -> None:
+        """Weights, optimizer and step in one file, so that they always belong together."""
+        state = state_of(network, optimizer, asdict(self.settings), self.written)
         self.flush()
-        with open(self.folder / "loss.csv", encoding="utf-8") as file:
-            return [float(row["loss"]) for row in csv.DictReader(file)]
+        with self._room_for("state.pt", bytes_in([state.weights, state.optimizer])):
+            save_state(self.folder, state)
+        self.saved_step = state.step
+
+    def save_checkpoint(self, network: Hypernetwork) -> Path:
+        """`<name>-<n>.pt`. The same steps of the same run give the same file: safe to replace."""
+        path = self.folder / f"{self.name}-{network.record.step}.pt"
+        with self._room_for(path.name, network.spec.file_bytes):
+            save_network(network, path, overwrite=True)
+        self.written[path.name] = mark(path)
+        return path
+
+    def save_best(self, network: Hypernetwork, score: float) -> bool:
+        """Keep the network as `<name>-best.pt` if no score before was as low. Was it kept?"""
+        if self._best is not None and not score < self._best:
+            return False
+        path = self.folder / f"{self.name}-best.pt"
+        extra = network.record.extra
+        network.record.extra = extra | {SCORE: float(score)}
+        try:
+            with self._room_for(path.name, network.spec.file_bytes):
+                save_network(network, path, overwrite=True)
+        finally:
+            network.record.extra = extra
+        self._best = score
+        return True
+
+    def _best_so_far(self) -> float | None:
+        try:
+            return open_network(self.folder / f"{self.name}-best.pt").record.extra.get(SCORE)
+        except (OSError, ValueError):
+            return None
+
+    def save_preview(self, pixels: np.ndarray, step: int, words: Mapping[str, str]) -> Path:
+        """previews/<name>-<step>.png from (H, W, 3), 0 to 255, with the words as its texts."""
+        path = self.folder / "previews" / f"{self.name}-{step}.png"
+        texts = PngInfo()
+        for name, text in words.items():
+            texts.add_itxt(name, text)
+        picture = Image.fromarray(pixels)
+        with self._room_for(path.name, pixels.nbytes):
+            write_whole(path, lambda file: picture.save(file, "PNG", pnginfo=texts))
+            self._board.picture(step, pixels)
+        return path
+
+    def _remove_old(self) -> None:
+        """All but the last few of the checkpoints that this run wrote and nobody changed since."""
+        if not self.keeping.keep_last:
+            return
+        ours = [name for name, known in self.written.items() if mark(self.folder / name) == known]
+        ours.sort(key=lambda name: int(name.removesuffix(".pt").rpartition("-")[2]))
+        for name in ours[: -self.keeping.keep_last]:
+            (self.folder / name).unlink()
+            del self.written[name]
+
+    @contextmanager
+    def _room_for(self, name: str, size: int) -> Iterator[None]:
+        """Around a write of about `size` bytes: raises DiskFull, in words, when it has no room."""
+        free = shutil.disk_usage(existing(self.folder)).free
+        try:
+            if size + SPARE > free:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            yield
+        except OSError as fault:
+            if fault.errno not in NO_ROOM:
+                raise
+            last = f"after step {self.saved_step}" if self.saved_step >= 0 else "not there yet"
+            raise DiskFull(
+                f"{name} of {in_words(size)} was not saved in {self.folder}: {fault.strerror}, "
+                f"{in_words(free)} are free. The last whole state is {last}; make room, and the "
+                "next one will be saved."
+            ) from fault
 
 
-def check_disk(folder: Path, spec: HypernetSpec, settings: TrainSettings) -> None:
+def mark(path: Path) -> list[int]:
+    """By which a file is known again as long as nobody writes to it; [] where none is."""
+    try:
+        stat = path.stat()
+    except FileNotFoundError:
+        return []
+    return [stat.st_size, stat.st_mtime_ns]
+
+
+def is_whole(line: str) -> bool:
+    """A line of the log that a killed process did not leave half written."""
+    cells = line.rstrip("\r\n").split(",")
+    return line.endswith("\n") and len(cells) == len(COLUMNS) and cells[0].isdecimal()
+
+
+def differences(was: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, list]:
+    """{setting: [was, now]} of those that both have."""
+    return {key: [was[key], now[key]] for key in now if key in was and was[key] != now[key]}
+
+
+def versions() -> dict[str, str]:
+    return {
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "system": platform.platform(),
+    }
+
+
+def check_disk(
+    folder: Path, spec: HypernetSpec, settings: TrainSettings, keeping: Keeping | None = None
+) -> None:
     """Raise OSError, with the numbers, if the run will not fit on the disk."""
     checkpoints = settings.steps // settings.save_every if settings.save_every else 0
-    files = checkpoints + 2  # the network itself, and one at an interrupt
-    needed = spec.file_bytes * files + 2 * 3 * spec.file_bytes  # old and new state: weights + AdamW
-    existing = next(parent for parent in (folder, *folder.parents) if parent.exists())
-    free = shutil.disk_usage(existing).free
+    if keeping and keeping.keep_last:
+        checkpoints = min(checkpoints, keeping.keep_last + 1)
+    files = checkpoints + 3  # the network itself, the best, and one at an interrupt
+    # the newest state, the one before and the next: weights and AdamW's two moments each
+    needed = spec.file_bytes * files + 3 * 3 * spec.file_bytes
+    free = shutil.disk_usage(existing(folder)).free
     if needed > free:
         raise OSError(
             f"The run needs {in_words(needed)} in {folder} ({files} files of "
-            f"{in_words(spec.file_bytes)} and the state to resume from), but only "
-            f"{in_words(free)} are free. Save less often, use a smaller structure, or make room."
+            f"{in_words(spec.file_bytes)} and the states to resume from), but only "
+            f"{in_words(free)} are free. Save less often, keep fewer, use a smaller structure, or "
+            "make room."
         )
+
+
+def existing(folder: Path) -> Path:
+    """The folder, or the nearest above it that there is."""
+    return next(parent for parent in (folder, *folder.parents) if parent.exists())
 
 
 def in_words(size: float) -> str:

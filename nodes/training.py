@@ -1,33 +1,24 @@
 """TrainHypernet: pictures and words in, a hypernetwork and its file out.
 
-The node owns what the loop does not: encoding once, progress, interrupts, saving. Pictures and
-prompts are encoded first, VAE and text encoder leave, then the UNet is trained on. Everything that
-matters is on disk before the node returns.
+A list of latents is one training, not many, so the node takes all its inputs as lists.
 """
 
-import logging
-import time
-from dataclasses import asdict, dataclass, replace
-from pathlib import Path
+from dataclasses import fields
 
 import torch
 
 from .. import compat
 from ..compat import io
 from ..hypernet.dataset import Dataset
-from ..hypernet.files import save_network
-from ..hypernet.latents import Examples, all_prompts, encode_dataset, encode_prompts
-from ..hypernet.network import Hypernetwork, Record
-from ..hypernet.run import Run, check_disk
+from ..hypernet.run import Keeping
 from ..hypernet.schedule import parse_schedule
-from ..hypernet.shelf import Shelf
-from ..hypernet.spec import HypernetSpec, as_text
-from ..hypernet.train import TrainingDiverged, TrainSettings, new_optimizer, train
-from .config import every_width
-from .files import name_fault, new_file
-from .sockets import CATEGORY, Config, ConfigSocket, DatasetSocket, HypernetSocket, default
+from ..hypernet.train import TrainSettings
+from .files import find, known_names, name_fault, new_file
+from .job import Job
+from .previews import PreviewSettings
+from .sockets import CATEGORY, ConfigSocket, DatasetSocket, HypernetSocket, default
 
-log = logging.getLogger(__name__)
+NOTHING = "nothing"  # to continue from
 
 
 class TrainHypernet(io.ComfyNode):
@@ -41,11 +32,15 @@ class TrainHypernet(io.ComfyNode):
             "Interrupting keeps what was trained; running again goes on from there.",
             search_aliases=["train hypernetwork", "training", "fine-tune", "style training"],
             is_output_node=True,
+            is_input_list=True,
             inputs=[
                 io.Model.Input("model", tooltip="The model to train on. It is not changed."),
                 io.Clip.Input("clip", tooltip="Text encoder of the same checkpoint."),
                 io.Vae.Input("vae", tooltip="VAE of the same checkpoint."),
-                DatasetSocket.Input("dataset", tooltip="Pictures and words to learn."),
+                DatasetSocket.Input(
+                    "dataset", optional=True,
+                    tooltip="Pictures and words to learn. Or connect latents and conditioning.",
+                ),
                 ConfigSocket.Input("config", tooltip="Shape of the network, from Hypernet Config."),
                 io.String.Input(
                     "name", default="my_style",
@@ -87,15 +82,67 @@ class TrainHypernet(io.ComfyNode):
                 ),
                 io.String.Input(
                     "preview_prompt", default="", multiline=True,
-                    tooltip="Prompt of the picture made at the end. Empty: the first caption.",
+                    tooltip="Prompt of the previews. Empty: the caption that is being learnt.",
                 ),
                 io.Int.Input(
-                    "preview_steps", default=20, min=1, max=200, advanced=True,
+                    "preview_steps", default=default(PreviewSettings, "steps"),
+                    min=1, max=200, advanced=True,
                     tooltip="Sampling steps of the preview.",
                 ),
                 io.Float.Input(
-                    "preview_cfg", default=7.0, min=0.0, max=100.0, step=0.1, advanced=True,
+                    "preview_cfg", default=default(PreviewSettings, "cfg"),
+                    min=0.0, max=100.0, step=0.1, advanced=True,
                     tooltip="Guidance scale of the preview.",
+                ),
+                io.Latent.Input(
+                    "latents", optional=True,
+                    tooltip="Encoded pictures in place of a dataset: one latent or a list of them, "
+                    "as Make Training Dataset gives.",
+                ),
+                io.Conditioning.Input(
+                    "conditioning", optional=True,
+                    tooltip="Encoded texts for the latents: one for each, or one for all.",
+                ),
+                io.Combo.Input(
+                    "continue_from", options=[NOTHING, *known_names()], default=NOTHING,
+                    optional=True, advanced=True,
+                    tooltip="Begin with the weights and the step of this network, and its "
+                    "optimizer state where a .optim belongs to it. Steps count on from there.",
+                ),
+                io.Int.Input(
+                    "keep_last", default=default(Keeping, "keep_last"), min=0, max=100_000,
+                    optional=True, advanced=True,
+                    tooltip="Checkpoints that stay in the run folder, beside the best; 0 for all.",
+                ),
+                io.Boolean.Input(
+                    "tensorboard", default=default(Keeping, "tensorboard"),
+                    optional=True, advanced=True,
+                    tooltip="Also write curves and previews for TensorBoard, if it is installed.",
+                ),
+                io.Int.Input(
+                    "preview_every", default=default(PreviewSettings, "every"),
+                    min=0, max=10_000_000, optional=True,
+                    tooltip="Updates between previews while training; 0 for one at the end.",
+                ),
+                io.String.Input(
+                    "preview_negative", default=default(PreviewSettings, "negative"),
+                    multiline=True, optional=True, advanced=True,
+                    tooltip="Negative prompt of the previews.",
+                ),
+                io.Int.Input(
+                    "preview_seed", default=default(PreviewSettings, "seed"), min=-1, max=2**53,
+                    control_after_generate=False, optional=True, advanced=True,
+                    tooltip="Seed of the previews; −1 for that of the training.",
+                ),
+                io.Int.Input(
+                    "preview_width", default=default(PreviewSettings, "width"),
+                    min=0, max=8192, step=8, optional=True, advanced=True,
+                    tooltip="Width of the previews in pixels; 0 for the training width.",
+                ),
+                io.Int.Input(
+                    "preview_height", default=default(PreviewSettings, "height"),
+                    min=0, max=8192, step=8, optional=True, advanced=True,
+                    tooltip="Height of the previews in pixels; 0 for the training height.",
                 ),
             ],
             outputs=[
@@ -108,146 +155,79 @@ class TrainHypernet(io.ComfyNode):
 
     @classmethod
     def validate_inputs(
-        cls, name: str | None = None, learning_rate: str | None = None
+        cls,
+        name: list | None = None,
+        learning_rate: list | None = None,
+        continue_from: list | None = None,
     ) -> bool | str:
+        """Each is a list of one; None in it when the value comes from another node."""
+        rate, network = only(learning_rate), only(continue_from)
         try:
-            parse_schedule("1" if learning_rate is None else learning_rate, max_steps=10_000_000)
-        except ValueError as fault:
+            parse_schedule("1" if rate is None else rate, max_steps=10_000_000)
+            if network not in (None, NOTHING):
+                find(network)
+        except (OSError, ValueError) as fault:
             return str(fault)
-        return name_fault(name)
+        return name_fault(only(name))
+
+    @classmethod
+    def fingerprint_inputs(cls, continue_from: list | None = None, **others) -> str:
+        """Hosts keep no result of a run that was interrupted, so it goes on when it is queued
+        again; one that ended is kept until the file that it began with changes."""
+        network = only(continue_from)
+        if network in (None, NOTHING):
+            return ""
+        stat = find(network).stat()
+        return f"{stat.st_mtime_ns}/{stat.st_size}"
 
     @classmethod
     def execute(
-        cls, model, clip, vae, dataset, config, name: str, resume: bool, preview_prompt: str,
-        preview_steps: int, preview_cfg: float, **settings,
-    ) -> io.NodeOutput:  # fmt: skip
-        job = Job(model, clip, vae, dataset, config, TrainSettings(**settings), new_file(name))
-        job.check(resume)
+        cls, latents: list | None = None, conditioning: list | None = None, **inputs
+    ) -> io.NodeOutput:
+        job = make_job(latents or [], conditioning or [], **one_of_each(inputs))
         with torch.inference_mode(False):
-            prompts = [preview_prompt or dataset.items[0].caption, ""]
-            words = [compat.conditioning(clip, prompt) for prompt in prompts]
-            network, run = job.train(resume)
-            picture = compat.generate(
-                with_network(model, network), vae, *words,
-                width=dataset.width, height=dataset.height,
-                seed=job.settings.seed, steps=preview_steps, cfg=preview_cfg,
-            )  # fmt: skip
-        path = str(save_network(network, job.file))
+            job.check()
+            network, picture, losses = job.run()
         shown = compat.ui.PreviewImage(picture, cls=cls).as_dict()
-        shown |= {"saved": [path], "text": [f"Saved {path} after {network.record.step} steps."]}
-        return io.NodeOutput(network, {"loss": run.losses()}, picture, path, ui=shown)
+        said = [f"Saved {job.file} after {network.record.step} steps.", *job.said]
+        shown |= {"saved": [str(job.file)], "text": ["\n".join(said)]}
+        return io.NodeOutput(network, {"loss": losses}, picture, str(job.file), ui=shown)
 
 
-def with_network(model, network: Hypernetwork):
-    """The model as ApplyHypernet at strength 1 gives it."""
-    from .apply import ApplyHypernet
-
-    return ApplyHypernet.execute(model, network, 1.0)[0]
+def only(values: list | None) -> object | None:
+    return values[0] if values else None
 
 
-@dataclass
-class Job:
-    """One training, from the sockets to the run folder."""
-
-    model: object
-    clip: object
-    vae: object
-    dataset: Dataset
-    config: Config
-    settings: TrainSettings
-    file: Path
-
-    @property
-    def folder(self) -> Path:
-        return compat.output_folder() / "hypernet" / self.file.stem
-
-    @property
-    def spec(self) -> HypernetSpec:
-        widths = every_width(self.model)
-        if self.config.every_width:
-            return replace(self.config.spec, widths=widths)
-        missing = sorted(set(self.config.spec.widths) - set(widths))
-        if missing:
-            raise ValueError(
-                f"Widths {as_text(missing)} are not in this model, which has {as_text(widths)}. "
-                "Leave widths empty in Hypernet Config to train all of them."
-            )
-        return self.config.spec
-
-    def check(self, resume: bool) -> None:
-        """Everything that can be wrong, before any time is spent."""
-        check_disk(self.folder, self.spec, self.settings)
-        if not resume and (self.folder / "state.pt").exists():
-            raise FileExistsError(
-                f'There is an unfinished run "{self.file.stem}" in {self.folder}. Turn resume on '
-                "to go on with it, choose another name, or move that folder away."
-            )
-
-    def train(self, resume: bool) -> tuple[Hypernetwork, Run]:
-        network = Hypernetwork(self.spec, Record(name=self.file.stem))
-        network.record.sd_checkpoint_name = compat.model_name(self.model) or None
-        examples = self.encode()
-        run = Run(self.folder, self.file.stem, len(examples.dataset.shown), self.settings)
-        with compat.denoiser(self.model) as denoiser:
-            network.to(denoiser.device)
-            optimizer = new_optimizer(network, self.settings)
-            start = run.restore(network, optimizer)
-            run.describe(self.manifest(network))
-            progress = compat.Progress(self.settings.steps)
-            steps = train(network, optimizer, denoiser, examples.batch_at, self.settings, start)
-            began = time.monotonic()
-            try:
-                for step in steps:
-                    network.record.step = step.done
-                    run.note(step)
-                    progress.update(step.done)
-                    if self.settings.save_every and step.done % self.settings.save_every == 0:
-                        run.save_checkpoint(network)
-                        run.save_state(network, optimizer)
-                    if compat.is_interrupted():
-                        run.save_checkpoint(network)
-                        run.save_state(network, optimizer)
-                        compat.raise_if_interrupted()
-            except TrainingDiverged:
-                run.save_checkpoint(network)
-                raise
-            run.save_state(network, optimizer)
-            run.describe(self.manifest(network) | {"seconds": round(time.monotonic() - began, 1)})
-        return network.cpu(), run
-
-    def encode(self) -> Examples:
-        """Pictures and prompts, each once; then both encoders leave."""
-        dataset, latents = encode_dataset(
-            self.dataset,
-            lambda pixels: compat.encode_pictures(self.vae, pixels, self.model),
-            each=lambda item: compat.raise_if_interrupted(),
+def one_of_each(inputs: dict[str, list]) -> dict[str, object]:
+    """The inputs without their lists; raises ValueError for one with several values."""
+    several = [f"{name} ({len(each)})" for name, each in inputs.items() if len(each) != 1]
+    if several:
+        raise ValueError(
+            f"Train Hypernet trains one network a run, but got several of {', '.join(several)}. "
+            "Only latents and conditioning may be lists."
         )
-        for name, reason in dataset.unreadable[len(self.dataset.unreadable) :]:
-            log.warning('Skipped "%s": %s', name, reason)
-        settings = self.settings
-        samples = settings.steps * settings.accumulation * settings.batch_size
-        conditions = encode_prompts(
-            all_prompts(dataset, self.file.stem, settings.seed, samples, settings.batch_size),
-            lambda texts: compat.encode_texts(self.clip, texts),
-            Shelf(self.folder),
-            each=lambda done: compat.raise_if_interrupted(),
-        )
-        compat.release(self.vae, self.clip)
-        return Examples(
-            dataset=dataset,
-            name=self.file.stem,
-            seed=self.settings.seed,
-            latents=latents,
-            conditions=conditions,
-        )
+    return {name: values[0] for name, values in inputs.items()}
 
-    def manifest(self, network: Hypernetwork) -> dict:
-        return {
-            "name": self.file.stem,
-            "host": compat.host_name(),
-            "torch": torch.__version__,
-            "model": network.record.sd_checkpoint_name,
-            "spec": asdict(network.spec),
-            "settings": asdict(self.settings),
-            "dataset": asdict(self.dataset),
-        }
+
+def make_job(
+    latents: list, conditioning: list, *, model, clip, vae, config, name: str,
+    dataset: Dataset | None = None, resume: bool = True, continue_from: str = NOTHING, **settings,
+) -> Job:  # fmt: skip
+    """Raises ValueError or FileExistsError for settings that make no sense."""
+    given = {"dataset": dataset is not None, "latents": latents, "conditioning": conditioning}
+    connected = [key for key, value in given.items() if value]
+    if connected not in (["dataset"], ["latents", "conditioning"]):
+        raise ValueError(
+            "Train Hypernet learns from a dataset, or from latents with conditioning; connected: "
+            f"{', '.join(connected) or 'none of them'}. Connect one of the two."
+        )
+    preview = {key: settings.pop(key) for key in list(settings) if key.startswith("preview_")}
+    kept = [field.name for field in fields(Keeping) if field.name in settings]
+    return Job(
+        model=model, clip=clip, vae=vae, dataset=dataset, latents=latents,
+        conditioning=conditioning, config=config, file=new_file(name), resume=resume,
+        preview=PreviewSettings(**{key.removeprefix("preview_"): preview[key] for key in preview}),
+        keeping=Keeping(**{key: settings.pop(key) for key in kept}),
+        settings=TrainSettings(**settings),
+        earlier=None if continue_from == NOTHING else find(continue_from),
+    )  # fmt: skip

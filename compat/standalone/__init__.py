@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import Any
 
 from torch import Tensor, device
@@ -45,13 +46,16 @@ __all__ = [
     "is_interrupted",
     "lora_folder",
     "manage",
+    "model_file",
     "model_folders",
     "model_name",
     "network_folders",
     "network_names",
     "output_folder",
     "raise_if_interrupted",
+    "read_conditioning",
     "release",
+    "scale_latents",
     "torch_device",
     "track_changes",
     "ui",
@@ -83,6 +87,12 @@ def encode_pictures(vae: Any, pictures: Tensor, model: Any) -> Tensor:
     return models.encode_pictures(vae, pictures, model)
 
 
+def scale_latents(model: Any, samples: Tensor) -> Tensor:
+    from . import models
+
+    return models.scale_latents(model, samples)
+
+
 def encode_texts(clip: Any, texts: list[str]) -> list[dict[str, Tensor]]:
     from . import models
 
@@ -93,6 +103,12 @@ def conditioning(clip: Any, text: str) -> list:
     from . import models
 
     return models.conditioning(clip, text)
+
+
+def read_conditioning(conditioning: list) -> list[dict[str, Tensor]]:
+    from . import models
+
+    return models.read_conditioning(conditioning)
 
 
 def release(*given: Any) -> None:
@@ -125,6 +141,12 @@ def model_name(model: Any) -> str:
     from . import models
 
     return models.model_name(model)
+
+
+def model_file(model: Any) -> Path | None:
+    from . import models
+
+    return models.model_file(model)
 
 
 def generate(

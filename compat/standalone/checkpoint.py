@@ -79,7 +79,7 @@ def load_checkpoint(path: str | Path) -> tuple[Model, Clip, Vae]:
     install_patched_attention(unet)
     diffusion = LatentDiffusion(unet, sampling, vae.config.scaling_factor)
     return (
-        Model(diffusion, device, folder.name),
+        Model(diffusion, device, folder.name, source=folder),
         Clip(tokenizer, text_model, device),
         Vae(vae, device),
     )

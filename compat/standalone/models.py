@@ -16,6 +16,7 @@ import gc
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from operator import attrgetter
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -68,7 +69,7 @@ class LatentDiffusion:
 
 
 class Model:
-    """A LatentDiffusion and what is patched about it. `name` is the checkpoint's."""
+    """A LatentDiffusion and what is patched about it. `source` is the checkpoint, if known."""
 
     def __init__(
         self,
@@ -76,12 +77,14 @@ class Model:
         load_device: torch.device,
         name: str,
         model_options: dict[str, Any] | None = None,
+        source: Path | None = None,
     ) -> None:
         self.patches: dict[str, list[tuple[float, Tensor]]] = {}  # weight -> strengths, differences
         self.attachments: dict[str, Any] = {}
         self.model = model
         self.load_device = load_device
         self.name = name
+        self.source = source
         self.model_options = model_options or {"transformer_options": {}}
 
     @property
@@ -90,7 +93,8 @@ class Model:
 
     def clone(self) -> Model:
         """The same weights, lists and dicts of its own, the same patch objects."""
-        twin = Model(self.model, self.load_device, self.name, _new_containers(self.model_options))
+        options = _new_containers(self.model_options)
+        twin = Model(self.model, self.load_device, self.name, options, self.source)
         twin.patches = _new_containers(self.patches)
         twin.attachments = dict(self.attachments)
         return twin
@@ -252,9 +256,31 @@ def encode_texts(clip: Clip, texts: list[str]) -> list[dict[str, Tensor]]:
     return [{"context": clip.encode(text)[0][0]} for text in texts]
 
 
+@torch.inference_mode(False)
+@torch.no_grad()
+def scale_latents(model: Model, samples: Tensor) -> Tensor:
+    channels = model.module.config.in_channels
+    if samples.ndim != 4 or samples.shape[1] != channels:
+        raise ValueError(
+            f"a latent of shape {list(samples.shape)} is not of this model, which takes "
+            f"[pictures, {channels}, rows, columns]. Encode with the VAE of the same checkpoint."
+        )
+    return model.model.process_latent_in(samples.to("cpu", torch.float32, copy=True))
+
+
 def conditioning(clip: Clip, text: str) -> Conditioning:
     context, pooled = clip.encode(text)
     return [[context, {"pooled_output": pooled}]]
+
+
+@torch.inference_mode(False)
+@torch.no_grad()
+def read_conditioning(conditioning: Conditioning) -> list[dict[str, Tensor]]:
+    return [
+        {"context": context.to("cpu", torch.float32, copy=True)}
+        for contexts, _options in conditioning
+        for context in contexts
+    ]
 
 
 def release(*models: Model | Clip | Vae) -> None:
@@ -294,6 +320,10 @@ def with_weight_changes(model: Model, changes: Mapping[str, Tensor]) -> Model:
 
 def model_name(model: Model) -> str:
     return model.name
+
+
+def model_file(model: Model) -> Path | None:
+    return model.source
 
 
 @contextmanager

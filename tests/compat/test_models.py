@@ -403,3 +403,23 @@ def test_importing_the_modules_imports_neither_diffusers_nor_transformers():
         "sys.exit(bool({'diffusers', 'transformers'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+# --- latents and conditionings of a graph --------------------------------------------------------
+
+
+def test_latents_and_conditionings_are_read_as_pictures_and_texts_are(tiny):
+    model, clip, vae = tiny
+    with torch.inference_mode():
+        pictures = torch.rand(2, 16, 16, 3)
+        found = models.scale_latents(model, vae.encode(pictures).clone())
+        (text,) = models.read_conditioning(models.conditioning(clip, "cat"))
+        assert torch.equal(found, models.encode_pictures(vae, pictures, model))
+    assert torch.equal(text["context"], models.encode_texts(clip, ["cat"])[0]["context"])
+    assert not found.is_inference() and not text["context"].is_inference()
+    with pytest.raises(ValueError, match=r"\[1, 16, 8, 8\] is not of this model"):
+        models.scale_latents(model, torch.zeros(1, 16, 8, 8))
+
+
+def test_a_model_and_its_clones_know_their_folder(tiny, tiny_folder):
+    assert models.model_file(tiny[0]) == models.model_file(tiny[0].clone()) == tiny_folder

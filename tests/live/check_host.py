@@ -69,6 +69,7 @@ def every_name_of_the_contract_is_there(compat, model, clip, vae):
         assert hasattr(compat, name), name
     assert compat.host_name().startswith("ComfyUI ")
     assert compat.model_name(model) == Path(sys.argv[3]).name
+    assert compat.model_file(model) == Path(sys.argv[3])
 
 
 def widths_are_those_of_stable_diffusion_1(compat, model, clip, vae):
@@ -87,6 +88,22 @@ def pictures_and_texts_become_ordinary_tensors(compat, model, clip, vae):
     assert context.shape == (77, 768)
     assert not context.is_inference()
     torch.testing.assert_close(context, compat.conditioning(clip, "a cat")[0][0][0])
+
+
+def latents_and_conditionings_are_read_as_pictures_and_texts_are(compat, model, clip, vae):
+    pictures = torch.rand(2, 64, 64, 3)
+    found = compat.scale_latents(model, vae.encode(pictures))
+    torch.testing.assert_close(found, compat.encode_pictures(vae, pictures, model))
+    (text,) = compat.read_conditioning(compat.conditioning(clip, "a cat"))
+    assert torch.equal(text["context"], compat.encode_texts(clip, ["a cat"])[0]["context"])
+    assert not found.is_inference()
+    assert not text["context"].is_inference()
+    try:
+        compat.scale_latents(model, torch.zeros(1, 16, 8, 8))
+    except ValueError as error:
+        assert "[1, 16, 8, 8]" in str(error), error
+    else:
+        raise AssertionError("a latent of 16 channels was accepted")
 
 
 def released_models_leave(compat, model, clip, vae):
@@ -240,6 +257,7 @@ CHECKS = [
     every_name_of_the_contract_is_there,
     widths_are_those_of_stable_diffusion_1,
     pictures_and_texts_become_ordinary_tensors,
+    latents_and_conditionings_are_read_as_pictures_and_texts_are,
     released_models_leave,
     folders_of_models_are_the_hosts_and_what_it_is_configured_with,
     a_prediction_is_the_hosts_own,

@@ -160,6 +160,47 @@ def test_it_is_loaded_applied_and_decoded(comfyui: ComfyUI, trained: Outcome):
     assert pictures[0] != pictures[1]
 
 
+def test_latents_and_texts_of_cores_dataset_nodes_train_and_core_plots_the_losses(
+    comfyui: ComfyUI, squares: None
+):
+    prompt = training("from_core", preview_prompt="")
+    del prompt["dataset"], prompt["caption"]
+    prompt["pictures"] = node("LoadImageTextDataSetFromFolder", folder="squares")
+    prompt["set"] = node(
+        "MakeTrainingDataset",
+        images=["pictures", 0],
+        texts=["pictures", 1],
+        vae=["loader", 2],
+        clip=["loader", 1],
+    )
+    inputs = prompt["train"]["inputs"]
+    del inputs["dataset"]
+    inputs |= {"latents": ["set", 0], "conditioning": ["set", 1]}
+    prompt["plot"] = node("LossGraphNode", loss=["train", 1], filename_prefix="loss")
+    outcome = comfyui.run(prompt)
+    assert outcome.status == "success", outcome.error
+    assert open_network(networks(comfyui) / "from_core.pt").record.step == STEPS
+    assert outcome.shown["plot"]["images"]
+
+
+def test_previews_while_training_leave_the_losses_as_they_are(comfyui: ComfyUI, trained: Outcome):
+    outcome = comfyui.run(training("watched", preview_every=1, preview_prompt=""))
+    assert outcome.status == "success", outcome.error
+    runs = comfyui.base / "output" / "hypernet"
+    assert (runs / "watched/loss.csv").read_bytes() == (runs / "live/loss.csv").read_bytes()
+    names = sorted(path.name for path in (runs / "watched" / "previews").iterdir())
+    assert names == [f"watched-{step}.png" for step in range(1, STEPS + 1)]
+    with Image.open(runs / "watched" / "previews" / names[0]) as picture:
+        assert "Steps: 1, Sampler: Euler" in picture.text["parameters"]
+
+
+def test_a_network_is_trained_further(comfyui: ComfyUI, trained: Outcome):
+    outcome = comfyui.run(training("further", steps=STEPS + 1, continue_from="live.pt"))
+    assert outcome.status == "success", outcome.error
+    assert open_network(networks(comfyui) / "further.pt").record.step == STEPS + 1
+    assert 'No "live.pt.optim" belongs to the network' in outcome.text("train")
+
+
 def test_an_interrupt_keeps_what_was_trained_and_the_next_run_goes_on(comfyui: ComfyUI):
     run = comfyui.base / "output" / "hypernet" / "stopped"
     prompt_id, fault = comfyui.queue(training("stopped", steps=100_000, pixels=64))
@@ -177,6 +218,8 @@ def test_an_interrupt_keeps_what_was_trained_and_the_next_run_goes_on(comfyui: C
     assert 1 <= done < 100_000
     assert not (networks(comfyui) / "stopped.pt").exists()
 
-    again = comfyui.run(training("stopped", steps=done + 1, pixels=64))
+    prompt = training("stopped", steps=done + 1, pixels=64)
+    again = comfyui.run(prompt)
     assert again.status == "success", again.error
+    assert comfyui.run(prompt).status == "success", "kept, or it would refuse the file"
     assert open_network(networks(comfyui) / "stopped.pt").record.step == done + 1

@@ -40,13 +40,19 @@ def test_a_run_leaves_the_file_the_log_and_the_checkpoints(host, graph):
     assert network.record.sd_checkpoint_name == "tiny"
     assert network.spec.widths == (16, 24, 32), "every width of the model, from its to_k"
     left = folder / "output" / "hypernet" / "style"
-    assert files(left) == ["loss.csv", "manifest.json", "state.pt", "style-3.pt", "style-6.pt"]
+    assert files(left) == [
+        "loss.csv", "manifest.json", "previews", "state-before.pt", "state.pt", "style-3.pt",
+        "style-6.pt",
+    ]  # fmt: skip
+    assert files(left / "previews") == ["style-8.png"]
     rows = list(csv.DictReader(open(left / "loss.csv")))
     assert [int(row["step"]) for row in rows] == list(range(1, 9))
     assert [float(row["learn_rate"]) for row in rows] == [1e-3] * 4 + [5e-4] * 4
     assert open_network(left / "style-6.pt").record.step == 6
     manifest = json.loads((left / "manifest.json").read_text())
     assert manifest["settings"]["learning_rate"] == "1e-3:4, 5e-4"
+    assert manifest["model_hash"] == network.record.sd_checkpoint
+    assert len(manifest["model_hash"]) == len(manifest["dataset_hash"]) == 10
 
 
 def test_one_seed_gives_one_file_bit_by_bit(host, graph):

@@ -1,0 +1,58 @@
+"""Latents and conditions that a graph has made, in place of a dataset: the same batches of them.
+
+Latents (c, h, w) are as the UNet sees them. A batch is a pure function of its place in the stream,
+as in latents.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from .chance import sample_order
+from .latents import stack
+from .train import Batch
+
+
+@dataclass(frozen=True, kw_only=True)
+class Given:
+    """Latents, and a condition for each of them or one for all.
+
+    Raises ValueError, with the numbers, when the two do not fit, or when latents of several sizes
+    are to share a batch.
+    """
+
+    latents: Sequence[Tensor]
+    conditions: Sequence[Mapping[str, Tensor]]
+    seed: int
+    batch_size: int
+
+    def __post_init__(self) -> None:
+        pictures, texts = len(self.latents), len(self.conditions)
+        if not pictures or texts not in (1, pictures):
+            raise ValueError(
+                f"latents hold {pictures} pictures and conditioning {texts} texts: give one text "
+                "for each picture, or one for all."
+            )
+        sizes = sorted({f"{x.shape[-1]}×{x.shape[-2]}" for x in self.latents})
+        if len(sizes) > 1 and self.batch_size > 1:
+            raise ValueError(
+                f"latents of different sizes ({', '.join(sizes)}) cannot share a batch: set "
+                "batch_size 1 and use accumulation, or make them of one size."
+            )
+
+    def places_at(self, first: int, number: int) -> list[int]:
+        """Which latents the samples first … first+number−1 of the endless stream are."""
+        return sample_order(self.seed, len(self.latents), first, number)
+
+    def condition_of(self, place: int) -> int:
+        """Which condition belongs to a latent."""
+        return place if len(self.conditions) > 1 else 0
+
+    def batch_at(self, first: int, number: int) -> Batch:
+        places = self.places_at(first, number)
+        conditions = [self.conditions[self.condition_of(place)] for place in places]
+        return torch.stack([self.latents[place] for place in places]), stack(conditions)

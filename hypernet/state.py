@@ -1,0 +1,208 @@
+"""The state that a run resumes from: step, weights and optimizer in one file, and the one before.
+
+    state.pt          the newest
+    state-before.pt   the one that state.pt replaced, for the day when state.pt cannot be read
+    state-next.pt     only between two renames: whole, and newer than both
+
+The weights-only reader does not look at the checksums that torch writes, so a state whose numbers
+have rotted would be taken for whole; they are compared here.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import zipfile
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from .files import read_payload, settle, write_whole
+from .network import Hypernetwork
+from .optim import on_cpu
+from .spec import HypernetSpec, as_text
+
+NEXT, NEWEST, BEFORE = "state-next.pt", "state.pt", "state-before.pt"
+
+# Group settings that a person chooses; the trainer sets the rate before every update. What else a
+# group holds (Prodigy's d) was learnt.
+CHOSEN = ("weight_decay", "betas", "eps", "momentum")
+
+# What a resumed run may have otherwise: these decide how weights begin or are trained, and the
+# files of both networks have the same weights.
+FREE = ("seed", "weight_initialization", "dropout_structure")
+
+
+@dataclass(frozen=True, kw_only=True)
+class State:
+    """A run after `step` updates."""
+
+    step: int
+    spec: Mapping[str, Any]
+    weights: Mapping[str, Tensor]
+    optimizer: Mapping[str, Any]  # its state_dict
+    optimizer_kind: str = ""  # its class; "" when unknown
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    written: Mapping[str, list[int]] = field(default_factory=dict)  # see Run.written
+
+
+def state_of(
+    network: Hypernetwork,
+    optimizer: Any,
+    settings: Mapping[str, Any],
+    written: Mapping[str, list[int]],
+) -> State:
+    """optimizer: torch's, or whatever has state_dict() and load_state_dict(state)."""
+    return State(
+        step=network.record.step,
+        spec=plain(asdict(network.spec)),
+        weights=on_cpu(network.state_dict()),
+        optimizer=on_cpu(optimizer.state_dict()),
+        optimizer_kind=type(optimizer).__name__,
+        settings=plain(settings),
+        written=dict(written),
+    )
+
+
+def save_state(folder: Path, state: State) -> None:
+    """At every moment of it a whole state lies in the folder, if one did before."""
+    content = vars(state) | {
+        name: json.dumps(getattr(state, name)) for name in ("spec", "settings", "written")
+    }
+    write_whole(folder / NEXT, lambda file: torch.save(content, file))
+    if (folder / NEWEST).exists():
+        os.replace(folder / NEWEST, folder / BEFORE)
+    os.replace(folder / NEXT, folder / NEWEST)
+    settle(folder)
+
+
+def is_unfinished(folder: Path) -> bool:
+    return any((folder / name).exists() for name in (NEXT, NEWEST, BEFORE))
+
+
+def newest_state(folder: Path) -> tuple[State | None, str]:
+    """The newest whole state, None where there is no file of one; and, in words, which were not.
+
+    Raises ValueError when there are files and none is whole.
+    """
+    faults = []
+    for name in (NEXT, NEWEST, BEFORE):
+        if not (folder / name).exists():
+            continue
+        try:
+            found = read_state(folder / name)
+        except (OSError, ValueError) as fault:
+            faults.append(str(fault))
+            continue
+        if faults:
+            faults.append(f"Going on from {name} instead, after step {found.step}.")
+        return found, " ".join(faults)
+    if faults:
+        raise ValueError(
+            f"The run in {folder} cannot be resumed. {' '.join(faults)} Copy its newest "
+            "checkpoint into models/hypernetworks and continue from that, or move the folder away "
+            "to begin anew."
+        )
+    return None, ""
+
+
+def read_state(path: Path) -> State:
+    """Raises OSError, or ValueError that names the file, unless all of it is as it was written."""
+    content = read_payload(path)
+    with zipfile.ZipFile(path) as archive:
+        damaged = archive.testzip()
+    if damaged:
+        raise ValueError(f'"{path}" is damaged: {damaged} in it is not what was written.')
+    try:
+        texts = {
+            name: json.loads(content[name])
+            for name in ("spec", "settings", "written")
+            if name in content
+        }
+        return State(**dict(content) | texts)
+    except (KeyError, TypeError, ValueError) as fault:
+        raise ValueError(f'"{path}" is not the state of a run: {fault}.') from fault
+
+
+def check_same_network(state: State, spec: HypernetSpec, what: str) -> None:
+    """Raises ValueError with the differences when the state is of a network of another shape.
+
+    what: whose state it is, such as 'The unfinished run "style" in …'.
+    """
+    differences = spec_differences(state.spec, plain(asdict(spec)))
+    if differences:
+        raise ValueError(
+            f"{what} trains another network: {differences}. Use the same network in Hypernet "
+            "Config, choose another name, or move that folder away."
+        )
+
+
+def spec_differences(was: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+    """ "layer_structure 1, 2, 1 (now 1, 3, 1)"; "" when weights of one fit into the other."""
+    return ", ".join(
+        f"{key} {in_text(was.get(key))} (now {in_text(now[key])})"
+        for key in now
+        if key not in FREE and was.get(key) != now[key]
+    )
+
+
+def in_text(value: Any) -> str:
+    return as_text(value) if isinstance(value, list) else str(value)
+
+
+def load_state(state: State, network: Hypernetwork, optimizer: Any) -> list[str]:
+    """Put the state into both; what was not taken over, in words.
+
+    Rates and the like stay as they were chosen for `optimizer`; an optimizer of another kind
+    begins afresh. Raises ValueError when the two do not fit.
+    """
+    with torch.inference_mode(False):
+        load_weights(network, state.weights)
+        network.record.step = state.step
+        kind = type(optimizer).__name__
+        if state.optimizer_kind not in ("", kind):
+            return [f"The optimizer was {state.optimizer_kind}; {kind} begins afresh."]
+        load_optimizer(optimizer, state.optimizer)
+    return []
+
+
+def load_weights(network: Hypernetwork, weights: Mapping[str, Tensor]) -> None:
+    """By place: a dropout more or less renames the layers after it."""
+    names = list(network.state_dict())
+    with torch.inference_mode(False):
+        network.load_state_dict(dict(zip(names, weights.values(), strict=True)))
+
+
+def load_optimizer(optimizer: Any, state: Mapping[str, Any]) -> None:
+    """load_state_dict, but what a person has chosen for the optimizer stays.
+
+    Raises ValueError when the state is of other parameters.
+    """
+    groups = getattr(optimizer, "param_groups", [])
+    chosen = [{key: group[key] for key in CHOSEN if key in group} for group in groups]
+    try:
+        optimizer.load_state_dict(state)
+    except (KeyError, ValueError) as fault:
+        raise ValueError(
+            f"The saved state does not fit this {type(optimizer).__name__}: {fault}."
+        ) from fault
+    for group, kept in zip(getattr(optimizer, "param_groups", []), chosen, strict=True):
+        group.update(kept)
+
+
+def plain(value: Any) -> Any:
+    """As JSON gives it back: tuples are lists."""
+    return json.loads(json.dumps(value, default=str))
+
+
+def bytes_in(value: Any) -> int:
+    """How many bytes the tensors in nested dicts and lists take."""
+    if isinstance(value, Tensor):
+        return value.nbytes
+    if isinstance(value, Mapping):
+        return sum(map(bytes_in, value.values()))
+    return sum(map(bytes_in, value)) if isinstance(value, (list, tuple)) else 0

@@ -1,0 +1,262 @@
+"""A training that was asked for: what must fit together, what it begins with, and what it leaves.
+
+All that can be known to be wrong is said before any time is spent. Pictures and prompts are encoded
+first, VAE and text encoder leave, then the UNet is trained on. Everything that matters is on disk
+before the node returns.
+"""
+
+import logging
+import time
+from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+
+from torch import Tensor
+
+from .. import compat
+from ..hypernet.dataset import Dataset
+from ..hypernet.files import open_network
+from ..hypernet.given import Given
+from ..hypernet.identity import model_hash
+from ..hypernet.network import Hypernetwork, Record
+from ..hypernet.optim import open_optimizer, optimizer_file
+from ..hypernet.run import Keeping, Run, check_disk
+from ..hypernet.schedule import parse_schedule
+from ..hypernet.shelf import Shelf
+from ..hypernet.spec import HypernetSpec, as_text
+from ..hypernet.state import (
+    State,
+    check_same_network,
+    is_unfinished,
+    load_optimizer,
+    load_weights,
+    newest_state,
+    plain,
+    spec_differences,
+)
+from ..hypernet.train import TrainSettings, new_optimizer
+from .config import every_width
+from .material import Material, Words, from_dataset, from_given, read_given
+from .previews import Previewer, PreviewSettings
+from .session import Session
+from .sockets import Config
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(kw_only=True)
+class Job:
+    """One training, from the sockets to the run folder. `said` is what the user should read."""
+
+    model: object
+    clip: object
+    vae: object
+    dataset: Dataset | None  # or else:
+    latents: list
+    conditioning: list
+    config: Config
+    settings: TrainSettings
+    keeping: Keeping
+    preview: PreviewSettings
+    file: Path
+    resume: bool
+    earlier: Path | None  # the file of the network to begin with
+    state: State | None = None  # of the run to go on with
+    given: Given | None = None
+    start: int = 0  # updates that are already done
+    said: list[str] = field(default_factory=list)
+
+    @property
+    def folder(self) -> Path:
+        return compat.output_folder() / "hypernet" / self.file.stem
+
+    def say(self, sentence: str) -> None:
+        log.warning(sentence)
+        self.said.append(sentence)
+
+    @cached_property
+    def spec(self) -> HypernetSpec:
+        widths = every_width(self.model)
+        if self.config.every_width:
+            chosen = self.before.spec.widths if self.before else widths
+            wanted = replace(self.config.spec, widths=chosen)
+        else:
+            wanted = self.config.spec
+        missing = sorted(set(wanted.widths) - set(widths))
+        if missing:
+            raise ValueError(
+                f"Widths {as_text(missing)} are not in this model, which has {as_text(widths)}. "
+                "Leave widths empty in Hypernet Config to train all of them, and continue from a "
+                "network for this kind of model."
+            )
+        return wanted
+
+    @cached_property
+    def before(self) -> Hypernetwork | None:
+        """The network to begin with."""
+        if self.earlier is None:
+            return None
+        found = open_network(self.earlier, compat.network_folders())
+        if not isinstance(found, Hypernetwork):
+            raise ValueError(
+                f'continue_from "{self.earlier.name}" is a tree of networks; training goes on '
+                "with a single one. Merge it into one first."
+            )
+        return found
+
+    # What can be wrong
+
+    def check(self) -> None:
+        """Everything that can be wrong, before any time is spent."""
+        check_disk(self.folder, self.spec, self.settings, self.keeping)
+        if not self.resume and is_unfinished(self.folder):
+            raise FileExistsError(
+                f'There is an unfinished run "{self.file.stem}" in {self.folder}. Turn resume on '
+                "to go on with it, choose another name, or move that folder away."
+            )
+        self.find_start()
+        if self.start < self.settings.steps:  # does the schedule reach that far?
+            parse_schedule(self.settings.learning_rate, self.settings.steps, self.start)
+        if self.dataset is None:
+            self.given = read_given(
+                self.latents, self.conditioning, self.model,
+                seed=self.settings.seed, batch_size=self.settings.batch_size,
+            )  # fmt: skip
+
+    def find_start(self) -> None:
+        self.state, damage = newest_state(self.folder)
+        if damage:
+            self.say(damage)
+        if self.state is not None:
+            what = f'The unfinished run "{self.file.stem}" in {self.folder}'
+            check_same_network(self.state, self.spec, what)
+            self.start = self.state.step
+        elif self.before is not None:
+            self.check_before(self.before)
+            self.start = self.before.record.step
+        if self.start > self.settings.steps:
+            self.say(f"The run has had {self.start} updates; steps {self.settings.steps} is less.")
+
+    def check_before(self, network: Hypernetwork) -> None:
+        name = self.earlier.name
+        differences = spec_differences(plain(asdict(network.spec)), plain(asdict(self.spec)))
+        if differences:
+            raise ValueError(
+                f'continue_from "{name}" is another network: {differences}. Choose the same in '
+                "Hypernet Config, or continue from nothing."
+            )
+        if network.record.step >= self.settings.steps:
+            raise ValueError(
+                f'continue_from "{name}" has had {network.record.step} updates, and steps '
+                f"{self.settings.steps} counts them too: give more."
+            )
+
+    # Doing it
+
+    def run(self) -> tuple[Hypernetwork, Tensor, list[float]]:
+        """The network, whose file is written, its last preview, and all losses."""
+        material, previewer = self.encode()
+        network = Hypernetwork(self.spec, Record(name=self.file.stem))
+        network.record.sd_checkpoint = model_hash(compat.model_file(self.model))
+        network.record.sd_checkpoint_name = compat.model_name(self.model) or None
+        run = Run(self.folder, self.file.stem, material.pictures, self.settings, self.keeping)
+        session = Session(network=network, run=run, previewer=previewer, say=self.say)
+        manifest = self.manifest(network, material)
+        began = time.monotonic()
+        try:
+            with compat.denoiser(self.model) as denoiser:
+                network.to(denoiser.device)
+                optimizer = new_optimizer(network, self.settings)
+                self.compare(run, manifest)
+                self.begin(run, network, optimizer)
+                run.describe(manifest)
+                session.learn(optimizer, denoiser, material.batch_at, self.settings, self.start)
+        finally:  # nothing of ours stays on the accelerator, whatever has happened
+            network.zero_grad(set_to_none=True)
+            network.cpu()
+            compat.free_memory()
+        picture = session.finish(self.file)
+        session.keep(
+            lambda: run.describe(manifest | {"seconds": round(time.monotonic() - began, 1)})
+        )
+        return network, picture, run.losses()
+
+    def begin(self, run: Run, network: Hypernetwork, optimizer) -> None:
+        """Put into both what the run, or the network before it, has learnt."""
+        if self.state is None and self.before is not None:
+            load_weights(network, self.before.state_dict())
+            network.record.step = self.before.record.step
+            self.begin_optimizer(optimizer)
+        for sentence in run.begin(network, optimizer, self.state, self.start):
+            self.say(sentence)
+
+    def begin_optimizer(self, optimizer) -> None:
+        kind = type(optimizer).__name__
+        found = open_optimizer(self.earlier, self.before)
+        beside = optimizer_file(self.earlier).name
+        if found is None:
+            self.say(f'No "{beside}" belongs to the network; {kind} begins afresh.')
+        elif found[0] != kind:
+            self.say(f'"{beside}" is of {found[0]}; {kind} begins afresh.')
+        else:
+            load_optimizer(optimizer, found[1])
+
+    def compare(self, run: Run, manifest: dict) -> None:
+        """Say what this run does not learn from any more."""
+        if self.state is None:
+            return
+        was = run.earlier_manifest()
+        for what, name in (("dataset_hash", "pictures and words"), ("model_hash", "model")):
+            if was.get(what) not in (None, manifest[what]):
+                self.say(f"The {name} are not those that the run began with: {what} has changed.")
+
+    def encode(self) -> tuple[Material, Previewer]:
+        """Pictures and prompts, each once; then both encoders leave."""
+        settings, preview = self.settings, self.preview
+        try:
+            if self.dataset is None:
+                material = from_given(self.given, self.conditioning, self.previewed())
+            else:
+                material = from_dataset(
+                    self.dataset, self.model, self.clip, self.vae,
+                    name=self.file.stem, settings=settings, shelf=Shelf(self.folder.parent),
+                    previewed=self.previewed(),
+                )  # fmt: skip
+            prompt = preview.prompt
+            words = [Words(prompt, compat.conditioning(self.clip, prompt))] if prompt else []
+            negative = compat.conditioning(self.clip, preview.negative)
+        finally:
+            compat.release(self.vae, self.clip)
+        return material, Previewer(
+            settings=preview,
+            model=self.model,
+            vae=self.vae,
+            words=words or [material.words[place] for place in self.previewed()],
+            steps=self.previewed_steps(),
+            negative=negative,
+            size=material.size,
+            seed=settings.seed if preview.seed < 0 else preview.seed,
+        )
+
+    def previewed_steps(self) -> list[int]:
+        """Steps after which there is a preview, in order; the last step counts."""
+        last = max(self.settings.steps, self.start)
+        return [n for n in range(self.start + 1, last) if self.preview.is_due(n)] + [last]
+
+    def previewed(self) -> list[int]:
+        """The first sample, by place in the stream, of each of these steps."""
+        samples = self.settings.batch_size * self.settings.accumulation
+        return [(step - 1) * samples for step in self.previewed_steps()]
+
+    def manifest(self, network: Hypernetwork, material: Material) -> dict:
+        return {
+            "name": self.file.stem,
+            "host": compat.host_name(),
+            "model": network.record.sd_checkpoint_name,
+            "model_hash": network.record.sd_checkpoint,
+            "continue_from": self.earlier and self.earlier.name,
+            "spec": asdict(network.spec),
+            "preview": asdict(self.preview),
+            "dataset": material.about,
+            "dataset_hash": material.hash,
+        }

@@ -1,0 +1,135 @@
+"""What a network learns from, encoded: a dataset's pictures and words, or LATENT and CONDITIONING.
+
+Both give batches by their place in the stream, and the words of a sample for a preview. The
+encoders leave as soon as they are no longer needed, also when something goes wrong before.
+"""
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from .. import compat
+from ..hypernet.dataset import Dataset
+from ..hypernet.given import Given
+from ..hypernet.identity import dataset_hash, tensors_hash
+from ..hypernet.latents import (
+    Examples,
+    all_prompts,
+    encode_dataset,
+    encode_prompts,
+    items_at,
+    prompts_at,
+)
+from ..hypernet.shelf import Shelf
+from ..hypernet.spec import as_text
+from ..hypernet.train import Batch, TrainSettings
+
+log = logging.getLogger(__name__)
+
+PIXELS = 8  # of a picture, to one of its latent
+
+
+@dataclass(frozen=True)
+class Words:
+    """A prompt as the host's sampler takes it; the text is "" where only the host knew it."""
+
+    text: str
+    conditioning: Any
+
+
+@dataclass(frozen=True, kw_only=True)
+class Material:
+    batch_at: Callable[[int, int], Batch]
+    pictures: int  # that a pass shows
+    size: tuple[int, int]  # width and height of a preview
+    words: Mapping[int, Words]  # of the samples that previews may show
+    about: dict  # for the manifest
+    hash: str  # of all that is learnt from
+
+
+def from_dataset(
+    dataset: Dataset,
+    model,
+    clip,
+    vae,
+    *,
+    name: str,
+    settings: TrainSettings,
+    shelf: Shelf,
+    previewed: list[int],
+) -> Material:
+    """Pictures and prompts, each encoded once; the prompts go to the shelf.
+
+    previewed: the samples, by place in the stream, whose words a preview may need.
+    """
+    skipped = len(dataset.unreadable)
+    dataset, latents = encode_dataset(
+        dataset,
+        lambda pixels: compat.encode_pictures(vae, pixels, model),
+        each=lambda item: compat.raise_if_interrupted(),
+    )
+    for picture, reason in dataset.unreadable[skipped:]:
+        log.warning('Skipped "%s": %s', picture, reason)
+    seed, batch_size = settings.seed, settings.batch_size
+    samples = settings.steps * settings.accumulation * batch_size
+    conditions = encode_prompts(
+        all_prompts(dataset, name, seed, samples, batch_size),
+        lambda texts: compat.encode_texts(clip, texts),
+        shelf,
+        each=lambda done: compat.raise_if_interrupted(),
+    )
+    examples = Examples(
+        dataset=dataset, name=name, seed=seed, latents=latents, conditions=conditions
+    )
+    texts = {}
+    for place in previewed:
+        item = items_at(dataset, seed, place, batch_size)[0]
+        (texts[place],) = prompts_at(dataset, name, seed, place, [item])
+    known = {text: Words(text, compat.conditioning(clip, text)) for text in set(texts.values())}
+    return Material(
+        batch_at=examples.batch_at,
+        pictures=len(dataset.shown),
+        size=(dataset.width, dataset.height),
+        words={place: known[text] for place, text in texts.items()},
+        about=asdict(dataset),
+        hash=dataset_hash(dataset),
+    )
+
+
+def read_given(latents: list, conditioning: list, model, *, seed: int, batch_size: int) -> Given:
+    """LATENT and CONDITIONING as lists; raises ValueError in words when they do not fit."""
+    pictures = [
+        picture for latent in latents for picture in compat.scale_latents(model, latent["samples"])
+    ]
+    entries = [entry for each in conditioning for entry in compat.read_conditioning(each)]
+    found = Given(latents=pictures, conditions=entries, seed=seed, batch_size=batch_size)
+    known = compat.attention_widths(model)["attn2"]
+    strange = {entry["context"].shape[-1] for entry in entries} - set(known)
+    if strange:
+        raise ValueError(
+            f"conditioning of width {as_text(sorted(strange))} is of another text encoder; this "
+            f"model reads {as_text(known)}. Encode with the CLIP of the same checkpoint."
+        )
+    return found
+
+
+def from_given(given: Given, conditioning: list, previewed: list[int]) -> Material:
+    entries = [
+        [[row[None], options]]
+        for each in conditioning
+        for context, options in each
+        for row in context
+    ]
+    rows, columns = given.latents[0].shape[-2:]
+    return Material(
+        batch_at=given.batch_at,
+        pictures=len(given.latents),
+        size=(columns * PIXELS, rows * PIXELS),
+        words={
+            place: Words("", entries[given.condition_of(given.places_at(place, 1)[0])])
+            for place in previewed
+        },
+        about={"latents": len(given.latents), "conditions": len(given.conditions)},
+        hash=tensors_hash([*given.latents, *(each["context"] for each in given.conditions)]),
+    )

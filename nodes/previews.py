@@ -1,0 +1,117 @@
+"""Pictures of what a network draws so far, made by the host's sampler while it is being trained.
+
+Nothing of the training is touched: chance is counted there, and the network that draws is the one
+that learns, in evaluation mode. The file has A1111's `parameters` text, which other programs read;
+ComfyUI would take a text named "prompt" for a graph.
+"""
+
+import json
+from bisect import bisect_left
+from dataclasses import dataclass
+
+import numpy as np
+from torch import Tensor
+
+from .. import compat
+from ..hypernet.network import Hypernetwork
+from .material import Words
+
+MULTIPLE = 8  # pixels
+
+
+@dataclass(frozen=True, kw_only=True)
+class PreviewSettings:
+    """every: updates between previews, 0 for one at the end alone. prompt: "" for the caption
+    that is being learnt. seed: −1 for the training's. width, height: 0 for the training's.
+
+    Raises ValueError with every fault found, in one message.
+    """
+
+    every: int = 0
+    prompt: str = ""
+    negative: str = ""
+    seed: int = -1
+    steps: int = 20
+    cfg: float = 7.0
+    width: int = 0
+    height: int = 0
+
+    def __post_init__(self) -> None:
+        faults = [
+            f"preview_{name} {getattr(self, name)}: give a multiple of {MULTIPLE} pixels, or 0 "
+            "for the training size."
+            for name in ("width", "height")
+            if getattr(self, name) % MULTIPLE or getattr(self, name) < 0
+        ]
+        if self.every < 0:
+            faults.append(f"preview_every {self.every}: give 0 (at the end alone) or more.")
+        if faults:
+            raise ValueError(" ".join(faults))
+
+    def is_due(self, done: int) -> bool:
+        return self.every > 0 and done % self.every == 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Previewer:
+    """Draws by these settings; words and negative were encoded before CLIP left.
+
+    steps: after which there may be a preview, ascending, and the words of each; one for all is
+    enough.
+    """
+
+    settings: PreviewSettings
+    model: object
+    vae: object
+    steps: list[int]
+    words: list[Words]
+    negative: object  # CONDITIONING
+    size: tuple[int, int]
+    seed: int
+
+    def words_after(self, step: int) -> Words:
+        """Those of the step, or of the next that has some: a schedule may end early."""
+        place = bisect_left(self.steps, step)
+        return self.words[min(place, len(self.words) - 1)]
+
+    def draw(self, network: Hypernetwork, words: Words) -> Tensor:
+        """IMAGE (1, H, W, 3); the VAE is fetched for it, and leaves again."""
+        wanted = self.settings
+        width, height = self.size
+        try:
+            return compat.generate(
+                with_network(self.model, network), self.vae, words.conditioning, self.negative,
+                width=wanted.width or width, height=wanted.height or height,
+                seed=self.seed, steps=wanted.steps, cfg=wanted.cfg,
+            )  # fmt: skip
+        finally:
+            compat.release(self.vae)
+
+    def texts(self, network: Hypernetwork, words: Words, picture: Tensor) -> dict[str, str]:
+        """What the PNG says: `parameters` as A1111 writes it, and all of it as JSON."""
+        wanted, step, name = self.settings, network.record.step, network.record.name
+        _, height, width, _ = picture.shape
+        lines = [words.text]
+        if wanted.negative:
+            lines.append(f"Negative prompt: {wanted.negative}")
+        lines.append(
+            f"Steps: {wanted.steps}, Sampler: Euler, CFG scale: {wanted.cfg:g}, Seed: {self.seed}, "
+            f"Size: {width}x{height}, Hypernet: {name}, Hypernet step: {step}"
+        )
+        about = {
+            "name": name, "step": step, "prompt": words.text, "negative": wanted.negative,
+            "seed": self.seed, "steps": wanted.steps, "cfg": wanted.cfg,
+        }  # fmt: skip
+        return {"parameters": "\n".join(lines), "hypernet": json.dumps(about, ensure_ascii=False)}
+
+
+def with_network(model, network: Hypernetwork):
+    """The model as ApplyHypernet at strength 1 gives it."""
+    from .apply import ApplyHypernet
+
+    return ApplyHypernet.execute(model, network, 1.0)[0]
+
+
+def as_pixels(picture: Tensor) -> np.ndarray:
+    """(H, W, 3), 0 to 255, of an IMAGE's first."""
+    return (picture[0].clamp(0, 1) * 255).round().byte().cpu().numpy()

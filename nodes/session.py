@@ -1,0 +1,111 @@
+"""What happens between the updates of a training: log, checkpoints, previews, interrupts.
+
+Whatever ends the loop, what was trained until then is on disk. Before a preview too, for it is the
+moment when memory runs out. A disk that is full, or a preview that fails, ends nothing.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+from torch import Tensor
+
+from .. import compat
+from ..hypernet.diffusion import Denoiser
+from ..hypernet.files import save_network
+from ..hypernet.network import Hypernetwork
+from ..hypernet.run import DiskFull, Run
+from ..hypernet.train import Batch, Step, TrainSettings, train
+from .previews import Previewer, as_pixels
+
+
+@dataclass(kw_only=True)
+class Session:
+    network: Hypernetwork
+    run: Run
+    previewer: Previewer
+    say: Callable[[str], None]
+    picture: Tensor | None = None  # the last preview
+    pictured: int = -1  # the step that it shows
+
+    @property
+    def done(self) -> int:
+        return self.network.record.step
+
+    def learn(
+        self,
+        optimizer: Any,
+        denoiser: Denoiser,
+        batch_at: Callable[[int, int], Batch],
+        settings: TrainSettings,
+        start: int,
+    ) -> None:
+        """Train to the end, or to the user's interrupt, which is raised when all is saved."""
+        steps = train(self.network, optimizer, denoiser, batch_at, settings, start)
+        progress = compat.Progress(settings.steps)
+        try:
+            for step in steps:
+                self.network.record.step = step.done
+                progress.update(step.done, self.after(step, optimizer, settings))
+                if compat.is_interrupted():
+                    break
+        except (Exception, compat.Interrupted):  # Ctrl-C may come in the middle of an update
+            if self.done not in (self.run.saved_step, start):
+                self.keep(lambda: self.run.save(self.network, optimizer))
+            raise
+        if compat.is_interrupted():
+            self.keep(lambda: self.run.save(self.network, optimizer))
+            compat.raise_if_interrupted()
+        self.keep(lambda: self.run.save_state(self.network, optimizer))
+
+    def after(self, step: Step, optimizer: Any, settings: TrainSettings) -> Image.Image | None:
+        """Log and save the step; the preview, if it is time for one."""
+        self.run.note(step)
+        if settings.save_every and step.done % settings.save_every == 0:
+            self.keep(lambda: self.run.save(self.network, optimizer))
+        if not self.previewer.settings.is_due(step.done):
+            return None
+        if self.run.saved_step != step.done:
+            self.keep(lambda: self.run.save_state(self.network, optimizer))
+        try:
+            return Image.fromarray(as_pixels(self.draw()))
+        except Exception as fault:  # memory, mostly; hosts and samplers raise all kinds
+            self.say(f"There is no preview after step {step.done}: {fault}")
+            return None
+
+    def draw(self) -> Tensor:
+        """A picture by the network as it is now, saved among the previews."""
+        words = self.previewer.words_after(self.done)
+        picture = self.previewer.draw(self.network, words)
+        texts = self.previewer.texts(self.network, words, picture)
+        self.keep(lambda: self.run.save_preview(as_pixels(picture), self.done, texts))
+        self.picture, self.pictured = picture, self.done
+        return picture
+
+    def finish(self, file: Path) -> Tensor:
+        """Write the network's file; its preview. An interrupt in between finds the state saved."""
+        try:
+            picture = self.picture if self.pictured == self.done else self.draw()
+        except Exception as fault:
+            self.save(file)
+            raise RuntimeError(f"{file} is saved, only its preview failed: {fault}") from fault
+        self.save(file)
+        return picture
+
+    def save(self, file: Path) -> None:
+        try:
+            save_network(self.network, file)
+        except OSError as fault:
+            raise OSError(
+                f"{file} was not saved: {fault.strerror or fault}. Its run in {self.run.folder} "
+                f"is whole until step {self.run.saved_step}. Make room and queue it again."
+            ) from fault
+
+    def keep(self, save: Callable[[], object]) -> None:
+        """Save; where there is no room say so, and go on."""
+        try:
+            save()
+        except DiskFull as fault:
+            self.say(str(fault))
