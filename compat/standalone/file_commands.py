@@ -156,7 +156,9 @@ def compare_files(arguments: argparse.Namespace) -> str:
     (sheet,) = compare.compared(networks, strengths, draw)
     picture = compare.as_image(sheet)
     write_whole(out, lambda file: picture.save(file, "PNG"), overwrite=False)
-    return "\n".join([*filter(None, warnings), f"{out}: {picture.width}×{picture.height}"])
+    return "\n".join(
+        [*dict.fromkeys(filter(None, warnings)), f"{out}: {picture.width}×{picture.height}"]
+    )
 
 
 def check_sheet(out: Path, strengths: tuple[float, ...], width: int, height: int) -> None:
