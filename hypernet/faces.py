@@ -35,7 +35,7 @@ def face_finder() -> tuple[FindFaces, str]:
     def find(grey: np.ndarray) -> list[Face]:
         least = max(16, min(grey.shape) // 10)
         with one_at_a_time:
-            found = detector.detectMultiScale(grey, 1.1, 7, minSize=(least, least))
+            found = detector.detectMultiScale(grey, 1.2, 5, minSize=(least, least))
         return [tuple(int(number) for number in face) for face in found]
 
     return find, ""

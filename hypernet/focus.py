@@ -22,7 +22,7 @@ from PIL import Image
 from .crop import MIDDLE, Point, cover
 from .faces import FindFaces, nothing
 
-SMALL, FACES_SMALL = 256, 512  # pixels of the miniatures' longer side
+SMALL, FACES_SMALL = 256, 384  # pixels of the miniatures' longer side
 CORNERS, LEAST_CORNER, APART = 100, 0.04, 0.06  # how many, of the best, of the shorter side
 STEP = 4  # pixels that the entropy's window moves by
 
@@ -87,7 +87,7 @@ def edge_point(grey: np.ndarray) -> Point | None:
     if not strength.max() > 1e-6:
         return None
     apart = max(1, int(min(height, width) * APART))
-    rows, columns = np.nonzero(strength >= least)
+    rows, columns = np.nonzero((strength >= least) & (strength == highest(strength)))
     order = np.argsort(-strength[rows, columns], kind="stable")
     free = np.ones_like(strength, dtype=bool)
     chosen = []
@@ -99,6 +99,13 @@ def edge_point(grey: np.ndarray) -> Point | None:
                 break
     x, y = np.mean(chosen, axis=0)
     return float(x) / width, float(y) / height
+
+
+def highest(numbers: np.ndarray) -> np.ndarray:
+    """The greatest of 3 × 3 neighbours."""
+    wide = np.pad(numbers, 1, mode="edge")
+    rows = np.maximum(np.maximum(wide[:-2], wide[1:-1]), wide[2:])
+    return np.maximum(np.maximum(rows[:, :-2], rows[:, 1:-1]), rows[:, 2:])
 
 
 def blurred(numbers: np.ndarray) -> np.ndarray:

@@ -5,7 +5,15 @@ import pytest
 from PIL import Image
 
 from hypernet import faces
-from hypernet.focus import Weights, edge_point, entropy_point, face_point, focal_point, miniature
+from hypernet.focus import (
+    FACES_SMALL,
+    Weights,
+    edge_point,
+    entropy_point,
+    face_point,
+    focal_point,
+    miniature,
+)
 
 NOISE = Image.fromarray(np.random.default_rng(0).integers(0, 256, (60, 60, 3), dtype=np.uint8))
 ONLY = {
@@ -43,9 +51,9 @@ def test_no_opinion_leaves_the_middle():
 
 
 def test_faces_count_by_their_area():
-    picture = Image.new("RGB", (400, 200))
+    picture = Image.new("RGB", (200, 100))
     assert face_point([], picture) is None
-    small, large = (0, 0, 10, 10), (300, 100, 100, 100)
+    small, large = (0, 0, 5, 5), (150, 50, 50, 50)
     x, y = face_point([small, large], picture)
     assert 0.85 < x < 0.88 and 0.73 < y < 0.76
     found = focal_point(picture, 1.0, Weights(faces=1, edges=0, entropy=0), lambda grey: [large])
@@ -53,8 +61,8 @@ def test_faces_count_by_their_area():
 
 
 def test_a_big_picture_and_its_miniature_have_their_faces_at_the_same_place():
-    big = Image.new("RGB", (2048, 1024))
-    assert face_point([(256, 0, 256, 256)], big) == (0.75, 0.5)
+    big, half = Image.new("RGB", (2048, 1024)), FACES_SMALL // 2
+    assert face_point([(half, 0, half, half)], big) == (0.75, 0.5)
 
 
 def test_entropy_is_of_a_window_of_the_crops_shape():
