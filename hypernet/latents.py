@@ -8,41 +8,85 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import torch
 from torch import Tensor
 
 from .captions import prompt_of, template_at
-from .chance import sample_order
+from .chance import generator, sample_order
 from .dataset import Dataset, Item, read_pixels
-from .train import Batch
+from .diffusion import Batch
+from .train import Probe
 
 Condition = Mapping[str, Tensor]
+
+PROBED = 8  # samples of a probe
+ENOUGH = 40  # pictures, to keep one in 20 out of training
 
 
 @dataclass(frozen=True, kw_only=True)
 class Examples:
-    """Encoded pictures (N, c, h, w) and prompts, on the CPU."""
+    """Encoded pictures (N, c, h, w) and prompts, on the CPU.
+
+    hold_out: how many pictures training does not see, −1 for as many as is good.
+    """
 
     dataset: Dataset
     name: str  # what [name] stands for
     seed: int
     latents: Tensor
     conditions: Mapping[str, Condition]  # by prompt
+    hold_out: int = 0
+
+    def __post_init__(self) -> None:
+        if self.hold_out >= len(self.dataset.items):
+            raise ValueError(
+                f"held_out {self.hold_out} would leave none of {len(self.dataset.items)} pictures "
+                "to train on: give less, or 0."
+            )
+
+    @cached_property
+    def held_out(self) -> list[int]:
+        """Places of the pictures that training does not see."""
+        count = len(self.dataset.items)
+        number = self.hold_out
+        if number < 0:
+            number = min(PROBED, count // 20) if count >= ENOUGH else 0
+        shuffled = torch.randperm(count, generator=generator(self.seed, "held out", 0))
+        return sorted(shuffled[:number].tolist())
+
+    @cached_property
+    def shown(self) -> list[int]:
+        """One pass: places of pictures, each as often as it is repeated."""
+        hidden = set(self.held_out)
+        return [place for place in self.dataset.shown if place not in hidden]
 
     def batch_at(self, first: int, number: int) -> Batch:
         """Samples first … first+number−1 of the endless shuffled stream."""
-        shown = self.dataset.shown
-        items = [shown[place] for place in sample_order(self.seed, len(shown), first, number)]
+        order = sample_order(self.seed, len(self.shown), first, number)
+        items = [self.shown[place] for place in order]
+        return self._batch(items, [first + place for place in range(number)])
+
+    def probe(self, size: int) -> Probe:
+        """PROBED samples, or one of each picture if there are more held out, `size` at a time."""
+        pool = self.held_out or self.shown
+        number = max(PROBED, len(self.held_out))
+        items = [pool[place * len(pool) // number] for place in range(number)]
+        starts = range(0, number, size)
+        batches = [self._batch(items[at : at + size], list(range(at, number))) for at in starts]
+        return Probe(batches, held_out=bool(self.held_out))
+
+    def _batch(self, items: list[int], samples: list[int]) -> Batch:
         prompts = [
             prompt_of(
-                template_at(self.dataset.templates, self.seed, first + place),
+                template_at(self.dataset.templates, self.seed, sample),
                 self.dataset.items[item].caption,
                 self.name,
             )
-            for place, item in enumerate(items)
+            for item, sample in zip(items, samples, strict=False)
         ]
-        return self.latents[items], stack([self.conditions[prompt] for prompt in prompts])
+        return Batch(self.latents[items], stack([self.conditions[prompt] for prompt in prompts]))
 
 
 def all_prompts(dataset: Dataset, name: str) -> list[str]:

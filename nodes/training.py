@@ -17,16 +17,28 @@ from ..compat import io
 from ..hypernet.dataset import Dataset
 from ..hypernet.files import save_network
 from ..hypernet.latents import Examples, all_prompts, encode_dataset
+from ..hypernet.learner import Learner
 from ..hypernet.network import Hypernetwork, Record
 from ..hypernet.run import Run, check_disk
 from ..hypernet.schedule import parse_schedule
 from ..hypernet.spec import HypernetSpec, as_text
-from ..hypernet.train import TrainingDiverged, TrainSettings, new_optimizer, train
+from ..hypernet.train import TrainingDiverged, TrainSettings, train
 from .config import every_width
 from .files import name_fault, new_file
-from .sockets import CATEGORY, Config, ConfigSocket, DatasetSocket, HypernetSocket, default
+from .sockets import (
+    CATEGORY,
+    Config,
+    ConfigSocket,
+    DatasetSocket,
+    HypernetSocket,
+    default,
+    more_widgets,
+)
 
 log = logging.getLogger(__name__)
+
+
+SHOWN_ABOVE = ("steps", "learning_rate", "batch_size", "accumulation", "seed", "save_every")
 
 
 class TrainHypernet(io.ComfyNode):
@@ -96,6 +108,7 @@ class TrainHypernet(io.ComfyNode):
                     "preview_cfg", default=7.0, min=0.0, max=100.0, step=0.1, advanced=True,
                     tooltip="Guidance scale of the preview.",
                 ),
+                *more_widgets(TrainSettings, SHOWN_ABOVE),
             ],
             outputs=[
                 HypernetSocket.Output("hypernet", display_name="hypernet"),
@@ -189,30 +202,32 @@ class Job:
         run = Run(self.folder, self.file.stem, len(examples.dataset.shown), self.settings)
         with compat.denoiser(self.model) as denoiser:
             network.to(denoiser.device)
-            optimizer = new_optimizer(network, self.settings)
-            start = run.restore(network, optimizer)
+            learner = Learner(network, self.settings)
+            run.restore(network, learner)
             run.describe(self.manifest(network))
             progress = compat.Progress(self.settings.steps)
-            steps = train(network, optimizer, denoiser, examples.batch_at, self.settings, start)
+            probe = examples.probe(self.settings.batch_size)
+            steps = train(learner, denoiser, examples.batch_at, probe)
             began = time.monotonic()
             try:
                 for step in steps:
-                    network.record.step = step.done
                     run.note(step)
+                    for note in step.notes:
+                        log.warning(note)
                     progress.update(step.done)
                     if self.settings.save_every and step.done % self.settings.save_every == 0:
-                        run.save_checkpoint(network)
-                        run.save_state(network, optimizer)
+                        run.save_checkpoint(learner.result)
+                        run.save_state(network, learner)
                     if compat.is_interrupted():
-                        run.save_checkpoint(network)
-                        run.save_state(network, optimizer)
+                        run.save_checkpoint(learner.result)
+                        run.save_state(network, learner)
                         compat.raise_if_interrupted()
             except TrainingDiverged:
-                run.save_checkpoint(network)
+                run.save_checkpoint(learner.result)
                 raise
-            run.save_state(network, optimizer)
+            run.save_state(network, learner)
             run.describe(self.manifest(network) | {"seconds": round(time.monotonic() - began, 1)})
-        return network.cpu(), run
+        return learner.result.cpu(), run
 
     def encode(self) -> Examples:
         """Pictures and prompts, each once; then both encoders leave."""
@@ -232,6 +247,7 @@ class Job:
             seed=self.settings.seed,
             latents=latents,
             conditions=conditions,
+            hold_out=self.settings.held_out,
         )
 
     def manifest(self, network: Hypernetwork) -> dict:
