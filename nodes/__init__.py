@@ -6,6 +6,7 @@ from .captioning import Caption
 from .config import HypernetConfig
 from .files import LoadHypernet, SaveHypernet
 from .fold import FoldHypernet, HypernetToLora
+from .learning_rate import LearningRate
 from .loading import LoadDataset
 from .prompt import HypernetPrompt
 from .tools import (
@@ -25,6 +26,7 @@ class Hypernet(ComfyExtension):
             LoadDataset,
             Caption,
             HypernetConfig,
+            LearningRate,
             TrainHypernet,
             ApplyHypernet,
             HypernetPrompt,
