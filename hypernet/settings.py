@@ -129,7 +129,8 @@ class TrainSettings:
     )  # fmt: skip
 
     def __post_init__(self) -> None:
-        faults = [*range_faults(self), *self._word_faults(), *self._contradictions()]
+        numbers = range_faults(self)
+        faults = [*numbers.values(), *self._word_faults(), *self._contradictions(set(numbers))]
         if faults:
             raise ValueError(" ".join(faults))
 
@@ -141,8 +142,9 @@ class TrainSettings:
             if options and word not in options and each.name != "optimizer":
                 yield f'{each.name} "{word}" is not known. Nearest: {nearest(str(word), options)}.'
 
-    def _contradictions(self) -> Iterator[str]:
-        steps = max(self.steps, 1)
+    def _contradictions(self, wrong: set[str]) -> Iterator[str]:
+        """wrong: fields whose numbers are none to reckon with."""
+        steps = MOST_STEPS if "steps" in wrong else self.steps
         try:
             schedule = parse_schedule(self.learning_rate, steps)
         except ValueError as fault:
@@ -165,21 +167,25 @@ class TrainSettings:
                         f'Clip limit "{self.clip_limit}": a limit of 0 lets nothing be learnt. '
                         "Give more, or set gradient_clip to off."
                     )
-        if self.min_timestep >= self.max_timestep:
+        if not wrong & {"min_timestep", "max_timestep"} and self.min_timestep >= self.max_timestep:
             yield (
                 f"min_timestep {self.min_timestep} is not below max_timestep "
                 f"{self.max_timestep}: no noise level is left."
             )
 
 
-def range_faults(settings: Any) -> Iterator[str]:
-    """A sentence for every number outside the range that its field names."""
+def range_faults(settings: Any) -> dict[str, str]:
+    """For every field whose number is none, or outside the range the field names: a sentence."""
+    faults = {}
     for each in fields(settings):
         low, high, value = each.metadata["low"], each.metadata["high"], getattr(settings, each.name)
         if low is None:
             continue
         if not isinstance(value, (int, float)) or not low <= value <= high:
-            yield f"{each.name} {value}: give {low:,} to {high:,}."
+            faults[each.name] = f"{each.name} {value}: give {low:,} to {high:,}."
+        elif isinstance(each.default, int) and not isinstance(value, int):
+            faults[each.name] = f"{each.name} {value}: give a whole number."
+    return faults
 
 
 def some_steps(end: int) -> Iterator[int]:

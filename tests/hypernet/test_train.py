@@ -486,6 +486,8 @@ def test_a_range_test_finds_rates_that_lower_the_loss_and_leaves_the_network_alo
         (dict(gradient_clip="norn"), 'gradient_clip "norn" is not known. Nearest: norm'),
         (dict(gradient_clip="norm", clip_limit="x"), 'Clip limit "x"'),
         (dict(gradient_clip="norm", clip_limit="0"), "a limit of 0 lets nothing be learnt"),
+        (dict(batch_size=1.5), "batch_size 1.5: give a whole number"),
+        (dict(steps="many"), "steps many: give 1 to"),
         (dict(ema=1.0), "ema 1.0: give 0 to 0.99999"),
         (dict(ema=math.nan), "ema nan"),
         (dict(min_timestep=600, max_timestep=600), "600 is not below max_timestep 600"),
