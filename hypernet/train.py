@@ -88,7 +88,8 @@ def train(
     """
     settings = learner.settings
     check_host(settings, denoiser)
-    schedule = parse_schedule(settings.learning_rate, settings.steps, learner.done)
+    parse_schedule(settings.learning_rate, settings.steps, learner.done)  # is it over by then?
+    schedule = parse_schedule(settings.learning_rate, settings.steps)  # whole: steps may fall
     if not learner.can_go_back:
         learner.keep_good()
     if probe is not None and settings.probe_every and learner.health.first_loss is None:

@@ -416,6 +416,19 @@ def test_a_run_that_went_back_and_was_resumed_ends_as_the_unbroken_one():
         assert same(before + rest, steps)
 
 
+def test_going_back_behind_the_start_of_a_resumed_run_finds_the_rates_of_then():
+    settings = TrainSettings(steps=125, learning_rate="1e-2:112, 1e-3")
+    learner = Learner(new_network(), settings)
+    made = train(learner, denoiser_of()[0], batch_at)
+    for _ in range(115):
+        next(made)
+    later = resumed(learner, settings)
+    steps = list(train(later, denoiser_of(spoil=[4])[0], batch_at))
+    assert [step.done for step in steps[:5]] == [116, 117, 118, 101, 102]
+    rates = {step.done: step.rate for step in steps[3:]}
+    assert rates == {n: 5e-3 if n <= 112 else 5e-4 for n in range(101, 126)}
+
+
 def test_three_times_are_enough():
     settings = TrainSettings(steps=9, learning_rate="1e-2")
     learner = Learner(new_network(), settings)
