@@ -21,11 +21,12 @@ from pathlib import Path
 import torch
 
 from hypernet import HypernetSpec, Hypernetwork, open_network
-from hypernet.diffusion import Denoiser
+from hypernet.diffusion import Batch, Denoiser
+from hypernet.learner import Learner
 from hypernet.network import Record
 from hypernet.run import Keeping, Run
 from hypernet.state import newest_state
-from hypernet.train import TrainSettings, new_optimizer, train
+from hypernet.train import TrainSettings, train
 
 KILLS = 200
 WIDTH = 64
@@ -41,7 +42,7 @@ def main() -> int:
     kills = int(sys.argv[1]) if len(sys.argv) > 1 else KILLS
     chance = random.Random(int(sys.argv[2]) if len(sys.argv) > 2 else 0)
     moments, faults, ends = collections.Counter(), [], 0
-    new_optimizer(Hypernetwork(SPEC), SETTINGS)  # torch imports half of itself for it: once
+    Learner(Hypernetwork(SPEC), SETTINGS)  # torch imports half of itself for it: once
     with tempfile.TemporaryDirectory() as top:
         calm = Path(top) / "calm"
         began = time.monotonic()
@@ -80,18 +81,16 @@ def ended(folder: Path, seconds: float | None) -> bool:
 def go_on(folder: Path) -> None:
     torch.set_num_threads(1)
     network = Hypernetwork(SPEC, Record(name=NAME))
-    optimizer = new_optimizer(network, SETTINGS)
+    learner = Learner(network, SETTINGS)
     run = Run(folder, NAME, 7, SETTINGS, Keeping(keep_last=4))
-    run.begin(network, optimizer, newest_state(folder)[0])
+    run.begin(network, learner, newest_state(folder)[0])
     run.describe({"name": NAME})
-    start = network.record.step
-    for step in train(network, optimizer, denoiser(), batch_at, SETTINGS, start):
-        network.record.step = step.done
+    for step in train(learner, denoiser(), batch_at):
         run.note(step)
         run.save_best(network, step.loss)
         if step.done % SETTINGS.save_every == 0:
-            run.save(network, optimizer)
-    run.save_state(network, optimizer)
+            run.save(network, learner)
+    run.save_state(network, learner)
 
 
 def denoiser() -> Denoiser:
@@ -112,10 +111,10 @@ def denoiser() -> Denoiser:
     )
 
 
-def batch_at(first: int, number: int):
+def batch_at(first: int, number: int) -> Batch:
     chance = torch.Generator().manual_seed(first)
     latents = torch.randn(number, 4, 2, 2, generator=chance)
-    return latents, {"context": torch.randn(number, 5, WIDTH, generator=chance)}
+    return Batch(latents, {"context": torch.randn(number, 5, WIDTH, generator=chance)})
 
 
 def moment_in(folder: Path) -> str:

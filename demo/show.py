@@ -35,6 +35,7 @@ TRAINING = {
     "batch_size": 16,
     "seed": 1,
     "save_every": 200,
+    "held_out": 0,
 }
 
 

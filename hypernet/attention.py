@@ -227,19 +227,30 @@ def device_of(module: nn.Module) -> torch.device:
 
 
 class TrainingPatch:
-    """The patch while training: strength 1, the very weights that the optimizer moves."""
+    """The patch while training: strength 1, the very weights that the optimizer moves.
 
-    def __init__(self, network: Hypernetwork):
+    remember: for one forward pass. The text of cross-attention goes through the network in the
+    first block that reads it, and gradients of all blocks come together there. Not where blocks
+    are computed a second time (gradient checkpointing): theirs must be the same computation.
+    """
+
+    def __init__(self, network: Hypernetwork, remember: bool = False):
         self.network = network
+        self.remember = remember
+        self._seen: tuple[Tensor, Tensor] | None = None
+        self._made: tuple[Tensor, Tensor] | None = None
 
     def __call__(
         self, n: Tensor, context: Tensor, value: Tensor, extra_options: Mapping[str, Any]
     ) -> tuple[Tensor, Tensor, Tensor]:
-        return (
-            n,
-            self.network.keys(n if context is None else context),
-            self.network.values(n if value is None else value),
-        )
+        context = n if context is None else context
+        value = context if value is None else value
+        if self._seen is not None and self._seen[0] is context and self._seen[1] is value:
+            return n, *self._made
+        made = self.network.keys(context), self.network.values(value)
+        if self.remember and context is not n:
+            self._seen, self._made = (context, value), made
+        return n, *made
 
 
 def attention_widths(unet: nn.Module) -> dict[str, tuple[int, ...]]:

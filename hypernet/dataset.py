@@ -60,6 +60,7 @@ class Dataset:
     loss_mask: str = "none"  # which of masks.LOSS_MASKS weighs the loss
     alike: tuple[tuple[str, ...], ...] = ()  # names of pictures that look the same
     notes: tuple[str, ...] = ()  # sentences for the report
+    held_out: tuple[int, ...] = ()  # places of items that training does not see
 
     def with_captions(self, captions: list[str]) -> Dataset:
         pairs = zip(self.items, captions, strict=True)
@@ -69,7 +70,13 @@ class Dataset:
     @cached_property
     def shown(self) -> list[int]:
         """One pass: the places of the items, each as often as it is repeated."""
-        return [place for place, item in enumerate(self.items) for _ in range(item.repeats)]
+        hidden = set(self.held_out)
+        return [
+            place
+            for place, item in enumerate(self.items)
+            if place not in hidden
+            for _ in range(item.repeats)
+        ]
 
     @cached_property
     def sizes(self) -> list[tuple[int, int]]:

@@ -3,7 +3,8 @@
 A noisy latent is x_t = sqrt(a_t)·x_0 + sqrt(1 − a_t)·noise, with a_t = `alphas_cumprod[t]`.
 Models predict the noise ("eps") or v = sqrt(a_t)·noise − sqrt(1 − a_t)·x_0 ("v", Salimans & Ho
 2022). Training uses the model's own prediction type and uniform discrete timesteps, as A1111
-does, so learning rates that people know carry over.
+does, so learning rates that people know carry over. Nothing divides by a_t or 1 − a_t, so models
+whose last timestep is pure noise (zero terminal SNR, a_t = 0) need no special case.
 
 Shapes: B batch, c latent channels, h w latent rows and columns, T tokens, C width.
 """
@@ -11,12 +12,29 @@ Shapes: B batch, c latent channels, h w latent rows and columns, T tokens, C wid
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 Patch = Callable[[Tensor, Tensor, Tensor, Mapping], tuple[Tensor, Tensor, Tensor]]
+
+LOSSES = ("MSE", "Huber")
+TIMESTEPS = ("uniform", "logit-normal")
+
+
+class Batch(NamedTuple):
+    """Samples for one forward pass, on the CPU.
+
+    condition maps "context" to (B, T, C), and whatever else the model takes by keyword ("y").
+    weights: how much each latent pixel counts, 1 when None.
+    """
+
+    latents: Tensor  # (B, c, h, w)
+    condition: Mapping[str, Tensor]
+    weights: Tensor | None = None  # (B, 1, h, w)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,6 +45,9 @@ class Denoiser:
     prediction (B, c, h, w), with the two patches on the inputs of every self-attention (attn1)
     and cross-attention (attn2) block; None leaves them alone. condition maps "context" to
     (B, T, C), and whatever else the model takes by keyword.
+
+    checkpointed() gives a context inside which predict keeps little for the backward pass and
+    computes its blocks again there; None where the host cannot.
     """
 
     predict: Callable[[Tensor, Tensor, Mapping[str, Tensor], Patch | None, Patch | None], Tensor]
@@ -34,6 +55,7 @@ class Denoiser:
     prediction: str  # "eps" or "v"
     device: torch.device
     dtype: torch.dtype  # of the UNet's arithmetic
+    checkpointed: Callable[[], AbstractContextManager] | None = None
 
 
 def add_noise(latent: Tensor, noise: Tensor, alpha: Tensor) -> Tensor:
@@ -50,3 +72,39 @@ def prediction_target(prediction: str, latent: Tensor, noise: Tensor, alpha: Ten
         alpha = alpha.view(-1, 1, 1, 1)
         return alpha.sqrt() * noise - (1 - alpha).sqrt() * latent
     raise ValueError(f'prediction type "{prediction}" is not known; it is "eps" or "v".')
+
+
+def draw_timesteps(kind: str, number: int, first: int, end: int, chance: torch.Generator) -> Tensor:
+    """(number,) int64 in first … end−1: uniform, or sigmoid of a standard normal (Esser et al.
+    2024), which favours the middle."""
+    if kind == "uniform":
+        return torch.randint(first, end, (number,), generator=chance)
+    part = torch.randn(number, generator=chance).sigmoid()
+    return (first + part * (end - first)).long().clamp(max=end - 1)
+
+
+def draw_noise(shape: torch.Size, offset: float, chance: torch.Generator) -> Tensor:
+    """(B, c, h, w) standard normal, and `offset` times one more number per channel, which lets a
+    model learn very dark and very bright pictures (Guttenberg 2023)."""
+    noise = torch.randn(shape, generator=chance)
+    if offset:
+        noise = noise + offset * torch.randn(*shape[:2], 1, 1, generator=chance)
+    return noise
+
+
+def elementwise_loss(kind: str, found: Tensor, target: Tensor, huber_delta: float) -> Tensor:
+    """(B, c, h, w): e² ("MSE"), or 2δ(√(e² + δ²) − δ) ("Huber", the smooth one), which is e² for
+    small errors and forgives large ones."""
+    error = (found - target).square()
+    if kind == "MSE":
+        return error
+    return 2 * huber_delta * ((error + huber_delta**2).sqrt() - huber_delta)
+
+
+def min_snr_weight(prediction: str, alpha: Tensor, gamma: float) -> Tensor:
+    """(B,): how much a timestep counts, min(SNR, γ) / SNR for eps and min(SNR, γ) / (SNR + 1) for v
+    (Hang et al. 2023), with SNR = a / (1 − a). Finite for a = 0 and a = 1."""
+    # times 1 − a, above and below: min(a, γ(1 − a)) over a or over 1
+    if prediction == "v":
+        return torch.minimum(alpha, gamma * (1 - alpha))
+    return (gamma * (1 - alpha) / alpha).clamp(max=1)  # 1 where a = 0

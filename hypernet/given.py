@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from .chance import sample_order
+from .diffusion import Batch
 from .latents import stack
-from .train import Batch
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,4 +55,4 @@ class Given:
     def batch_at(self, first: int, number: int) -> Batch:
         places = self.places_at(first, number)
         conditions = [self.conditions[self.condition_of(place)] for place in places]
-        return torch.stack([self.latents[place] for place in places]), stack(conditions)
+        return Batch(torch.stack([self.latents[place] for place in places]), stack(conditions))

@@ -14,12 +14,17 @@ import torch
 from torch import Tensor
 
 from .buckets import batch_order
+from .chance import generator
 from .dataset import Dataset, Item, read_pixels
+from .diffusion import Batch
 from .shelf import Shelf
-from .train import Batch
+from .train import Probe
 from .words import every_prompt, prompt_at
 
 Condition = Mapping[str, Tensor]
+
+PROBED = 8  # samples of a probe
+ENOUGH = 40  # pictures, to keep one in 20 out of training
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,21 +36,61 @@ class Examples:
     seed: int
     latents: Sequence[Tensor]  # (c, h, w) by item
     conditions: Mapping[str, Condition]  # by prompt
-    weights: Sequence[Tensor] | None = None  # of the loss, (1, h, w) by item
+    weights: Sequence[Tensor] | None = None  # of the loss, (1, h, w) with mean 1 by item
 
     def batch_at(self, first: int, number: int) -> Batch:
         """Samples first … first+number−1 of the endless shuffled stream."""
         items = items_at(self.dataset, self.seed, first, number)
-        prompts = prompts_at(self.dataset, self.name, self.seed, first, items)
-        latents = torch.stack([self.latents[item] for item in items])
-        return latents, stack([self.conditions[prompt] for prompt in prompts])
+        return self._batch(items, range(first, first + number))
 
-    def weights_at(self, first: int, number: int) -> Tensor | None:
-        """(B, 1, h, w) with mean 1, for the samples of batch_at; None if nothing is weighed."""
-        if self.weights is None:
-            return None
-        items = items_at(self.dataset, self.seed, first, number)
-        return torch.stack([self.weights[item] for item in items])
+    def probe(self, size: int) -> Probe:
+        """The probed pictures, at most `size` at a time."""
+        by_size: dict[tuple[int, int], list[tuple[int, int]]] = {}
+        for sample, item in enumerate(probed_items(self.dataset)):
+            by_size.setdefault(self.dataset.sizes[item], []).append((sample, item))
+        batches = []
+        for group in by_size.values():
+            for at in range(0, len(group), size):
+                samples, items = zip(*group[at : at + size], strict=True)
+                batches.append(self._batch(items, samples))
+        return Probe(batches, held_out=bool(self.dataset.held_out))
+
+    def _batch(self, items: Sequence[int], samples: Sequence[int]) -> Batch:
+        prompts = prompts_at(self.dataset, self.name, self.seed, samples, items)
+        return Batch(
+            torch.stack([self.latents[item] for item in items]),
+            stack([self.conditions[prompt] for prompt in prompts]),
+            None if self.weights is None else torch.stack([self.weights[item] for item in items]),
+        )
+
+
+def hold_out(dataset: Dataset, number: int, seed: int) -> Dataset:
+    """The dataset with so many pictures that training does not see, −1 for as many as is good.
+
+    All items of a file are held out together.
+
+    Raises ValueError when none would be left.
+    """
+    files = list(dict.fromkeys(item.path for item in dataset.items))
+    if number >= len(files):
+        raise ValueError(
+            f"held_out {number} would leave none of {len(files)} pictures to train on: give less, "
+            "or 0."
+        )
+    if number < 0:
+        number = min(PROBED, len(files) // 20) if len(files) >= ENOUGH else 0
+    shuffled = torch.randperm(len(files), generator=generator(seed, "held out", 0)).tolist()
+    hidden = {files[place] for place in shuffled[:number]}
+    places = tuple(place for place, item in enumerate(dataset.items) if item.path in hidden)
+    return replace(dataset, held_out=places)
+
+
+def probed_items(dataset: Dataset) -> list[int]:
+    """Places of the items that the probe shows: PROBED of them, or each held-out one if there are
+    more."""
+    pool = dataset.held_out or dataset.shown
+    number = max(PROBED, len(dataset.held_out))
+    return [pool[place * len(pool) // number] for place in range(number)]
 
 
 def items_at(dataset: Dataset, seed: int, first: int, number: int) -> list[int]:
@@ -55,20 +100,20 @@ def items_at(dataset: Dataset, seed: int, first: int, number: int) -> list[int]:
 
 
 def prompts_at(
-    dataset: Dataset, name: str, seed: int, first: int, items: Sequence[int]
+    dataset: Dataset, name: str, seed: int, samples: Sequence[int], items: Sequence[int]
 ) -> list[str]:
-    """The prompts of samples first, first+1, …, which show these items."""
+    """The prompts of these samples of the stream, which show these items."""
     return [
-        prompt_at(dataset.words, dataset.items[item].caption, name, seed, first + place)
-        for place, item in enumerate(items)
+        prompt_at(dataset.words, dataset.items[item].caption, name, seed, sample)
+        for sample, item in zip(samples, items, strict=True)
     ]
 
 
 def all_prompts(
     dataset: Dataset, name: str, seed: int = 0, samples: int | None = None, batch_size: int = 1
 ) -> list[str]:
-    """Every prompt that training can ask for, each once; no more than a run of so many samples
-    will, where that is less."""
+    """Every prompt that training and its probe can ask for, each once; no more than a run of so
+    many samples will, where that is less."""
     words = dataset.words
     most = len(dataset.items) * len(words.templates) * words.pool
     if samples is not None and samples < most:
@@ -76,7 +121,11 @@ def all_prompts(
             prompt
             for first in range(0, samples, batch_size)
             for prompt in prompts_at(
-                dataset, name, seed, first, items_at(dataset, seed, first, batch_size)
+                dataset,
+                name,
+                seed,
+                range(first, first + batch_size),
+                items_at(dataset, seed, first, batch_size),
             )
         )
     else:
@@ -85,7 +134,9 @@ def all_prompts(
             for item in dataset.items
             for prompt in every_prompt(words, item.caption, name, seed)
         )
-    return list(dict.fromkeys(made))
+    probed = probed_items(dataset)
+    shown = prompts_at(dataset, name, seed, range(len(probed)), probed)
+    return list(dict.fromkeys([*made, *shown]))
 
 
 def encode_prompts(

@@ -102,11 +102,11 @@ class Run:
         """
         words, changes = [], {}
         if state is not None:
-            words = load_state(state, network, optimizer)
+            load_state(state, network, optimizer)
             start, self.saved_step = state.step, state.step
             self.written = dict(state.written)
             changes = differences(state.settings, plain(asdict(self.settings)))
-            words += [f"{key} was {was}, is now {now}." for key, (was, now) in changes.items()]
+            words = [f"{key} was {was}, is now {now}." for key, (was, now) in changes.items()]
         self._forget_after(start)
         self._noted = start
         self._history = [
@@ -334,8 +334,10 @@ def check_disk(
     if keeping and keeping.keep_last:
         checkpoints = min(checkpoints, keeping.keep_last + 1)
     files = checkpoints + 3  # the network itself, the best, and one at an interrupt
-    # the newest state, the one before and the next: weights and AdamW's two moments each
-    needed = spec.file_bytes * files + 3 * 3 * spec.file_bytes
+    # the newest state, the one before and the next: weights, AdamW's two moments and an average,
+    # each perhaps twice, as they are and as they were when all was well
+    copies = 2 * (3 + bool(settings.ema))
+    needed = spec.file_bytes * (files + 3 * copies)
     free = shutil.disk_usage(existing(folder)).free
     if needed > free:
         raise OSError(

@@ -1,29 +1,46 @@
-"""A1111's learning-rate schedules: "5e-5:100, 5e-6:1500, 1e-6".
+"""Learning rates by step: A1111's lists, "5e-5:100, 5e-6:1500, 1e-6", and named curves.
 
-    schedule := pair (',' pair)* ;  pair := rate | rate ':' step
+    schedule := pair (',' pair)* | curve
+    pair     := rate | rate ':' step
+    curve    := name rate ['to' rate] ('warmup' steps | 'cycles' n | 'period' steps | …)*
 
 `rate:N` serves the updates with index < N (the first update has index 0); a rate without a step,
 or with step −1, serves all the rest, and nothing after it counts. When the last step is reached,
 training ends, though more steps were asked for. The surprise: A1111 moves on by one entry per
 update, so an entry whose step is already past still serves one update.
+
+Curves have kohya's names: "cosine 1e-4 to 1e-6 warmup 100". They reach from update 0 to the last
+one, resumed or not: the rate is a pure function of the step and the number of steps.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Protocol
+
+RATE = "Learning rate schedule"
 
 
-@dataclass(frozen=True)
-class Schedule:
-    """Rates by update index: entry i serves from begins[i] until the next one begins."""
+class Schedule(Protocol):
+    """A rate for every update."""
 
-    begins: tuple[int, ...]
-    rates: tuple[float, ...]
     end: int  # the first index that no rate serves
 
     def rate_at(self, step: int) -> float | None:
         """The rate of the update with this 0-based index; None once the schedule has run out."""
+
+
+@dataclass(frozen=True)
+class RateList:
+    """Rates by update index: entry i serves from begins[i] until the next one begins."""
+
+    begins: tuple[int, ...]
+    rates: tuple[float, ...]
+    end: int
+
+    def rate_at(self, step: int) -> float | None:
         if step >= self.end:
             return None
         current = self.rates[0]
@@ -34,17 +51,107 @@ class Schedule:
         return current
 
 
-def parse_schedule(text: str, max_steps: int, start: int = 0) -> Schedule:
+@dataclass(frozen=True, kw_only=True)
+class Curve:
+    """A named curve from `high` to `low`, after a linear rise over `warmup` updates.
+
+    Restarts: the first period lasts `period` updates, each further one `mult` times the one before
+    and begins at `decay` times its height (Loshchilov & Hutter 2017).
+    """
+
+    name: str
+    high: float
+    low: float
+    end: int
+    warmup: int = 0
+    period: float = 0.0
+    mult: float = 1.0
+    decay: float = 1.0
+
+    def rate_at(self, step: int) -> float | None:
+        if step >= self.end:
+            return None
+        if step < self.warmup:
+            return self.high * (step + 1) / self.warmup
+        done, length = step - self.warmup, self.end - self.warmup
+        if self.name != "cosine_with_restarts":
+            return SHAPES[self.name](self.high, self.low, done / max(length - 1, 1))
+        number, place, period = period_at(done, self.period, self.mult)
+        high = self.low + (self.high - self.low) * self.decay**number
+        return cosine(high, self.low, place / period)
+
+
+def period_at(done: int, period: float, mult: float) -> tuple[int, float, float]:
+    """(number, place inside, length) of the period in which `done` updates lie."""
+    number, place = 0, float(done)
+    while place >= period:
+        place -= period
+        period *= mult
+        number += 1
+    return number, place, period
+
+
+def constant(high: float, low: float, part: float) -> float:
+    return high
+
+
+def linear(high: float, low: float, part: float) -> float:
+    return high + (low - high) * part
+
+
+def cosine(high: float, low: float, part: float) -> float:
+    return low + (high - low) * (1 + math.cos(math.pi * part)) / 2
+
+
+def exponential(high: float, low: float, part: float) -> float:
+    return high * (low / high) ** part
+
+
+SHAPES = {
+    "constant": constant,
+    "linear": linear,
+    "cosine": cosine,
+    "cosine_with_restarts": cosine,
+    "exponential": exponential,  # also upwards: a range test
+}
+
+# Words after the rate: of which curves, and whether the number must be whole.
+WORDS = {
+    "to": (("linear", "cosine", "cosine_with_restarts", "exponential"), False),
+    "warmup": (tuple(SHAPES), True),
+    "cycles": (("cosine_with_restarts",), True),
+    "period": (("cosine_with_restarts",), True),
+    "mult": (("cosine_with_restarts",), False),
+    "decay": (("cosine_with_restarts",), False),
+}
+EXAMPLE = '"cosine 1e-4 to 1e-6 warmup 100"'
+
+
+def parse_schedule(text: str, max_steps: int, start: int = 0, what: str = RATE) -> Schedule:
     """The schedule of `text` for a run from update `start` up to `max_steps` in all.
 
-    Raises ValueError quoting the text and the part that is wrong.
+    what: how messages call it. Raises ValueError quoting the text and the part that is wrong.
     """
+    text = str(text)
+    if text.strip()[:1].isalpha() and not text.strip().lower().startswith(("nan", "inf")):
+        return parse_curve(text, max_steps, what)
+    return parse_list(text, max_steps, start, what)
+
+
+def held_rate(schedule: Schedule, step: int) -> float:
+    """The rate at `step`, or the last one when the schedule has run out: for a clip's limit."""
+    rate = schedule.rate_at(min(step, schedule.end - 1))
+    assert rate is not None
+    return rate
+
+
+def parse_list(text: str, max_steps: int, start: int, what: str) -> RateList:
     entries: list[tuple[float, int]] = []
     closed = False
-    for pair in str(text).split(","):
+    for pair in text.split(","):
         if not pair.strip():
             continue
-        rate, step = read_pair(pair, text)
+        rate, step = read_pair(pair, text, what)
         if closed:
             continue
         if step is None or step == -1 or step > max_steps:
@@ -54,17 +161,17 @@ def parse_schedule(text: str, max_steps: int, start: int = 0) -> Schedule:
             entries.append((rate, step))
     if not entries:
         raise ValueError(
-            f'Learning rate schedule "{text}" has no rate for step {start} and later. '
+            f'{what} "{text}" has no rate for step {start} and later. '
             'End it with a rate that has no step, as in "5e-5:100, 5e-6".'
         )
     begins = [start]
     for _, until in entries:
         begins.append(max(until, begins[-1] + 1))
     rates = tuple(rate for rate, _ in entries)
-    return Schedule(tuple(begins[:-1]), rates, min(begins[-1], max_steps))
+    return RateList(tuple(begins[:-1]), rates, min(begins[-1], max_steps))
 
 
-def read_pair(pair: str, text: str) -> tuple[float, int | None]:
+def read_pair(pair: str, text: str, what: str = RATE) -> tuple[float, int | None]:
     parts = pair.split(":")
     try:
         rate = float(parts[0])
@@ -73,7 +180,80 @@ def read_pair(pair: str, text: str) -> tuple[float, int | None]:
         rate, step = math.nan, None
     if not math.isfinite(rate) or rate < 0:
         raise ValueError(
-            f'Learning rate schedule "{text}": "{pair.strip()}" should be a rate, or a rate and '
-            'the whole step it lasts until, as in "5e-5:100, 5e-6:1500, 1e-6".'
+            f'{what} "{text}": "{pair.strip()}" should be a rate, or a rate and the whole step it '
+            'lasts until, as in "5e-5:100, 5e-6:1500, 1e-6"; or give a curve, as in '
+            f"{EXAMPLE} ({', '.join(SHAPES)})."
         )
     return rate, step
+
+
+def parse_curve(text: str, max_steps: int, what: str) -> Curve:
+    name, *rest = text.replace(",", " ").split()
+    name = name.lower()
+    if name not in SHAPES:
+        raise ValueError(
+            f'{what} "{text}": the curve "{name}" is not known. Known: {", ".join(SHAPES)}.'
+        )
+    if not rest:
+        raise ValueError(f'{what} "{text}" has no rate. Write it like {EXAMPLE}.')
+    high = read_number(rest[0], False, text, what)
+    given = read_words(name, rest[1:], text, what)
+    warmup = int(given.get("warmup", 0))
+    length = max_steps - warmup
+    curve = Curve(
+        name=name,
+        high=high,
+        low=given.get("to", 0.0),
+        end=max_steps,
+        warmup=warmup,
+        period=given.get("period", max(length, 1) / max(given.get("cycles", 1), 1)),
+        mult=given.get("mult", 1.0),
+        decay=given.get("decay", 1.0),
+    )
+    faults = list(curve_faults(curve, given))
+    if faults:
+        raise ValueError(f'{what} "{text}": {"; ".join(faults)}.')
+    return curve
+
+
+def read_words(name: str, words: list[str], text: str, what: str) -> dict[str, float]:
+    """{"to": 1e-6, "warmup": 100, …} from the words after the rate."""
+    given: dict[str, float] = {}
+    for place in range(0, len(words), 2):
+        word = words[place].lower()
+        if word not in WORDS or name not in WORDS[word][0]:
+            allowed = ", ".join(known for known, (names, _) in WORDS.items() if name in names)
+            raise ValueError(
+                f'{what} "{text}": "{words[place]}" means nothing after "{name}", which takes '
+                f"{allowed}. Write it like {EXAMPLE}."
+            )
+        if place + 1 == len(words) or word in given:
+            raise ValueError(f'{what} "{text}": give "{word}" once, and a number after it.')
+        given[word] = read_number(words[place + 1], WORDS[word][1], text, what)
+    return given
+
+
+def read_number(word: str, whole: bool, text: str, what: str) -> float:
+    try:
+        number = float(int(word)) if whole else float(word)
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number) or number < 0:
+        kind = "a whole number" if whole else "a number"
+        raise ValueError(f'{what} "{text}": "{word}" should be {kind}, 0 or more, as in {EXAMPLE}.')
+    return number
+
+
+def curve_faults(curve: Curve, given: Mapping[str, float]) -> Iterator[str]:
+    if curve.warmup >= curve.end:
+        yield f"a warmup of {curve.warmup} steps leaves none of {curve.end}"
+    if curve.name == "exponential" and not (curve.high and curve.low):
+        yield 'an exponential curve goes from one rate above 0 "to" another'
+    if "cycles" in given and "period" in given:
+        yield "give cycles or period, not both"
+    if "cycles" in given and "mult" in given:
+        yield "mult belongs to period; cycles are equally long"
+    if curve.period < 1 or given.get("cycles") == 0:
+        yield "a cycle lasts at least one step"
+    if curve.mult < 1:
+        yield f"mult {curve.mult:g} would shorten the cycles to nothing: give 1 or more"

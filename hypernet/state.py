@@ -45,7 +45,6 @@ class State:
     spec: Mapping[str, Any]
     weights: Mapping[str, Tensor]
     optimizer: Mapping[str, Any]  # its state_dict
-    optimizer_kind: str = ""  # its class; "" when unknown
     settings: Mapping[str, Any] = field(default_factory=dict)
     written: Mapping[str, list[int]] = field(default_factory=dict)  # see Run.written
 
@@ -62,7 +61,6 @@ def state_of(
         spec=plain(asdict(network.spec)),
         weights=on_cpu(network.state_dict()),
         optimizer=on_cpu(optimizer.state_dict()),
-        optimizer_kind=type(optimizer).__name__,
         settings=plain(settings),
         written=dict(written),
     )
@@ -154,20 +152,12 @@ def in_text(value: Any) -> str:
     return as_text(value) if isinstance(value, list) else str(value)
 
 
-def load_state(state: State, network: Hypernetwork, optimizer: Any) -> list[str]:
-    """Put the state into both; what was not taken over, in words.
-
-    Rates and the like stay as they were chosen for `optimizer`; an optimizer of another kind
-    begins afresh. Raises ValueError when the two do not fit.
-    """
+def load_state(state: State, network: Hypernetwork, optimizer: Any) -> None:
+    """Put the state into both. Raises ValueError when they do not fit."""
     with torch.inference_mode(False):
         load_weights(network, state.weights)
         network.record.step = state.step
-        kind = type(optimizer).__name__
-        if state.optimizer_kind not in ("", kind):
-            return [f"The optimizer was {state.optimizer_kind}; {kind} begins afresh."]
         load_optimizer(optimizer, state.optimizer)
-    return []
 
 
 def load_weights(network: Hypernetwork, weights: Mapping[str, Tensor]) -> None:

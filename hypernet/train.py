@@ -1,8 +1,12 @@
 """The training loop: a generator of Steps. The caller owns progress, interruption and saving.
 
-One step is one update: `accumulation` batches of `batch_size` pictures, each with noise and a
-timestep of its own, their gradients averaged, one AdamW update. The UNet is frozen and only the
-network learns, in float32. Everything drawn at step n follows from (seed, n); see chance.py.
+One step is one update: `accumulation` batches of `batch_size` pictures, each with noise and
+timesteps of its own, their gradients averaged, one step of the optimizer. The UNet is frozen and
+only the network learns, in float32. Everything drawn at step n follows from (seed, n); see
+chance.py.
+
+A blow-up (health.py) leads back to the last good state, at half the rate; the steps since then are
+made again and counted again, so that n still means n updates. The surprise: Step.done may fall.
 
 Inside a host that runs nodes in inference mode, wrap the whole loop in torch.inference_mode(False):
 a generator cannot do it for its caller.
@@ -11,143 +15,267 @@ a generator cannot do it for its caller.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, field
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from .attention import TrainingPatch
 from .chance import generator, global_chance
-from .diffusion import Denoiser, add_noise, prediction_target
-from .network import Hypernetwork
-from .schedule import parse_schedule
+from .diffusion import (
+    Batch,
+    Denoiser,
+    add_noise,
+    draw_noise,
+    draw_timesteps,
+    elementwise_loss,
+    min_snr_weight,
+    prediction_target,
+)
+from .health import after_loss, after_probe, blow_up, measure
+from .learner import Learner
+from .optimizers import rate_in_use, set_rate
+from .schedule import held_rate, parse_schedule
+from .settings import TrainSettings
 
-Batch = tuple[Tensor, Mapping[str, Tensor]]  # latents (B, c, h, w), condition
-
-
-@dataclass(frozen=True, kw_only=True)
-class TrainSettings:
-    """How to train. Validated here, shown as widgets by the node, saved with the run.
-
-    steps: updates in all, resumed ones included. learning_rate: A1111's schedule text.
-    Raises ValueError with every fault found, in one message.
-    """
-
-    steps: int = 2000
-    learning_rate: str = "5e-5:100, 5e-6:1500, 1e-6"
-    batch_size: int = 1
-    accumulation: int = 1
-    seed: int = 0
-    save_every: int = 500
-    weight_decay: float = 0.01
-
-    def __post_init__(self) -> None:
-        faults = [
-            f"{name} {getattr(self, name)}: give at least 1."
-            for name in ("steps", "batch_size", "accumulation")
-            if getattr(self, name) < 1
-        ]
-        if self.save_every < 0:
-            faults.append(f"save_every {self.save_every}: give 0 (never) or more.")
-        try:
-            parse_schedule(self.learning_rate, max(self.steps, 1))
-        except ValueError as fault:
-            faults.append(str(fault))
-        if faults:
-            raise ValueError(" ".join(faults))
+KEEP_EVERY = 100  # updates between states to go back to
+MOST_HALVINGS = 3
+LEAST_SCALE = 2.0**-10  # float16: below it, gradients overflow for another reason
 
 
 @dataclass(frozen=True)
 class Step:
-    """What one update did."""
+    """What one update did, and what was seen after it."""
 
     done: int  # updates done since the very beginning, this one included
     loss: float  # mean over the step's batches
     rate: float  # the learning rate used
+    gradient: float = math.nan  # the norm of all gradients together, before clipping
+    went_back_to: int | None = None  # a blow-up: updates after this one were undone before
+    notes: tuple[str, ...] = ()  # sentences for the user
+    probe: float | None = None  # the probe's loss, where it was measured
+    residual: Mapping[int, float] = field(default_factory=dict)  # ‖f(x)‖/‖x‖ by width, likewise
+    is_best: bool = False  # the lowest probe loss so far
 
 
 class TrainingDiverged(RuntimeError):
-    """The loss is no longer a number."""
+    """The loss blew up, also at lower rates. The learner is in its last good state."""
 
 
-def new_optimizer(network: Hypernetwork, settings: TrainSettings) -> torch.optim.AdamW:
-    """AdamW with torch's defaults, as A1111 has it."""
-    return torch.optim.AdamW(network.parameters(), lr=0.0, weight_decay=settings.weight_decay)
+@dataclass(frozen=True)
+class Probe:
+    """Pictures to measure on, always the same. held_out: training does not see them."""
+
+    batches: Sequence[Batch]
+    held_out: bool = False
 
 
 def train(
-    network: Hypernetwork,
-    optimizer: torch.optim.Optimizer,
+    learner: Learner,
     denoiser: Denoiser,
     batch_at: Callable[[int, int], Batch],
-    settings: TrainSettings,
-    start: int = 0,
+    probe: Probe | None = None,
 ) -> Iterator[Step]:
-    """Update `network` in place, one Step at a time, until the steps or the schedule run out.
+    """Update the learner's network in place, one Step at a time, until steps or schedule run out.
 
     batch_at(first, number) gives the samples first … first+number−1 of the endless shuffled
-    stream, on the CPU. `start` updates are already done. The network is in eval mode whenever the
-    caller has control. Raises TrainingDiverged when the loss is not finite; the update that would
-    have spoilt the network is not made.
+    stream. Begins after the learner's `done` updates. The network is in eval mode, and the record
+    counts the update, whenever the caller has control. Raises ValueError when the schedule has no
+    rate for the first step or the host cannot do what the settings ask, TrainingDiverged when
+    going back has not helped three times.
     """
-    schedule = parse_schedule(settings.learning_rate, settings.steps, start)
-    patches = TrainingPatch(network), TrainingPatch(network)
-    for index in range(start, settings.steps):
-        rate = schedule.rate_at(index)
+    settings = learner.settings
+    check_host(settings, denoiser)
+    parse_schedule(settings.learning_rate, settings.steps, learner.done)  # is it over by then?
+    schedule = parse_schedule(settings.learning_rate, settings.steps)  # whole: steps may fall
+    if not learner.can_go_back:
+        learner.keep_good()
+    if probe is not None and settings.probe_every and learner.health.first_loss is None:
+        look(learner, denoiser, probe)
+    went_back_to = None
+    while learner.done < settings.steps:
+        rate = schedule.rate_at(learner.done)
         if rate is None:
             return
-        for group in optimizer.param_groups:
-            group["lr"] = rate
-        network.train()
+        set_rate(learner.optimizer, rate * 0.5**learner.health.halvings)
+        loss, gradient = find_gradients(learner, denoiser, batch_at)
+        if fault := blow_up(learner.health, loss, gradient):
+            went_back_to = go_back(learner, fault)
+            continue
+        update(learner, denoiser)
+        learner.health = after_loss(learner.health, loss)
+        seen = {}
+        if probe is not None and settings.probe_every and learner.done % settings.probe_every == 0:
+            seen = look(learner, denoiser, probe)
+        if learner.done % KEEP_EVERY == 0 and learner.health.is_steady:
+            learner.keep_good()
+        notes = tuple(learner.notes)
+        learner.notes.clear()
+        used = rate_in_use(learner.optimizer)
+        yield Step(learner.done, loss, used, gradient, went_back_to, notes, **seen)
+        went_back_to = None
+
+
+def check_host(settings: TrainSettings, denoiser: Denoiser) -> None:
+    """Raises ValueError with all that this model or its host cannot do."""
+    faults = []
+    levels = len(denoiser.alphas_cumprod)
+    if settings.min_timestep >= levels:
+        faults.append(
+            f"min_timestep {settings.min_timestep}: this model has {levels} noise levels."
+        )
+    if settings.checkpointing == "on" and denoiser.checkpointed is None:
+        faults.append('checkpointing "on": it cannot be done with this model here. Choose "auto".')
+    if faults:
+        raise ValueError(" ".join(faults))
+
+
+def look(learner: Learner, denoiser: Denoiser, probe: Probe) -> dict:
+    """Measure, judge, and give what a Step tells of it."""
+    end = min(learner.settings.max_timestep, len(denoiser.alphas_cumprod))
+    first = learner.settings.min_timestep
+    found = measure(denoiser, learner.result, probe.batches, first, end)
+    learner.health, notes, is_best = after_probe(
+        learner.health, learner.done, found, learner.network.spec, probe.held_out
+    )
+    learner.notes += notes
+    return {"probe": found.loss, "residual": found.residual, "is_best": is_best}
+
+
+def go_back(learner: Learner, fault: str) -> int:
+    """To the last good state at half the rate; the updates done there."""
+    failed, halvings = learner.done + 1, learner.health.halvings
+    rate = rate_in_use(learner.optimizer)
+    done = learner.go_back()
+    if halvings >= MOST_HALVINGS:
+        raise TrainingDiverged(
+            f"At step {failed} {fault} (learning rate {rate:g}). Going back and halving the rate "
+            f"has not helped {halvings} times. The network is kept as it was after step {done}. "
+            "Use a lower rate, or another activation, and look for pictures unlike the others."
+        )
+    learner.notes.append(
+        f"At step {failed} {fault} (learning rate {rate:g}): back to step {done}, at half the "
+        f"rate from here on ({halvings + 1} of {MOST_HALVINGS} times)."
+    )
+    return done
+
+
+def find_gradients(
+    learner: Learner, denoiser: Denoiser, batch_at: Callable[[int, int], Batch]
+) -> tuple[float, float]:
+    """(loss, norm of the gradients) of the next update, gradients in place, true in size.
+
+    In float16 the loss is scaled up before the backward pass, less each time it overflows; an
+    overflow is no update.
+    """
+    while True:
+        learner.optimizer.zero_grad(set_to_none=True)
         try:
-            loss = accumulate(denoiser, patches, batch_at, settings, index)
-        finally:
-            network.eval()
-        if not math.isfinite(loss):
-            raise TrainingDiverged(
-                f"The loss became {loss} at step {index + 1} (learning rate {rate:g}). The network "
-                f"is kept as it was after step {index}. Use a lower rate, or another activation."
+            loss = accumulate(learner, denoiser, batch_at)
+        except torch.OutOfMemoryError:
+            if not may_checkpoint(learner, denoiser):
+                raise
+            learner.checkpoints = True
+            learner.notes.append(
+                "Memory ran out, so parts are computed twice from here on (checkpointing), which "
+                "takes longer."
             )
-        optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
-        yield Step(index + 1, loss, rate)
+            continue
+        scales = needs_scale(denoiser)
+        if scales:
+            learner.scaler.unscale_(learner.optimizer)
+        gradient = gradient_norm(learner.network)
+        overflown = scales and math.isfinite(loss) and not math.isfinite(gradient)
+        if not overflown or learner.scaler.get_scale() < LEAST_SCALE:
+            return loss, gradient
+        learner.scaler.update()  # it has seen the overflow, and shrinks
+
+
+def may_checkpoint(learner: Learner, denoiser: Denoiser) -> bool:
+    wanted = learner.settings.checkpointing == "auto" and not learner.checkpoints
+    return wanted and denoiser.checkpointed is not None
+
+
+def needs_scale(denoiser: Denoiser) -> bool:
+    return denoiser.dtype == torch.float16
+
+
+def gradient_norm(network: torch.nn.Module) -> float:
+    gradients = [p.grad for p in network.parameters() if p.grad is not None]
+    if not gradients:
+        return 0.0
+    return torch.stack(torch._foreach_norm(gradients)).norm().item()
+
+
+def update(learner: Learner, denoiser: Denoiser) -> None:
+    """One step of the optimizer from the gradients in place, clipped."""
+    settings, parameters = learner.settings, list(learner.network.parameters())
+    if settings.gradient_clip != "off":
+        limits = parse_schedule(settings.clip_limit, settings.steps, what="Clip limit")
+        limit = held_rate(limits, learner.done)
+        if settings.gradient_clip == "value":
+            torch.nn.utils.clip_grad_value_(parameters, limit)
+        else:
+            torch.nn.utils.clip_grad_norm_(parameters, limit)
+    if needs_scale(denoiser):
+        learner.scaler.step(learner.optimizer)
+        learner.scaler.update()
+    else:
+        learner.optimizer.step()
+    learner.optimizer.zero_grad(set_to_none=True)
+    learner.count_update()
 
 
 def accumulate(
-    denoiser: Denoiser,
-    patches: tuple[TrainingPatch, TrainingPatch],
-    batch_at: Callable[[int, int], Batch],
-    settings: TrainSettings,
-    index: int,
+    learner: Learner, denoiser: Denoiser, batch_at: Callable[[int, int], Batch]
 ) -> float:
-    """Add up the gradients of update `index` and give the mean loss."""
+    """Add up the gradients of the next update and give the mean loss."""
+    settings = learner.settings
+    saving = denoiser.checkpointed if learner.checkpoints else None
     total = torch.zeros((), device=denoiser.device)
-    for part in range(settings.accumulation):
-        count = index * settings.accumulation + part
-        latents, condition = batch_at(count * settings.batch_size, settings.batch_size)
-        noise, timesteps = draw_noise(latents, denoiser.alphas_cumprod, settings.seed, count)
-        alpha = denoiser.alphas_cumprod[timesteps]
-        noisy = add_noise(latents, noise, alpha)
-        target = prediction_target(denoiser.prediction, latents, noise, alpha)
-        with global_chance(settings.seed, "dropout", count, denoiser.device):
-            found = denoiser.predict(
-                noisy.to(denoiser.device, denoiser.dtype),
-                timesteps.to(denoiser.device),
-                {key: value.to(denoiser.device) for key, value in condition.items()},
-                *patches,
-            )
-        loss = F.mse_loss(found.float(), target.to(denoiser.device)) / settings.accumulation
-        loss.backward()
-        total += loss.detach()
+    learner.network.train()
+    try:
+        for part in range(settings.accumulation):
+            count = learner.done * settings.accumulation + part
+            batch = batch_at(count * settings.batch_size, settings.batch_size)
+            with saving() if saving else nullcontext():
+                loss = batch_loss(learner, denoiser, batch, count) / settings.accumulation
+                (learner.scaler.scale(loss) if needs_scale(denoiser) else loss).backward()
+            total += loss.detach()
+    finally:
+        learner.network.eval()
     return total.item()
 
 
-def draw_noise(
-    latents: Tensor, alphas_cumprod: Tensor, seed: int, count: int
-) -> tuple[Tensor, Tensor]:
-    """Noise like latents (B, c, h, w) and uniform timesteps (B,) of the count-th batch."""
-    chance = generator(seed, "noise", count)
-    timesteps = torch.randint(len(alphas_cumprod), (len(latents),), generator=chance)
-    return torch.randn(latents.shape, generator=chance), timesteps
+def batch_loss(learner: Learner, denoiser: Denoiser, batch: Batch, count: int) -> Tensor:
+    """The loss of the count-th batch since the beginning, a scalar with its graph."""
+    settings, device = learner.settings, denoiser.device
+    chance = generator(settings.seed, "noise", count)
+    timesteps = draw_timesteps(
+        settings.timesteps,
+        len(batch.latents),
+        settings.min_timestep,
+        min(settings.max_timestep, len(denoiser.alphas_cumprod)),
+        chance,
+    )
+    noise = draw_noise(batch.latents.shape, settings.noise_offset, chance)
+    alpha = denoiser.alphas_cumprod[timesteps]
+    noisy = add_noise(batch.latents, noise, alpha)
+    target = prediction_target(denoiser.prediction, batch.latents, noise, alpha)
+    with global_chance(settings.seed, "dropout", count, device):
+        found = denoiser.predict(
+            noisy.to(device, denoiser.dtype),
+            timesteps.to(device),
+            {key: value.to(device) for key, value in batch.condition.items()},
+            TrainingPatch(learner.network),
+            TrainingPatch(learner.network, remember=not learner.checkpoints),
+        )
+    error = elementwise_loss(settings.loss, found.float(), target.to(device), settings.huber_delta)
+    if settings.min_snr_gamma:
+        weight = min_snr_weight(denoiser.prediction, alpha, settings.min_snr_gamma)
+        error = error * weight.to(device).view(-1, 1, 1, 1)
+    if batch.weights is not None:
+        error = error * batch.weights.to(device)
+    return error.mean()

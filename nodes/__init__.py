@@ -6,6 +6,7 @@ from .captioning import Caption
 from .config import HypernetConfig
 from .files import LoadHypernet, SaveHypernet
 from .fold import FoldHypernet, HypernetToLora
+from .learning_rate import LearningRate
 from .loading import LoadDataset
 from .preparing import PrepareDataset, SavePreparedFolder
 from .prompt import HypernetPrompt
@@ -30,6 +31,7 @@ class Hypernet(ComfyExtension):
             Caption,
             TrainingWords,
             HypernetConfig,
+            LearningRate,
             TrainHypernet,
             ApplyHypernet,
             HypernetPrompt,

@@ -1,6 +1,7 @@
 """HypernetConfig: the shape of the network to train, with its size foretold."""
 
 from ..compat import attention_widths, io, ui
+from ..hypernet.advice import spec_warnings
 from ..hypernet.run import in_words
 from ..hypernet.spec import SD1_WIDTHS, HypernetSpec, as_text, parse_structure
 from ..hypernet.vocabulary import ACTIVATIONS, INITIALIZATIONS
@@ -114,6 +115,7 @@ class HypernetConfig(io.ComfyNode):
         )
         if model is None and not widths.strip():
             summary += " (as for SD 1.x; the trained model decides)"
+        summary = "\n".join([summary, *(f"Note: {warning}" for warning in spec_warnings(spec))])
         config = Config(spec, every_width=not widths.strip())
         return io.NodeOutput(config, summary, ui=ui.PreviewText(summary))
 

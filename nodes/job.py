@@ -14,14 +14,18 @@ from pathlib import Path
 from torch import Tensor
 
 from .. import compat
+from ..hypernet.advice import settings_warnings
 from ..hypernet.dataset import Dataset
 from ..hypernet.files import open_network
 from ..hypernet.given import Given
 from ..hypernet.identity import model_hash
+from ..hypernet.learner import Learner
 from ..hypernet.network import Hypernetwork, Record
 from ..hypernet.optim import open_optimizer, optimizer_file
+from ..hypernet.optimizers import missing_package
 from ..hypernet.run import Keeping, Run, check_disk
 from ..hypernet.schedule import parse_schedule
+from ..hypernet.settings import TrainSettings
 from ..hypernet.shelf import Shelf
 from ..hypernet.spec import HypernetSpec, as_text
 from ..hypernet.state import (
@@ -34,7 +38,6 @@ from ..hypernet.state import (
     plain,
     spec_differences,
 )
-from ..hypernet.train import TrainSettings, new_optimizer
 from .config import every_width
 from .material import Material, Words, from_dataset, from_given, read_given
 from .previews import Previewer, PreviewSettings
@@ -108,7 +111,11 @@ class Job:
 
     def check(self) -> None:
         """Everything that can be wrong, before any time is spent."""
+        if lacking := missing_package(self.settings.optimizer):
+            raise ValueError(lacking)
         check_disk(self.folder, self.spec, self.settings, self.keeping)
+        for sentence in settings_warnings(self.settings):
+            self.say(sentence)
         if not self.resume and is_unfinished(self.folder):
             raise FileExistsError(
                 f'There is an unfinished run "{self.file.stem}" in {self.folder}. Turn resume on '
@@ -160,34 +167,36 @@ class Job:
         network.record.sd_checkpoint = model_hash(compat.model_file(self.model))
         network.record.sd_checkpoint_name = compat.model_name(self.model) or None
         run = Run(self.folder, self.file.stem, material.pictures, self.settings, self.keeping)
-        session = Session(network=network, run=run, previewer=previewer, say=self.say)
         manifest = self.manifest(network, material)
-        began = time.monotonic()
+        began, learner = time.monotonic(), None
         try:
             with compat.denoiser(self.model) as denoiser:
                 network.to(denoiser.device)
-                optimizer = new_optimizer(network, self.settings)
+                learner = Learner(network, self.settings)
                 self.compare(run, manifest)
-                self.begin(run, network, optimizer)
+                self.begin(run, learner)
                 run.describe(manifest)
-                session.learn(optimizer, denoiser, material.batch_at, self.settings, self.start)
+                session = Session(learner=learner, run=run, previewer=previewer, say=self.say)
+                session.learn(denoiser, material, self.start)
         finally:  # nothing of ours stays on the accelerator, whatever has happened
-            network.zero_grad(set_to_none=True)
-            network.cpu()
+            for each in [network, learner.result] if learner else [network]:
+                each.zero_grad(set_to_none=True)
+                each.cpu()
             compat.free_memory()
         picture = session.finish(self.file)
         session.keep(
             lambda: run.describe(manifest | {"seconds": round(time.monotonic() - began, 1)})
         )
-        return network, picture, run.losses()
+        return learner.result, picture, run.losses()
 
-    def begin(self, run: Run, network: Hypernetwork, optimizer) -> None:
-        """Put into both what the run, or the network before it, has learnt."""
+    def begin(self, run: Run, learner: Learner) -> None:
+        """Put into it what the run, or the network before it, has learnt."""
         if self.state is None and self.before is not None:
-            load_weights(network, self.before.state_dict())
-            network.record.step = self.before.record.step
-            self.begin_optimizer(optimizer)
-        for sentence in run.begin(network, optimizer, self.state, self.start):
+            for each in {id(n): n for n in (learner.network, learner.result)}.values():
+                load_weights(each, self.before.state_dict())
+            learner.network.record.step = self.before.record.step
+            self.begin_optimizer(learner.optimizer)
+        for sentence in run.begin(learner.network, learner, self.state, self.start):
             self.say(sentence)
 
     def begin_optimizer(self, optimizer) -> None:

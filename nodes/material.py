@@ -11,6 +11,7 @@ from typing import Any
 
 from .. import compat
 from ..hypernet.dataset import Dataset
+from ..hypernet.diffusion import Batch
 from ..hypernet.given import Given
 from ..hypernet.identity import dataset_hash, tensors_hash
 from ..hypernet.latents import (
@@ -18,12 +19,15 @@ from ..hypernet.latents import (
     all_prompts,
     encode_dataset,
     encode_prompts,
+    hold_out,
     items_at,
     prompts_at,
 )
+from ..hypernet.masks import weights_of_all
+from ..hypernet.settings import TrainSettings
 from ..hypernet.shelf import Shelf
 from ..hypernet.spec import as_text
-from ..hypernet.train import Batch, TrainSettings
+from ..hypernet.train import Probe
 
 log = logging.getLogger(__name__)
 
@@ -41,6 +45,7 @@ class Words:
 @dataclass(frozen=True, kw_only=True)
 class Material:
     batch_at: Callable[[int, int], Batch]
+    probe: Probe | None  # what the health of the network is measured on
     pictures: int  # that a pass shows
     size: tuple[int, int]  # width and height of a preview
     words: Mapping[int, Words]  # of the samples that previews may show
@@ -71,6 +76,7 @@ def from_dataset(
     )
     for picture, reason in dataset.unreadable[skipped:]:
         log.warning('Skipped "%s": %s', picture, reason)
+    dataset = hold_out(dataset, settings.held_out, settings.seed)
     seed, batch_size = settings.seed, settings.batch_size
     samples = settings.steps * settings.accumulation * batch_size
     conditions = encode_prompts(
@@ -80,15 +86,21 @@ def from_dataset(
         each=lambda done: compat.raise_if_interrupted(),
     )
     examples = Examples(
-        dataset=dataset, name=name, seed=seed, latents=latents, conditions=conditions
+        dataset=dataset,
+        name=name,
+        seed=seed,
+        latents=latents,
+        conditions=conditions,
+        weights=weights_of_all(dataset, latents),
     )
     texts = {}
     for place in previewed:
         item = items_at(dataset, seed, place, batch_size)[0]
-        (texts[place],) = prompts_at(dataset, name, seed, place, [item])
+        (texts[place],) = prompts_at(dataset, name, seed, [place], [item])
     known = {text: Words(text, compat.conditioning(clip, text)) for text in set(texts.values())}
     return Material(
         batch_at=examples.batch_at,
+        probe=examples.probe(batch_size) if settings.probe_every else None,
         pictures=len(dataset.shown),
         size=(dataset.width, dataset.height),
         words={place: known[text] for place, text in texts.items()},
@@ -124,6 +136,7 @@ def from_given(given: Given, conditioning: list, previewed: list[int]) -> Materi
     rows, columns = given.latents[0].shape[-2:]
     return Material(
         batch_at=given.batch_at,
+        probe=None,
         pictures=len(given.latents),
         size=(columns * PIXELS, rows * PIXELS),
         words={

@@ -7,7 +7,6 @@ moment when memory runs out. A disk that is full, or a preview that fails, ends 
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from PIL import Image
 from torch import Tensor
@@ -15,15 +14,16 @@ from torch import Tensor
 from .. import compat
 from ..hypernet.diffusion import Denoiser
 from ..hypernet.files import save_network
-from ..hypernet.network import Hypernetwork
+from ..hypernet.learner import Learner
 from ..hypernet.run import DiskFull, Run
-from ..hypernet.train import Batch, Step, TrainSettings, train
+from ..hypernet.train import Step, train
+from .material import Material
 from .previews import Previewer, as_pixels
 
 
 @dataclass(kw_only=True)
 class Session:
-    network: Hypernetwork
+    learner: Learner
     run: Run
     previewer: Previewer
     say: Callable[[str], None]
@@ -32,54 +32,57 @@ class Session:
 
     @property
     def done(self) -> int:
-        return self.network.record.step
+        return self.learner.done
 
-    def learn(
-        self,
-        optimizer: Any,
-        denoiser: Denoiser,
-        batch_at: Callable[[int, int], Batch],
-        settings: TrainSettings,
-        start: int,
-    ) -> None:
+    def learn(self, denoiser: Denoiser, material: Material, start: int) -> None:
         """Train to the end, or to the user's interrupt, which is raised when all is saved."""
-        steps = train(self.network, optimizer, denoiser, batch_at, settings, start)
-        progress = compat.Progress(settings.steps)
+        steps = train(self.learner, denoiser, material.batch_at, material.probe)
+        progress = compat.Progress(self.learner.settings.steps)
         try:
             for step in steps:
-                self.network.record.step = step.done
-                progress.update(step.done, self.after(step, optimizer, settings))
+                progress.update(step.done, self.after(step))
                 if compat.is_interrupted():
                     break
         except (Exception, compat.Interrupted):  # Ctrl-C may come in the middle of an update
             if self.done not in (self.run.saved_step, start):
-                self.keep(lambda: self.run.save(self.network, optimizer))
+                self.keep(self.save_all)
             raise
         if compat.is_interrupted():
-            self.keep(lambda: self.run.save(self.network, optimizer))
+            self.keep(self.save_all)
             compat.raise_if_interrupted()
-        self.keep(lambda: self.run.save_state(self.network, optimizer))
+        self.keep(self.save_state)
 
-    def after(self, step: Step, optimizer: Any, settings: TrainSettings) -> Image.Image | None:
+    def after(self, step: Step) -> Image.Image | None:
         """Log and save the step; the preview, if it is time for one."""
         self.run.note(step)
-        if settings.save_every and step.done % settings.save_every == 0:
-            self.keep(lambda: self.run.save(self.network, optimizer))
+        for sentence in step.notes:
+            self.say(sentence)
+        if step.probe is not None:
+            self.keep(lambda: self.run.save_best(self.learner.result, step.probe))
+        every = self.learner.settings.save_every
+        if every and step.done % every == 0:
+            self.keep(self.save_all)
         if not self.previewer.settings.is_due(step.done):
             return None
         if self.run.saved_step != step.done:
-            self.keep(lambda: self.run.save_state(self.network, optimizer))
+            self.keep(self.save_state)
         try:
             return Image.fromarray(as_pixels(self.draw()))
         except Exception as fault:  # memory, mostly; hosts and samplers raise all kinds
             self.say(f"There is no preview after step {step.done}: {fault}")
             return None
 
+    def save_all(self) -> None:
+        self.run.save(self.learner.network, self.learner, self.learner.result)
+
+    def save_state(self) -> None:
+        self.run.save_state(self.learner.network, self.learner)
+
     def draw(self) -> Tensor:
         """A picture by the network as it is now, saved among the previews."""
         words = self.previewer.words_after(self.done)
-        picture = self.previewer.draw(self.network, words)
-        texts = self.previewer.texts(self.network, words, picture)
+        picture = self.previewer.draw(self.learner.result, words)
+        texts = self.previewer.texts(self.learner.result, words, picture)
         self.keep(lambda: self.run.save_preview(as_pixels(picture), self.done, texts))
         self.picture, self.pictured = picture, self.done
         return picture
@@ -96,7 +99,7 @@ class Session:
 
     def save(self, file: Path) -> None:
         try:
-            save_network(self.network, file)
+            save_network(self.learner.result, file)
         except OSError as fault:
             raise OSError(
                 f"{file} was not saved: {fault.strerror or fault}. Its run in {self.run.folder} "

@@ -1,6 +1,7 @@
 """The sockets of our own, and how widgets get their defaults from the library's dataclasses."""
 
-from dataclasses import dataclass, fields
+from collections.abc import Sequence
+from dataclasses import Field, dataclass, fields
 from typing import Any
 
 from ..compat import io
@@ -24,3 +25,26 @@ class Config:
 def default(settings: type, name: str) -> Any:
     """The default of a dataclass field: the one place where a widget's default lives."""
     return next(field.default for field in fields(settings) if field.name == name)
+
+
+def more_widgets(settings: type, others: Sequence[str]) -> list[io.Input]:
+    """A widget for every field whose metadata describe one, but for the others.
+
+    They are optional, and stand behind all else: saved workflows that lack them still run.
+    """
+    return [widget(each) for each in fields(settings) if each.metadata and each.name not in others]
+
+
+def widget(each: Field) -> io.Input:
+    about = each.metadata
+    shared = {
+        "default": each.default, "tooltip": about["about"], "optional": True,
+        "advanced": about["rare"],
+    }  # fmt: skip
+    if about["options"]:
+        return io.Combo.Input(each.name, options=list(about["options"]), **shared)
+    if isinstance(each.default, str):
+        return io.String.Input(each.name, **shared)
+    kind = io.Int if isinstance(each.default, int) else io.Float
+    step = {} if about["step"] is None else {"step": about["step"]}
+    return kind.Input(each.name, min=about["low"], max=about["high"], **step, **shared)

@@ -12,13 +12,21 @@ from ..compat import io
 from ..hypernet.dataset import Dataset
 from ..hypernet.run import Keeping
 from ..hypernet.schedule import parse_schedule
-from ..hypernet.train import TrainSettings
+from ..hypernet.settings import TrainSettings
 from .files import find, known_names, name_fault, new_file
 from .job import Job
 from .previews import PreviewSettings
-from .sockets import CATEGORY, ConfigSocket, DatasetSocket, HypernetSocket, default
+from .sockets import (
+    CATEGORY,
+    ConfigSocket,
+    DatasetSocket,
+    HypernetSocket,
+    default,
+    more_widgets,
+)
 
 NOTHING = "nothing"  # to continue from
+SHOWN_ABOVE = ("steps", "learning_rate", "batch_size", "accumulation", "seed", "save_every")
 
 
 class TrainHypernet(io.ComfyNode):
@@ -144,6 +152,7 @@ class TrainHypernet(io.ComfyNode):
                     min=0, max=8192, step=8, optional=True, advanced=True,
                     tooltip="Height of the previews in pixels; 0 for the training height.",
                 ),
+                *more_widgets(TrainSettings, SHOWN_ABOVE),
             ],
             outputs=[
                 HypernetSocket.Output("hypernet", display_name="hypernet"),

@@ -15,6 +15,7 @@ from __future__ import annotations
 import gc
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from operator import attrgetter
 from pathlib import Path
 from typing import Any
@@ -357,7 +358,18 @@ def denoiser(model: Model) -> Iterator[Denoiser]:
             prediction=levels.prediction,
             device=model.load_device,
             dtype=model.model_dtype(),
+            checkpointed=partial(_checkpointed, unet),
         )
+
+
+@contextmanager
+def _checkpointed(unet: nn.Module) -> Iterator[None]:
+    """Inside, diffusers computes every block again in the backward pass."""
+    unet.enable_gradient_checkpointing()
+    try:
+        yield
+    finally:
+        unet.disable_gradient_checkpointing()
 
 
 @contextmanager

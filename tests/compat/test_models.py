@@ -6,6 +6,7 @@ import json
 import shutil
 import subprocess
 import sys
+from contextlib import nullcontext
 
 import pytest
 import torch
@@ -200,6 +201,27 @@ def test_gradients_reach_a_patch_inside_the_executors_inference_mode(tiny):
             found.square().mean().backward()
         assert torch.is_inference_mode_enabled()
     assert scale.grad.abs().min() > 0
+
+
+def test_checkpointing_computes_blocks_twice_and_gives_the_same_gradients(tiny):
+    noisy, context = torch.randn(1, 4, 8, 8), torch.randn(1, *TEXT)
+    found = []
+    with models.denoiser(tiny[0]) as denoiser:
+        for way in (nullcontext, denoiser.checkpointed):
+            calls, scale = [], torch.ones(24, requires_grad=True)
+
+            def patch(n, c, v, extra, calls=calls, scale=scale):
+                calls.append(extra["block"])
+                return n, c * scale, v * scale
+
+            with way():
+                given = noisy, torch.tensor([10]), {"context": context}, None, patch
+                denoiser.predict(*given).square().mean().backward()
+            found.append((len(calls), scale.grad))
+    (once, expected), (twice, gradient) = found
+    assert twice == 2 * once
+    torch.testing.assert_close(gradient, expected)
+    assert not tiny[0].module.is_gradient_checkpointing
 
 
 def test_the_denoiser_freezes_the_unet_and_puts_everything_back(tiny):

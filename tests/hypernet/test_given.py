@@ -16,7 +16,7 @@ def given(pictures=5, texts=5, batch_size=2, sizes=((4, 4),)):
 
 
 def test_each_picture_comes_with_its_own_text_and_once_a_pass():
-    latents, condition = given().batch_at(0, 10)
+    latents, condition, _ = given().batch_at(0, 10)
     assert latents.shape == (10, 4, 4, 4) and condition["context"].shape == (10, 7, 3)
     assert torch.equal(latents[:, 0, 0, 0], condition["context"][:, 0, 0])
     for first in (0, 5):
@@ -24,7 +24,7 @@ def test_each_picture_comes_with_its_own_text_and_once_a_pass():
 
 
 def test_one_text_serves_all_pictures():
-    _, condition = given(texts=1).batch_at(0, 5)
+    _, condition, _ = given(texts=1).batch_at(0, 5)
     assert not condition["context"].any()
 
 

@@ -153,8 +153,7 @@ def test_examples_give_latents_and_weights_of_the_same_samples(tmp_path):
     )  # fmt: skip
     shapes = set()
     for batch in range(12):
-        found, _ = examples.batch_at(batch * 2, 2)
-        weights = examples.weights_at(batch * 2, 2)
+        found, _, weights = examples.batch_at(batch * 2, 2)
         assert weights.shape == (2, 1, *found.shape[-2:])
         assert torch.allclose(weights.mean((1, 2, 3)), torch.ones(2), atol=1e-5)
         shapes.add(found.shape[-2:])

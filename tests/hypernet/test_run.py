@@ -9,6 +9,7 @@ import resource
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -18,10 +19,11 @@ import torch
 from PIL import Image
 
 from hypernet import HypernetSpec, Hypernetwork, open_network
+from hypernet.learner import Learner
 from hypernet.network import Record
 from hypernet.run import DiskFull, Keeping, Run, check_disk
 from hypernet.state import check_same_network, newest_state
-from hypernet.train import Step, TrainSettings, new_optimizer
+from hypernet.train import Step, TrainSettings
 
 ROOT = Path(__file__).resolve().parents[2]
 SETTINGS = TrainSettings(steps=40, learning_rate="1e-3")
@@ -33,29 +35,30 @@ class Training:
 
     def __init__(self, folder, settings=SETTINGS, keeping=None, **spec):
         self.network = Hypernetwork(HypernetSpec(**SPEC | spec), Record(name="style"))
-        self.optimizer = new_optimizer(self.network, settings)
+        self.learner = Learner(self.network, settings)
         self.run = Run(folder, "style", 5, settings, keeping)
         state, self.damage = newest_state(folder)
         if state:
             check_same_network(state, self.network.spec, "The unfinished run")
-        self.words = self.run.begin(self.network, self.optimizer, state)
+        self.words = self.run.begin(self.network, self.learner, state)
         self.run.describe({"name": "style"})
 
     def step(self, times=1):
         for _ in range(times):
             done = self.network.record.step + 1
             x = torch.randn(4, 8, generator=torch.Generator().manual_seed(done))
-            self.optimizer.param_groups[0]["lr"] = 1e-3
+            optimizer = self.learner.optimizer
+            optimizer.param_groups[0]["lr"] = 1e-3
             loss = (self.network.keys(x) + self.network.values(x)).square().mean()
             loss.backward()
-            self.optimizer.step()
-            self.optimizer.zero_grad()
-            self.network.record.step = done
+            optimizer.step()
+            optimizer.zero_grad()
+            self.learner.count_update()
             self.run.note(Step(done, loss.item(), 1e-3))
         return self
 
     def save(self):
-        self.run.save(self.network, self.optimizer)
+        self.run.save(self.network, self.learner)
         return self
 
     @property
@@ -146,8 +149,8 @@ def test_resuming_with_other_settings_takes_them_and_records_them(folder):
     resumed = Training(folder, now)
     assert "learning_rate was 1e-3, is now 5e-4." in resumed.words
     assert "batch_size was 1, is now 2." in resumed.words
-    assert resumed.optimizer.param_groups[0]["weight_decay"] == 0.5
-    assert resumed.optimizer.state, "its moments are those of the run"
+    assert resumed.learner.optimizer.param_groups[0]["weight_decay"] == 0.5
+    assert resumed.learner.optimizer.state, "its moments are those of the run"
     manifest = json.loads((folder / "manifest.json").read_text())
     assert [entry["from_step"] for entry in manifest["history"]] == [0, 2]
     assert manifest["history"][1]["changed"]["learning_rate"] == ["1e-3", "5e-4"]
@@ -171,13 +174,10 @@ def test_another_structure_is_refused_in_words(folder):
 
 def test_another_optimizer_begins_afresh_and_says_so(folder):
     Training(folder).step(2).save()
-    network = Hypernetwork(HypernetSpec(**SPEC), Record(name="style"))
-    other = torch.optim.SGD(network.parameters(), lr=0.1)
-    run = Run(folder, "style", 5, SETTINGS)
-    assert run.begin(network, other, newest_state(folder)[0]) == [
-        "The optimizer was AdamW; SGD begins afresh."
-    ]
-    assert network.record.step == 2
+    resumed = Training(folder, replace(SETTINGS, optimizer="Adafactor"))
+    assert "optimizer was AdamW, is now Adafactor." in resumed.words
+    assert "Adafactor, which starts afresh" in " ".join(resumed.learner.notes)
+    assert resumed.network.record.step == 2 and not resumed.learner.optimizer.state
 
 
 def test_only_the_last_checkpoints_stay_and_the_best_and_what_others_wrote(folder):
@@ -231,7 +231,7 @@ def test_a_write_that_the_system_breaks_off_leaves_what_was_there(folder):
         with pytest.raises(DiskFull, match=os.strerror(errno.EFBIG)):
             training.step(1).save()
         with pytest.raises(DiskFull, match="state.pt of"):
-            training.run.save_state(training.network, training.optimizer)
+            training.run.save_state(training.network, training.learner)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert names(folder) == before
@@ -248,7 +248,7 @@ def test_what_a_killed_process_left_half_written_goes(folder):
 
 def test_checkpoints_that_will_not_stay_need_no_room(folder, monkeypatch):
     spec = HypernetSpec(**SPEC)
-    room = SimpleNamespace(free=20 * spec.file_bytes)
+    room = SimpleNamespace(free=26 * spec.file_bytes)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: room)
     settings = TrainSettings(steps=1000, save_every=10)
     with pytest.raises(OSError, match="103 files of"):

@@ -5,7 +5,14 @@ import torch
 
 from hypernet.captions import decode
 from hypernet.dataset import Dataset, Item
-from hypernet.latents import Examples, all_prompts, encode_prompts, items_at
+from hypernet.latents import (
+    Examples,
+    all_prompts,
+    encode_prompts,
+    items_at,
+    probed_items,
+    prompts_at,
+)
 from hypernet.shelf import Shelf
 from hypernet.words import (
     Words,
@@ -110,7 +117,8 @@ def test_all_prompts_hold_whatever_a_run_asks_for(tmp_path):
     ]
     assert set(asked) <= everything
     short = all_prompts(described, "n", 3, samples=10)
-    assert set(asked[:10]) == set(short), "a short run encodes what it shows and no more"
+    probed = prompts_at(described, "n", 3, range(8), probed_items(described))
+    assert {*asked[:10], *probed} == set(short), "a short run encodes what it shows and no more"
     assert set(every_prompt(described.words, "h", "n", 3)) == {"", "h", "by n: h", "by n: "}
 
 
@@ -133,7 +141,7 @@ def test_encoded_prompts_lie_on_the_disk_and_batches_find_them(tmp_path):
     examples = Examples(
         dataset=described, name="n", seed=0, latents=torch.zeros(2, 1, 1, 1), conditions=shelf
     )
-    _, condition = examples.batch_at(7, 3)
+    condition = examples.batch_at(7, 3).condition
     items = items_at(described, 0, 7, 3)
     for row, item in enumerate(items):
         text = prompt_at(described.words, described.items[item].caption, "n", 0, 7 + row)

@@ -224,7 +224,7 @@ def test_a_network_is_trained_further_with_its_optimizer_where_that_is_there(hos
     assert plain.status == "success", error_of(plain)
     assert 'No "half.pt.optim" belongs to the network; AdamW begins afresh.' in text_of(plain)
     runs = folder / "output" / "hypernet"
-    save_optimizer(half, "AdamW", newest_state(runs / "half")[0].optimizer)
+    save_optimizer(half, "AdamW", newest_state(runs / "half")[0].optimizer["optimizer"])
     further = run(short(name="further", steps=4, continue_from="half.pt"))
     assert further.status == "success", error_of(further)
     nets = half.parent

@@ -1,0 +1,159 @@
+"""What training costs: one update ÷ forward and backward of the frozen UNet alone.
+
+A UNet of Stable Diffusion 1.5's shape with random weights. CPU: float32, 256 × 256 pixels, batch 1;
+ours beside the plain way, in which every layer sends keys and values through the network by itself.
+GPU, if there is one: 512 × 512, batch 1; ours with the UNet in float16 beside A1111's loop as facts
+describe it (autocast to float16, GradScaler, checkpointing, attention without fusing, a network
+call per layer), with the peak of memory. Writes out/bench/train.json and prints the table.
+
+    python benchmarks/train.py [ROUNDS]
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from contextlib import nullcontext
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from apply import TEXT_TOKENS, TEXT_WIDTH, sd15_shaped_model, show, tell
+from hypernet_pack.compat.standalone.models import Model, denoiser
+from interleaved import machine, measure
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from hypernet import HypernetSpec, Hypernetwork
+from hypernet.attention import TrainingPatch
+from hypernet.diffusion import Batch, Denoiser, add_noise
+from hypernet.learner import Learner
+from hypernet.settings import TrainSettings
+from hypernet.train import train
+
+RESULT = Path(__file__).resolve().parent.parent / "out" / "bench" / "train.json"
+ROUNDS = 7
+SETTINGS = TrainSettings(steps=1_000_000, learning_rate="1e-6")
+Step = Callable[[], object]
+
+
+def main() -> None:
+    rounds = int(sys.argv[1]) if len(sys.argv) > 1 else ROUNDS
+    print(f"{machine()}, {rounds} rounds", flush=True)
+    with denoiser(sd15_shaped_model()) as unet:
+        ways = {"ours 256² b1": ours(unet, 32), "plain per layer 256² b1": plain(unet, 32)}
+        rows = measure(bare(unet, 32), ways, rounds, tell)
+    show(rows)
+    if torch.cuda.is_available():
+        show(on_gpu := gpu_rows(rounds))
+        rows += on_gpu
+    RESULT.parent.mkdir(parents=True, exist_ok=True)
+    content = {"machine": machine(), "rows": rows}
+    RESULT.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", "utf-8")
+    print(f"→ {RESULT}")
+
+
+def gpu_rows(rounds: int) -> list[dict]:
+    """The bare step is in float16 here; peaks are of one update of each way, the UNet included."""
+    device = torch.device("cuda", torch.cuda.current_device())
+    with denoiser(on(device)) as unet:
+        steps = {"ours 512² b1, GPU": ours(unet, 64), "A1111's loop 512² b1, GPU": a1111(unet, 64)}
+        rows = measure(bare(unet, 64), steps, rounds, tell)
+        for row in rows:
+            torch.cuda.reset_peak_memory_stats(device)
+            steps[row["what"]]()
+            row["peak_gib"] = round(torch.cuda.max_memory_allocated(device) / 2**30, 2)
+            print(f"{row['what']}: peak {row['peak_gib']} GiB")
+    return rows
+
+
+def on(device: torch.device) -> Model:
+    model = sd15_shaped_model()
+    model.module.to(torch.float16)
+    return Model(model.model, device, "random")
+
+
+def batches(side: int) -> Callable[[int, int], Batch]:
+    chance = torch.Generator().manual_seed(1)
+    latents = torch.randn(1, 4, side, side, generator=chance)
+    text = torch.randn(1, TEXT_TOKENS, TEXT_WIDTH, generator=chance)
+    return lambda first, number: Batch(latents, {"context": text})
+
+
+def network(unet: Denoiser) -> Hypernetwork:
+    return Hypernetwork(HypernetSpec(layer_structure=(1, 2, 1), activation="relu")).to(unet.device)
+
+
+def inputs(unet: Denoiser, side: int) -> tuple:
+    """Latents, noise, timesteps, condition, on the device."""
+    batch = batches(side)(0, 1)
+    noise = torch.randn(batch.latents.shape)
+    timesteps = torch.tensor([500])
+    noisy = add_noise(batch.latents, noise, unet.alphas_cumprod[timesteps])
+    context = {"context": batch.condition["context"].to(unet.device)}
+    noisy = noisy.to(unet.device, unet.dtype)
+    return noisy, noise.to(unet.device), timesteps.to(unet.device), context
+
+
+def bare(unet: Denoiser, side: int) -> Step:
+    """The way to the picture and back, without a network."""
+
+    def step() -> object:
+        noisy, noise, timesteps, condition = inputs(unet, side)
+        found = unet.predict(noisy.requires_grad_(True), timesteps, condition, None, None)
+        loss = F.mse_loss(found.float(), noise)
+        loss.backward()
+        return loss.item()
+
+    return step
+
+
+def ours(unet: Denoiser, side: int) -> Step:
+    steps = train(Learner(network(unet), SETTINGS), unet, batches(side))
+    return lambda: next(steps)
+
+
+def plain(unet: Denoiser, side: int) -> Step:
+    """A training step as one writes it first."""
+    trained = network(unet).train()
+    optimizer = torch.optim.AdamW(trained.parameters(), lr=1e-6)
+    patch = TrainingPatch(trained)
+
+    def step() -> object:
+        noisy, noise, timesteps, condition = inputs(unet, side)
+        found = unet.predict(noisy, timesteps, condition, patch, patch)
+        loss = F.mse_loss(found.float(), noise)
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+        return loss.item()
+
+    return step
+
+
+def a1111(unet: Denoiser, side: int) -> Step:
+    """The plain step under autocast, with a scaler, checkpointing and attention that is not fused;
+    it clips nothing, which is the default there."""
+    trained = network(unet).train()
+    optimizer = torch.optim.AdamW(trained.parameters(), lr=1e-6)
+    scaler = torch.amp.GradScaler(unet.device.type)
+    patch = TrainingPatch(trained)
+    checkpointed = unet.checkpointed or nullcontext
+
+    def step() -> object:
+        noisy, noise, timesteps, condition = inputs(unet, side)
+        with checkpointed(), sdpa_kernel(SDPBackend.MATH):
+            with torch.autocast(unet.device.type, torch.float16):
+                found = unet.predict(noisy, timesteps, condition, patch, patch)
+                loss = F.mse_loss(found.float(), noise)
+            scaler.scale(loss).backward()
+        scaler.step(optimizer)
+        scaler.update()
+        optimizer.zero_grad(set_to_none=True)
+        return loss.item()
+
+    return step
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,104 @@
+"""Which optimizers there are, how each is built, and the rate each wants.
+
+Rates do not carry over from one to another, so every row says what is usual. Those that torch does
+not bring are packages of their own, asked for only when they are chosen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Any
+
+from torch import nn
+from torch.optim import Optimizer
+
+from .vocabulary import nearest
+
+
+@dataclass(frozen=True)
+class Kind:
+    """An optimizer: where its class is, its arguments, the rates it is used with."""
+
+    package: str
+    class_name: str
+    install: str  # what pip installs
+    rates: tuple[float, float]  # usual, from and to
+    about: str
+    arguments: dict[str, Any] = field(default_factory=dict)
+
+
+OPTIMIZERS = {
+    "AdamW": Kind(
+        "torch.optim", "AdamW", "torch", (5e-7, 5e-5), "A1111's; people's recipes mean this one"
+    ),
+    "AdamW 8-bit": Kind(
+        "bitsandbytes.optim", "AdamW8bit", "bitsandbytes", (5e-7, 5e-5),
+        "AdamW with a quarter of its memory; the rates of AdamW",
+    ),
+    "Adafactor": Kind(
+        "torch.optim", "Adafactor", "torch>=2.5", (5e-5, 5e-3),
+        "almost no memory; the rate is relative to a weight's size, so about 100 times AdamW's",
+    ),
+    "Lion": Kind(
+        "lion_pytorch", "Lion", "lion-pytorch", (5e-8, 1e-5),
+        "half of AdamW's memory; 3 to 10 times less rate and more weight decay than AdamW",
+    ),
+    "Prodigy": Kind(
+        "prodigyopt", "Prodigy", "prodigyopt", (0.1, 2.0),
+        "finds the rate itself; the schedule is a factor on it, so give 1 or a curve from 1",
+        {"use_bias_correction": True, "safeguard_warmup": True},
+    ),
+}  # fmt: skip
+
+
+def optimizer_fault(name: str) -> str:
+    """Why this name can be no optimizer anywhere; "" when it can."""
+    if name in OPTIMIZERS:
+        return ""
+    return f'Optimizer "{name}" is not known. Nearest: {nearest(name, OPTIMIZERS)}.'
+
+
+def missing_package(name: str) -> str:
+    """Why a known optimizer cannot be used here, and what to do; "" when it can."""
+    kind = OPTIMIZERS[name]
+    top = kind.package.partition(".")[0]
+    if find_spec(top) and (top != "torch" or hasattr(import_module(kind.package), kind.class_name)):
+        return ""
+    return (
+        f'Optimizer "{name}" needs the package {kind.install}, which is not installed. Install it '
+        f'with: pip install "{kind.install}", or choose AdamW.'
+    )
+
+
+def build_optimizer(
+    name: str, parameters: Iterable[nn.Parameter], weight_decay: float
+) -> Optimizer:
+    """The optimizer at rate 0: the trainer sets the rate of every update.
+
+    Raises ValueError when the name is not known, ModuleNotFoundError, in words, when its package
+    is not installed.
+    """
+    if fault := optimizer_fault(name):
+        raise ValueError(fault)
+    if fault := missing_package(name):
+        raise ModuleNotFoundError(fault)
+    kind = OPTIMIZERS[name]
+    made = getattr(import_module(kind.package), kind.class_name)
+    # some refuse a rate of 0 when they are built
+    optimizer = made(list(parameters), lr=1.0, weight_decay=weight_decay, **kind.arguments)
+    set_rate(optimizer, 0.0)
+    return optimizer
+
+
+def set_rate(optimizer: Optimizer, rate: float) -> None:
+    for group in optimizer.param_groups:
+        group["lr"] = rate
+
+
+def rate_in_use(optimizer: Optimizer) -> float:
+    """The rate of the last update: Prodigy multiplies the one given by the one it found, `d`."""
+    group = optimizer.param_groups[0]
+    return float(group["lr"]) * float(group.get("d", 1.0))

@@ -1,0 +1,107 @@
+"""Which learning rates are of use? A few hundred updates at rising rates show it (Smith 2017).
+
+The rate rises exponentially, and a probe, always the same pictures and noise, is measured again and
+again: below the band it stays where it was, in the band it falls, above it rises and blows up. The
+network that is given does not change.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from .diffusion import Batch, Denoiser
+from .learner import Learner
+from .network import Hypernetwork
+from .settings import TrainSettings
+from .train import Probe, TrainingDiverged, train
+
+GIVE_UP = 2.0  # times the first loss
+LEAST_FALL = 0.002  # of the first loss: less is no fall
+
+
+@dataclass(frozen=True)
+class Point:
+    """The probe's loss after the update at this rate."""
+
+    rate: float
+    loss: float
+
+
+@dataclass(frozen=True)
+class Band:
+    """Rates that lower the loss, and the one in their middle."""
+
+    low: float
+    high: float
+
+    @property
+    def middle(self) -> float:
+        return (self.low * self.high) ** 0.5
+
+
+def range_test(
+    network: Hypernetwork,
+    denoiser: Denoiser,
+    batch_at: Callable[[int, int], Batch],
+    probe: Probe,
+    settings: TrainSettings,
+    low: float = 1e-7,
+    high: float = 1e-2,
+    steps: int = 200,
+    every: int = 4,
+) -> Iterator[Point]:
+    """A point every `every` updates of a copy, until the rate is `high` or the loss blows up.
+
+    Raises ValueError when the rates do not rise.
+    """
+    if not 0 < low < high:
+        raise ValueError(
+            f"A range test from {low:g} to {high:g}: the rates must rise from above 0."
+        )
+    trial = network.copy().to(network.device)
+    trial.record.step = 0
+    settings = replace(
+        settings, steps=steps, learning_rate=f"exponential {low!r} to {high!r}", ema=0.0,
+        probe_every=every,
+    )  # fmt: skip
+    learner = Learner(trial, settings)
+    try:
+        for step in train(learner, denoiser, batch_at, probe):
+            if step.went_back_to is not None:
+                return
+            if step.probe is None:
+                continue
+            yield Point(step.rate, step.probe)
+            if step.probe > GIVE_UP * (learner.health.first_loss or step.probe):
+                return
+    except TrainingDiverged:
+        return
+
+
+def useful_band(points: Sequence[Point]) -> Band:
+    """From the rate where a tenth of the fall is done to the one where nine tenths are.
+
+    Raises ValueError when there are too few points or the loss did not fall.
+    """
+    if len(points) < 5:
+        raise ValueError(f"{len(points)} points are too few for a band: begin at a lower rate.")
+    losses = running_median([point.loss for point in points])
+    lowest = min(range(len(losses)), key=losses.__getitem__)
+    fall = losses[0] - losses[lowest]
+    if fall < LEAST_FALL * losses[0]:
+        raise ValueError(
+            f"No rate from {points[0].rate:g} to {points[-1].rate:g} lowered the loss "
+            f"({losses[0]:.4g}): test higher rates or more steps."
+        )
+    tenth, most = (
+        next(i for i, loss in enumerate(losses) if losses[0] - loss >= part * fall)
+        for part in (0.1, 0.9)
+    )
+    return Band(points[tenth].rate, points[most].rate)
+
+
+def running_median(values: Sequence[float]) -> list[float]:
+    """Of each value and its two neighbours; the ends stay."""
+    inner = (sorted(values[i - 1 : i + 2])[1] for i in range(1, len(values) - 1))
+    return [values[0], *inner, values[-1]]

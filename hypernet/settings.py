@@ -1,0 +1,194 @@
+"""How to train: every setting once, with its default, its range and its words.
+
+The node makes its widgets from these fields, so a new one needs no other edit. Defaults are
+A1111's way: AdamW, mean squared error, uniform timesteps, no clip.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from .diffusion import LOSSES, TIMESTEPS
+from .optimizers import OPTIMIZERS, optimizer_fault
+from .schedule import RATE, parse_schedule
+from .vocabulary import nearest
+
+CLIPS = ("off", "value", "norm")
+CHECKPOINTING = ("auto", "on", "off")
+MOST_STEPS = 10_000_000
+LEAST_PRODIGY = 0.01
+
+
+def setting(
+    default: Any,
+    about: str,
+    low: float | None = None,
+    high: float | None = None,
+    options: Sequence[str] = (),
+    step: float | None = None,
+    rare: bool = True,
+) -> Any:
+    """A field with what a widget needs. high is inclusive; rare: few people will touch it."""
+    return field(
+        default=default,
+        metadata={
+            "about": about, "low": low, "high": high, "options": tuple(options), "step": step,
+            "rare": rare,
+        },
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainSettings:
+    """Validated here, shown as widgets by the node, saved with the run.
+
+    Raises ValueError with every fault found, in one message.
+    """
+
+    steps: int = setting(
+        2000, "Updates in all; an interrupted run counts on.", 1, MOST_STEPS, rare=False
+    )
+    learning_rate: str = setting(
+        "5e-5:100, 5e-6:1500, 1e-6",
+        "A rate, or rates with the step each lasts until, as in A1111: 5e-5:100, 5e-6:1500, 1e-6. "
+        "Or a curve: cosine 5e-5 to 1e-6 warmup 100.",
+        rare=False,
+    )
+    batch_size: int = setting(
+        1, "Pictures per batch. More needs more memory and is calmer.", 1, 1024, rare=False
+    )
+    accumulation: int = setting(
+        1, "Batches per update: a larger batch without its memory.", 1, 1024
+    )
+    seed: int = setting(
+        0,
+        "Decides order, noise and timesteps. The same seed gives the same file on the CPU.",
+        0, 2**53, rare=False,
+    )  # fmt: skip
+    save_every: int = setting(
+        500, "Updates between checkpoints in the run folder; 0 for none.", 0, MOST_STEPS
+    )
+    optimizer: str = setting(
+        "AdamW",
+        "; ".join(f"{name}: {kind.about}" for name, kind in OPTIMIZERS.items()) + ".",
+        options=tuple(OPTIMIZERS),
+    )
+    weight_decay: float = setting(
+        0.01, "How much weights are drawn towards 0, as a factor on the rate.", 0, 10, step=0.001
+    )
+    gradient_clip: str = setting(
+        "off", "Limit gradients: each number (value), or all of them together (norm).",
+        options=CLIPS,
+    )  # fmt: skip
+    clip_limit: str = setting(
+        "0.1", "What gradients are limited to, as a number or a schedule like the learning rate's."
+    )
+    ema: float = setting(
+        0.0,
+        "Save the moving average of the network instead of its last state: the part that is kept "
+        "at each update, e.g. 0.999. 0: off.",
+        0, 0.99999, step=0.0001,
+    )  # fmt: skip
+    loss: str = setting(
+        "MSE", "MSE is A1111's. Huber forgives large errors, as of pictures unlike the others.",
+        options=LOSSES,
+    )  # fmt: skip
+    huber_delta: float = setting(
+        0.1, "Huber: errors above this count less.", 0.0001, 100, step=0.01
+    )
+    min_snr_gamma: float = setting(
+        0.0, "Make nearly clean pictures count less (min-SNR-γ); 5 is usual. 0: off.", 0, 100,
+        step=0.1,
+    )  # fmt: skip
+    noise_offset: float = setting(
+        0.0, "Noise of a whole channel, for very dark or bright pictures; 0.05 is usual. 0: off.",
+        0, 1, step=0.01,
+    )  # fmt: skip
+    timesteps: str = setting(
+        "uniform", "How noise levels are drawn: all alike, or the middle ones more often.",
+        options=TIMESTEPS,
+    )  # fmt: skip
+    min_timestep: int = setting(0, "Train from this noise level on; 0 is a clean picture.", 0, 999)
+    max_timestep: int = setting(1000, "Train on noise levels below this; 1000 is all.", 1, 1000)
+    probe_every: int = setting(
+        100,
+        "Updates between measurements on always the same pictures and noise: they tell the best "
+        "network, and whether it learns, burns or overfits. 0: never.",
+        0, MOST_STEPS,
+    )  # fmt: skip
+    held_out: int = setting(
+        -1,
+        "Pictures kept out of training to measure on. -1: one in 20, at most 8, if there are 40.",
+        -1, 1000,
+    )  # fmt: skip
+    checkpointing: str = setting(
+        "auto", "Compute parts twice to save memory. auto: only if memory runs out without.",
+        options=CHECKPOINTING,
+    )  # fmt: skip
+
+    def __post_init__(self) -> None:
+        numbers = range_faults(self)
+        faults = [*numbers.values(), *self._word_faults(), *self._contradictions(set(numbers))]
+        if faults:
+            raise ValueError(" ".join(faults))
+
+    def _word_faults(self) -> Iterator[str]:
+        if fault := optimizer_fault(self.optimizer):
+            yield fault
+        for each in fields(self):
+            options, word = each.metadata["options"], getattr(self, each.name)
+            if options and word not in options and each.name != "optimizer":
+                yield f'{each.name} "{word}" is not known. Nearest: {nearest(str(word), options)}.'
+
+    def _contradictions(self, wrong: set[str]) -> Iterator[str]:
+        """wrong: fields whose numbers are none to reckon with."""
+        steps = MOST_STEPS if "steps" in wrong else self.steps
+        try:
+            schedule = parse_schedule(self.learning_rate, steps)
+        except ValueError as fault:
+            yield str(fault)
+        else:
+            highest = max(schedule.rate_at(step) or 0.0 for step in some_steps(schedule.end))
+            if self.optimizer == "Prodigy" and highest < LEAST_PRODIGY:
+                yield (
+                    f'{RATE} "{self.learning_rate}" would keep Prodigy from learning: it finds '
+                    'the rate itself, and this is a factor on it. Give 1, or "cosine 1".'
+                )
+        if self.gradient_clip != "off":
+            try:
+                limits = parse_schedule(self.clip_limit, steps, what="Clip limit")
+            except ValueError as fault:
+                yield str(fault)
+            else:
+                if not all(limits.rate_at(step) for step in some_steps(limits.end)):
+                    yield (
+                        f'Clip limit "{self.clip_limit}": a limit of 0 lets nothing be learnt. '
+                        "Give more, or set gradient_clip to off."
+                    )
+        if not wrong & {"min_timestep", "max_timestep"} and self.min_timestep >= self.max_timestep:
+            yield (
+                f"min_timestep {self.min_timestep} is not below max_timestep "
+                f"{self.max_timestep}: no noise level is left."
+            )
+
+
+def range_faults(settings: Any) -> dict[str, str]:
+    """For every field whose number is none, or outside the range the field names: a sentence."""
+    faults = {}
+    for each in fields(settings):
+        low, high, value = each.metadata["low"], each.metadata["high"], getattr(settings, each.name)
+        if low is None:
+            continue
+        if not isinstance(value, (int, float)) or not low <= value <= high:
+            faults[each.name] = f"{each.name} {value}: give {low:,} to {high:,}."
+        elif isinstance(each.default, int) and not isinstance(value, int):
+            faults[each.name] = f"{each.name} {value}: give a whole number."
+    return faults
+
+
+def some_steps(end: int) -> Iterator[int]:
+    """About a thousand steps of a schedule, the first and the last among them."""
+    yield from range(0, end, max(1, end // 1000))
+    yield end - 1
