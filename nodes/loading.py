@@ -95,7 +95,7 @@ class LoadDataset(io.ComfyNode):
         dataset = read_dataset(
             resolve(folder), width, height,
             recursive=subfolders, skip_unreadable=unreadable == "skip", find_alike=find_alike,
-            cache=output_folder() / "hypernet" / ".cache" / "measurements", each=watch(),
+            cache=output_folder() / ".hypernet" / "measurements", each=watch(),
         )  # fmt: skip
         text = report(dataset)
         log.info("%s", text)
