@@ -30,6 +30,7 @@ from . import damage
 from .choose import hashed, split
 from .judges import SIDE, STYLES, Judge, save_judges
 from .pictures import SIGNS, Emoji, open_picture, picture_path, read_names, to_tensor
+from .train_base import HALF
 
 # What a picture went through. The first three are imperfect at most; the last is damaged.
 RAW, EXACT, NEAR, FAR, BROKEN = range(5)
@@ -47,7 +48,7 @@ def reconstruct(vae: AutoencoderKL, pictures: Tensor, seed: int) -> Tensor:
     for first in range(0, len(pictures), 32):
         part = pictures[first : first + 32].float() / 255
         draw = Generator().manual_seed(seed + first)
-        with torch.autocast("cpu", torch.bfloat16):
+        with torch.autocast("cpu", torch.bfloat16, enabled=HALF):
             latents = vae.encode(part * 2 - 1).latent_dist.mean.float() * vae.config.scaling_factor
             near = latents + torch.randn(latents.shape, generator=draw) * 0.15
             soft = F.avg_pool2d(F.pad(latents, (1, 1, 1, 1), mode="replicate"), 3, 1)
