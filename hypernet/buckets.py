@@ -63,15 +63,27 @@ def batch_order(seed: int, sizes: Sequence[Hashable], first: int, number: int) -
     sizes: the size of each picture in one pass. `first` must be a multiple of `number`, because
     the stream is made of whole batches.
     """
+    return order_in_groups(seed, groups_of(sizes), first, number)
+
+
+def groups_of(sizes: Sequence[Hashable]) -> list[list[int]]:
+    """The places of each size."""
     groups: dict[Hashable, list[int]] = {}
     for place, size in enumerate(sizes):
         groups.setdefault(size, []).append(place)
-    if len(groups) < 2:
-        return sample_order(seed, len(sizes), first, number)
+    return list(groups.values())
+
+
+def order_in_groups(
+    seed: int, members: Sequence[Sequence[int]], first: int, number: int
+) -> list[int]:
+    """batch_order, for one who asks often and has the groups already."""
+    total = sum(map(len, members))
+    if len(members) < 2:
+        return sample_order(seed, total, first, number)
     if first % number:
         raise ValueError(f"Sample {first} does not begin a batch of {number}.")
-    members = list(groups.values())
-    epoch, place = divmod(first // number, -(-len(sizes) // number))
+    epoch, place = divmod(first // number, -(-total // number))
     group, turn = batches_of_pass([len(g) for g in members], number, seed, epoch)[place]
     chosen = sample_order(
         seed_for(seed, f"size {group}", epoch), len(members[group]), turn * number, number

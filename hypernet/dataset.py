@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from .buckets import groups_of
 from .captions import FILEWORDS, caption_of
 from .crop import Cut, cover, take
 from .duplicates import MOST, alike, look_of
@@ -87,9 +88,9 @@ class Dataset:
         ]
 
     @cached_property
-    def shown_sizes(self) -> list[tuple[int, int]]:
-        """One pass: the size of each picture in `shown`; what buckets.batch_order wants."""
-        return [self.sizes[place] for place in self.shown]
+    def shown_groups(self) -> list[list[int]]:
+        """The places in `shown` of each size; what buckets.order_in_groups wants."""
+        return groups_of([self.sizes[place] for place in self.shown])
 
 
 def cut_of(item: Item, dataset: Dataset) -> Cut:

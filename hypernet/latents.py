@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from .buckets import batch_order
+from .buckets import order_in_groups
 from .chance import generator
 from .dataset import Dataset, Item, read_pixels
 from .diffusion import Batch
@@ -95,7 +95,7 @@ def probed_items(dataset: Dataset) -> list[int]:
 
 def items_at(dataset: Dataset, seed: int, first: int, number: int) -> list[int]:
     """Places of the items that the batch of samples first … first+number−1 shows."""
-    order = batch_order(seed, dataset.shown_sizes, first, number)
+    order = order_in_groups(seed, dataset.shown_groups, first, number)
     return [dataset.shown[place] for place in order]
 
 
