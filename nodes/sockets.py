@@ -27,24 +27,36 @@ def default(settings: type, name: str) -> Any:
     return next(field.default for field in fields(settings) if field.name == name)
 
 
+def first_widgets(settings: type, names: Sequence[str]) -> list[io.Input]:
+    """The widgets of these fields, by their metadata; every prompt must have a value for each."""
+    described = {each.name: each for each in fields(settings)}
+    return [widget(described[name], optional=False) for name in names]
+
+
 def more_widgets(settings: type, others: Sequence[str]) -> list[io.Input]:
     """A widget for every field whose metadata describe one, but for the others.
 
     They are optional, and stand behind all else: saved workflows that lack them still run.
     """
-    return [widget(each) for each in fields(settings) if each.metadata and each.name not in others]
+    return [
+        widget(each, optional=True)
+        for each in fields(settings)
+        if each.metadata and each.name not in others
+    ]
 
 
-def widget(each: Field) -> io.Input:
+def widget(each: Field, *, optional: bool) -> io.Input:
     about = each.metadata
     shared = {
-        "default": each.default, "tooltip": about["about"], "optional": True,
+        "default": each.default, "tooltip": about["about"], "optional": optional,
         "advanced": about["rare"],
     }  # fmt: skip
     if about["options"]:
         return io.Combo.Input(each.name, options=list(about["options"]), **shared)
     if isinstance(each.default, str):
         return io.String.Input(each.name, **shared)
+    if each.name == "seed":  # or the editor adds a widget that changes it after every run
+        shared["control_after_generate"] = False
     kind = io.Int if isinstance(each.default, int) else io.Float
     step = {} if about["step"] is None else {"step": about["step"]}
     return kind.Input(each.name, min=about["low"], max=about["high"], **step, **shared)

@@ -22,11 +22,12 @@ from .sockets import (
     DatasetSocket,
     HypernetSocket,
     default,
+    first_widgets,
     more_widgets,
 )
 
 NOTHING = "nothing"  # to continue from
-SHOWN_ABOVE = ("steps", "learning_rate", "batch_size", "accumulation", "seed", "save_every")
+SHOWN_FIRST = ("steps", "learning_rate", "batch_size", "accumulation", "seed", "save_every")
 
 
 class TrainHypernet(io.ComfyNode):
@@ -55,35 +56,7 @@ class TrainHypernet(io.ComfyNode):
                     tooltip="Name of the file and of [name] in templates. An existing file is "
                     "never overwritten.",
                 ),
-                io.Int.Input(
-                    "steps", default=default(TrainSettings, "steps"), min=1, max=10_000_000,
-                    tooltip="Updates in all; an interrupted run counts on.",
-                ),
-                io.String.Input(
-                    "learning_rate", default=default(TrainSettings, "learning_rate"),
-                    tooltip="A rate, or rates with the step each lasts until, as in A1111: "
-                    "5e-5:100, 5e-6:1500, 1e-6.",
-                ),
-                io.Int.Input(
-                    "batch_size", default=default(TrainSettings, "batch_size"), min=1, max=1024,
-                    tooltip="Pictures per batch. More needs more memory and is calmer.",
-                ),
-                io.Int.Input(
-                    "accumulation", default=default(TrainSettings, "accumulation"),
-                    min=1, max=1024, advanced=True,
-                    tooltip="Batches per update: a larger batch without its memory.",
-                ),
-                io.Int.Input(
-                    "seed", default=default(TrainSettings, "seed"), min=0, max=2**53,
-                    control_after_generate=False,
-                    tooltip="Decides order, noise and timesteps. The same seed gives the same "
-                    "file on the CPU.",
-                ),
-                io.Int.Input(
-                    "save_every", default=default(TrainSettings, "save_every"),
-                    min=0, max=10_000_000, advanced=True,
-                    tooltip="Updates between checkpoints in the run folder; 0 for none.",
-                ),
+                *first_widgets(TrainSettings, SHOWN_FIRST),
                 io.Boolean.Input(
                     "resume", default=True, advanced=True,
                     tooltip="Go on with an unfinished run of this name.",
@@ -152,7 +125,7 @@ class TrainHypernet(io.ComfyNode):
                     min=0, max=8192, step=8, optional=True, advanced=True,
                     tooltip="Height of the previews in pixels; 0 for the training height.",
                 ),
-                *more_widgets(TrainSettings, SHOWN_ABOVE),
+                *more_widgets(TrainSettings, SHOWN_FIRST),
             ],
             outputs=[
                 HypernetSocket.Output("hypernet", display_name="hypernet"),
