@@ -13,6 +13,7 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
+from .lettering import font_for
 from .network import Hypernetwork
 
 GAP = 8  # pixels between pictures
@@ -54,7 +55,7 @@ def grid(rows: Sequence[Sequence[Tensor]], across: Sequence[str], down: Sequence
     """
     check(rows, across, down)
     height, width = rows[0][0].shape[:2]
-    font = ImageFont.load_default(size=max(12, min(28, width // 14)))
+    font = font_for([*across, *down], max(12, min(28, width // 14)))
     line = int(font.size * 1.35)
     across_lines = [wrapped(text, font, width) for text in across]
     down_lines = [wrapped(text, font, width // 2) for text in down]

@@ -23,12 +23,14 @@ Patch = Callable[[Tensor, Tensor, Tensor, Mapping], tuple[Tensor, Tensor, Tensor
 
 LOSSES = ("MSE", "Huber")
 TIMESTEPS = ("uniform", "logit-normal")
+LATENT_SAMPLING = ("deterministic", "once", "random")
 
 
 class Batch(NamedTuple):
     """Samples for one forward pass, on the CPU.
 
-    condition maps "context" to (B, T, C), and whatever else the model takes by keyword ("y").
+    condition maps "context" to (B, T, C), and for SDXL "pooled" to (B, P), which is one vector for
+    the whole text, and "sizes" to (B, 6), see sizes.py; others ignore these two.
     weights: how much each latent pixel counts, 1 when None.
     """
 
@@ -43,11 +45,11 @@ class Denoiser:
 
     predict(noisy (B, c, h, w), timesteps (B,) int64, condition, attn1, attn2) gives the raw
     prediction (B, c, h, w), with the two patches on the inputs of every self-attention (attn1)
-    and cross-attention (attn2) block; None leaves them alone. condition maps "context" to
-    (B, T, C), and whatever else the model takes by keyword.
+    and cross-attention (attn2) block; None leaves them alone. condition is that of a Batch;
+    without "sizes", SDXL is told of whole pictures of the latents' size.
 
     checkpointed() gives a context inside which predict keeps little for the backward pass and
-    computes its blocks again there; None where the host cannot.
+    computes its blocks again there; None where the host cannot. recomputes: it always does.
     """
 
     predict: Callable[[Tensor, Tensor, Mapping[str, Tensor], Patch | None, Patch | None], Tensor]
@@ -56,6 +58,7 @@ class Denoiser:
     device: torch.device
     dtype: torch.dtype  # of the UNet's arithmetic
     checkpointed: Callable[[], AbstractContextManager] | None = None
+    recomputes: bool = False
 
 
 def add_noise(latent: Tensor, noise: Tensor, alpha: Tensor) -> Tensor:

@@ -64,14 +64,17 @@ class Health:
     @property
     def smoothed(self) -> float:
         """The mean of the last losses, newer ones more; NaN when there was none."""
-        if not self.counted:
-            return math.nan
-        return self.total * (1 - DECAY) / (1 - DECAY**self.counted)
+        return smooth(self.total, self.counted)
 
     @property
     def is_steady(self) -> bool:
         """Is this a state to go back to?"""
         return self.reference is None or self.smoothed <= SHAKY * self.reference
+
+
+def smooth(total: float, counted: int) -> float:
+    """The mean of `counted` losses whose decaying sum is `total`; NaN of none."""
+    return total * (1 - DECAY) / (1 - DECAY**counted) if counted else math.nan
 
 
 def after_loss(health: Health, loss: float) -> Health:
@@ -95,20 +98,16 @@ def blow_up(health: Health, loss: float, gradient: float) -> str:
 
 def after_probe(
     health: Health, step: int, found: Measure, spec: HypernetSpec, held_out: bool
-) -> tuple[Health, tuple[str, ...], bool]:
-    """(health, notes to show, is this the best so far?) after a probe at `step`.
-
-    The first probe is the comparison, and no best.
-    """
+) -> tuple[Health, tuple[str, ...]]:
+    """(health, notes to show) after a probe at `step`. The first one is the comparison."""
     loudest = max(found.residual.values(), default=0.0)
     if health.first_loss is None or health.best_loss is None:
         first = replace(
             health, first_loss=found.loss, first_residual=loudest, best_loss=found.loss,
             best_step=step,
         )  # fmt: skip
-        return first, (), False
-    best = found.loss < health.best_loss
-    if best:
+        return first, ()
+    if found.loss < health.best_loss:
         health = replace(health, best_loss=found.loss, best_step=step)
     worse = held_out and found.loss > OVERFIT * health.best_loss
     health = replace(health, rises=health.rises + 1 if worse else 0)
@@ -118,7 +117,7 @@ def after_probe(
         "overfits": overfitting(health, found.loss),
     }
     new = {key: text for key, text in troubles.items() if text and key not in health.said}
-    return replace(health, said=(*health.said, *new)), tuple(new.values()), best
+    return replace(health, said=(*health.said, *new)), tuple(new.values())
 
 
 def blank_round(health: Health, step: int, loudest: float, spec: HypernetSpec) -> str:

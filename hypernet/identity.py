@@ -1,8 +1,7 @@
 """What a run was made from, in ten digits each, so that one can see whether it changed.
 
 A file has A1111's short hash (optim.py). A folder of a model is hashed by its weights, a dataset
-by what training sees of it: captions, templates, size, and of every picture its size in bytes and
-both ends, for ten thousand photographs take minutes to read and are not edited in the middle.
+by what training sees of it: captions, templates, size, and the bytes of pictures and masks.
 """
 
 from __future__ import annotations
@@ -12,10 +11,10 @@ from pathlib import Path
 
 from torch import Tensor
 
+from .contents import Contents
 from .dataset import Dataset
 from .optim import short_hash
 
-END = 2**16  # bytes at either end of a picture
 WEIGHTS = (".safetensors", ".bin")
 DIGITS = 10
 
@@ -33,23 +32,15 @@ def model_hash(path: Path | None) -> str | None:
     return digest.hexdigest()[:DIGITS]
 
 
-def dataset_hash(dataset: Dataset) -> str:
+def dataset_hash(dataset: Dataset, contents: Contents) -> str:
     whole = (dataset.width, dataset.height, dataset.words, dataset.loss_mask)
     digest = hashlib.sha256(repr(whole).encode())
     for item in dataset.items:
         name = item.path.relative_to(dataset.folder).as_posix()
-        digest.update(repr((name, item.caption, item.repeats, item.cut)).encode())
-        digest.update(both_ends(item.path))
+        mask = item.mask and contents.key(item.mask)
+        seen = (name, item.caption, item.repeats, item.cut, contents.key(item.path), mask)
+        digest.update(repr(seen).encode("utf-8", "replace"))
     return digest.hexdigest()[:DIGITS]
-
-
-def both_ends(path: Path) -> bytes:
-    """The size of a file, its first and its last bytes."""
-    size = path.stat().st_size
-    with open(path, "rb") as file:
-        first = file.read(END)
-        file.seek(max(len(first), size - END))
-        return str(size).encode() + first + file.read(END)
 
 
 def tensors_hash(tensors: list[Tensor]) -> str:

@@ -1,13 +1,11 @@
-"""Pictures and words as the UNet sees them, encoded once, before training.
-
-Every picture is encoded once and every prompt that the run will show once; the encoders can then
-leave the accelerator. A batch is a pure function of its place in the stream. Prompts are encoded
-in small groups and kept on the disk, so memory does not grow with their number.
+"""Batches of pictures and words as the UNet sees them, each a pure function of its place in the
+stream. What they are made of is encoded before (encoding.py) and read when a batch wants it, so
+memory does not grow with its amount.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -15,9 +13,9 @@ from torch import Tensor
 
 from .buckets import order_in_groups
 from .chance import generator
-from .dataset import Dataset, Item, read_pixels
+from .dataset import Dataset, Item, cut_of
 from .diffusion import Batch
-from .shelf import Shelf
+from .sizes import sizes_of_cut
 from .train import Probe
 from .words import every_prompt, prompt_at
 
@@ -29,19 +27,38 @@ ENOUGH = 40  # pictures, to keep one in 20 out of training
 
 @dataclass(frozen=True, kw_only=True)
 class Examples:
-    """Encoded pictures and prompts, on the CPU. A batch has pictures of one size."""
+    """Encoded pictures and prompts, on the CPU. A batch has pictures of one size.
+
+    A picture's latent is a mean and a standard deviation. sampling "deterministic" takes the mean,
+    "once" a sample of it that stays the same, "random" a new one whenever the picture is shown.
+    A probe is always measured on means.
+    """
 
     dataset: Dataset
     name: str  # what [name] stands for
     seed: int
-    latents: Sequence[Tensor]  # (c, h, w) by item
+    latents: Sequence[Mapping[str, Tensor]]  # by item "mean" and "std", (c, h, w)
     conditions: Mapping[str, Condition]  # by prompt
-    weights: Sequence[Tensor] | None = None  # of the loss, (1, h, w) with mean 1 by item
+    weights: Sequence[Mapping[str, Tensor]] | None = (
+        None  # by item "weights" of the loss, (1, h, w)
+    )
+    sampling: str = "deterministic"  # which of diffusion.LATENT_SAMPLING
 
     def batch_at(self, first: int, number: int) -> Batch:
         """Samples first … first+number−1 of the endless shuffled stream."""
         items = items_at(self.dataset, self.seed, first, number)
-        return self._batch(items, range(first, first + number))
+        samples = range(first, first + number)
+        pairs = zip(items, samples, strict=True)
+        return self._batch(items, samples, [self.latent(*pair) for pair in pairs])
+
+    def latent(self, item: int, sample: int) -> Tensor:
+        """(c, h, w) as this sample of the stream sees it."""
+        known = self.latents[item]
+        if self.sampling == "deterministic":
+            return known["mean"]
+        place = item if self.sampling == "once" else sample
+        chance = generator(self.seed, f"latent {self.sampling}", place)
+        return known["mean"] + known["std"] * torch.randn(known["mean"].shape, generator=chance)
 
     def probe(self, size: int) -> Probe:
         """The probed pictures, at most `size` at a time."""
@@ -52,16 +69,27 @@ class Examples:
         for group in by_size.values():
             for at in range(0, len(group), size):
                 samples, items = zip(*group[at : at + size], strict=True)
-                batches.append(self._batch(items, samples))
+                means = [self.latents[item]["mean"] for item in items]
+                batches.append(self._batch(items, samples, means))
         return Probe(batches, held_out=bool(self.dataset.held_out))
 
-    def _batch(self, items: Sequence[int], samples: Sequence[int]) -> Batch:
+    def _batch(
+        self, items: Sequence[int], samples: Sequence[int], latents: Sequence[Tensor]
+    ) -> Batch:
         prompts = prompts_at(self.dataset, self.name, self.seed, samples, items)
+        condition = stack([self.conditions[prompt] for prompt in prompts])
+        if "pooled" in condition:  # only SDXL reads both
+            condition["sizes"] = torch.tensor([self._sizes(self.dataset.items[i]) for i in items])
+        weights = self.weights
         return Batch(
-            torch.stack([self.latents[item] for item in items]),
-            stack([self.conditions[prompt] for prompt in prompts]),
-            None if self.weights is None else torch.stack([self.weights[item] for item in items]),
+            torch.stack(latents),
+            condition,
+            None if weights is None else torch.stack([weights[n]["weights"] for n in items]),
         )
+
+    def _sizes(self, item: Item) -> list[float]:
+        cut = cut_of(item, self.dataset)
+        return [float(size) for size in sizes_of_cut(cut, item.width, item.height)]
 
 
 def hold_out(dataset: Dataset, number: int, seed: int) -> Dataset:
@@ -110,10 +138,15 @@ def prompts_at(
 
 
 def all_prompts(
-    dataset: Dataset, name: str, seed: int = 0, samples: int | None = None, batch_size: int = 1
+    dataset: Dataset,
+    name: str,
+    seed: int = 0,
+    samples: int | None = None,
+    batch_size: int = 1,
+    probes: bool = True,
 ) -> list[str]:
-    """Every prompt that training and its probe can ask for, each once; no more than a run of so
-    many samples will, where that is less."""
+    """Every prompt that training and, if it probes, its probe can ask for, each once; no more than
+    a run of so many samples will, where that is less."""
     words = dataset.words
     most = len(dataset.items) * len(words.templates) * words.pool
     if samples is not None and samples < most:
@@ -134,28 +167,9 @@ def all_prompts(
             for item in dataset.items
             for prompt in every_prompt(words, item.caption, name, seed)
         )
-    probed = probed_items(dataset)
+    probed = probed_items(dataset) if probes else []
     shown = prompts_at(dataset, name, seed, range(len(probed)), probed)
     return list(dict.fromkeys([*made, *shown]))
-
-
-def encode_prompts(
-    prompts: Sequence[str],
-    encode: Callable[[list[str]], list[Condition]],
-    shelf: Shelf,
-    each: Callable[[int], object] = lambda done: None,
-    group: int = 32,
-) -> Shelf:
-    """The shelf, with the conditions of all prompts by prompt; calls each(done) before every group.
-
-    Only one group is in memory at a time.
-    """
-    for first in range(0, len(prompts), group):
-        each(first)
-        texts = list(prompts[first : first + group])
-        for text, condition in zip(texts, encode(texts), strict=True):
-            shelf.add(text, condition)
-    return shelf
 
 
 def stack(conditions: list[Condition]) -> dict[str, Tensor]:
@@ -179,41 +193,3 @@ def lengthen(tokens: Tensor, length: int, part: int = 77) -> Tensor:
     last = tokens[-part:]
     again = last.repeat(-(-missing // len(last)), 1)[:missing]
     return torch.cat([tokens, again])
-
-
-def encode_dataset(
-    dataset: Dataset,
-    encode: Callable[[Tensor], Tensor],
-    each: Callable[[Item], object] = lambda item: None,
-) -> tuple[Dataset, Sequence[Tensor]]:
-    """The dataset and the latents (c, h, w) of each of its pictures, as one tensor where all have
-    one size; calls each(item) before every one.
-
-    A picture may be whole by its header and still not decode: if the dataset is to skip such ones,
-    the dataset that comes back lacks them and names them.
-
-    encode takes (1, H, W, 3) in 0..1. Raises ValueError naming a picture that cannot be read or
-    that gives no number.
-    """
-    items, latents, unreadable = [], [], []
-    for item in dataset.items:
-        each(item)
-        try:
-            pixels = read_pixels(item, dataset)
-        except ValueError as fault:
-            if not dataset.skip_unreadable:
-                raise
-            unreadable.append((item.path.relative_to(dataset.folder).as_posix(), str(fault)))
-            continue
-        latent = encode(pixels).float().cpu().contiguous()  # channels-last rounds otherwise
-        if not bool(torch.isfinite(latent).all()):
-            raise ValueError(
-                f'The VAE gives NaN for "{item.path}". Run the VAE in float32 or use another one.'
-            )
-        items.append(item)
-        latents.append(latent)
-    if not items:
-        raise ValueError(f'None of the pictures in "{dataset.folder}" can be read.')
-    found = replace(dataset, items=tuple(items), unreadable=dataset.unreadable + tuple(unreadable))
-    alike = len({latent.shape for latent in latents}) == 1
-    return found, torch.cat(latents) if alike else [latent[0] for latent in latents]

@@ -140,6 +140,8 @@ def odd(entry: os.DirEntry) -> str:
         return "its name is no text in this system's encoding; rename it"
     if entry.is_symlink() and not os.path.exists(entry.path):
         return "a link that leads nowhere"
+    if not entry.is_file():  # a pipe, a socket, a device: to open it could take for ever
+        return "no ordinary file"
     return ""
 
 

@@ -10,8 +10,6 @@ The weights multiply the squared error element by element, before its mean is ta
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 import torch
 from PIL import Image, ImageOps
@@ -46,16 +44,6 @@ def cut_mask(mask: Image.Image, item: Item, cut: Cut, width: int, height: int) -
     box = (left * x, top * y, min(right * x, mask.width), min(bottom * y, mask.height))
     part = mask.resize((width, height), Image.Resampling.BOX, box=box)
     return ImageOps.mirror(part) if cut.flipped else part
-
-
-def weights_of_all(dataset: Dataset, latents: Sequence[Tensor]) -> list[Tensor] | None:
-    """For the latents (c, h, w) of every item, in their order; None if nothing is weighed."""
-    if dataset.loss_mask == "none":
-        return None
-    return [
-        loss_weights(item, dataset, *latent.shape[-2:])
-        for item, latent in zip(dataset.items, latents, strict=True)
-    ]
 
 
 def read_mask(item: Item, dataset: Dataset) -> Image.Image | None:

@@ -10,20 +10,15 @@ import torch
 from torch import Tensor
 
 from .range_test import Band, Point
-from .schedule import parse_schedule
+from .schedule import parse_schedule, sampled
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-MOST_POINTS = 2000
-
 
 def schedule_picture(learning_rate: str, steps: int) -> Tensor:
     """The rate over the steps, on a logarithmic axis. Raises ValueError as parse_schedule does."""
-    schedule = parse_schedule(learning_rate, steps)
-    stride = max(1, schedule.end // MOST_POINTS)
-    places = [*range(0, schedule.end, stride), schedule.end - 1]
-    rates = [schedule.rate_at(step) or 0.0 for step in places]
+    places, rates = zip(*sampled(parse_schedule(learning_rate, steps)), strict=True)
     figure = new_figure()
     axes = figure.subplots()
     axes.step(places, rates, where="post")

@@ -6,6 +6,7 @@ looks sees the whole folder or none. A folder that exists is never touched, so n
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import uuid
@@ -35,7 +36,8 @@ def save_prepared(
     every picture; what it raises ends the writing.
 
     Folders inside keep their names, and with them how often their pictures are shown. Raises
-    FileExistsError if the folder is there, ValueError naming a picture that cannot be read.
+    FileExistsError if the folder is there, ValueError naming a picture that cannot be read, OSError
+    with the room that is wanting when the disk is full.
     """
     refuse_if_there(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -43,13 +45,28 @@ def save_prepared(
     try:
         passing.mkdir()
         for done, (item, name) in enumerate(new_names(dataset), 1):
-            write_item(item, dataset, passing / name, suffix)
+            try:
+                write_item(item, dataset, passing / name, suffix)
+            except OSError as fault:
+                if fault.errno != errno.ENOSPC:
+                    raise
+                raise no_room(folder, passing, done - 1, len(dataset.items)) from fault
             each(done, len(dataset.items))
         refuse_if_there(folder)
         os.rename(passing, folder)
     finally:
         shutil.rmtree(passing, ignore_errors=True)  # after a success nothing is there
     return folder
+
+
+def no_room(folder: Path, passing: Path, done: int, total: int) -> OSError:
+    written = sum(file.stat().st_size for file in passing.rglob("*") if file.is_file()) / 2**20
+    wanted = f" All will take about {written / done * total:,.0f} MiB." if done else ""
+    return OSError(
+        f'There is no room for "{folder}": the disk was full after {done} of {total} pictures, '
+        f"{written:,.0f} MiB.{wanted} Nothing of it is left. Make room, choose another disk, or "
+        "write jpg."
+    )
 
 
 def refuse_if_there(folder: Path) -> None:

@@ -7,6 +7,8 @@ network that is given does not change.
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -55,10 +57,7 @@ def range_test(
 
     Raises ValueError when the rates do not rise.
     """
-    if not 0 < low < high:
-        raise ValueError(
-            f"A range test from {low:g} to {high:g}: the rates must rise from above 0."
-        )
+    check_rates(low, high)
     trial = network.copy().to(network.device)
     trial.record.step = 0
     settings = replace(
@@ -99,6 +98,32 @@ def useful_band(points: Sequence[Point]) -> Band:
         for part in (0.1, 0.9)
     )
     return Band(points[tenth].rate, points[most].rate)
+
+
+def suggested_schedule(band: Band) -> str:
+    """From the middle of the band down to a tenth of its beginning: training lasts longer than the
+    test, and finishes what it has learnt at rates too low to begin with."""
+    return f"cosine {band.middle:.1e} to {band.low / 10:.1e}"
+
+
+def read_rates(text: str) -> tuple[float, float]:
+    """(lowest, highest) of "1e-7 to 1e-2". Raises ValueError quoting the text."""
+    found = re.fullmatch(r"\s*(\S+)\s+to\s+(\S+)\s*", text)
+    try:
+        low, high = map(float, found.groups())
+    except (AttributeError, ValueError):
+        raise ValueError(
+            f'Rates "{text}" are not two learning rates: write them as 1e-7 to 1e-2.'
+        ) from None
+    check_rates(low, high)
+    return low, high
+
+
+def check_rates(low: float, high: float) -> None:
+    if not 0 < low < high < math.inf:
+        raise ValueError(
+            f"A range test from {low:g} to {high:g}: the rates must rise from above 0."
+        )
 
 
 def running_median(values: Sequence[float]) -> list[float]:

@@ -3,8 +3,10 @@
     <run folder>/
       manifest.json         settings, spec, dataset, model, versions: what this run is
       loss.csv              A1111's columns, one line per update
+      seen.jsonl            what was seen on the way (course.py): probes, notes, how it ended
       state.pt, state-before.pt     what resuming reads (state.py)
       <name>-<n>.pt         the network after exactly n updates
+      <name>-<n>.pt.optim   its optimizer's state, where it was asked for
       <name>-best.pt        the network with the best score so far
       previews/             pictures with their prompt, seed and step inside
       tensorboard/          where it was asked for
@@ -34,8 +36,11 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from .board import Board, NoBoard, summary_writer
+from .course import LOG, SEEN, seen_lines
 from .files import open_network, remove_passing, save_network, write_whole
+from .learner import Learner
 from .network import Hypernetwork
+from .optim import optimizer_file, save_optimizer
 from .spec import HypernetSpec
 from .state import State, bytes_in, load_state, plain, save_state, state_of
 from .train import Step, TrainSettings
@@ -132,12 +137,8 @@ class Run:
             write_whole(self.folder / "manifest.json", lambda file: file.write(text.encode()))
 
     def earlier_manifest(self) -> dict:
-        """What this run said of itself before; {} where that cannot be read any more."""
-        try:
-            found = json.loads((self.folder / "manifest.json").read_text("utf-8"))
-        except (OSError, ValueError):
-            return {}  # no more than words for people
-        return found if isinstance(found, dict) else {}
+        """What this run said of itself before."""
+        return read_manifest(self.folder)
 
     # The log
 
@@ -151,9 +152,19 @@ class Run:
         self._noted = step.done
         numbers = {name: value for name, value in vars(step).items() if isinstance(value, float)}
         self._board.numbers(step.done, numbers)
+        if step.probe is not None:
+            self.remember(step.done, probe=step.probe)
         if step.done % FLUSH_EVERY == 0:
             with suppress(DiskFull):  # saving will say so
                 self.flush()
+
+    def remember(self, step: int, **seen: Any) -> None:
+        """A line of seen.jsonl (course.py); none where it cannot be written."""
+        text = json.dumps({"step": step, **seen}, ensure_ascii=False) + "\n"
+        with suppress(OSError), self._room_for(SEEN, len(text)):
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with open(self.folder / SEEN, "a", encoding="utf-8") as file:
+                file.write(text)
 
     def flush(self) -> None:
         """Write what is remembered; lines that find no room wait for the next time."""
@@ -180,11 +191,12 @@ class Run:
 
     def _log(self) -> Path:
         self.folder.mkdir(parents=True, exist_ok=True)
-        return self.folder / "loss.csv"
+        return self.folder / LOG
 
     def _forget_after(self, step: int) -> None:
         """Drop loss lines of updates that were lost with the process; they will be made again."""
-        path = self.folder / "loss.csv"
+        self._forget_seen_after(step)
+        path = self.folder / LOG
         if not path.exists():
             return
         found = path.read_text("utf-8", "replace")
@@ -196,6 +208,16 @@ class Run:
         text = "".join([",".join(COLUMNS) + "\n", *kept])
         if text != found:
             write_whole(path, lambda file: file.write(text.encode()))
+
+    def _forget_seen_after(self, step: int) -> None:
+        path = self.folder / SEEN
+        found = list(seen_lines(path))
+        kept = [(when, seen) for when, seen in found if when <= step]
+        if kept == found:
+            return
+        lines = [json.dumps({"step": when, **seen}, ensure_ascii=False) for when, seen in kept]
+        text = "".join(f"{line}\n" for line in lines)
+        write_whole(path, lambda file: file.write(text.encode()))
 
     def losses(self) -> list[float]:
         """All losses since the first update, those that found no room too."""
@@ -216,7 +238,9 @@ class Run:
 
         result: the network to use, where that is not the one that is trained but its average.
         """
-        self.save_checkpoint(network if result is None else result)
+        path = self.save_checkpoint(network if result is None else result)
+        if self.settings.save_optimizer:
+            self.save_optimizer(path, optimizer)
         self.save_state(network, optimizer)
         self._remove_old()
 
@@ -235,6 +259,13 @@ class Run:
             save_network(network, path, overwrite=True)
         self.written[path.name] = mark(path)
         return path
+
+    def save_optimizer(self, path: Path, learner: Learner) -> Path:
+        """The optimizer's state beside the network's file, as A1111 writes it."""
+        optimizer = learner.optimizer
+        state = optimizer.state_dict()
+        with self._room_for(f"{path.name}.optim", bytes_in(state)):
+            return save_optimizer(path, type(optimizer).__name__, state)
 
     def save_best(self, network: Hypernetwork, score: float) -> bool:
         """Keep the network as `<name>-best.pt` if no score before was as low. Was it kept?"""
@@ -262,7 +293,7 @@ class Run:
         path = self.folder / "previews" / f"{self.name}-{step}.png"
         texts = PngInfo()
         for name, text in words.items():
-            texts.add_itxt(name, text)
+            texts.add_text(name, text)  # tEXt where it can be: editors look there
         picture = Image.fromarray(pixels)
         with self._room_for(path.name, pixels.nbytes):
             write_whole(path, lambda file: picture.save(file, "PNG", pnginfo=texts))
@@ -277,6 +308,7 @@ class Run:
         ours.sort(key=lambda name: int(name.removesuffix(".pt").rpartition("-")[2]))
         for name in ours[: -self.keeping.keep_last]:
             (self.folder / name).unlink()
+            optimizer_file(self.folder / name).unlink(missing_ok=True)
             del self.written[name]
 
     @contextmanager
@@ -296,6 +328,15 @@ class Run:
                 f"{in_words(free)} are free. The last whole state is {last}; make room, and the "
                 "next one will be saved."
             ) from fault
+
+
+def read_manifest(folder: Path) -> dict:
+    """What a run says of itself; {} where that cannot be read any more."""
+    try:
+        found = json.loads((folder / "manifest.json").read_text("utf-8"))
+    except (OSError, ValueError):
+        return {}  # no more than words for people
+    return found if isinstance(found, dict) else {}
 
 
 def mark(path: Path) -> list[int]:
@@ -337,7 +378,8 @@ def check_disk(
     # the newest state, the one before and the next: weights, AdamW's two moments and an average,
     # each perhaps twice, as they are and as they were when all was well
     copies = 2 * (3 + bool(settings.ema))
-    needed = spec.file_bytes * (files + 3 * copies)
+    moments = 2 * (files - 1) if settings.save_optimizer else 0  # of AdamW; the best has none
+    needed = spec.file_bytes * (files + 3 * copies + moments)
     free = shutil.disk_usage(existing(folder)).free
     if needed > free:
         raise OSError(

@@ -83,6 +83,9 @@ class Curve:
 
 def period_at(done: int, period: float, mult: float) -> tuple[int, float, float]:
     """(number, place inside, length) of the period in which `done` updates lie."""
+    if mult == 1:
+        number = int(done // period)
+        return number, done - number * period, period
     number, place = 0, float(done)
     while place >= period:
         place -= period
@@ -143,6 +146,15 @@ def held_rate(schedule: Schedule, step: int) -> float:
     rate = schedule.rate_at(min(step, schedule.end - 1))
     assert rate is not None
     return rate
+
+
+def sampled(schedule: Schedule, most: int = 2000) -> list[tuple[int, float]]:
+    """(step, rate) at about `most` places: evenly, at the last step, and wherever a list goes on to
+    its next rate."""
+    places = {*range(0, schedule.end, max(1, schedule.end // most)), schedule.end - 1}
+    if isinstance(schedule, RateList):
+        places |= {step for step in schedule.begins[:most] if step < schedule.end}
+    return [(step, schedule.rate_at(step) or 0.0) for step in sorted(places)]
 
 
 def parse_list(text: str, max_steps: int, start: int, what: str) -> RateList:

@@ -10,13 +10,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from .diffusion import LOSSES, TIMESTEPS
+from .diffusion import LATENT_SAMPLING, LOSSES, TIMESTEPS
 from .optimizers import OPTIMIZERS, optimizer_fault
 from .schedule import RATE, parse_schedule
 from .vocabulary import nearest
 
 CLIPS = ("off", "value", "norm")
 CHECKPOINTING = ("auto", "on", "off")
+OWN = "its own"
+DTYPES = (OWN, "float16", "bfloat16", "float32")
 MOST_STEPS = 10_000_000
 LEAST_PRODIGY = 0.01
 
@@ -127,6 +129,33 @@ class TrainSettings:
         "auto", "Compute parts twice to save memory. auto: only if memory runs out without.",
         options=CHECKPOINTING,
     )  # fmt: skip
+    latent_sampling: str = setting(
+        "deterministic",
+        "A VAE gives a mean and a spread. deterministic: the mean; once: one sample, as A1111 does "
+        "by default; random: a new sample each time a picture is shown.",
+        options=LATENT_SAMPLING,
+    )
+    unet_dtype: str = setting(
+        OWN, "The numbers that the frozen UNet computes with; the network learns in float32. "
+        "float16 and bfloat16 take half the memory of float32.",
+        options=DTYPES,
+    )  # fmt: skip
+    offload: bool = setting(
+        False,
+        "Keep the UNet in RAM and fetch it block by block, twice per update: for cards that it "
+        "does not fit on. Much slower.",
+    )
+    compile: bool = setting(
+        False,
+        "Let torch compile parts of the UNet: minutes at the beginning, faster updates after. "
+        "Needs a compiler (Triton on GPUs); without one training goes on as ever.",
+    )
+
+    save_optimizer: bool = setting(
+        False,
+        "Write the optimizer's state beside every checkpoint and the finished network (.optim), "
+        "as A1111 does, to train it further anywhere. Twice the size of the network.",
+    )
 
     def __post_init__(self) -> None:
         numbers = range_faults(self)

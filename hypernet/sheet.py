@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 from torch import Tensor
 
 from .compare import INK, PAPER, wrapped
 from .crop import take
 from .dataset import Dataset, Item, cut_of
+from .lettering import font_for
 from .pictures import open_picture
 
 MOST = 100  # pictures on one sheet
@@ -25,7 +26,7 @@ def contact_sheet(dataset: Dataset, most: int = 16) -> Tensor:
     if not items:
         return said("No pictures on this sheet: thumbnails is 0.")
     columns = min(len(items), max(1, round(len(items) ** 0.5 * 1.3)))
-    font = ImageFont.load_default(size=13)
+    font = font_for([text for item in items for text in words(item, dataset)], 13)
     line = 17
     cell_x, cell_y = SIDE + GAP, SIDE + LINES * line + GAP
     rows = -(-len(items) // columns)
@@ -49,7 +50,7 @@ def contact_sheet(dataset: Dataset, most: int = 16) -> Tensor:
 
 def words(item: Item, dataset: Dataset) -> list[str]:
     """Name; the file's part and the size it is brought to; caption. With an x, because Pillow's own
-    font has no ×."""
+    font has no ×, and one letter more would choose another font."""
     cut = cut_of(item, dataset)
     left, top, right, bottom = cut.box
     whole = f"{item.width}x{item.height}"
@@ -68,7 +69,7 @@ def spread(items: tuple[Item, ...], most: int) -> list[Item]:
 
 def said(text: str) -> Tensor:
     """A picture of a sentence."""
-    font = ImageFont.load_default(size=13)
+    font = font_for([text], 13)
     paper = Image.new("RGB", (int(font.getlength(text)) + 4 * GAP, 5 * GAP), PAPER)
     ImageDraw.Draw(paper).text((2 * GAP, 2 * GAP), text, INK, font, anchor="lm")
     return as_tensor(paper)

@@ -80,15 +80,6 @@ def is_tag(tag: Tag) -> bool:
     )
 
 
-def content_key(picture: Path) -> str:
-    """Of the file's bytes, so that a renamed picture is known and a changed one is not."""
-    with open(picture, "rb") as file:
-        digest = hashlib.blake2b(digest_size=16)
-        while piece := file.read(2**20):
-            digest.update(piece)
-    return digest.hexdigest()
-
-
 def model_key(model: Path) -> str:
     """Of a file or a folder of them, by name, size and time: hashing gigabytes takes too long."""
     files = sorted(model.rglob("*")) if model.is_dir() else [model]

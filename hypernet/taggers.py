@@ -16,9 +16,10 @@ import torch
 from PIL import Image
 
 from .blip import BlipCaptioner
+from .contents import content_key
 from .deepdanbooru import FILE, DeepDanbooruTagger
 from .pictures import open_picture
-from .tag_cache import TagCache, Tags, content_key, model_key
+from .tag_cache import TagCache, Tags, model_key
 from .wd_tagger import WdTagger
 
 VERSION = 1  # of how pictures are shown to models; a change makes old answers void

@@ -37,6 +37,7 @@ from .diffusion import (
 from .health import after_loss, after_probe, blow_up, measure
 from .learner import Learner
 from .optimizers import rate_in_use, set_rate
+from .parallel import ALONE, Processes, drawing_for_all
 from .schedule import held_rate, parse_schedule
 from .settings import TrainSettings
 
@@ -57,7 +58,6 @@ class Step:
     notes: tuple[str, ...] = ()  # sentences for the user
     probe: float | None = None  # the probe's loss, where it was measured
     residual: Mapping[int, float] = field(default_factory=dict)  # ‖f(x)‖/‖x‖ by width, likewise
-    is_best: bool = False  # the lowest probe loss so far
 
 
 class TrainingDiverged(RuntimeError):
@@ -77,17 +77,19 @@ def train(
     denoiser: Denoiser,
     batch_at: Callable[[int, int], Batch],
     probe: Probe | None = None,
+    processes: Processes = ALONE,
 ) -> Iterator[Step]:
     """Update the learner's network in place, one Step at a time, until steps or schedule run out.
 
     batch_at(first, number) gives the samples first … first+number−1 of the endless shuffled
-    stream. Begins after the learner's `done` updates. The network is in eval mode, and the record
-    counts the update, whenever the caller has control. Raises ValueError when the schedule has no
-    rate for the first step or the host cannot do what the settings ask, TrainingDiverged when
-    going back has not helped three times.
+    stream, the same in all processes; each computes its share of them. Begins after the learner's
+    `done` updates. The network is in eval mode, and the record counts the update, whenever the
+    caller has control. Raises ValueError when the schedule has no rate for the first step or the
+    host cannot do what the settings ask, TrainingDiverged when going back has not helped three
+    times.
     """
     settings = learner.settings
-    check_host(settings, denoiser)
+    check_host(settings, denoiser, processes)
     parse_schedule(settings.learning_rate, settings.steps, learner.done)  # is it over by then?
     schedule = parse_schedule(settings.learning_rate, settings.steps)  # whole: steps may fall
     if not learner.can_go_back:
@@ -100,7 +102,7 @@ def train(
         if rate is None:
             return
         set_rate(learner.optimizer, rate * 0.5**learner.health.halvings)
-        loss, gradient = find_gradients(learner, denoiser, batch_at)
+        loss, gradient = find_gradients(learner, denoiser, batch_at, processes)
         if fault := blow_up(learner.health, loss, gradient):
             went_back_to = go_back(learner, fault)
             continue
@@ -118,9 +120,14 @@ def train(
         went_back_to = None
 
 
-def check_host(settings: TrainSettings, denoiser: Denoiser) -> None:
-    """Raises ValueError with all that this model or its host cannot do."""
+def check_host(settings: TrainSettings, denoiser: Denoiser, processes: Processes = ALONE) -> None:
+    """Raises ValueError with all that this model, its host or the processes cannot do."""
     faults = []
+    if settings.batch_size % processes.count:
+        faults.append(
+            f"batch_size {settings.batch_size} cannot be shared by {processes.count} processes: "
+            "give a multiple of their number."
+        )
     levels = len(denoiser.alphas_cumprod)
     if settings.min_timestep >= levels:
         faults.append(
@@ -137,11 +144,11 @@ def look(learner: Learner, denoiser: Denoiser, probe: Probe) -> dict:
     end = min(learner.settings.max_timestep, len(denoiser.alphas_cumprod))
     first = learner.settings.min_timestep
     found = measure(denoiser, learner.result, probe.batches, first, end)
-    learner.health, notes, is_best = after_probe(
+    learner.health, notes = after_probe(
         learner.health, learner.done, found, learner.network.spec, probe.held_out
     )
     learner.notes += notes
-    return {"probe": found.loss, "residual": found.residual, "is_best": is_best}
+    return {"probe": found.loss, "residual": found.residual}
 
 
 def go_back(learner: Learner, fault: str) -> int:
@@ -163,7 +170,10 @@ def go_back(learner: Learner, fault: str) -> int:
 
 
 def find_gradients(
-    learner: Learner, denoiser: Denoiser, batch_at: Callable[[int, int], Batch]
+    learner: Learner,
+    denoiser: Denoiser,
+    batch_at: Callable[[int, int], Batch],
+    processes: Processes,
 ) -> tuple[float, float]:
     """(loss, norm of the gradients) of the next update, gradients in place, true in size.
 
@@ -173,7 +183,7 @@ def find_gradients(
     while True:
         learner.optimizer.zero_grad(set_to_none=True)
         try:
-            loss = accumulate(learner, denoiser, batch_at)
+            total = accumulate(learner, denoiser, batch_at, processes)
         except torch.OutOfMemoryError:
             if not may_checkpoint(learner, denoiser):
                 raise
@@ -183,6 +193,8 @@ def find_gradients(
                 "takes longer."
             )
             continue
+        gradients = [p.grad for p in learner.network.parameters() if p.grad is not None]
+        loss = processes.average(total, gradients).item()
         scales = needs_scale(denoiser)
         if scales:
             learner.scaler.unscale_(learner.optimizer)
@@ -229,9 +241,12 @@ def update(learner: Learner, denoiser: Denoiser) -> None:
 
 
 def accumulate(
-    learner: Learner, denoiser: Denoiser, batch_at: Callable[[int, int], Batch]
-) -> float:
-    """Add up the gradients of the next update and give the mean loss."""
+    learner: Learner,
+    denoiser: Denoiser,
+    batch_at: Callable[[int, int], Batch],
+    processes: Processes,
+) -> Tensor:
+    """Add up the gradients of the next update and give the mean loss, of this process's share."""
     settings = learner.settings
     saving = denoiser.checkpointed if learner.checkpoints else None
     total = torch.zeros((), device=denoiser.device)
@@ -240,17 +255,26 @@ def accumulate(
         for part in range(settings.accumulation):
             count = learner.done * settings.accumulation + part
             batch = batch_at(count * settings.batch_size, settings.batch_size)
-            with saving() if saving else nullcontext():
-                loss = batch_loss(learner, denoiser, batch, count) / settings.accumulation
+            with (
+                saving() if saving else nullcontext(),
+                drawing_for_all(learner.network, processes),
+            ):
+                loss = batch_loss(learner, denoiser, batch, count, processes)
+                loss = loss / settings.accumulation
                 (learner.scaler.scale(loss) if needs_scale(denoiser) else loss).backward()
             total += loss.detach()
     finally:
         learner.network.eval()
-    return total.item()
+    return total
 
 
-def batch_loss(learner: Learner, denoiser: Denoiser, batch: Batch, count: int) -> Tensor:
-    """The loss of the count-th batch since the beginning, a scalar with its graph."""
+def batch_loss(
+    learner: Learner, denoiser: Denoiser, batch: Batch, count: int, processes: Processes
+) -> Tensor:
+    """The loss of the count-th batch since the beginning, a scalar with its graph.
+
+    All is drawn for the whole batch; from there on it is this process's share of it.
+    """
     settings, device = learner.settings, denoiser.device
     chance = generator(settings.seed, "noise", count)
     timesteps = draw_timesteps(
@@ -261,6 +285,8 @@ def batch_loss(learner: Learner, denoiser: Denoiser, batch: Batch, count: int) -
         chance,
     )
     noise = draw_noise(batch.latents.shape, settings.noise_offset, chance)
+    batch = share_of(batch, processes)
+    timesteps, noise = processes.share(timesteps), processes.share(noise)
     alpha = denoiser.alphas_cumprod[timesteps]
     noisy = add_noise(batch.latents, noise, alpha)
     target = prediction_target(denoiser.prediction, batch.latents, noise, alpha)
@@ -268,9 +294,11 @@ def batch_loss(learner: Learner, denoiser: Denoiser, batch: Batch, count: int) -
         found = denoiser.predict(
             noisy.to(device, denoiser.dtype),
             timesteps.to(device),
-            {key: value.to(device) for key, value in batch.condition.items()},
+            {k: v.to(device, non_blocking=True) for k, v in batch.condition.items()},
             TrainingPatch(learner.network),
-            TrainingPatch(learner.network, remember=not learner.checkpoints),
+            TrainingPatch(
+                learner.network, remember=not (learner.checkpoints or denoiser.recomputes)
+            ),
         )
     error = elementwise_loss(settings.loss, found.float(), target.to(device), settings.huber_delta)
     if settings.min_snr_gamma:
@@ -279,3 +307,9 @@ def batch_loss(learner: Learner, denoiser: Denoiser, batch: Batch, count: int) -
     if batch.weights is not None:
         error = error * batch.weights.to(device)
     return error.mean()
+
+
+def share_of(batch: Batch, processes: Processes) -> Batch:
+    weights = None if batch.weights is None else processes.share(batch.weights)
+    condition = {key: processes.share(value) for key, value in batch.condition.items()}
+    return Batch(processes.share(batch.latents), condition, weights)

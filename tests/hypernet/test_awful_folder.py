@@ -60,6 +60,7 @@ BAD = {
     "nowhere.png": "a link that leads nowhere",
     "itself.png": "symbolic links",
     "inside/self": "symbolic links",
+    "pipe.png": "no ordinary file",
 }
 
 

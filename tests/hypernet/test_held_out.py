@@ -22,7 +22,7 @@ def examples(count, number=-1, repeats=1):
         dataset=hold_out(dataset, number, seed=0),
         name="style",
         seed=0,
-        latents=torch.arange(count).float().view(-1, 1, 1, 1).expand(count, 4, 1, 1),
+        latents=[{"mean": torch.full((4, 1, 1), float(n))} for n in range(count)],
         conditions={
             f"picture {n}": {"context": torch.full((1, 2), float(n))} for n in range(count)
         },

@@ -5,10 +5,13 @@ import pytest
 import torch
 from PIL import Image
 
+from hypernet.contents import Contents
 from hypernet.dataset import read_dataset, report
-from hypernet.latents import Examples, encode_dataset
-from hypernet.masks import check_masks, loss_weights, weights_of_all
+from hypernet.encoding import encode_dataset, encode_masks
+from hypernet.latents import Examples
+from hypernet.masks import check_masks, loss_weights
 from hypernet.prepare import Preparation, prepare
+from hypernet.shards import Shards
 
 
 def with_alpha(path, alpha):
@@ -145,11 +148,17 @@ def test_examples_give_latents_and_weights_of_the_same_samples(tmp_path):
         read_dataset(tmp_path, 64, 64),
         Preparation(size="buckets", bucket_step=16, loss_mask="alpha"),
     )
-    dataset, latents = encode_dataset(dataset, lambda pixels: pixels.movedim(-1, 1)[..., ::8, ::8])
+    shards, contents = Shards(tmp_path / "kept"), Contents(dataset.folder)
+
+    def encode(pixels):
+        small = pixels.movedim(-1, 1)[..., ::8, ::8]
+        return small, torch.zeros_like(small)
+
+    dataset, latents = encode_dataset(dataset, encode, shards, contents)
     examples = Examples(
         dataset=dataset, name="n", seed=3, latents=latents,
         conditions={item.caption: {"context": torch.zeros(1, 1)} for item in dataset.items},
-        weights=weights_of_all(dataset, latents),
+        weights=encode_masks(dataset, latents, contents),
     )  # fmt: skip
     shapes = set()
     for batch in range(12):
@@ -158,4 +167,4 @@ def test_examples_give_latents_and_weights_of_the_same_samples(tmp_path):
         assert torch.allclose(weights.mean((1, 2, 3)), torch.ones(2), atol=1e-5)
         shapes.add(found.shape[-2:])
     assert len(shapes) == 3
-    assert weights_of_all(prepare(dataset, Preparation()), latents) is None
+    assert encode_masks(prepare(dataset, Preparation()), latents, contents) is None

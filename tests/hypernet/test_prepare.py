@@ -1,5 +1,6 @@
 """Preparing: one list of cuts, from which pictures, sheets and folders are made."""
 
+import errno
 from dataclasses import replace
 
 import numpy as np
@@ -203,3 +204,18 @@ def test_nothing_that_exists_is_written_over_and_nothing_is_left_half_done(folde
     assert sorted(path.name for path in tmp_path.iterdir()) == ["empty", "pictures"]
     del before[folder / "square.png"]
     assert all(path.stat().st_mtime_ns == time for path, time in before.items())
+
+
+def test_a_full_disk_is_told_with_numbers_and_leaves_nothing(folder, tmp_path, monkeypatch):
+    dataset, save, saved = read_dataset(folder, 64, 64), Image.Image.save, []
+
+    def filling(self, file, *args, **options):
+        if len(saved) == 2:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        saved.append(file)
+        save(self, file, *args, **options)
+
+    monkeypatch.setattr(Image.Image, "save", filling)
+    with pytest.raises(OSError, match=r'no room for ".*out".*after 2 of 3 pictures'):
+        save_prepared(dataset, tmp_path / "out")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["pictures"]

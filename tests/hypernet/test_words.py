@@ -5,15 +5,15 @@ import torch
 
 from hypernet.captions import decode
 from hypernet.dataset import Dataset, Item
+from hypernet.encoding import encode_prompts
 from hypernet.latents import (
     Examples,
     all_prompts,
-    encode_prompts,
     items_at,
     probed_items,
     prompts_at,
 )
-from hypernet.shelf import Shelf
+from hypernet.shards import Shards
 from hypernet.words import (
     Words,
     every_prompt,
@@ -119,6 +119,7 @@ def test_all_prompts_hold_whatever_a_run_asks_for(tmp_path):
     short = all_prompts(described, "n", 3, samples=10)
     probed = prompts_at(described, "n", 3, range(8), probed_items(described))
     assert {*asked[:10], *probed} == set(short), "a short run encodes what it shows and no more"
+    assert set(all_prompts(described, "n", 3, samples=10, probes=False)) == set(asked[:10])
     assert set(every_prompt(described.words, "h", "n", 3)) == {"", "h", "by n: h", "by n: "}
 
 
@@ -136,30 +137,20 @@ def test_encoded_prompts_lie_on_the_disk_and_batches_find_them(tmp_path):
         groups.append(len(texts))
         return [{"context": torch.full((2, 3), float(prompts.index(text)))} for text in texts]
 
-    shelf = encode_prompts(prompts, encode, Shelf(tmp_path / "run"), group=8)
+    kept = encode_prompts(prompts, encode, Shards(tmp_path / "kept"), group=8)
     assert max(groups) == 8 and sum(groups) == len(prompts)
     examples = Examples(
-        dataset=described, name="n", seed=0, latents=torch.zeros(2, 1, 1, 1), conditions=shelf
+        dataset=described,
+        name="n",
+        seed=0,
+        latents=[{"mean": torch.zeros(1, 1, 1)}] * 2,
+        conditions=kept,
     )
     condition = examples.batch_at(7, 3).condition
     items = items_at(described, 0, 7, 3)
     for row, item in enumerate(items):
         text = prompt_at(described.words, described.items[item].caption, "n", 0, 7 + row)
         assert condition["context"][row].eq(prompts.index(text)).all()
-
-
-def test_an_interrupt_stops_encoding_between_two_groups(tmp_path):
-    class Stop(Exception):
-        pass
-
-    def stop(done):
-        if done:
-            raise Stop
-
-    shelf = Shelf()
-    with pytest.raises(Stop):
-        encode_prompts(list("abcd"), lambda texts: [{} for _ in texts], shelf, each=stop, group=2)
-    assert list(shelf) == ["a", "b"]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,103 @@
+"""A dataset's folder to leaf through: its pictures with their words, found by text or by tag.
+
+The folder is walked again when somebody looks, but not twice within a moment, and a caption is read
+once as long as its file stays the same: ten thousand of them answer at the pace of scrolling.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from .captions import SIDECARS, WHOLE_NAME, one_line, sidecar
+from .listing import Listing, Stamp, list_folder
+from .tags import split_tags
+
+MOMENT = 2.0  # seconds for which a walk is good
+
+
+@dataclass(frozen=True)
+class Page:
+    """A picture of the album, and the words that Load Dataset gives it."""
+
+    name: str
+    stamp: Stamp
+    words: str
+    written: bool  # in a sidecar; otherwise the words are those of the file's name
+    fault: str  # why its sidecar cannot be read, "" if it can
+    tags: tuple[str, ...]
+
+
+class Album:
+    """One folder. From any thread."""
+
+    def __init__(self, folder: Path, recursive: bool = True):
+        self.folder = folder
+        self.recursive = recursive
+        self._turn = threading.Lock()
+        self._due = 0.0
+        self._pages: dict[str, Page] = {}
+        self._known: dict[str, tuple] = {}  # stamps of a page's files
+
+    def pages(self, *, anew: bool = False) -> dict[str, Page]:
+        """By name, in natural order. anew: also if somebody looked a moment ago.
+
+        Raises FileNotFoundError or ValueError quoting a folder that is none or has no pictures.
+        """
+        with self._turn:
+            if anew or time.monotonic() >= self._due:
+                self._look(list_folder(self.folder, self.recursive))
+                self._due = time.monotonic() + MOMENT
+            return self._pages
+
+    def _look(self, listing: Listing) -> None:
+        stamps, pages, known = listing.stamps, {}, {}
+        for name in listing.pictures:
+            stem = os.path.splitext(name)[0]
+            known[name] = (stamps[name], *(stamps.get(stem + suffix) for suffix in SIDECARS))
+            same = self._known.get(name) == known[name]
+            pages[name] = self._pages[name] if same else self._read(name, stamps[name])
+        self._pages, self._known = pages, known
+
+    def _read(self, name: str, stamp: Stamp) -> Page:
+        path = self.folder / name
+        try:
+            written, fault = one_line(sidecar(path)), ""
+        except ValueError as reason:
+            written, fault = "", str(reason)
+        words = written or one_line(WHOLE_NAME(path))
+        return Page(name, stamp, words, bool(written), fault, tuple(split_tags(words)))
+
+
+def find_pages(
+    pages: Mapping[str, Page], text: str = "", tag: str = "", edits: Mapping[str, str] | None = None
+) -> list[Page]:
+    """Those with the tag, and with every word of the text in their name or words. edits: words in
+    place of those of some pages."""
+    wanted = text.casefold().split()
+    edits = edits or {}
+    found = []
+    for page in pages.values():
+        words = edits.get(page.name, page.words)
+        if tag and tag not in (split_tags(words) if page.name in edits else page.tags):
+            continue
+        place = f"{page.name}\n{words}".casefold() if wanted else ""
+        if all(word in place for word in wanted):
+            found.append(page)
+    return found
+
+
+def count_tags(
+    pages: Mapping[str, Page], edits: Mapping[str, str] | None = None, most: int = 200
+) -> list[tuple[str, int]]:
+    """The most frequent tags, each with the number of pictures that have it."""
+    edits = edits or {}
+    counts: Counter[str] = Counter()
+    for page in pages.values():
+        counts.update(set(split_tags(edits[page.name]) if page.name in edits else page.tags))
+    return sorted(counts.most_common(most), key=lambda each: (-each[1], each[0]))

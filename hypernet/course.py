@@ -1,0 +1,106 @@
+"""The course of a run, in bounded memory: its curves, what was said, how it ended.
+
+A running training adds to it step by step; of a run that is over it is read from the folder, from
+loss.csv and from seen.jsonl, which run.py writes: one JSON object a line, in the order of events.
+
+    {"step": 0, "began": 1764000000}     seconds since 1970; again when the run goes on
+    {"step": 100, "probe": 0.1234}
+    {"step": 100, "note": "a sentence for the user"}
+    {"step": 2000, "ended": "finished" or "interrupted" or "failed", "why": ""}
+
+A process that was killed leaves no "ended". The smoothed loss is health.py's, counted anew from the
+log.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import deque
+from collections.abc import Iterator
+from pathlib import Path
+
+from .curve import Curve
+from .health import DECAY, smooth
+
+SEEN, LOG = "seen.jsonl", "loss.csv"
+MOST_NOTES = 50
+
+
+class Course:
+    def __init__(self) -> None:
+        self.loss, self.smoothed, self.rate, self.probe = Curve(), Curve(), Curve(), Curve()
+        self.notes: deque[tuple[int, str]] = deque(maxlen=MOST_NOTES)
+        self.step = 0
+        self.began = 0.0  # the first time: tells a run from another of its name
+        self.ended, self.why = "", ""
+        self._total, self._counted = 0.0, 0
+
+    def update(self, step: int, loss: float, rate: float) -> None:
+        """Step was made. One that was made before is made anew: what came after is forgotten."""
+        if step <= self.step:
+            self.forget_after(step - 1)
+        self.step = step
+        self._total, self._counted = self._total * DECAY + loss, self._counted + 1
+        self.loss.add(step, loss)
+        self.smoothed.add(step, smooth(self._total, self._counted))
+        self.rate.add(step, rate)
+
+    def forget_after(self, step: int) -> None:
+        for curve in (self.loss, self.smoothed, self.rate, self.probe):
+            curve.forget_after(step)
+        self.step = min(self.step, step)
+
+    def see(self, step: int, **seen) -> None:
+        """Something of a line of seen.jsonl. A sentence that was said before is not said again."""
+        if "probe" in seen:
+            self.probe.add(step, float(seen["probe"]))
+        if "note" in seen and all(text != seen["note"] for _, text in self.notes):
+            self.notes.append((step, str(seen["note"])))
+        if "began" in seen:
+            self.began = self.began or float(seen["began"])
+            self.ended, self.why = "", ""
+        if "ended" in seen:
+            self.ended, self.why = str(seen["ended"]), str(seen.get("why", ""))
+
+    def curves(self) -> dict[str, dict[str, list[float]]]:
+        """What JSON can say: by curve, columns of at most 1000 points each."""
+        return {
+            "loss": self.loss.points("low", "high"),
+            "smoothed": self.smoothed.points("last"),
+            "rate": self.rate.points("last"),
+            "probe": self.probe.points("mean"),
+        }
+
+
+def read_course(folder: Path) -> Course:
+    """Of the run in the folder, as far as its files can be read; lines cut short are left out."""
+    course = Course()
+    for step, loss, rate in logged(folder / LOG):
+        course.update(step, loss, rate)
+    for step, seen in seen_lines(folder / SEEN):
+        course.see(step, **seen)
+    return course
+
+
+def logged(path: Path) -> Iterator[tuple[int, float, float]]:
+    """(step, loss, rate) of every whole line of loss.csv."""
+    if not path.exists():
+        return
+    with open(path, encoding="utf-8", errors="replace") as file:
+        for line in file:
+            cells = line.split(",")
+            try:
+                yield int(cells[0]), float(cells[3]), float(cells[4])
+            except (IndexError, ValueError):
+                continue  # the heading, or what a killed process left
+
+
+def seen_lines(path: Path) -> Iterator[tuple[int, dict]]:
+    if not path.exists():
+        return
+    for line in path.read_text("utf-8", "replace").splitlines():
+        try:
+            seen = json.loads(line)
+            yield int(seen.pop("step")), seen
+        except (AttributeError, KeyError, TypeError, ValueError):
+            continue

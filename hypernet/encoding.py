@@ -1,0 +1,235 @@
+"""Pictures, masks and prompts encoded once, and kept for the next run.
+
+A picture is known by its bytes and its cut, a prompt by its text, an encoder by its answer to a
+fixed question: other weights, a LoRA on the text encoder or another CLIP skip answer otherwise.
+Changing one picture encodes one anew. Whoever interrupts finds what was done until then.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from .chance import generator
+from .contents import Contents
+from .dataset import Dataset, Item, cut_of, read_pixels
+from .masks import loss_weights
+from .shards import Shards
+
+QUESTION = "a (red:1.3) fox by the [sea], masterpiece, " + "one tree and another, " * 20
+SIDE = 64  # pixels of the question for a VAE
+VERSION = 1  # of what is kept; a change makes what was kept before void
+AHEAD = 2  # pictures that are read while another is encoded
+
+Watch = Callable[[int, int], object]
+Encode = Callable[[Tensor], tuple[Tensor, Tensor]]  # (1, H, W, 3) -> mean, std (1, c, h, w)
+
+
+def vae_key(encode: Encode) -> str:
+    question = torch.rand(1, SIDE, SIDE, 3, generator=generator(0, "question", 0))
+    return answer_key(encode(question))
+
+
+def text_key(encode: Callable[[list[str]], list[Mapping[str, Tensor]]]) -> str:
+    (answer,) = encode([QUESTION])
+    return answer_key(answer[name] for name in sorted(answer))
+
+
+def answer_key(answer: Iterable[Tensor]) -> str:
+    digest = hashlib.blake2b(str(VERSION).encode(), digest_size=16)
+    for tensor in answer:
+        digest.update(repr(tuple(tensor.shape)).encode())
+        digest.update(tensor.detach().cpu().float().contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def key_of(*what: object) -> str:
+    return hashlib.blake2b(repr(what).encode("utf-8", "replace"), digest_size=16).hexdigest()
+
+
+class Kept(Sequence[dict[str, Tensor]]):
+    """What shards hold under these keys, by place."""
+
+    def __init__(self, shards: Shards, keys: Sequence[str]):
+        self.shards, self.keys = shards, keys
+
+    def __getitem__(self, place: int) -> dict[str, Tensor]:
+        return self.shards[self.keys[place]]
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    def shape(self, place: int, name: str) -> tuple[int, ...]:
+        return self.shards.shape(self.keys[place], name)
+
+
+class KeptTexts(Mapping[str, dict[str, Tensor]]):
+    """Conditions by prompt."""
+
+    def __init__(self, shards: Shards, keys: Mapping[str, str]):
+        self.shards, self.keys = shards, keys
+
+    def __getitem__(self, prompt: str) -> dict[str, Tensor]:
+        return self.shards[self.keys[prompt]]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.keys)
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+
+def encode_dataset(
+    dataset: Dataset,
+    encode: Encode,
+    shards: Shards,
+    contents: Contents,
+    each: Watch = lambda done, total: None,
+) -> tuple[Dataset, Kept]:
+    """The dataset, and by item "mean" and "std" (c, h, w) of its latent; calls each(done, total)
+    before every picture, first while files are looked at, then while new ones are encoded.
+
+    A picture may be whole by its header and still not decode: if the dataset is to skip such ones,
+    the dataset that comes back lacks them and names them.
+
+    Raises ValueError naming a picture that cannot be read or that gives no number.
+    """
+    keys: dict[int, str] = {}
+    faults: dict[int, ValueError] = {}
+    for place, item in enumerate(dataset.items):
+        each(place, len(dataset.items))
+        try:
+            keys[place] = key_of(contents.key(item.path), cut_of(item, dataset))
+        except OSError as fault:
+            reason = fault.strerror or fault
+            faults[place] = ValueError(f'"{item.path}" cannot be read: {reason}.')
+    contents.keep()
+    new = {}
+    wanted = set(shards.missing(keys.values()))
+    for place, key in keys.items():
+        if key in wanted:
+            new.setdefault(key, place)
+
+    def read(place: int) -> Tensor:
+        return read_pixels(dataset.items[place], dataset)
+
+    try:
+        for done, (key, reading) in enumerate(ahead(read, new)):
+            each(done, len(new))
+            try:
+                pixels = reading.result()
+            except ValueError as fault:
+                faults |= {place: fault for place, other in keys.items() if other == key}
+                if not dataset.skip_unreadable:
+                    break
+                continue
+            shards.add(key, latent_of(pixels, encode, dataset.items[new[key]]))
+    finally:
+        shards.write()
+    if faults and not dataset.skip_unreadable:
+        raise faults[min(faults)]
+    return without(dataset, faults), Kept(shards, [k for n, k in keys.items() if n not in faults])
+
+
+def latent_of(pixels: Tensor, encode: Encode, item: Item) -> dict[str, Tensor]:
+    mean, std = encode(pixels)
+    if not bool(torch.isfinite(mean).all()):
+        raise ValueError(
+            f'The VAE gives NaN for "{item.path}". Run the VAE in float32 or use another one.'
+        )
+    return {"mean": mean[0].float(), "std": std[0].half()}
+
+
+def without(dataset: Dataset, faults: Mapping[int, ValueError]) -> Dataset:
+    """The dataset without these items, which it names as unreadable."""
+    items = tuple(item for place, item in enumerate(dataset.items) if place not in faults)
+    if not items:
+        raise ValueError(f'None of the pictures in "{dataset.folder}" can be read.')
+    named = {
+        dataset.items[place].path.relative_to(dataset.folder).as_posix(): str(fault)
+        for place, fault in sorted(faults.items())
+    }
+    return replace(dataset, items=items, unreadable=dataset.unreadable + tuple(named.items()))
+
+
+def encode_masks(
+    dataset: Dataset,
+    latents: Kept,
+    contents: Contents,
+    each: Watch = lambda done, total: None,
+) -> Kept | None:
+    """By item {"weights": (1, h, w)} of the loss, with mean 1; None if nothing is weighed. They lie
+    beside the latents of the same dataset. Raises ValueError naming a mask of no use."""
+    if dataset.loss_mask == "none":
+        return None
+    shards, keys = latents.shards, []
+    for place, item in enumerate(dataset.items):
+        source = item.mask if dataset.loss_mask == "mask file" else item.path
+        known = contents.key(source) if source else ""
+        rows, columns = latents.shape(place, "mean")[-2:]
+        keys.append(key_of("mask", dataset.loss_mask, known, cut_of(item, dataset), rows, columns))
+    contents.keep()
+    wanted = set(shards.missing(keys))
+    try:
+        for place, key in enumerate(keys):
+            each(place, len(keys))
+            if key in wanted and key not in shards:
+                rows, columns = latents.shape(place, "mean")[-2:]
+                weights = loss_weights(dataset.items[place], dataset, rows, columns)
+                shards.add(key, {"weights": weights})
+    finally:
+        shards.write()
+    return Kept(shards, keys)
+
+
+def encode_prompts(
+    prompts: Sequence[str],
+    encode: Callable[[list[str]], list[Mapping[str, Tensor]]],
+    shards: Shards,
+    each: Watch = lambda done, total: None,
+    lasting: Callable[[str], bool] = lambda prompt: True,
+    group: int = 32,
+) -> KeptTexts:
+    """The conditions of all prompts by prompt; calls each(done, total) before every group of new
+    ones. Only some megabytes are in memory at a time.
+
+    lasting(prompt): may the next run believe what is kept of it?
+    """
+    passing = os.urandom(16).hex()
+    keys = {text: key_of(text) if lasting(text) else key_of(passing, text) for text in prompts}
+    wanted = set(shards.missing(keys.values()))
+    new = [text for text, key in keys.items() if key in wanted]
+    try:
+        for first in range(0, len(new), group):
+            each(first, len(new))
+            texts = new[first : first + group]
+            for text, condition in zip(texts, encode(texts), strict=True):
+                shards.add(keys[text], condition)
+    finally:
+        shards.write()
+    return KeptTexts(shards, keys)
+
+
+def ahead(
+    read: Callable[[int], Tensor], places: Mapping[str, int]
+) -> Iterator[tuple[str, Future[Tensor]]]:
+    """(key, what read(place) will give) of each, some being read while the caller works."""
+    waiting: deque[tuple[str, Future[Tensor]]] = deque()
+    with ThreadPoolExecutor(1) as pool:
+        try:
+            for key, place in places.items():
+                waiting.append((key, pool.submit(read, place)))
+                if len(waiting) > AHEAD:
+                    yield waiting.popleft()
+            while waiting:
+                yield waiting.popleft()
+        finally:
+            for _, reading in waiting:
+                reading.cancel()

@@ -1,0 +1,30 @@
+"""What a drawing of a network needs: its layers in the order in which a token goes through them."""
+
+from __future__ import annotations
+
+from .advice import spec_warnings
+from .run import in_words
+from .spec import HypernetSpec, as_text
+
+
+def outline(spec: HypernetSpec) -> dict:
+    """Plain data. columns: per entry of the structure its factor, the share of the tallest one,
+    and what follows the linear layer that leads to it (nothing leads to the first)."""
+    tallest = max(spec.layer_structure)
+    columns = [
+        {
+            "factor": f"{factor:g}",
+            "share": factor / tallest,
+            "activation": spec.activation if place and spec.is_activated(place - 1) else "",
+            "layer_norm": bool(place) and spec.layer_norm,
+            "dropout": spec.dropout_structure[place] if place else 0.0,
+        }
+        for place, factor in enumerate(spec.layer_structure)
+    ]
+    return {
+        "columns": columns,
+        "parameters": f"{spec.parameters:,}",
+        "file": in_words(spec.file_bytes),
+        "widths": as_text(spec.widths),
+        "warnings": spec_warnings(spec),
+    }

@@ -1,0 +1,104 @@
+"""Processes that train one network together, each on its share of every batch.
+
+A batch is drawn whole in every process, from (seed, n) as always: pictures, noise, timesteps, and
+what dropout takes away. Each process computes an equal part of it and the gradients are averaged,
+so N processes make the update that one would make with the whole batch. Only the order in which
+numbers are added differs, so results agree to float rounding, not bit by bit. Between processes
+they do agree bit by bit, because all get the same average; what follows from it (clipping, going
+back after a blow-up) is decided alike everywhere and need not be told. One activation is an
+exception: rrelu draws for negative numbers only, so its slopes depend on who else is in the batch.
+
+torch.distributed connects them; `present` finds what a launcher has set up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class Processes:
+    """This process and how many there are. Every method must be called in all of them."""
+
+    number: int = 0
+    count: int = 1
+
+    @property
+    def leads(self) -> bool:
+        """Does this one write the files?"""
+        return self.number == 0
+
+    def share(self, whole: Tensor) -> Tensor:
+        """This process's rows of (B, …); B is a multiple of the count."""
+        return whole.chunk(self.count)[self.number]
+
+    def average(self, loss: Tensor, gradients: Iterable[Tensor]) -> Tensor:
+        """The mean loss, a scalar; the gradients become their means, in place."""
+        if self.count == 1:
+            return loss
+        tensors = [loss, *gradients]
+        flat = torch.cat([tensor.reshape(-1) for tensor in tensors])
+        torch.distributed.all_reduce(flat)
+        flat /= self.count
+        parts = flat.split([tensor.numel() for tensor in tensors])
+        for tensor, part in zip(tensors, parts, strict=True):
+            tensor.copy_(part.view_as(tensor))
+        return loss
+
+    def any(self, is_true: bool) -> bool:
+        """Is it true in one of them?"""
+        if self.count == 1:
+            return is_true
+        found = torch.tensor(int(is_true))
+        torch.distributed.all_reduce(found)
+        return bool(found)
+
+    def agree(self, value: Any) -> bool:
+        """Do all have the same value? None goes on before all have come here."""
+        values = [value]
+        if self.count > 1:
+            values *= self.count
+            torch.distributed.all_gather_object(values, value)
+        return all(each == value for each in values)
+
+    def told(self, value: Any = None) -> Any:
+        """What the leading process says; the others wait for it."""
+        said = [value]
+        if self.count > 1:
+            torch.distributed.broadcast_object_list(said, device=torch.device("cpu"))
+        return said[0]
+
+
+ALONE = Processes()
+
+
+def present() -> Processes:
+    """Those that a launcher has connected; ALONE without one."""
+    if not torch.distributed.is_available() or not torch.distributed.is_initialized():
+        return ALONE
+    return Processes(torch.distributed.get_rank(), torch.distributed.get_world_size())
+
+
+@contextmanager
+def drawing_for_all(network: nn.Module, processes: Processes) -> Iterator[None]:
+    """Inside, dropout draws for the whole batch, and this process's part of it counts."""
+    with ExitStack() as hooks:
+        for layer in network.modules():
+            if processes.count > 1 and isinstance(layer, nn.Dropout):
+                enlarge = layer.register_forward_pre_hook(
+                    lambda layer, inputs: inputs[0].repeat(
+                        processes.count, *[1] * (inputs[0].ndim - 1)
+                    )
+                )
+                reduce = layer.register_forward_hook(
+                    lambda layer, inputs, drawn: processes.share(drawn)
+                )
+                hooks.callback(enlarge.remove)
+                hooks.callback(reduce.remove)
+        yield

@@ -1,0 +1,136 @@
+"""A frozen UNet in less memory, or in less time: layers whose weights and results come and go.
+
+again      a layer's result is not kept for the backward pass but computed again there
+visiting   a layer's weights lie in RAM, and copies of them are on the accelerator while they are
+           needed
+compiled   a layer is compiled by torch
+
+The three go together. Weights that visit need `again`: otherwise the graph would hold the copies of
+all layers until the backward pass. None of them changes a number but for rounding.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+log = logging.getLogger(__name__)
+
+Forward = Callable[..., Any]
+
+
+def again(compute: Forward, *inputs: Any, **more: Any) -> Any:
+    """compute(*inputs, **more), and once more in the backward pass, with the same dropout."""
+    if not torch.is_grad_enabled():
+        return compute(*inputs, **more)
+    return checkpoint(compute, *inputs, use_reentrant=False, **more)
+
+
+@contextmanager
+def visiting(
+    module: nn.Module, device: torch.device, but: Collection[nn.Module] = ()
+) -> Iterator[None]:
+    """Inside, the module computes with copies of its weights on the device.
+
+    but: parts whose weights stay where they are. The graph of a computation keeps the copies that
+    its backward pass reads.
+    """
+    staying = {id(part) for root in but for part in root.modules()}
+    before: list[tuple[dict, str, Tensor]] = []
+    try:
+        for part in module.modules():
+            if id(part) in staying:
+                continue
+            for tensors in (part._parameters, part._buffers):
+                for name, tensor in tensors.items():
+                    if tensor is not None:
+                        before.append((tensors, name, tensor))
+                        tensors[name] = copy_on(device, tensor)
+        yield
+    finally:
+        for tensors, name, tensor in before:
+            tensors[name] = tensor
+
+
+def copy_on(device: torch.device, tensor: Tensor) -> Tensor:
+    found = tensor.detach().to(device, copy=True)
+    return nn.Parameter(found, requires_grad=False) if isinstance(tensor, nn.Parameter) else found
+
+
+def visited(layer: nn.Module, device: torch.device) -> Forward:
+    """The layer's forward with weights that visit the device, in the backward pass too."""
+    plain = layer.forward
+
+    def compute(*inputs: Any, **more: Any) -> Any:
+        with visiting(layer, device):
+            return plain(*inputs, **more)
+
+    return lambda *inputs, **more: again(compute, *inputs, **more)
+
+
+def outermost(module: nn.Module, kinds: tuple[type[nn.Module], ...]) -> list[nn.Module]:
+    """Its layers of these kinds, without those inside of another."""
+    found: list[nn.Module] = []
+    for child in module.children():
+        found += [child] if isinstance(child, kinds) else outermost(child, kinds)
+    return found
+
+
+@contextmanager
+def computed_by(forwards: Mapping[nn.Module, Forward]) -> Iterator[None]:
+    """Inside, each of these layers computes by this function."""
+    before = {layer: vars(layer).get("forward") for layer in forwards}
+    try:
+        for layer, forward in forwards.items():
+            layer.forward = forward
+        yield
+    finally:
+        for layer, forward in before.items():
+            del layer.forward
+            if forward is not None:
+                layer.forward = forward
+
+
+@contextmanager
+def compiled(layers: Iterable[nn.Module], hear: Callable[[str], object]) -> Iterator[None]:
+    """Inside, the layers are compiled when they are first used. Where that fails, `hear` gets a
+    sentence, once, and they compute as they always do."""
+    compiler = Compiler(hear)
+    with computed_by({layer: compiler.forward_of(layer) for layer in layers}):
+        yield
+
+
+class Compiler:
+    """Compiles until it fails the first time."""
+
+    def __init__(self, hear: Callable[[str], object]):
+        self.hear = hear
+        self.works = True
+
+    def forward_of(self, layer: nn.Module) -> Forward:
+        plain = layer.forward
+        fast = torch.compile(plain)
+
+        def forward(*inputs: Any, **more: Any) -> Any:
+            if self.works:
+                try:
+                    return fast(*inputs, **more)
+                except torch.OutOfMemoryError:
+                    raise
+                except Exception as fault:  # compilers fail in every way; plain shows what else is
+                    self._give_up(fault)
+            return plain(*inputs, **more)
+
+        return forward
+
+    def _give_up(self, fault: Exception) -> None:
+        self.works = False
+        log.info("torch.compile failed", exc_info=fault)
+        reason = (str(fault).strip().splitlines() or [type(fault).__name__])[0]
+        self.hear(f"Training goes on without compile, which failed here: {reason[:200]}")

@@ -1,0 +1,109 @@
+"""One of two processes that train together, on a denoiser of two blocks, or alone for comparison.
+
+python trained_together.py NUMBER COUNT FOLDER      writes FOLDER/<case>-NUMBER.pt
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import torch
+
+from hypernet import HypernetSpec, Hypernetwork
+from hypernet.diffusion import Batch, Denoiser
+from hypernet.learner import Learner
+from hypernet.parallel import ALONE, Processes, present
+from hypernet.settings import TrainSettings
+from hypernet.train import Probe, train
+
+WIDTH = 8
+SHARED = dict(steps=12, learning_rate="1e-2:6, 1e-3", batch_size=4)
+CASES = {
+    "plain": ({}, {}),
+    "dropout": (
+        dict(accumulation=2, ema=0.9, gradient_clip="norm", probe_every=3),
+        dict(dropout_structure=(0, 0.5, 0)),
+    ),
+    "weighted": (
+        dict(min_snr_gamma=5.0, noise_offset=0.1, loss="Huber", timesteps="logit-normal"),
+        {},
+    ),
+    "rrelu": ({}, dict(activation="rrelu")),
+    "float16": ({}, {}),
+    "spoilt": (dict(steps=104), {}),
+}
+
+
+def batch_at(first: int, number: int) -> Batch:
+    chance = torch.Generator().manual_seed(first)
+    latents = torch.randn(number, 4, 2, 2, generator=chance)
+    text = torch.randn(number, 5, WIDTH, generator=chance)
+    return Batch(latents, {"context": text}, torch.rand(number, 1, 2, 2, generator=chance))
+
+
+def denoiser_of(spoilt: int, dtype: torch.dtype) -> Denoiser:
+    """spoilt: the call, counted from 1, whose answer is no number; 0 for none."""
+    weights = torch.randn(4, WIDTH, generator=torch.Generator().manual_seed(3))
+    calls = []
+
+    def predict(noisy, timesteps, condition, attn1, attn2):
+        calls.append(timesteps)
+        context = condition["context"]
+        _, first, _ = attn2(context[:, :1], context, context, {})
+        _, _, second = attn2(context[:, :1], context, context, {})
+        answer = (first + second).mean(1) @ weights.T
+        if len(calls) == spoilt:
+            answer = answer * float("nan")
+        return noisy.float() + answer.to(dtype).float()[:, :, None, None]
+
+    return Denoiser(
+        predict=predict,
+        alphas_cumprod=torch.linspace(0.99, 0.01, 1000),
+        prediction="eps",
+        device=torch.device("cpu"),
+        dtype=dtype,
+    )
+
+
+def trained(case: str, processes: Processes) -> dict:
+    """What is left after the training: weights, and what the steps said."""
+    settings, spec = CASES[case]
+    settings = TrainSettings(**SHARED | settings)
+    network = Hypernetwork(HypernetSpec(widths=(WIDTH,), **{"activation": "mish"} | spec))
+    learner = Learner(network, settings)
+    dtype = torch.float16 if case == "float16" else torch.float32
+    if case == "float16":
+        learner.scaler = torch.amp.GradScaler("cpu", init_scale=2.0**24)
+    spoilt = 103 if case == "spoilt" and processes.number == 1 else 0
+    probe = Probe([batch_at(900, 2)]) if settings.accumulation > 1 else None
+    steps = list(train(learner, denoiser_of(spoilt, dtype), batch_at, probe, processes))
+    return {
+        "network": dict(learner.network.state_dict()),
+        "result": dict(learner.result.state_dict()),
+        "losses": [step.loss for step in steps],
+        "gradients": [step.gradient for step in steps],
+        "went_back": [step.went_back_to for step in steps],
+        "scale": learner.scaler.get_scale(),
+    }
+
+
+def main() -> None:
+    number, count, folder = int(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3])
+    assert present() == ALONE
+    torch.distributed.init_process_group(
+        "gloo", init_method=f"file://{folder / 'store'}", rank=number, world_size=count
+    )
+    processes = present()
+    assert processes == Processes(number, count)
+    for case in CASES:
+        torch.manual_seed(number)  # the global state must not matter
+        torch.save(trained(case, processes), folder / f"{case}-{number}.pt")
+    asked = [processes.any(number == 1), processes.any(False)]
+    asked += [processes.agree("all"), processes.agree(number), processes.told(number)]
+    torch.save(asked, folder / f"asked-{number}.pt")
+    torch.distributed.destroy_process_group()
+
+
+if __name__ == "__main__":
+    main()
