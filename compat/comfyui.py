@@ -1,7 +1,7 @@
 """The real host: every name of `contract.py` by ComfyUI's own means, and nothing else.
 
-This is the only file of the pack that may import from ComfyUI. It is tried against 0.33 and uses
-what has been there since 0.25. Four surprises:
+This file, and comfyui_demo.py for one model, are all of the pack that may import from ComfyUI.
+They are tried against 0.33 and use what has been there since 0.25. Four surprises:
 
 - ComfyUI runs nodes in `torch.inference_mode()`, so weights loaded by a graph are inference
   tensors, which autograd refuses to save. `denoiser` lends it ordinary tensors over the same
@@ -15,9 +15,10 @@ what has been there since 0.25. Four surprises:
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import comfy.lora
@@ -27,18 +28,31 @@ import comfy.utils
 import comfyui_version
 import folder_paths
 import torch
+from aiohttp import web
 from comfy.ldm.cosmos.predict2 import MiniTrainDIT
-from comfy.ldm.modules.attention import attention_pytorch
-from comfy.ldm.modules.diffusionmodules.openaimodel import UNetModel
+from comfy.ldm.models.autoencoder import DiagonalGaussianRegularizer
+from comfy.ldm.modules.attention import FeedForward, SpatialTransformer, attention_pytorch
+from comfy.ldm.modules.diffusionmodules.openaimodel import (
+    Downsample,
+    ResBlock,
+    UNetModel,
+    Upsample,
+)
+from comfy.model_base import SDXL
 from comfy.model_patcher import CoreModelPatcher
 from comfy.model_sampling import EPS, V_PREDICTION, ModelSamplingDiscrete
 from comfy.patcher_extension import WrappersMP
 from comfy_api.latest import ComfyExtension, io, ui
 from PIL import Image
+from server import PromptServer
 from torch import Tensor
 
 from ..hypernet.diffusion import Denoiser, Patch
 from ..hypernet.fold import AttentionWeights, attention_names
+from ..hypernet.parallel import ALONE, Processes
+from ..hypernet.sizes import sizes_in_options
+from ..hypernet.sparing import again, outermost, visiting
+from ..hypernet.sparing import compiled as compiled_layers
 
 __all__ = ["ComfyExtension", "io", "ui"]
 
@@ -46,6 +60,8 @@ log = logging.getLogger(__name__)
 
 NETWORK_SUFFIXES = (".pt", ".safetensors")
 PREVIEW_PIXELS = 512  # the editor shows previews no larger
+PIXELS = 8  # of a picture, to one of its latent
+SIZES = ("height", "width", "crop_h", "crop_w", "target_height", "target_width")  # hypernet/sizes
 
 
 def host_name() -> str:
@@ -118,18 +134,69 @@ class Progress:
             management.interrupt_current_processing(True)
 
 
+def gather_processes() -> Processes:
+    return ALONE  # one server, one process
+
+
+# Talking to the editor
+
+
+def send_event(name: str, data: dict) -> None:
+    server = getattr(PromptServer, "instance", None)  # there is none while ComfyUI tests itself
+    if server is not None:
+        server.send_sync(name, data)
+
+
+def add_route(method: str, path: str, answer: Callable[[dict[str, str], object], object]) -> None:
+    server = getattr(PromptServer, "instance", None)
+    if server is None:
+        return
+
+    @server.routes.route(method, path)
+    async def respond(request: web.Request) -> web.StreamResponse:
+        try:
+            body = await request.json() if request.can_read_body else None
+            found = await asyncio.to_thread(answer, dict(request.query), body)
+        except (ValueError, OSError) as fault:
+            status = 404 if isinstance(fault, OSError) else 400
+            return web.json_response({"error": str(fault)}, status=status)
+        return web.FileResponse(found) if isinstance(found, Path) else web.json_response(found)
+
+
 # Pictures and texts
 
 
 @torch.inference_mode()
-def encode_pictures(vae, pictures: Tensor, model) -> Tensor:
-    """(B, H, W, 3) in 0..1 -> scaled latents (B, c, h, w) float32 on the CPU; the mean.
+def encode_pictures(vae, pictures: Tensor, model) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation, as the UNet sees them.
 
     A VAE does not know its scaling factor (SD 1 and SDXL have the same architecture), the UNet's
     latent format does.
     """
-    latent_format = model.get_model_object("latent_format")
-    return _ordinary(latent_format.process_in(vae.encode(pictures[..., :3]).float()))
+    into = model.get_model_object("latent_format").process_in
+    with _moments(vae) as moments:
+        mean = vae.encode(pictures[..., :3]).float()
+    spread = torch.cat(moments).float().cpu() if moments else mean[:, :0]
+    std = torch.zeros_like(mean)
+    if spread.shape == (len(mean), 2 * mean.shape[1], *mean.shape[2:]):  # not of tiles
+        std = spread.chunk(2, dim=1)[1].clamp(-30, 20).div(2).exp().to(mean.device)
+    return _ordinary(into(mean)), _ordinary(into(std) - into(torch.zeros_like(std)))
+
+
+@contextmanager
+def _moments(vae) -> Iterator[list[Tensor]]:
+    """What a KL VAE says of every picture that it encodes meanwhile: means, then logarithms of
+    variances, (B, 2·c, h, w). `VAE.encode` gives the means alone."""
+    found: list[Tensor] = []
+    told = getattr(vae.first_stage_model, "regularization", None)
+    if not isinstance(told, DiagonalGaussianRegularizer):
+        yield found
+        return
+    hook = told.register_forward_pre_hook(lambda module, given: found.append(given[0]))
+    try:
+        yield found
+    finally:
+        hook.remove()
 
 
 @torch.inference_mode()
@@ -156,10 +223,21 @@ def conditioning(clip, text: str) -> list:
 
 def read_conditioning(conditioning: list) -> list[dict[str, Tensor]]:
     return [
-        {"context": _ordinary(context.float())}
-        for contexts, _options in conditioning
-        for context in contexts
+        {key: _ordinary(value.float()) for key, value in entry.items()}
+        for contexts, options in conditioning
+        for entry in _entries(contexts, options)
     ]
+
+
+def _entries(contexts: Tensor, options: Mapping) -> Iterator[dict[str, Tensor]]:
+    pooled = options.get("pooled_output")
+    for place, context in enumerate(contexts):
+        entry = {"context": context}
+        if pooled is not None:
+            entry["pooled"] = pooled[place % len(pooled)]
+        if "height" in options and "width" in options:  # as CLIPTextEncodeSDXL says
+            entry["sizes"] = torch.tensor(sizes_in_options(options, 0, 0))
+        yield entry
 
 
 @torch.inference_mode()
@@ -212,6 +290,12 @@ def free_memory() -> None:
 
 
 # The UNet
+
+
+def load_demo_model(folder: Path) -> tuple:
+    from . import comfyui_demo
+
+    return comfyui_demo.load_demo_model(folder)
 
 
 def model_name(model) -> str:
@@ -340,7 +424,13 @@ def _attention_places(model) -> dict[str, str]:
 
 
 @contextmanager
-def denoiser(model) -> Iterator[Denoiser]:
+def denoiser(
+    model,
+    *,
+    dtype: torch.dtype | None = None,
+    offload: bool = False,
+    compiled: Callable[[str], object] | None = None,
+) -> Iterator[Denoiser]:
     """The frozen UNet of `model`, loaded and ready for autograd; all is restored afterwards.
 
     Patches and LoRAs that the model carries stay in force: what is trained learns beside them.
@@ -353,11 +443,16 @@ def denoiser(model) -> Iterator[Denoiser]:
     _require_trainable(model)
     sampling = model.get_model_object("model_sampling")
     prediction = _prediction(sampling)
-    with torch.inference_mode(False), torch.enable_grad(), _in_training():
+    with ExitStack() as inside:
+        for each in (torch.inference_mode(False), torch.enable_grad(), _in_training()):
+            inside.enter_context(each)
         if model.is_dynamic():  # its weights come and go while the graph still needs them
             model = _resident_copy(model)
+        if dtype not in (None, model.model.get_dtype_inference()):
+            model = model.clone()
+            model.set_model_compute_dtype(dtype)
         sigmas = _ordinary(sampling.sigmas).float()
-        unet = _FrozenUnet(model, sigmas)
+        unet = _FrozenUnet(model, sigmas, offload, compiled)
         try:
             unet.load()
             yield Denoiser(
@@ -366,28 +461,73 @@ def denoiser(model) -> Iterator[Denoiser]:
                 prediction=prediction,
                 device=unet.device,
                 dtype=unet.dtype,
+                checkpointed=unet.checkpointed,
+                recomputes=offload,
             )
         finally:
             unet.restore()
 
 
-class _FrozenUnet:
-    """`Denoiser.predict` on the host's UNet, whose weights are lent between load and restore."""
+SPARED = (ResBlock, SpatialTransformer, Downsample, Upsample)  # computed again, or fetched
+UNPATCHED = (ResBlock, FeedForward)  # they call no attention patches, which differ in every step
 
-    def __init__(self, model, sigmas: Tensor):
+
+class _FrozenUnet:
+    """`Denoiser.predict` on the host's UNet, whose weights are lent between load and restore.
+
+    offload: the host loads the model into RAM, as it does where there is no accelerator; the
+    weights of each layer visit the accelerator. Its own way, "lowvram", fetches them into buffers
+    that the next layer writes over, which a backward pass would read.
+    """
+
+    def __init__(
+        self,
+        model,
+        sigmas: Tensor,
+        offload: bool = False,
+        compiled: Callable[[str], object] | None = None,
+    ):
+        self.device = torch.device(model.load_device)
+        if offload:
+            model = model.clone()
+            model.load_device = torch.device("cpu")
         self.model = model
         self.sigmas = sigmas
-        self.device = torch.device(model.load_device)
-        self.dtype: torch.dtype = model.model.get_dtype_inference()
+        self.offload = offload
+        self.compiled = compiled
+        self.recomputes = offload
+        self._inside = ExitStack()
         self._lent = _LentWeights(model.model)
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return self.model.model.get_dtype_inference()
 
     def load(self) -> None:
         with torch.inference_mode():
+            if self.offload:  # a clone on the accelerator would stay there
+                management.unload_model_and_clones(self.model)
             management.load_models_gpu([self.model], memory_required=1e20, force_full_load=True)
         self._lent.lend()
+        unet = self.model.model.diffusion_model
+        if self.compiled is not None:
+            layers = [layer for layer in unet.modules() if isinstance(layer, UNPATCHED)]
+            self._inside.enter_context(compiled_layers(layers, self.compiled))
+        if self.offload:
+            layers = outermost(unet, SPARED)
+            self._inside.enter_context(visiting(unet, self.device, but=layers))
 
     def restore(self) -> None:
+        self._inside.close()
         self._lent.take_back()
+
+    @contextmanager
+    def checkpointed(self) -> Iterator[None]:
+        self.recomputes = True
+        try:
+            yield
+        finally:
+            self.recomputes = self.offload
 
     def __call__(
         self,
@@ -397,11 +537,14 @@ class _FrozenUnet:
         attn1: Patch | None,
         attn2: Patch | None,
     ) -> Tensor:
-        if self.model.current_loaded_device() != self.device or self._lent.are_spoilt():
+        home = torch.device(self.model.load_device)
+        if self.model.current_loaded_device() != home or self._lent.are_spoilt():
             self.restore()  # it was moved, to make room for a preview
             self.load()
         noisy = self._usable(noisy)
-        inputs = {key: self._usable(value) for key, value in condition.items()}
+        inputs = {"context": self._usable(condition["context"])}
+        if self.model.model.adm_channels:
+            inputs["y"] = self._usable(_text_and_sizes(self.model.model, condition, noisy))
         times = timesteps.to(self.device, torch.float32)
         chance, interrupted = _random_state(self.device), False
         while True:
@@ -429,6 +572,9 @@ class _FrozenUnet:
         for kind, patch in (("attn1_patch", attn1), ("attn2_patch", attn2)):
             if patch is not None:
                 patches.setdefault(kind, []).append(patch)
+        if self.recomputes:
+            handlers = [(kind, self._spare) for kind in SPARED]
+            patches.setdefault("forward_timestep_embed_patch", []).extend(handlers)
         return {
             **own,
             "patches": patches,
@@ -437,6 +583,51 @@ class _FrozenUnet:
             "cond_or_uncond": [0],
             "optimized_attention_override": _attention_with_gradients,
         }
+
+    def _spare(
+        self, layer, x: Tensor, emb: Tensor, context: Tensor, options: dict, shape, *of_videos
+    ) -> Tensor:
+        """The host lets this compute a layer of the UNet in its place.
+
+        The UNet writes into `options` where it is, and would find the last block there when it
+        computes this one again.
+        """
+        if isinstance(layer, SpatialTransformer):
+            inputs, more = (x, context, dict(options)), {}
+        elif isinstance(layer, ResBlock):
+            inputs, more = (x, emb), {}
+        else:
+            inputs, more = (x,), {"output_shape": shape} if isinstance(layer, Upsample) else {}
+
+        def compute(*inputs, **more) -> Tensor:
+            if not self.offload:
+                return layer(*inputs, **more)
+            with visiting(layer, self.device):
+                return layer(*inputs, **more)
+
+        result = again(compute, *inputs, **more)
+        if isinstance(layer, SpatialTransformer) and "transformer_index" in options:
+            options["transformer_index"] += 1
+        return result
+
+
+def _text_and_sizes(sdxl: SDXL, condition: Mapping[str, Tensor], noisy: Tensor) -> Tensor:
+    """SDXL's `y` (B, 2816), by the model's own means, which take one size for a batch."""
+    if "pooled" not in condition:
+        raise ValueError(
+            "an SDXL model reads the pooled output of its text encoder beside the prompt, and this "
+            "conditioning has none. Encode the prompt with the CLIP of the same checkpoint."
+        )
+    height, width = (side * PIXELS for side in noisy.shape[-2:])
+    whole = torch.tensor([sizes_in_options({}, height, width)]).expand(len(noisy), -1)
+    return torch.cat(
+        [
+            sdxl.encode_adm(pooled_output=pooled[None], **dict(zip(SIZES, sizes, strict=True)))
+            for pooled, sizes in zip(
+                condition["pooled"].cpu(), condition.get("sizes", whole).tolist(), strict=True
+            )
+        ]
+    )
 
 
 def _random_state(device: torch.device) -> list[Tensor]:
@@ -542,7 +733,7 @@ def _require_trainable(model) -> None:
     if not isinstance(unet, UNetModel):
         raise ValueError(
             f"this model is a {name} ({type(unet).__name__}). Hypernetworks are trained on "
-            "Stable Diffusion 1 and 2."
+            "Stable Diffusion 1, 2 and XL."
         )
     channels = model.get_model_object("latent_format").latent_channels
     if unet.in_channels != channels:
@@ -551,10 +742,10 @@ def _require_trainable(model) -> None:
             f"{channels}: it is one for inpainting, editing or video. Train on the plain model; "
             "the network works with this one too."
         )
-    if unet.num_classes is not None:
+    if unet.num_classes is not None and not isinstance(model.model, SDXL):
         raise ValueError(
-            f"this model ({name}) needs more than a text for each picture (SDXL: its size), which "
-            "training cannot give yet. Train on a Stable Diffusion 1 or 2 model."
+            f"this model ({name}) takes more than a text and the size of a picture, which training "
+            "cannot give. Train on a plain Stable Diffusion 1, 2 or XL model."
         )
 
 
@@ -569,6 +760,6 @@ def _prediction(sampling) -> str:
         return known[answer]
     raise ValueError(
         f"this model samples by {answer.__name__} and {clock.__name__}; training knows EPS and "
-        "V_PREDICTION with ModelSamplingDiscrete (Stable Diffusion 1 and 2). Leave out the node "
-        "that changes the sampling, or take another model."
+        "V_PREDICTION with ModelSamplingDiscrete (Stable Diffusion 1, 2 and XL). Leave out the "
+        "node that changes the sampling, or take another model."
     )

@@ -32,25 +32,49 @@ Interrupts and progress
                                          that is being executed, preview a PIL image. Never raises:
                                          interrupts are polled with is_interrupted().
 
+    gather_processes() -> hypernet.parallel.Processes
+                                         this process and those that train together with it, by now
+                                         all at the node that is being executed
+
+Talking to the editor
+    send_event(name, data: dict) -> None what JSON can say, to every editor that is open; lost where
+                                         none is. From any thread, never raises
+    add_route(method, path, answer)      the server answers `method` ("GET", "POST") at `path`
+                                         ("/hypernet/…") by answer(query: dict[str, str], body) on a
+                                         thread of its own: what JSON can say, or the Path of a file
+                                         to send. body is the request's JSON, None without one. Its
+                                         ValueError becomes a 400 and its OSError a 404, with
+                                         {"error": sentence}. Call it while the pack is imported
+
 Models (what the sockets MODEL, CLIP, VAE, CONDITIONING carry belongs to the host)
-    encode_pictures(vae, pictures, model) -> Tensor
-                                         (B, H, W, 3) float 0..1 -> latents (B, c, h, w) float32 on
-                                         the CPU, the mean (not a sample), scaled as the UNet of
-                                         this model sees it
+    encode_pictures(vae, pictures, model) -> (mean, std)
+                                         (B, H, W, 3) float 0..1 -> two Tensors (B, c, h, w) float32
+                                         on the CPU, scaled as the UNet of this model sees latents:
+                                         the mean of each and its standard deviation, 0 where this
+                                         VAE tells none
     scale_latents(model, samples) -> Tensor
                                          a LATENT's samples (B, c, h, w) as the UNet of this model
                                          sees them, float32 on the CPU; ValueError for a latent
                                          of another kind of model
     encode_texts(clip, texts) -> list[dict[str, Tensor]]
-                                         one per text: {"context": (T, C)}, and what else the
-                                         model's forward needs by keyword, float32 on the CPU
+                                         one per text: {"context": (T, C), "pooled": (P,)}, float32
+                                         on the CPU; "pooled", which SDXL reads, is left out where
+                                         the text encoder gives none
     conditioning(clip, text) -> CONDITIONING
     read_conditioning(conditioning) -> list[dict[str, Tensor]]
-                                         its entries as encode_texts gives texts
+                                         its entries as encode_texts gives texts, and "sizes"
+                                         (6,), see hypernet/sizes.py, where it names a size
     release(*models) -> None             VAE or CLIP leave the accelerator (to RAM)
-    denoiser(model) -> context manager yielding hypernet.diffusion.Denoiser
+    load_demo_model(folder: Path) -> (MODEL, CLIP, VAE)
+                                         the model that comes with the pack, a diffusers folder
+    denoiser(model, *, dtype=None, offload=False, compiled=None)
+                                         -> context manager yielding hypernet.diffusion.Denoiser
                                          the frozen UNet on its device, with parameters that
-                                         autograd may read (no inference tensors), restored after
+                                         autograd may read (no inference tensors), restored after.
+                                         dtype: of its arithmetic, None for the model's own.
+                                         offload: weights stay in RAM and visit the device.
+                                         compiled: None, or what hears a sentence where compiling
+                                         fails
     attention_widths(model) -> dict[str, tuple[int, ...]]
                                          {"attn1": widths, "attn2": widths}: input sizes of to_k;
                                          ValueError names an architecture without patch points
@@ -102,12 +126,16 @@ NAMES = (
     "is_interrupted",
     "raise_if_interrupted",
     "Progress",
+    "gather_processes",
+    "send_event",
+    "add_route",
     "encode_pictures",
     "scale_latents",
     "encode_texts",
     "conditioning",
     "read_conditioning",
     "release",
+    "load_demo_model",
     "denoiser",
     "attention_widths",
     "manage",

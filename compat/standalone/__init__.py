@@ -1,23 +1,27 @@
 """The stand-in host: runs the same nodes and the same workflow JSON without ComfyUI.
 
 folders, progress: what the host knows of the disk and of the user's wishes. io, ui, objectinfo:
-the V3 node types. workflow → validation → executor: from a file to results. models, core_nodes:
+the V3 node types. workflow → validation → executor: from a file to results. checkpoint, with
+single_file and diffusers_folder: what a model on the disk is. models, core_nodes, model_nodes:
 diffusers behind ComfyUI's names; they are imported when first used, because importing the pack
 must not import diffusers. command: `hypernet run` and `hypernet inspect`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor, device
+from torch import dtype as number_type
 
 from ...hypernet.fold import AttentionWeights
 from . import io, ui
+from .editor import add_route, send_event
 from .folders import (
+    dataset_folders,
     input_folder,
     lora_folder,
     model_folders,
@@ -26,11 +30,13 @@ from .folders import (
     output_folder,
 )
 from .progress import Interrupted, Progress, is_interrupted, raise_if_interrupted
+from .together import gather_processes
 
 __all__ = [
     "ComfyExtension",
     "Interrupted",
     "Progress",
+    "add_route",
     "attention_weights",
     "attention_widths",
     "conditioning",
@@ -39,11 +45,13 @@ __all__ = [
     "encode_pictures",
     "encode_texts",
     "free_memory",
+    "gather_processes",
     "generate",
     "host_name",
     "input_folder",
     "io",
     "is_interrupted",
+    "load_demo_model",
     "lora_folder",
     "manage",
     "model_file",
@@ -56,6 +64,7 @@ __all__ = [
     "read_conditioning",
     "release",
     "scale_latents",
+    "send_event",
     "torch_device",
     "track_changes",
     "ui",
@@ -77,11 +86,7 @@ def host_name() -> str:
     return "hypernet stand-in"
 
 
-def dataset_folders() -> None:
-    return None  # who runs a graph here may read the same files without it
-
-
-def encode_pictures(vae: Any, pictures: Tensor, model: Any) -> Tensor:
+def encode_pictures(vae: Any, pictures: Tensor, model: Any) -> tuple[Tensor, Tensor]:
     from . import models
 
     return models.encode_pictures(vae, pictures, model)
@@ -117,10 +122,22 @@ def release(*given: Any) -> None:
     models.release(*given)
 
 
-def denoiser(model: Any) -> AbstractContextManager:
+def load_demo_model(folder: Path) -> tuple[Any, Any, Any]:
+    from .checkpoint import load_checkpoint
+
+    return load_checkpoint(folder)
+
+
+def denoiser(
+    model: Any,
+    *,
+    dtype: number_type | None = None,
+    offload: bool = False,
+    compiled: Callable[[str], object] | None = None,
+) -> AbstractContextManager:
     from . import models
 
-    return models.denoiser(model)
+    return models.denoiser(model, dtype=dtype, offload=offload, compiled=compiled)
 
 
 def attention_widths(model: Any) -> dict[str, tuple[int, ...]]:

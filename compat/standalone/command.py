@@ -1,6 +1,8 @@
-"""`hypernet`: run workflows without ComfyUI, look into network files and make others of them.
+"""`hypernet`: edit and run workflows without ComfyUI, look into network files and make others.
 
+    hypernet serve [--listen ADDRESS] [--port N] [--input DIR] [--models DIR] [--out DIR]
     hypernet run WORKFLOW.json [--set NODE.INPUT=VALUE ...] [--out DIR] [--models DIR] [--input DIR]
+                               [--processes N [--restarts N]]
     hypernet inspect FILE [FILE ...] [--json]
     hypernet convert FILE OUT [--numbers float16] [--keep WIDTHS] [--one-matrix] [--for-core]
     hypernet merge OUT FILE FILE [...] [--method side-by-side] [--factors NUMBERS]
@@ -17,6 +19,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import logging
 import os
 import signal
 import sys
@@ -28,10 +31,11 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from . import folders
+from . import folders, together
 from .calls import title_of
 from .executor import Executor, Run
 from .file_commands import Command, add_parsers
+from .gate import is_loopback
 from .io import ComfyNode
 from .progress import request_interrupt
 from .workflow import WorkflowError, read_workflow, set_value
@@ -49,7 +53,16 @@ def main(argv: list[str] | None = None, nodes: Iterable[type[ComfyNode]] | None 
         return _make(makers[arguments.command], arguments)
     if arguments.command == "inspect":
         return _inspect(arguments.files, arguments.json)
-    with folders.configured(input=arguments.input, output=arguments.out, models=arguments.models):
+    moved = {"input": arguments.input, "output": arguments.out, "models": arguments.models}
+    if arguments.command == "serve":
+        fenced = not is_loopback(arguments.listen)
+        with folders.configured(**moved, user=arguments.user, fenced=fenced):
+            return _serve(arguments, nodes)
+    with folders.configured(**moved):
+        if together.is_launched():
+            return _run_together(arguments)
+        if arguments.processes > 1:
+            return _launch(argv if argv is not None else sys.argv[1:], arguments)
         return _run(arguments, nodes)
 
 
@@ -65,10 +78,33 @@ def _parser() -> tuple[argparse.ArgumentParser, dict[str, Command]]:
         metavar="NODE.INPUT=VALUE",
         help="change an input; NODE is an id, a title or a class that occurs once",
     )
-    run.add_argument("--out", metavar="DIR", help="where results go (default: ./output)")
-    run.add_argument("--models", metavar="DIR", help="ComfyUI's models folder (default: ./models)")
-    run.add_argument("--input", metavar="DIR", help="where pictures lie (default: ./input)")
+    run.add_argument(
+        "--processes", type=int, default=1, metavar="N",
+        help="train on so many accelerators; a batch is N times batch_size",
+    )  # fmt: skip
+    run.add_argument(
+        "--restarts", type=int, default=0, metavar="N",
+        help="when a process dies, begin again, so often; a training goes on from its last state",
+    )  # fmt: skip
     run.add_argument("--traceback", action="store_true", help="when a node fails, say where")
+    serve = commands.add_parser("serve", help="the graph editor in the browser, without ComfyUI")
+    serve.add_argument("--port", type=int, default=8188, help="0 takes a free one (default: 8188)")
+    serve.add_argument(
+        "--listen",
+        default="127.0.0.1",
+        metavar="ADDRESS",
+        help="0.0.0.0 lets other machines in (default: this machine alone)",
+    )
+    serve.add_argument("--frontend", metavar="DIR", help="another build of ComfyUI's editor")
+    serve.add_argument(
+        "--user", metavar="DIR", help="where the editor keeps workflows (default: ./user)"
+    )
+    for each in (run, serve):
+        each.add_argument("--out", metavar="DIR", help="where results go (default: ./output)")
+        each.add_argument(
+            "--models", metavar="DIR", help="ComfyUI's models folder (default: ./models)"
+        )
+        each.add_argument("--input", metavar="DIR", help="where pictures lie (default: ./input)")
     inspect = commands.add_parser("inspect", help="say what network files are")
     inspect.add_argument("files", nargs="+", metavar="FILE")
     inspect.add_argument("--json", action="store_true", help="as JSON")
@@ -110,6 +146,28 @@ def _inspect(files: list[str], as_json: bool) -> int:
     return code
 
 
+def _launch(argv: list[str], arguments: argparse.Namespace) -> int:
+    """The same command in several processes."""
+    return together.launch(f"{__package__}.command", argv, arguments.processes, arguments.restarts)
+
+
+def _run_together(arguments: argparse.Namespace) -> int:
+    processes = together.join()
+    if processes.leads:
+        code = _run(arguments, None)
+        if code in (DONE, STOPPED):  # otherwise they are ended by whoever launched them
+            together.dismiss(processes)
+        return code
+    executor = Executor(asyncio.run(_installed_nodes()))
+    workflow = read_workflow(arguments.workflow, executor.nodes)
+    for assignment in arguments.set:
+        set_value(workflow.prompt, assignment, executor.nodes)
+    fault = together.help_to_train(processes, executor, workflow.prompt)
+    if fault:
+        _say(fault)
+    return FAILED if fault else DONE
+
+
 def _run(arguments: argparse.Namespace, nodes: Iterable[type[ComfyNode]] | None) -> int:
     installed = list(nodes) if nodes is not None else asyncio.run(_installed_nodes())
     executor = Executor(installed)
@@ -129,6 +187,28 @@ def _run(arguments: argparse.Namespace, nodes: Iterable[type[ComfyNode]] | None)
         _say("Stopped at once; what the running node had not written is lost.")
         return STOPPED
     return _tell(run, workflow.prompt, executor.nodes, started, arguments.traceback)
+
+
+def _serve(arguments: argparse.Namespace, nodes: Iterable[type[ComfyNode]] | None) -> int:
+    try:
+        from . import server
+        from .editor_files import frontend_folder
+
+        frontend = frontend_folder(arguments.frontend)
+        installed = list(nodes) if nodes is not None else asyncio.run(_installed_nodes())
+        alone = is_loopback(arguments.listen)
+        served = server.Server(installed, frontend, loopback=alone)
+        logging.basicConfig(level=logging.INFO, format="%(message)s")
+        server.serve(served, arguments.listen, arguments.port, print)
+    except ModuleNotFoundError as error:
+        if error.name != "aiohttp":
+            raise
+        _say('The graph editor needs aiohttp. Install it with pip install "hypernet[editor]".')
+        return REFUSED
+    except OSError as error:
+        _say(str(error))
+        return REFUSED
+    return DONE
 
 
 async def _installed_nodes() -> list[type[ComfyNode]]:

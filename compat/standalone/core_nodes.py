@@ -17,6 +17,7 @@ from PIL import Image, ImageOps, ImageSequence
 from torch import Tensor
 
 from . import folders, io, ui
+from .model_nodes import MODEL_NODES
 from .sampling import SAMPLERS, SCHEDULERS
 
 PICTURE_ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff")
@@ -30,12 +31,13 @@ class CheckpointLoaderSimple(io.ComfyNode):
             node_id="CheckpointLoaderSimple",
             display_name="Load Checkpoint",
             category="model/loaders",
-            description="Loads a model from a diffusers folder.",
+            description="Loads a model of Stable Diffusion 1, 2 or XL.",
             inputs=[
                 io.Combo.Input(
                     "ckpt_name",
                     options=folders.checkpoint_names(),
-                    tooltip="A diffusers folder under models/checkpoints, or the path of one.",
+                    tooltip="A .safetensors file or a diffusers folder in models/checkpoints, or "
+                    "the path of one.",
                 )
             ],
             outputs=[io.Model.Output(), io.Clip.Output(), io.Vae.Output()],
@@ -325,6 +327,7 @@ CORE_NODES: list[type[io.ComfyNode]] = [
     LoadImage,
     SaveImage,
     PreviewImage,
+    *MODEL_NODES,
 ]
 
 

@@ -67,18 +67,38 @@ class Executor:
         self.notify = notify
         self.kept: dict[Any, Results] = {}
 
-    def run(self, prompt: Mapping[str, Any], extra_pnginfo: Mapping | None = None) -> Run:
-        """Validate prompt (which stays as it is) and run its good outputs."""
-        return asyncio.run(self._run(copy.deepcopy(dict(prompt)), extra_pnginfo))
-
-    async def _run(self, prompt: dict[str, Any], extra_pnginfo: Mapping | None) -> Run:
-        ok, error, good, node_errors = await validate(prompt, self.nodes)
+    def run(
+        self,
+        prompt: Mapping[str, Any],
+        extra_pnginfo: Mapping | None = None,
+        only: str | None = None,
+    ) -> Run:
+        """Validate prompt (which stays as it is) and run its good outputs, or one node only."""
+        prompt = copy.deepcopy(dict(prompt))
+        ok, error, good, node_errors = asyncio.run(validate(prompt, self.nodes))
         if not ok:
             return Run(status="invalid", error=error, node_errors=node_errors)
         clear_interrupt()
+        run = self.run_outputs(prompt, good if only is None else [only], extra_pnginfo)
+        run.node_errors = node_errors
+        return run
+
+    def run_outputs(
+        self,
+        prompt: dict[str, Any],
+        good: list[str],
+        extra_pnginfo: Mapping | None = None,
+        prompt_id: str = "",
+    ) -> Run:
+        """Run these outputs of a prompt that `validate` has passed. An interrupt that was asked
+        for before stays in force."""
+        return asyncio.run(self._run(prompt, good, extra_pnginfo, prompt_id or uuid.uuid4().hex))
+
+    async def _run(
+        self, prompt: dict[str, Any], good: list[str], extra_pnginfo: Mapping | None, prompt_id: str
+    ) -> Run:
         with torch.inference_mode():
-            work = _Work(self, prompt, extra_pnginfo)
-            work.run.node_errors = node_errors
+            work = _Work(self, prompt, extra_pnginfo, prompt_id)
             await work.start(good)
             try:
                 for output in good:
@@ -92,12 +112,18 @@ class Executor:
 class _Work:
     """One run of one prompt."""
 
-    def __init__(self, executor: Executor, prompt: dict[str, Any], extra_pnginfo: Mapping | None):
+    def __init__(
+        self,
+        executor: Executor,
+        prompt: dict[str, Any],
+        extra_pnginfo: Mapping | None,
+        prompt_id: str,
+    ):
         self.executor = executor
         self.prompt = prompt
         self.original = copy.deepcopy(prompt)
         self.extra_pnginfo = extra_pnginfo
-        self.prompt_id = uuid.uuid4().hex
+        self.prompt_id = prompt_id
         self.run = Run()
         self.calls: dict[str, Call] = {}
         self.signatures: dict[str, Any] = {}

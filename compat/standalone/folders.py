@@ -1,8 +1,9 @@
-"""Where the stand-in reads and writes: ./input, ./output and ./models, unless told otherwise.
+"""Where the stand-in reads and writes: ./input, ./output, ./models and, for what the editor keeps,
+./user, unless told otherwise.
 
-`HYPERNET_INPUT`, `HYPERNET_OUTPUT` and `HYPERNET_MODELS` move a folder for the process;
-`configured(...)` moves it for a block and wins. Inside models/ the names are ComfyUI's, so an
-existing ComfyUI models folder serves as it is. Every look-up reads the disk anew: a file that a
+`HYPERNET_INPUT`, `HYPERNET_OUTPUT`, `HYPERNET_MODELS` and `HYPERNET_USER` move a folder for the
+process; `configured(...)` moves it for a block and wins. Inside models/ the names are ComfyUI's, so
+an existing ComfyUI models folder serves as it is. Every look-up reads the disk anew: a file that a
 node has just written is there for the next one.
 """
 
@@ -17,9 +18,11 @@ from pathlib import Path
 from types import MappingProxyType
 
 NETWORK_ENDINGS = (".pt", ".safetensors")
-CHECKPOINT_ENDINGS = (".safetensors", ".ckpt", ".pt", ".pth")
+WEIGHT_ENDING = ".safetensors"
 
 _moved: ContextVar[Mapping[str, Path]] = ContextVar("moved folders", default=MappingProxyType({}))
+
+_fenced: ContextVar[bool] = ContextVar("fenced folders", default=False)
 
 
 @contextmanager
@@ -28,15 +31,21 @@ def configured(
     input: str | Path | None = None,
     output: str | Path | None = None,
     models: str | Path | None = None,
+    user: str | Path | None = None,
+    fenced: bool = False,
 ) -> Iterator[None]:
-    """Inside the block, the folders given here take the place of the defaults."""
-    given = {"input": input, "output": output, "models": models}
+    """Inside the block, the folders given here take the place of the defaults.
+
+    fenced: graphs read in these folders alone, because they may be those of strangers.
+    """
+    given = {"input": input, "output": output, "models": models, "user": user}
     moved = {name: Path(path) for name, path in given.items() if path is not None}
-    token = _moved.set({**_moved.get(), **moved})
+    token, before = _moved.set({**_moved.get(), **moved}), _fenced.set(fenced or _fenced.get())
     try:
         yield
     finally:
         _moved.reset(token)
+        _fenced.reset(before)
 
 
 def _folder(name: str) -> Path:
@@ -56,8 +65,18 @@ def temp_folder() -> Path:
     return output_folder() / "temp"
 
 
+def dataset_folders() -> list[Path] | None:
+    """None, for everywhere: who runs a graph here may read the same files without it."""
+    return [input_folder(), output_folder()] if _fenced.get() else None
+
+
 def models_folder() -> Path:
     return _folder("models")
+
+
+def user_folder() -> Path:
+    """Workflows and settings of the editor, laid out as in ComfyUI's user folder."""
+    return _folder("user")
 
 
 def network_folders() -> list[Path]:
@@ -95,8 +114,18 @@ def checkpoint_names() -> list[str]:
             found.append(here)
             children.clear()  # its parts are not checkpoints of their own
         else:
-            found += [here / file for file in files if file.lower().endswith(CHECKPOINT_ENDINGS)]
+            found += [here / file for file in files if file.lower().endswith(WEIGHT_ENDING)]
     return sorted(path.relative_to(top).as_posix() for path in found if path != top)
+
+
+def weight_file_names(kind: str) -> list[str]:
+    """.safetensors files under models/<kind>, "/"-separated, sorted."""
+    top = models_folder() / kind
+    return sorted(
+        path.relative_to(top).as_posix()
+        for path in top.rglob("*")
+        if path.suffix.lower() == WEIGHT_ENDING and path.is_file()
+    )
 
 
 def find_checkpoint(name: str) -> Path:
@@ -104,15 +133,23 @@ def find_checkpoint(name: str) -> Path:
 
     Raises FileNotFoundError with the nearest names.
     """
-    for path in (models_folder() / "checkpoints" / name, Path(name).expanduser()):
-        if name and path.exists():
+    return _find("checkpoints", "checkpoint", name, checkpoint_names())
+
+
+def find_weight_file(kind: str, what: str, name: str) -> Path:
+    """The same for a file under models/<kind>; `what` it is called in the error."""
+    return _find(kind, what, name, weight_file_names(kind))
+
+
+def _find(kind: str, what: str, name: str, known: list[str]) -> Path:
+    top = models_folder() / kind
+    for path in (top / name, Path(name).expanduser()):
+        inside = Path(os.path.abspath(path)).is_relative_to(top)  # links lead where they like
+        if name and path.exists() and (inside or not _fenced.get()):
             return path
-    known = checkpoint_names()
     near = difflib.get_close_matches(name, known, 3, 0.3) or known[:3]
     hint = f"Near: {', '.join(near)}." if near else "That folder has none."
-    raise FileNotFoundError(
-        f'checkpoint "{name}" is neither in {models_folder() / "checkpoints"} nor a path. {hint}'
-    )
+    raise FileNotFoundError(f'{what} "{name}" is neither in {top} nor a path. {hint}')
 
 
 def resolve(name: str) -> Path:
@@ -128,6 +165,11 @@ def resolve(name: str) -> Path:
     ):
         if name.endswith(note):
             name, folder = name.removesuffix(note), place()
+    return within(folder, name)
+
+
+def within(folder: Path, name: str) -> Path:
+    """The path of name in folder. Raises ValueError for a name that leads out of it."""
     path = (folder / name).resolve()
     if not path.is_relative_to(folder.resolve()):
         raise ValueError(f'"{name}" leads out of {folder}; give a name inside that folder.')

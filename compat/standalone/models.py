@@ -12,24 +12,35 @@ scaling factor wherever the UNet or the contract's `encode_pictures` is concerne
 
 from __future__ import annotations
 
+import copy
 import gc
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, nullcontext
 from functools import partial
 from operator import attrgetter
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 
 from ...hypernet.diffusion import Denoiser, Patch
 from ...hypernet.fold import AttentionWeights, attention_names
+from ...hypernet.sizes import sizes_in_options
+from ...hypernet.sparing import compiled as compiled_layers
+from ...hypernet.sparing import computed_by, outermost, visited, visiting
 from .sampling import Conditioning, DiscreteSampling, sample
 from .text import Clip
 from .unet import run_unet, widths_of
 
 UNET_PREFIX = "diffusion_model."
+
+
+class Change(Protocol):
+    """What is added to a weight: a tensor, or what becomes one when it is needed."""
+
+    def to(self, weight: Tensor) -> Tensor:
+        """Of the weight's shape, dtype and device."""
 
 
 class LatentDiffusion:
@@ -40,6 +51,7 @@ class LatentDiffusion:
     ) -> None:
         self.diffusion_model = unet
         self.unchanged: dict[str, Tensor] = {}  # weights that a Model in use has changed
+        self.stays_in_ram = False  # its weights visit the accelerator, see `_offloaded`
         self.model_sampling = model_sampling
         self.scaling_factor = scaling_factor
 
@@ -50,8 +62,11 @@ class LatentDiffusion:
         *,
         c_crossattn: Tensor,
         transformer_options: Mapping[str, Any] | None = None,
+        pooled: Tensor | None = None,
+        sizes: Tensor | None = None,
     ) -> Tensor:
-        """The model's x_0 in float32, from x (B, c, h, w), sigma (B,) and context (B, T, C)."""
+        """The model's x_0 in float32, from x (B, c, h, w), sigma (B,) and context (B, T, C);
+        pooled and sizes as in `run_unet`."""
         levels = self.model_sampling
         output = run_unet(
             self.diffusion_model,
@@ -59,6 +74,8 @@ class LatentDiffusion:
             levels.timestep(sigma).float(),
             c_crossattn,
             transformer_options or {},
+            pooled,
+            sizes,
         )
         return levels.calculate_denoised(sigma, output, x)
 
@@ -80,7 +97,7 @@ class Model:
         model_options: dict[str, Any] | None = None,
         source: Path | None = None,
     ) -> None:
-        self.patches: dict[str, list[tuple[float, Tensor]]] = {}  # weight -> strengths, differences
+        self.patches: dict[str, list[tuple[float, Change]]] = {}  # weight -> strengths, changes
         self.attachments: dict[str, Any] = {}
         self.model = model
         self.load_device = load_device
@@ -98,6 +115,13 @@ class Model:
         twin = Model(self.model, self.load_device, self.name, options, self.source)
         twin.patches = _new_containers(self.patches)
         twin.attachments = dict(self.attachments)
+        return twin
+
+    def with_sampling(self, model_sampling: DiscreteSampling) -> Model:
+        """The same weights, read as predictions of another kind or on other noise levels."""
+        twin = self.clone()
+        twin.model = copy.copy(self.model)  # shares the UNet, and what is changed in it
+        twin.model.model_sampling = model_sampling
         return twin
 
     def model_dtype(self) -> torch.dtype:
@@ -123,9 +147,9 @@ class Model:
         return self.attachments.get(key)
 
     def add_patches(
-        self, patches: Mapping[str, tuple[str, tuple[Tensor]]], strength_patch: float = 1.0
+        self, patches: Mapping[str, tuple[str, tuple[Change]]], strength_patch: float = 1.0
     ) -> list[str]:
-        """Add to weights ("diffusion_model.…" -> ("diff", (tensor,))); the names that exist."""
+        """Add to weights ("diffusion_model.…" -> ("diff", (change,))); the names that exist."""
         known = dict(self.module.named_parameters())
         found = [key for key in patches if key.removeprefix(UNET_PREFIX) in known]
         for key in found:
@@ -206,18 +230,26 @@ class Vae:
 
     @torch.inference_mode(False)
     @torch.no_grad()
-    def encode(self, pictures: Tensor) -> Tensor:
-        """Pictures (B, H, W, 3+) in 0..1 -> unscaled latent means (B, c, h, w), float32, CPU.
+    def encode_distribution(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
+        """Pictures (B, H, W, 3+) in 0..1 -> mean and standard deviation of their unscaled latents,
+        (B, c, h, w) each, float32, CPU.
 
         Sides that the VAE cannot divide are cropped about the centre.
         """
         move_to(self.load_device, self)
         pictures = _crop_to_multiple(pictures[..., :3], self.downscale).movedim(-1, 1)
-        return torch.cat([self._encode_one(picture) for picture in pictures.split(1)])
+        found = [self._encode_one(picture) for picture in pictures.split(1)]
+        mean, std = (torch.cat(each) for each in zip(*found, strict=True))
+        return mean, std
 
-    def _encode_one(self, picture: Tensor) -> Tensor:
+    def encode(self, pictures: Tensor) -> Tensor:
+        """The mean of encode_distribution."""
+        return self.encode_distribution(pictures)[0]
+
+    def _encode_one(self, picture: Tensor) -> tuple[Tensor, Tensor]:
         picture = picture.to(self.load_device, self.module.dtype) * 2 - 1
-        return self.module.encode(picture).latent_dist.mean.float().cpu()
+        found = self.module.encode(picture).latent_dist
+        return found.mean.float().cpu(), found.std.float().cpu()
 
     @torch.inference_mode(False)
     @torch.no_grad()
@@ -241,7 +273,8 @@ def _crop_to_multiple(pictures: Tensor, multiple: int) -> Tensor:
 @torch.inference_mode(False)
 def move_to(device: torch.device, *models: Model | Clip | Vae) -> None:
     for model in models:
-        model.module.to(device)
+        if not (isinstance(model, Model) and model.model.stays_in_ram):
+            model.module.to(device)
 
 
 # --- the contract's functions --------------------------------------------------------------------
@@ -249,12 +282,14 @@ def move_to(device: torch.device, *models: Model | Clip | Vae) -> None:
 
 @torch.inference_mode(False)
 @torch.no_grad()
-def encode_pictures(vae: Vae, pictures: Tensor, model: Model) -> Tensor:
-    return model.model.process_latent_in(vae.encode(pictures))
+def encode_pictures(vae: Vae, pictures: Tensor, model: Model) -> tuple[Tensor, Tensor]:
+    mean, std = vae.encode_distribution(pictures)
+    into = model.model.process_latent_in
+    return into(mean), into(std) - into(torch.zeros_like(std))
 
 
 def encode_texts(clip: Clip, texts: list[str]) -> list[dict[str, Tensor]]:
-    return [{"context": clip.encode(text)[0][0]} for text in texts]
+    return [read_conditioning(conditioning(clip, text))[0] for text in texts]
 
 
 @torch.inference_mode(False)
@@ -278,10 +313,21 @@ def conditioning(clip: Clip, text: str) -> Conditioning:
 @torch.no_grad()
 def read_conditioning(conditioning: Conditioning) -> list[dict[str, Tensor]]:
     return [
-        {"context": context.to("cpu", torch.float32, copy=True)}
-        for contexts, _options in conditioning
-        for context in contexts
+        {key: value.to("cpu", torch.float32, copy=True) for key, value in entry.items()}
+        for contexts, options in conditioning
+        for entry in _entries(contexts, options)
     ]
+
+
+def _entries(contexts: Tensor, options: Mapping[str, Any]) -> Iterator[dict[str, Tensor]]:
+    pooled = options.get("pooled_output")
+    for place, context in enumerate(contexts):
+        entry = {"context": context}
+        if pooled is not None:
+            entry["pooled"] = pooled[place % len(pooled)]
+        if "height" in options and "width" in options:
+            entry["sizes"] = torch.tensor(sizes_in_options(options, 0, 0))
+        yield entry
 
 
 def release(*models: Model | Clip | Vae) -> None:
@@ -328,7 +374,13 @@ def model_file(model: Model) -> Path | None:
 
 
 @contextmanager
-def denoiser(model: Model) -> Iterator[Denoiser]:
+def denoiser(
+    model: Model,
+    *,
+    dtype: torch.dtype | None = None,
+    offload: bool = False,
+    compiled: Callable[[str], object] | None = None,
+) -> Iterator[Denoiser]:
     """Inside the block inference mode is off, gradients are on and the UNet is frozen."""
     unet, levels = model.module, model.model.model_sampling
 
@@ -349,17 +401,73 @@ def denoiser(model: Model) -> Iterator[Denoiser]:
             "sigmas": levels.sigma(timesteps),
             "cond_or_uncond": [0],
         }
-        return run_unet(unet, noisy, timesteps, condition["context"], options)
+        added = (condition.get(key) for key in ("pooled", "sizes"))
+        return run_unet(unet, noisy, timesteps, condition["context"], options, *added)
 
-    with torch.inference_mode(False), torch.enable_grad(), model.loaded(), _frozen(unet):
+    with ExitStack() as inside:
+        inside.enter_context(torch.inference_mode(False))
+        inside.enter_context(torch.enable_grad())
+        if dtype not in (None, model.model_dtype()):
+            inside.enter_context(_cast(unet, dtype))
+        if compiled is not None:
+            inside.enter_context(compiled_layers(_without_patches(unet), compiled))
+        if offload:
+            inside.enter_context(_offloaded(model))
+        inside.enter_context(model.loaded())
+        inside.enter_context(_frozen(unet))
         yield Denoiser(
             predict=predict,
             alphas_cumprod=levels.alphas_cumprod,
             prediction=levels.prediction,
             device=model.load_device,
             dtype=model.model_dtype(),
-            checkpointed=partial(_checkpointed, unet),
+            checkpointed=nullcontext if offload else partial(_checkpointed, unet),
+            recomputes=offload,
         )
+
+
+@contextmanager
+def _cast(unet: nn.Module, dtype: torch.dtype) -> Iterator[None]:
+    """Other numbers inside; the weights as they were lie in RAM, and come back."""
+    before = {weight: weight.data.to("cpu") for weight in unet.parameters()}
+    try:
+        for weight, plain in before.items():
+            weight.data = plain.to(dtype)
+        yield
+    finally:
+        for weight, plain in before.items():
+            weight.data = plain
+
+
+@contextmanager
+def _offloaded(model: Model) -> Iterator[None]:
+    """Inside, the UNet stays in RAM: its blocks' weights visit the accelerator one after another,
+    what is between the blocks is there all the time. In previews too."""
+    from diffusers.models.attention import BasicTransformerBlock
+    from diffusers.models.resnet import Downsample2D, ResnetBlock2D, Upsample2D
+
+    kinds = (BasicTransformerBlock, ResnetBlock2D, Downsample2D, Upsample2D)
+    move_to(torch.device("cpu"), model)
+    unet, device = model.module, model.load_device
+    blocks = outermost(unet, kinds)
+    model.model.stays_in_ram = True
+    try:
+        with (
+            visiting(unet, device, but=blocks),
+            computed_by({block: visited(block, device) for block in blocks}),
+        ):
+            yield
+    finally:
+        model.model.stays_in_ram = False
+
+
+def _without_patches(unet: nn.Module) -> list[nn.Module]:
+    """The layers that call no attention patches: these change with every step, and would be
+    compiled again each time."""
+    from diffusers.models.attention import FeedForward
+    from diffusers.models.resnet import ResnetBlock2D
+
+    return [layer for layer in unet.modules() if isinstance(layer, (FeedForward, ResnetBlock2D))]
 
 
 @contextmanager

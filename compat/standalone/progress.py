@@ -85,10 +85,12 @@ class Progress:
             self._node.bars.append(self._bar)
 
     def update(self, step: int, preview: Image | None = None) -> None:
-        """step of total is done; the stand-in has no place to show the preview."""
+        """step of total is done; an editor that is open shows the preview on the node."""
         self._bar.update(step - self._bar.n)
         if self._node:
             state = {"node": self._node.node_id, "value": step, "max": self._total}
             self._node.notify("progress", state)
+            if preview is not None:
+                self._node.notify("preview", {"node": self._node.node_id, "image": preview})
         if step >= self._total:
             self._bar.close()

@@ -12,16 +12,39 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from ...hypernet.sizes import sizes_in_options
 from .progress import Progress, raise_if_interrupted
+from .unet import PIXELS
 
 Denoise = Callable[[Tensor, Tensor], Tensor]
 Conditioning = list[list]  # [[context (1, T, C), {"pooled_output": (1, C)}], ...]
+
+
+ZERO = 4.8973451890853435e-08  # ComfyUI's a_T of zero terminal SNR, so that sigmas stay finite
+
+
+def scaled_linear(first: float = 0.00085, last: float = 0.012, timesteps: int = 1000) -> Tensor:
+    """(timesteps,) float64 a_t of Stable Diffusion: the roots of the betas are evenly spaced."""
+    betas = torch.linspace(first**0.5, last**0.5, timesteps, dtype=torch.float64) ** 2
+    return (1 - betas).cumprod(dim=0)
+
+
+def linear(first: float, last: float, timesteps: int) -> Tensor:
+    """(timesteps,) float64 a_t of evenly spaced betas."""
+    return (1 - torch.linspace(first, last, timesteps, dtype=torch.float64)).cumprod(dim=0)
+
+
+def with_zero_snr(alphas_cumprod: Tensor) -> Tensor:
+    """The same levels, stretched until the last is pure noise (Lin et al. 2023, algorithm 1)."""
+    root = alphas_cumprod.sqrt()
+    stretched = (root - root[-1]) * root[0] / (root[0] - root[-1])
+    return torch.cat([stretched[:-1] ** 2, torch.full_like(root[-1:], ZERO)])
 
 
 class DiscreteSampling:
@@ -183,6 +206,7 @@ def guided(
     needed.reverse()
     which = [index for index, _ in needed]
     contexts = _same_length([entry[0] for _, entry in needed])
+    options_of = [entry[1] for _, entry in needed]
 
     def denoise(x: Tensor, sigma: Tensor) -> Tensor:
         sigma = sigma.expand(len(x))
@@ -197,6 +221,7 @@ def guided(
             torch.cat([sigma] * len(which)),
             c_crossattn=torch.cat([_to_batch(context, len(x)) for context in contexts]),
             transformer_options=options,
+            **_added(options_of, x),
         ).chunk(len(which))
         cond, uncond = (
             [chunk for index, chunk in zip(which, chunks, strict=True) if index == side]
@@ -211,14 +236,27 @@ def guided(
     return denoise
 
 
+def _added(options: list[Mapping[str, Any]], x: Tensor) -> dict[str, Tensor]:
+    """What SDXL reads beside the context, for one batch of all entries; others ignore it."""
+    pooled = [each.get("pooled_output") for each in options]
+    if any(each is None for each in pooled):
+        return {}
+    height, width = (side * PIXELS for side in x.shape[-2:])
+    sizes = [sizes_in_options(each, height, width) for each in options]
+    return {
+        "pooled": torch.cat([_to_batch(each, len(x)) for each in pooled]),
+        "sizes": torch.tensor(sizes).float().repeat_interleave(len(x), dim=0),
+    }
+
+
 def _same_length(contexts: list[Tensor]) -> list[Tensor]:
     """Contexts repeated to one number of tokens; attention does not see the repetition."""
     length = math.lcm(*(context.shape[1] for context in contexts))
     return [context.repeat(1, length // context.shape[1], 1) for context in contexts]
 
 
-def _to_batch(context: Tensor, batch: int) -> Tensor:
-    return context.repeat(-(-batch // len(context)), 1, 1)[:batch]
+def _to_batch(tensor: Tensor, batch: int) -> Tensor:
+    return tensor.repeat(-(-batch // len(tensor)), *[1] * (tensor.ndim - 1))[:batch]
 
 
 @torch.no_grad()

@@ -1,13 +1,19 @@
-"""CLIP as Stable Diffusion 1.x uses it: a prompt becomes the last hidden state, (1, T, C).
+"""CLIP as Stable Diffusion uses it: a prompt becomes hidden states (1, T, C) and a pooled vector.
 
 As in ComfyUI, `(word)` weighs a word by 1.1, `(word:1.3)` by 1.3, brackets nest, `\\(` is a plain
 bracket, and a prompt of more tokens than the model has places continues in a second chunk, which
 makes T a multiple of the model's length. A weight w moves a token away from what the empty prompt
 has in its place: empty + w · (token − empty). Embeddings (textual inversion) are left out.
+
+Stable Diffusion 1 reads the last layer of one text model, 2 the last but one. SDXL reads the last
+but one of two text models, side by side and without the final norm, and the pooled vector of the
+second.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -18,36 +24,75 @@ LONGEST_WORD = 8  # a segment of fewer tokens is not torn apart at the end of a 
 Token = tuple[int, float]  # its number and its weight
 
 
-class Clip:
-    """A tokenizer and a CLIP text model of transformers."""
+@dataclass(frozen=True, kw_only=True)
+class TextEncoder:
+    """A CLIPTextModel of transformers, and what is taken from it."""
 
-    def __init__(self, tokenizer: Any, text_model: nn.Module, device: torch.device) -> None:
+    module: nn.Module
+    padding: int  # the token that fills a chunk up
+    layer: int = -1  # whose output is taken, counted from the end; −1 is the last
+    final_norm: bool = True  # over what is taken
+    projection: nn.Module | None = None  # of the pooled vector
+
+    def encode(self, numbers: list[int], device: torch.device) -> tuple[Tensor, Tensor]:
+        """(hidden states (1, T, C), pooled (1, P)) of one chunk, float32 on the CPU."""
+        found = self.module(
+            input_ids=torch.tensor([numbers], device=device), output_hidden_states=True
+        )
+        text_model = getattr(self.module, "text_model", self.module)  # transformers before 5.6
+        hidden = found.hidden_states[self._place(len(found.hidden_states))]
+        hidden = text_model.final_layer_norm(hidden) if self.final_norm else hidden
+        pooled = found.pooler_output
+        pooled = pooled if self.projection is None else self.projection(pooled)
+        return hidden.float().cpu(), pooled.float().cpu()
+
+    def _place(self, states: int) -> int:
+        """A layer further back than the model has any is the last, as in ComfyUI."""
+        return self.layer if -self.layer < states else -1
+
+
+class Clip:
+    """A tokenizer and the text models that read the same tokens, in the order of their widths."""
+
+    def __init__(
+        self, tokenizer: Any, encoders: Sequence[TextEncoder], device: torch.device
+    ) -> None:
         self.tokenizer = tokenizer
-        self.module = text_model
+        self.encoders = tuple(encoders)
         self.load_device = device
-        self.length = text_model.config.max_position_embeddings
+        self.length = self.encoders[0].module.config.max_position_embeddings
+        parts = [part for each in encoders for part in (each.module, each.projection)]
+        self.module = nn.ModuleList([part for part in parts if part is not None])
+
+    def with_layer(self, layer: int) -> Clip:
+        """The same models, read at this layer counted from the end (clip skip)."""
+        encoders = [replace(encoder, layer=layer) for encoder in self.encoders]
+        return Clip(self.tokenizer, encoders, self.load_device)
 
     @torch.inference_mode(False)
     @torch.no_grad()
     def encode(self, text: str) -> tuple[Tensor, Tensor]:
-        """(last hidden state (1, T, C), pooled (1, C)), float32 on the CPU."""
+        """(hidden states (1, T, C) of all models side by side, pooled (1, P) of the last one),
+        float32 on the CPU."""
         chunks = self._chunks(text)
         self.module.to(self.load_device)
-        found = [self._encode_numbers([number for number, _ in chunk]) for chunk in chunks]
+        found = [self._encode(encoder, chunks) for encoder in self.encoders]
+        return torch.cat([hidden for hidden, _ in found], dim=-1), found[-1][1]
+
+    def _encode(self, encoder: TextEncoder, chunks: list[list[Token]]) -> tuple[Tensor, Tensor]:
+        full = [self._filled(chunk, encoder.padding) for chunk in chunks]
+        numbers = [[number for number, _ in chunk] for chunk in full]
+        found = [encoder.encode(each, self.load_device) for each in numbers]
         hidden = torch.cat([hidden for hidden, _ in found], dim=1)
-        weights = torch.tensor([weight for chunk in chunks for _, weight in chunk])
+        weights = torch.tensor([weight for chunk in full for _, weight in chunk])
         if (weights != 1).any():
-            empty, _ = self._encode_numbers([number for number, _ in self._padded([])])
-            empty = empty.repeat(1, len(chunks), 1)
-            hidden = torch.lerp(empty, hidden, weights.view(1, -1, 1))
+            nothing = [number for number, _ in self._filled([], encoder.padding)]
+            empty, _ = encoder.encode(nothing, self.load_device)
+            hidden = torch.lerp(empty.repeat(1, len(full), 1), hidden, weights.view(1, -1, 1))
         return hidden, found[0][1]
 
-    def _encode_numbers(self, numbers: list[int]) -> tuple[Tensor, Tensor]:
-        found = self.module(input_ids=torch.tensor([numbers], device=self.load_device))
-        return found.last_hidden_state.float().cpu(), found.pooler_output.float().cpu()
-
     def _chunks(self, text: str) -> list[list[Token]]:
-        """The prompt as one or more full chunks of tokens."""
+        """The prompt's tokens in one or more chunks, without what surrounds and fills them."""
         room = self.length - 2  # the first and the last place hold the start and the end
         chunks: list[list[Token]] = [[]]
         for segment, weight in weigh(text):
@@ -60,18 +105,12 @@ class Clip:
                 tokens = tokens[fitting:]
                 chunks.append([])
             chunks[-1] += tokens
-        return [self._padded(chunk) for chunk in chunks]
+        return chunks
 
-    def _padded(self, tokens: list[Token]) -> list[Token]:
-        start, end, padding = (
-            (number, 1.0)
-            for number in (
-                self.tokenizer.bos_token_id,
-                self.tokenizer.eos_token_id,
-                self.tokenizer.pad_token_id,
-            )
-        )
-        return [start, *tokens, end] + [padding] * (self.length - 2 - len(tokens))
+    def _filled(self, tokens: list[Token], padding: int) -> list[Token]:
+        start, end = self.tokenizer.bos_token_id, self.tokenizer.eos_token_id
+        filling = [(padding, 1.0)] * (self.length - 2 - len(tokens))
+        return [(start, 1.0), *tokens, (end, 1.0), *filling]
 
 
 def weigh(text: str) -> list[tuple[str, float]]:

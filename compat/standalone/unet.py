@@ -22,6 +22,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+PIXELS = 8  # of a picture, to one of its latent
+
 Block = tuple[str, int]  # ("input" | "middle" | "output", number), as ComfyUI counts them
 
 
@@ -126,24 +128,52 @@ def run_unet(
     timesteps: Tensor,
     context: Tensor,
     transformer_options: Mapping[str, Any],
+    pooled: Tensor | None = None,
+    sizes: Tensor | None = None,
 ) -> Tensor:
     """The raw prediction in float32, (B, c, h, w).
 
     sample (B, c, h, w) is scaled to unit variance, timesteps is (B,), context is (B, T, C);
-    all are cast to the UNet's device and dtype.
+    all are cast to the UNet's device and dtype. SDXL alone also reads pooled (B, P), and sizes
+    (B, 6), see hypernet/sizes.py; without them it is told of whole pictures.
     """
     sample = sample.to(unet.device, unet.dtype)
     options = {**transformer_options, "original_shape": list(sample.shape)}
     if "sigmas" in options:
         options["sigmas"] = _ordinary(options["sigmas"])
+    added = _text_and_sizes(unet, sample, pooled, sizes) if takes_sizes(unet) else None
     prediction = unet(
         sample,
         timesteps.to(unet.device),
         _ordinary(context.to(unet.device, unet.dtype)),
         cross_attention_kwargs={"transformer_options": options},
+        added_cond_kwargs=added,
         return_dict=False,
     )[0]
     return prediction.to(torch.float32)
+
+
+def takes_sizes(unet: nn.Module) -> bool:
+    """Is it one of SDXL's kind?"""
+    return unet.config.addition_embed_type == "text_time"
+
+
+def _text_and_sizes(
+    unet: nn.Module, sample: Tensor, pooled: Tensor | None, sizes: Tensor | None
+) -> dict[str, Tensor]:
+    """SDXL's added conditioning, under diffusers' names."""
+    if pooled is None:
+        raise ValueError(
+            "an SDXL model reads the pooled output of its text encoder beside the prompt, and this "
+            "conditioning has none. Encode the prompt with the CLIP of the same checkpoint."
+        )
+    if sizes is None:
+        height, width = (side * PIXELS for side in sample.shape[-2:])
+        sizes = torch.tensor([[height, width, 0, 0, height, width]]).expand(len(sample), -1)
+    return {
+        "text_embeds": _ordinary(pooled.to(unet.device, unet.dtype)),
+        "time_ids": _ordinary(sizes.to(unet.device, torch.float32)),  # fp16 rounds above 2048
+    }
 
 
 def _ordinary(tensor: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import traceback
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from .calls import Call, call_of, is_link, title_of
@@ -24,12 +24,23 @@ _MANY = 20  # options that an error message still lists
 Verdict = tuple[bool, dict | None, list[str], dict[str, dict]]
 
 
-def validate_prompt(prompt: dict[str, Any], nodes: Mapping[str, type[ComfyNode]]) -> Verdict:
-    """(ok, error, good outputs, errors by node id); prompt's values are coerced in place."""
-    return asyncio.run(validate(prompt, nodes))
+def validate_prompt(
+    prompt: dict[str, Any],
+    nodes: Mapping[str, type[ComfyNode]],
+    only: Collection[str] | None = None,
+) -> Verdict:
+    """(ok, error, good outputs, errors by node id); prompt's values are coerced in place.
+
+    only: the output nodes that are wanted, all of them by default.
+    """
+    return asyncio.run(validate(prompt, nodes, only))
 
 
-async def validate(prompt: dict[str, Any], nodes: Mapping[str, type[ComfyNode]]) -> Verdict:
+async def validate(
+    prompt: dict[str, Any],
+    nodes: Mapping[str, type[ComfyNode]],
+    only: Collection[str] | None = None,
+) -> Verdict:
     for node_id, entry in prompt.items():
         class_type = entry.get("class_type")
         if class_type not in nodes:
@@ -44,7 +55,11 @@ async def validate(prompt: dict[str, Any], nodes: Mapping[str, type[ComfyNode]])
         entry.setdefault("inputs", {})
 
     check = _Check(prompt, nodes)
-    outputs = [node_id for node_id in prompt if check.call(node_id).schema.is_output_node]
+    outputs = [
+        node_id
+        for node_id in prompt
+        if (only is None or node_id in only) and check.call(node_id).schema.is_output_node
+    ]
     if not outputs:
         message = "The workflow has no output node, so nothing would run."
         return False, _problem("prompt_no_outputs", message, ""), [], {}

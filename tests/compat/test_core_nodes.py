@@ -45,6 +45,10 @@ def run(node_id, hidden=None, **inputs):
         ("LoadImage", "image", "IMAGE MASK"),
         ("SaveImage", "images filename_prefix", "IMAGE"),
         ("PreviewImage", "images", "IMAGE"),
+        ("LoraLoaderModelOnly", "model lora_name strength_model", "MODEL"),
+        ("VAELoader", "vae_name", "VAE"),
+        ("CLIPSetLastLayer", "clip stop_at_clip_layer", "CLIP"),
+        ("ModelSamplingDiscrete", "model sampling zsnr", "MODEL"),
     ],
 )
 def test_nodes_have_comfyuis_sockets_in_its_order(node_id, inputs, outputs):
@@ -60,6 +64,9 @@ def test_nodes_have_comfyuis_sockets_in_its_order(node_id, inputs, outputs):
         ("EmptyLatentImage", {"width": 512, "height": 512, "batch_size": 1}),
         ("KSampler", {"seed": 0, "steps": 20, "cfg": 8.0, "denoise": 1.0}),
         ("SaveImage", {"filename_prefix": "ComfyUI"}),
+        ("LoraLoaderModelOnly", {"strength_model": 1.0}),
+        ("CLIPSetLastLayer", {"stop_at_clip_layer": -1}),
+        ("ModelSamplingDiscrete", {"zsnr": False}),
     ],
 )
 def test_widgets_start_as_in_comfyui(node_id, defaults):

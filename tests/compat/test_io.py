@@ -174,7 +174,8 @@ def test_new_networks_and_checkpoints_are_seen_at_once(tmp_path):
         for name in (
             "hypernetworks/style/a.pt",
             "hypernetworks/b.safetensors",
-            "checkpoints/c.ckpt",
+            "checkpoints/sub/c.safetensors",
+            "checkpoints/d.ckpt",
         ):
             (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
             (tmp_path / name).touch()
@@ -183,7 +184,7 @@ def test_new_networks_and_checkpoints_are_seen_at_once(tmp_path):
         (tmp_path / "checkpoints/tiny/unet/part.safetensors").touch()
         assert folders.network_names() == ["b.safetensors", "style/a.pt"]
         assert folders.model_folders("wd14_tagger") == [tmp_path / "wd14_tagger"]
-        assert folders.checkpoint_names() == ["c.ckpt", "tiny"]
+        assert folders.checkpoint_names() == ["sub/c.safetensors", "tiny"]
         assert folders.find_checkpoint("tiny") == tmp_path / "checkpoints/tiny"
         assert folders.find_checkpoint(str(tmp_path)) == tmp_path
         with pytest.raises(FileNotFoundError, match=r'"tinny".*Near: tiny'):

@@ -56,7 +56,7 @@ class Scaled:
 
 def noisy_batch(compat, clip):
     condition = {
-        key: value[None].expand(2, -1, -1)
+        key: torch.stack([value, value])
         for key, value in compat.encode_texts(clip, ["a cat"])[0].items()
     }
     chance = torch.Generator().manual_seed(1)
@@ -77,12 +77,18 @@ def widths_are_those_of_stable_diffusion_1(compat, model, clip, vae):
 
 
 def pictures_and_texts_become_ordinary_tensors(compat, model, clip, vae):
-    latents = compat.encode_pictures(vae, torch.rand(1, 64, 64, 3), model)
+    latents, spread = compat.encode_pictures(vae, torch.rand(1, 64, 64, 3), model)
     assert latents.shape == (1, 4, 8, 8)
     assert latents.dtype == torch.float32
-    assert not latents.is_inference()
+    assert not latents.is_inference() and not spread.is_inference()
+    module = vae.first_stage_model
+    pixels = torch.full((1, 3, 64, 64), -0.5, dtype=next(module.parameters()).dtype)
+    with torch.inference_mode():
+        told = module.quant_conv(module.encoder(pixels)).float().chunk(2, dim=1)[1].cpu()
+    _, spread = compat.encode_pictures(vae, torch.full((1, 64, 64, 3), 0.25), model)
+    torch.testing.assert_close(spread, (told / 2).exp() * 0.18215, rtol=1e-4, atol=1e-6)
     encoded = vae.encode(torch.full((1, 64, 64, 3), 0.25))
-    found = compat.encode_pictures(vae, torch.full((1, 64, 64, 3), 0.25), model)
+    found, _ = compat.encode_pictures(vae, torch.full((1, 64, 64, 3), 0.25), model)
     torch.testing.assert_close(found, encoded * 0.18215)
     context = compat.encode_texts(clip, ["a cat"])[0]["context"]
     assert context.shape == (77, 768)
@@ -93,7 +99,7 @@ def pictures_and_texts_become_ordinary_tensors(compat, model, clip, vae):
 def latents_and_conditionings_are_read_as_pictures_and_texts_are(compat, model, clip, vae):
     pictures = torch.rand(2, 64, 64, 3)
     found = compat.scale_latents(model, vae.encode(pictures))
-    torch.testing.assert_close(found, compat.encode_pictures(vae, pictures, model))
+    torch.testing.assert_close(found, compat.encode_pictures(vae, pictures, model)[0])
     (text,) = compat.read_conditioning(compat.conditioning(clip, "a cat"))
     assert torch.equal(text["context"], compat.encode_texts(clip, ["a cat"])[0]["context"])
     assert not found.is_inference()
@@ -167,6 +173,71 @@ def gradients_reach_both_patches_and_all_is_restored(compat, model, clip, vae):
     assert not comfy.model_management.in_training
     assert torch.is_inference_mode_enabled()
     assert model.model_options["transformer_options"] == options
+
+
+class Seen(Scaled):
+    """Another weight for every block; which blocks it was called for."""
+
+    def __init__(self):
+        self.calls = []
+        with torch.inference_mode(False):
+            self.weight = torch.nn.Parameter(torch.zeros(16))
+
+    def __call__(self, n, context, value, extra_options):
+        self.calls.append((*extra_options["block"], extra_options["transformer_index"]))
+        own = self.weight[extra_options["transformer_index"]]
+        return n, context + own * context, value + own * value
+
+
+def gradients(denoiser, batch):
+    latents, noise, timesteps, condition = batch
+    patches = Seen(), Seen()
+    found = denoiser.predict(latents, timesteps, condition, *patches)
+    (found.float() - noise).pow(2).mean().backward()
+    calls = patches[0].calls + patches[1].calls
+    return torch.cat([patch.weight.grad for patch in patches]), calls
+
+
+def memory_can_be_spared_and_gradients_stay_the_same(compat, model, clip, vae):
+    batch = noisy_batch(compat, clip)
+    before = {name: id(weight) for name, weight in model.model.named_parameters()}
+    with compat.denoiser(model) as denoiser:
+        plain, once = gradients(denoiser, batch)
+        assert not denoiser.recomputes
+        with denoiser.checkpointed():
+            checkpointed, twice = gradients(denoiser, batch)
+        again, _ = gradients(denoiser, batch)
+    assert plain.abs().min() > 0
+    assert sorted(twice) == sorted(once * 2), "every block knows where it is, the second time too"
+    torch.testing.assert_close(checkpointed, plain)
+    torch.testing.assert_close(again, plain)
+    words = compat.conditioning(clip, "a cat"), compat.conditioning(clip, "")
+    with compat.denoiser(model, offload=True) as denoiser:
+        assert denoiser.recomputes
+        offloaded, _ = gradients(denoiser, batch)
+        compat.generate(model, vae, *words, width=64, height=64, seed=1, steps=1, cfg=2.0)
+        after, twice = gradients(denoiser, batch)
+    torch.testing.assert_close(offloaded, plain)
+    torch.testing.assert_close(after, plain)
+    assert sorted(twice) == sorted(once * 2)
+    assert {name: id(weight) for name, weight in model.model.named_parameters()} == before
+
+
+def the_unet_computes_in_the_numbers_that_are_asked_for(compat, model, clip, vae):
+    batch, types = noisy_batch(compat, clip), []
+    with compat.denoiser(model) as denoiser:
+        exact, _ = gradients(denoiser, batch)
+        own = denoiser.dtype
+    with compat.denoiser(model, dtype=torch.bfloat16) as denoiser:
+        assert denoiser.dtype == torch.bfloat16
+        layer = model.model.diffusion_model.middle_block[0]
+        hook = layer.register_forward_hook(lambda layer, given, found: types.append(found.dtype))
+        rounded, _ = gradients(denoiser, batch)
+        hook.remove()
+    assert set(types) == {torch.bfloat16}
+    assert 1e-6 < (rounded - exact).norm() / exact.norm() < 0.2
+    with compat.denoiser(model) as denoiser:
+        assert denoiser.dtype == own
 
 
 def a_preview_inside_training_does_no_harm(compat, model, clip, vae):
@@ -262,6 +333,8 @@ CHECKS = [
     folders_of_models_are_the_hosts_and_what_it_is_configured_with,
     a_prediction_is_the_hosts_own,
     gradients_reach_both_patches_and_all_is_restored,
+    memory_can_be_spared_and_gradients_stay_the_same,
+    the_unet_computes_in_the_numbers_that_are_asked_for,
     a_preview_inside_training_does_no_harm,
     what_the_model_carries_stays_in_force,
     an_interrupt_lets_the_step_end_and_is_not_forgotten,

@@ -22,12 +22,14 @@ from typing import Any
 REPOSITORY = Path(__file__).resolve().parents[2]
 PACK = "hypernet"
 OUR_NODES = (
+    "LoadDemoModel",
     "LoadDataset",
     "Prepare",
     "SavePrepared",
     "Caption",
     "Words",
     "Config",
+    "RangeTest",
     "Train",
     "Apply",
     "Load",
@@ -85,12 +87,13 @@ def try_in_comfyui(script: Path, *arguments: str | Path) -> subprocess.Completed
     )
 
 
-def checkpoint() -> Path:
-    """A checkpoint of SD 1.5's shape with random weights, written once and kept (about 2 GB)."""
-    file = Path(tempfile.gettempdir()) / "hypernet-live-tests" / CHECKPOINT
+def checkpoint(shape: str = "sd15") -> Path:
+    """A checkpoint of one of write_checkpoint's shapes with random weights, written once and kept
+    (1 to 3.5 GB)."""
+    file = Path(tempfile.gettempdir()) / "hypernet-live-tests" / f"{shape}-random.safetensors"
     if not file.is_file():
         script = Path(__file__).with_name("write_checkpoint.py")
-        done = try_in_comfyui(script, comfyui_folder(), file)
+        done = try_in_comfyui(script, comfyui_folder(), file, shape)
         if done.returncode:
             raise RuntimeError(f"{script.name} failed:\n{done.stdout}\n{done.stderr}")
     return file

@@ -1,0 +1,44 @@
+"""CLIP's tokenizer, the one of every Stable Diffusion: a checkpoint file does not bring it.
+
+The vocabulary follows from the byte pairs that are merged, in order: every byte as a letter, every
+byte as the end of a word, every pair, then the marks of start and end. 49,408 in all.
+"""
+
+from __future__ import annotations
+
+import gzip
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+END_OF_WORD = "</w>"
+MARKS = ("<|startoftext|>", "<|endoftext|>")
+MOST_TOKENS = 77
+
+
+@cache
+def clip_tokenizer() -> Any:
+    """A CLIPTokenizer of transformers, 77 tokens long."""
+    from transformers import CLIPTokenizer
+
+    merges = [tuple(line.split()) for line in _lines()]
+    letters = _letters()
+    words = [*letters, *(letter + END_OF_WORD for letter in letters), *map("".join, merges), *MARKS]
+    return CLIPTokenizer(
+        vocab={word: number for number, word in enumerate(words)},
+        merges=merges,
+        model_max_length=MOST_TOKENS,
+    )
+
+
+def _lines() -> list[str]:
+    with gzip.open(Path(__file__).with_name("merges.txt.gz"), "rt", encoding="utf-8") as file:
+        return file.read().split("\n")
+
+
+def _letters() -> list[str]:
+    """How CLIP writes each byte, in its order: what prints stands for itself and comes first, the
+    rest is written by the letters from U+0100 on."""
+    printing = [*range(ord("!"), ord("~") + 1), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
+    rest = 256 - len(printing)
+    return [*map(chr, printing), *(chr(0x100 + place) for place in range(rest))]

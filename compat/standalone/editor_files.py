@@ -1,0 +1,483 @@
+"""The files that the editor asks for and those that it leaves here.
+
+The editor's own pages come from the package `comfyui-frontend-package`, whose code is ComfyUI's
+web editor. Pictures lie in the input, output and temp folder, workflows and settings in the user
+folder, as ComfyUI lays them out. Every name is held against its folder, and what a browser would
+run is sent as a download.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+import json
+import mimetypes
+import os
+from collections.abc import Iterator
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from aiohttp import web
+from PIL import Image
+
+from ...hypernet.files import write_whole
+from . import folders
+from .gate import is_active
+
+PACK = "hypernet"
+FRONTEND = "comfyui_frontend_package"
+ROOT = Path(__file__).parents[2]
+WEB, LOCALES, EXAMPLES = ROOT / "web", ROOT / "locales", ROOT / "example_workflows"
+SETTINGS = "comfy.settings.json"
+# Until the user sets them: news of ComfyUI's releases would be fetched from elsewhere.
+USUAL_SETTINGS = {"Comfy.Notification.ShowVersionUpdates": False}
+PLACES = {
+    "input": folders.input_folder,
+    "output": folders.output_folder,
+    "temp": folders.temp_folder,
+}
+MODEL_FOLDERS = ("checkpoints", "hypernetworks", "loras", "embeddings", "vae", "controlnet")
+MODEL_ENDINGS = (folders.WEIGHT_ENDING, ".ckpt", ".pt", ".bin", ".sft")
+FORMATS = {"webp": "WEBP", "jpeg": "JPEG"}
+
+routes = web.RouteTableDef()
+
+
+def frontend_folder(given: str | Path | None = None) -> Path:
+    """The editor's files. Raises FileNotFoundError where there are none."""
+    if given:
+        folder, help = Path(given), "Give the folder that holds the editor's index.html."
+    else:
+        spec = importlib.util.find_spec(FRONTEND)
+        folder = Path(spec.origin).parent / "static" if spec else Path(FRONTEND)
+        help = 'Install the graph editor with pip install "hypernet[editor]".'
+    if not (folder / "index.html").is_file():
+        raise FileNotFoundError(f'there is no editor in "{folder}". {help}')
+    return folder.resolve()
+
+
+def send_file(path: Path, *, download: bool = False) -> web.FileResponse:
+    """The file, as a download if a browser would run it. Raises FileNotFoundError."""
+    if not path.is_file():
+        raise FileNotFoundError(f'there is no file "{path.name}".')
+    kind = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
+    headers = {"X-Content-Type-Options": "nosniff", "Cache-Control": "no-cache"}
+    if is_active(kind):
+        kind, download = "application/octet-stream", True
+    way = "attachment" if download else "inline"
+    headers["Content-Disposition"] = f"{way}; filename*=UTF-8''{quote(path.name)}"
+    return web.FileResponse(path, headers=headers | {"Content-Type": kind})
+
+
+def send_page(path: Path) -> web.FileResponse:
+    """A file of the editor or of the pack, which browsers may run and ask for anew."""
+    if not path.is_file():
+        raise FileNotFoundError(f'there is no file "{path.name}".')
+    return web.FileResponse(path, headers={"Cache-Control": "no-cache"})
+
+
+# The pack's own files
+
+
+def extensions(frontend: Path) -> list[str]:
+    """Every script that the editor loads at its start: its own shims and ours."""
+    theirs = [f"/{path.relative_to(frontend).as_posix()}" for path in _scripts(frontend)]
+    ours = [
+        f"/extensions/{PACK}/{quote(path.relative_to(WEB).as_posix())}"
+        for path in sorted(WEB.rglob("*.js"))
+    ]
+    return theirs + ours
+
+
+def _scripts(frontend: Path) -> list[Path]:
+    return sorted((frontend / "extensions").rglob("*.js"))
+
+
+def translations(top: Path = LOCALES) -> dict[str, dict]:
+    """Our words by language, as the editor wants them: main.json, and each other file under its
+    name."""
+    found = {}
+    for folder in sorted(top.glob("*/")):
+        words = _read_json(folder / "main.json", {})
+        for part in ("nodeDefs", "commands", "settings"):
+            if more := _read_json(folder / f"{part}.json", {}):
+                words[part] = more
+        found[folder.name] = words
+    return found
+
+
+@routes.get("/extensions/hypernet/{path:.+}")
+async def get_extension(request: web.Request) -> web.StreamResponse:
+    return send_page(folders.within(WEB, request.match_info["path"]))
+
+
+@routes.get("/i18n")
+async def get_translations(request: web.Request) -> web.Response:
+    return web.json_response(translations())
+
+
+@routes.get("/workflow_templates")
+async def list_templates(request: web.Request) -> web.Response:
+    names = sorted(path.stem for path in EXAMPLES.glob("*.json"))
+    return web.json_response({PACK: names} if names else {})
+
+
+@routes.get("/workflow_templates/hypernet/{path:.+}")
+async def get_template(request: web.Request) -> web.StreamResponse:
+    return send_page(folders.within(EXAMPLES, request.match_info["path"]))
+
+
+@routes.get("/templates/index{language:.*}.json")
+async def get_core_templates(request: web.Request) -> web.Response:
+    return web.json_response([])  # ComfyUI's own collection is not here
+
+
+@routes.get("/docs/{path:.+}")
+async def get_help(request: web.Request) -> web.StreamResponse:
+    """Help on core's nodes, where the package that ComfyUI takes it from is installed."""
+    spec = importlib.util.find_spec("comfyui_embedded_docs")
+    if spec is None:
+        raise FileNotFoundError(
+            "help on core's nodes comes with pip install comfyui-embedded-docs."
+        )
+    return send_page(folders.within(Path(spec.origin).parent / "docs", request.match_info["path"]))
+
+
+# Pictures
+
+
+def place_of(name: str) -> Path:
+    if name not in PLACES:
+        raise ValueError(f'"{name}" is not one of {", ".join(PLACES)}.')
+    return PLACES[name]()
+
+
+@routes.get("/view")
+async def view(request: web.Request) -> web.StreamResponse:
+    asked = request.query
+    name, kind = asked.get("filename", ""), asked.get("type", "output")
+    for place in PLACES:
+        if name.endswith(f" [{place}]"):
+            name, kind = name.removesuffix(f" [{place}]"), place
+    path = folders.within(place_of(kind), f"{asked.get('subfolder', '')}/{name}".lstrip("/"))
+    channel = asked.get("channel", "rgba")
+    if "preview" not in asked and channel not in ("rgb", "a"):
+        return send_file(path)
+    if not path.is_file():
+        raise FileNotFoundError(f'there is no picture "{name}".')
+    picture, kind = await asyncio.to_thread(_converted, path, channel, asked.get("preview"))
+    return web.Response(body=picture, content_type=f"image/{kind}")
+
+
+def _converted(path: Path, channel: str, preview: str | None) -> tuple[bytes, str]:
+    """The picture as "webp;90" says, or as PNG of its colours or of its opacity alone."""
+    kind, _, quality = (preview or "png").partition(";")
+    file = BytesIO()
+    with Image.open(path) as picture:
+        if channel == "rgb" or kind == "jpeg":
+            picture = picture.convert("RGB")
+        elif channel == "a":
+            opacity = picture.convert("RGBA").getchannel("A")
+            picture = Image.new("RGBA", picture.size)
+            picture.putalpha(opacity)
+        if preview is None:
+            picture.save(file, "PNG", compress_level=1)
+            return file.getvalue(), "png"
+        kind = kind if kind in FORMATS else "webp"
+        picture.save(file, FORMATS[kind], quality=int(quality) if quality.isdigit() else 90)
+    return file.getvalue(), kind
+
+
+@routes.post("/upload/image")
+async def upload_image(request: web.Request) -> web.Response:
+    form = await request.post()
+    return web.json_response(await asyncio.to_thread(_take_in, form, _uploaded(form)))
+
+
+@routes.post("/upload/mask")
+async def upload_mask(request: web.Request) -> web.Response:
+    """The opacity of the uploaded picture, given to another that is here."""
+    form = await request.post()
+    where = {"filename": ""} | json.loads(form.get("original_ref", "{}"))
+    folder = place_of(where.get("type") or "output")
+    path = folders.within(folder, f"{where.get('subfolder', '')}/{where['filename']}".lstrip("/"))
+
+    def masked() -> bytes:
+        file = BytesIO()
+        with Image.open(path) as original, Image.open(BytesIO(_uploaded(form))) as mask:
+            picture = original.convert("RGBA")
+            picture.putalpha(mask.convert("RGBA").getchannel("A"))
+            picture.save(file, "PNG", compress_level=4)
+        return file.getvalue()
+
+    return web.json_response(await asyncio.to_thread(lambda: _take_in(form, masked())))
+
+
+def _uploaded(form: Any) -> bytes:
+    if not hasattr(form.get("image"), "file"):
+        raise ValueError('the upload has no file called "image".')
+    return form["image"].file.read()
+
+
+def _take_in(form: Any, content: bytes) -> dict[str, str]:
+    """Write an uploaded file into the input folder; the same file twice is one file."""
+    kind, subfolder = form.get("type") or "input", form.get("subfolder", "")
+    if kind != "input":
+        raise ValueError(f'uploads go into the input folder, not into "{kind}".')
+    name = Path(form["image"].filename.replace("\\", "/")).name
+    if not name.strip("."):
+        raise ValueError("the upload has no file name.")
+    folder = folders.within(folders.input_folder(), subfolder)
+    path, number = folders.within(folder, name), 0
+    if form.get("overwrite") not in ("true", "1"):
+        while path.exists() and path.read_bytes() != content:
+            number += 1
+            path = path.with_name(f"{Path(name).stem} ({number}){Path(name).suffix}")
+    write_whole(path, lambda file: file.write(content))
+    return {"name": path.name, "subfolder": subfolder, "type": "input"}
+
+
+@routes.get("/internal/files/{place}")
+async def list_files(request: web.Request) -> web.Response:
+    place = request.match_info["place"]
+    folder = place_of(place)
+    entries = [e for e in os.scandir(folder) if e.is_file()] if folder.is_dir() else []
+    entries = [entry for entry in entries if not entry.name.startswith(".")]
+    entries.sort(key=lambda entry: -entry.stat().st_mtime)
+    return web.json_response([f"{entry.name} [{place}]" for entry in entries])
+
+
+# Models
+
+
+def model_folder_names() -> list[str]:
+    top = folders.models_folder()
+    there = {path.name for path in top.iterdir() if path.is_dir()} if top.is_dir() else set()
+    return sorted({*MODEL_FOLDERS, *there})
+
+
+def _model_files(kind: str) -> list[str]:
+    if kind not in model_folder_names():
+        raise FileNotFoundError(f'there is no folder of models called "{kind}".')
+    if kind == "checkpoints":
+        return folders.checkpoint_names()
+    return sorted(
+        path.relative_to(folder).as_posix()
+        for folder in folders.model_folders(kind)
+        for path in folder.rglob("*")
+        if path.suffix.lower() in MODEL_ENDINGS and path.is_file()
+    )
+
+
+@routes.get("/models")
+async def list_model_folders(request: web.Request) -> web.Response:
+    return web.json_response(model_folder_names())
+
+
+@routes.get("/models/{kind}")
+async def list_models(request: web.Request) -> web.Response:
+    return web.json_response(await asyncio.to_thread(_model_files, request.match_info["kind"]))
+
+
+@routes.get("/experiment/models")
+async def describe_model_folders(request: web.Request) -> web.Response:
+    return web.json_response(
+        [
+            {
+                "name": name,
+                "folders": [str(folder) for folder in folders.model_folders(name)],
+                "extensions": list(MODEL_ENDINGS),
+            }
+            for name in model_folder_names()
+        ]
+    )
+
+
+@routes.get("/experiment/models/{kind}")
+async def describe_models(request: web.Request) -> web.Response:
+    kind = request.match_info["kind"]
+    names = await asyncio.to_thread(_model_files, kind)
+    (folder,) = folders.model_folders(kind)
+    described = [
+        {
+            "name": name,
+            "pathIndex": 0,
+            "modified": (folder / name).stat().st_mtime,
+            "size": (folder / name).stat().st_size,
+        }
+        for name in names
+    ]
+    return web.json_response(described)
+
+
+@routes.get("/embeddings")
+async def list_embeddings(request: web.Request) -> web.Response:
+    names = await asyncio.to_thread(_model_files, "embeddings")
+    return web.json_response([name.rpartition(".")[0] for name in names])
+
+
+@routes.get("/view_metadata/{kind}")
+async def view_metadata(request: web.Request) -> web.Response:
+    from safetensors import safe_open
+
+    name = request.query.get("filename", "")
+    (folder,) = folders.model_folders(request.match_info["kind"])
+    folders.within(folders.models_folder(), request.match_info["kind"])
+    path = folders.within(folder, name)
+    if path.suffix != ".safetensors" or not path.is_file():
+        raise FileNotFoundError(f'"{name}" is no .safetensors file here.')
+    with safe_open(path, "pt") as file:
+        return web.json_response(file.metadata() or {})
+
+
+# What the user keeps
+
+
+def own_folder() -> Path:
+    return folders.user_folder() / "default"
+
+
+def _read_json(path: Path, otherwise: Any) -> Any:
+    return json.loads(path.read_text("utf-8")) if path.is_file() else otherwise
+
+
+def _settings() -> dict[str, Any]:
+    return USUAL_SETTINGS | _read_json(own_folder() / SETTINGS, {})
+
+
+def _change_settings(changes: dict[str, Any]) -> None:
+    text = json.dumps(_settings() | changes, indent=4)
+    write_whole(own_folder() / SETTINGS, lambda file: file.write(text.encode()))
+
+
+@routes.get("/users")
+async def get_users(request: web.Request) -> web.Response:
+    return web.json_response({"storage": "server", "migrated": True})
+
+
+@routes.get("/settings")
+async def get_settings(request: web.Request) -> web.Response:
+    return web.json_response(_settings())
+
+
+@routes.get("/settings/{id}")
+async def get_setting(request: web.Request) -> web.Response:
+    return web.json_response(_settings().get(request.match_info["id"]))
+
+
+@routes.post("/settings")
+async def post_settings(request: web.Request) -> web.Response:
+    changes = await request.json()
+    if not isinstance(changes, dict):
+        raise ValueError("settings are given as an object, value by id.")
+    _change_settings(changes)
+    return web.Response()
+
+
+@routes.post("/settings/{id}")
+async def post_setting(request: web.Request) -> web.Response:
+    _change_settings({request.match_info["id"]: await request.json()})
+    return web.Response()
+
+
+def _files_below(folder: Path, deep: bool) -> Iterator[Path]:
+    for path in sorted(folder.rglob("*") if deep else folder.glob("*")):
+        if path.is_file() and not path.name.startswith("."):
+            yield path
+
+
+def _about(path: Path, folder: Path) -> dict[str, Any]:
+    known = path.stat()
+    return {
+        "path": path.relative_to(folder).as_posix(),
+        "size": known.st_size,
+        "modified": int(known.st_mtime * 1000),
+        "created": int(known.st_ctime * 1000),
+    }
+
+
+def _says_yes(request: web.Request, name: str, otherwise: str = "false") -> bool:
+    return request.query.get(name, otherwise).lower() == "true"
+
+
+@routes.get("/userdata")
+async def list_userdata(request: web.Request) -> web.Response:
+    if not request.query.get("dir"):
+        raise ValueError("say which dir to list.")
+    folder = folders.within(own_folder(), request.query["dir"])
+    if not folder.is_dir():
+        raise FileNotFoundError(f'there is no folder "{request.query["dir"]}".')
+    paths = _files_below(folder, _says_yes(request, "recurse"))
+    if _says_yes(request, "full_info"):
+        return web.json_response([_about(path, folder) for path in paths])
+    names = [path.relative_to(folder).as_posix() for path in paths]
+    if _says_yes(request, "split"):
+        return web.json_response([[name, *name.split("/")] for name in names])
+    return web.json_response(names)
+
+
+@routes.get("/v2/userdata")
+async def list_userdata_with_folders(request: web.Request) -> web.Response:
+    top = own_folder()
+    folder = folders.within(top, request.query.get("path", ""))
+    if not folder.is_dir():
+        if folder == top.resolve():
+            return web.json_response([])
+        raise FileNotFoundError(f'there is no folder "{request.query["path"]}".')
+    entries = []
+    for path in sorted(folder.rglob("*"), key=lambda path: (path.is_file(), path.name.lower())):
+        entry = {"name": path.name, "path": path.relative_to(top.resolve()).as_posix()}
+        if path.is_dir():
+            entries.append(entry | {"type": "directory"})
+        else:
+            known = path.stat()
+            entries.append(
+                entry | {"type": "file", "size": known.st_size, "modified": known.st_mtime}
+            )
+    return web.json_response(entries)
+
+
+@routes.get("/userdata/{file}")
+async def get_userdata(request: web.Request) -> web.StreamResponse:
+    path = folders.within(own_folder(), request.match_info["file"])
+    if path == (own_folder() / "user.css").resolve():  # the user's own style of the editor
+        return send_page(path)
+    return send_file(path, download=True)
+
+
+@routes.post("/userdata/{file}")
+async def post_userdata(request: web.Request) -> web.Response:
+    path = folders.within(own_folder(), request.match_info["file"])
+    content = await request.read()
+    return _put_userdata(request, path, lambda: write_whole(path, lambda f: f.write(content)))
+
+
+@routes.post("/userdata/{file}/move/{to}")
+async def move_userdata(request: web.Request) -> web.Response:
+    source = folders.within(own_folder(), request.match_info["file"])
+    path = folders.within(own_folder(), request.match_info["to"])
+    if not source.is_file():
+        raise FileNotFoundError(f'there is no file "{request.match_info["file"]}".')
+
+    def move() -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        os.replace(source, path)
+
+    return _put_userdata(request, path, move)
+
+
+def _put_userdata(request: web.Request, path: Path, put: Any) -> web.Response:
+    if not _says_yes(request, "overwrite", "true") and path.exists():
+        return web.json_response({"error": f'there is a file "{path.name}".'}, status=409)
+    put()
+    top = own_folder().resolve()
+    about = _about(path, top)
+    return web.json_response(about if _says_yes(request, "full_info") else about["path"])
+
+
+@routes.delete("/userdata/{file}")
+async def delete_userdata(request: web.Request) -> web.Response:
+    folders.within(own_folder(), request.match_info["file"]).unlink()
+    return web.Response(status=204)

@@ -1,0 +1,154 @@
+"""ComfyUI's core nodes that change a model or load a part of one, under its ids and defaults."""
+
+from __future__ import annotations
+
+from . import folders, io
+from .sampling import DiscreteSampling, scaled_linear, with_zero_snr
+
+
+class LoraLoaderModelOnly(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="LoraLoaderModelOnly",
+            display_name="Load LoRA",
+            category="model/loaders",
+            description="Applies the part of a LoRA that changes the UNet.",
+            inputs=[
+                io.Model.Input("model", tooltip="The model to change."),
+                io.Combo.Input(
+                    "lora_name",
+                    options=folders.weight_file_names("loras"),
+                    tooltip="A .safetensors file in models/loras, or the path of one.",
+                ),
+                io.Float.Input(
+                    "strength_model",
+                    default=1.0,
+                    min=-100.0,
+                    max=100.0,
+                    step=0.01,
+                    tooltip="How much it changes; 0 not at all, negative the other way.",
+                ),
+            ],
+            outputs=[io.Model.Output()],
+        )
+
+    @classmethod
+    def validate_inputs(cls, lora_name: str) -> bool | str:
+        return _fault("loras", "LoRA", lora_name)
+
+    @classmethod
+    def fingerprint_inputs(cls, lora_name: str, **others: object) -> str:
+        stat = folders.find_weight_file("loras", "LoRA", lora_name).stat()
+        return f"{stat.st_mtime_ns}/{stat.st_size}"
+
+    @classmethod
+    def execute(cls, model: object, lora_name: str, strength_model: float) -> io.NodeOutput:
+        from .lora import with_lora
+
+        file = folders.find_weight_file("loras", "LoRA", lora_name)
+        return io.NodeOutput(with_lora(model, file, strength_model) if strength_model else model)
+
+
+class VAELoader(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="VAELoader",
+            display_name="Load VAE",
+            category="model/loaders",
+            description="Loads a VAE from a file of its own.",
+            inputs=[
+                io.Combo.Input(
+                    "vae_name",
+                    options=folders.weight_file_names("vae"),
+                    tooltip="A .safetensors file in models/vae, or the path of one.",
+                )
+            ],
+            outputs=[io.Vae.Output()],
+        )
+
+    @classmethod
+    def validate_inputs(cls, vae_name: str) -> bool | str:
+        return _fault("vae", "VAE", vae_name)
+
+    @classmethod
+    def execute(cls, vae_name: str) -> io.NodeOutput:
+        from .checkpoint import load_vae
+
+        return io.NodeOutput(load_vae(folders.find_weight_file("vae", "VAE", vae_name)))
+
+
+class CLIPSetLastLayer(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="CLIPSetLastLayer",
+            display_name="CLIP Set Last Layer",
+            category="model/conditioning",
+            description="Reads the text model at an earlier layer (clip skip).",
+            inputs=[
+                io.Clip.Input("clip", tooltip="The text model of the checkpoint."),
+                io.Int.Input(
+                    "stop_at_clip_layer",
+                    default=-1,
+                    min=-24,
+                    max=-1,
+                    advanced=True,
+                    tooltip="Layer counted from the end: −1 the last, −2 for models made so.",
+                ),
+            ],
+            outputs=[io.Clip.Output()],
+        )
+
+    @classmethod
+    def execute(cls, clip: object, stop_at_clip_layer: int) -> io.NodeOutput:
+        return io.NodeOutput(clip.with_layer(stop_at_clip_layer))
+
+
+class ModelSamplingDiscrete(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="ModelSamplingDiscrete",
+            display_name="ModelSamplingDiscrete",
+            category="model/patch",
+            description="Says what a model predicts, where its file does not.",
+            inputs=[
+                io.Model.Input("model", tooltip="The model."),
+                io.Combo.Input(
+                    "sampling",
+                    options=["eps", "v_prediction"],
+                    tooltip="The noise, or v. ComfyUI knows four more kinds.",
+                ),
+                io.Boolean.Input(
+                    "zsnr",
+                    default=False,
+                    advanced=True,
+                    tooltip="The last noise level is pure noise (zero terminal SNR).",
+                ),
+            ],
+            outputs=[io.Model.Output()],
+        )
+
+    @classmethod
+    def execute(cls, model: object, sampling: str, zsnr: bool = False) -> io.NodeOutput:
+        levels = with_zero_snr(scaled_linear()) if zsnr else scaled_linear()
+        prediction = {"eps": "eps", "v_prediction": "v"}[sampling]
+        return io.NodeOutput(model.with_sampling(DiscreteSampling(levels, prediction)))
+
+
+MODEL_NODES: list[type[io.ComfyNode]] = [
+    LoraLoaderModelOnly,
+    VAELoader,
+    CLIPSetLastLayer,
+    ModelSamplingDiscrete,
+]
+
+
+def _fault(kind: str, what: str, name: str) -> bool | str:
+    try:
+        folders.find_weight_file(kind, what, name)
+    except FileNotFoundError as error:
+        return str(error)
+    return True

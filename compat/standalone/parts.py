@@ -1,0 +1,38 @@
+"""What every kind of checkpoint gives, before the host makes MODEL, CLIP and VAE of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from .sampling import DiscreteSampling
+from .text import TextEncoder
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parts:
+    """Modules on the CPU. The UNet's latents are the VAE's, times scaling_factor."""
+
+    unet: nn.Module
+    vae: nn.Module
+    tokenizer: Any
+    encoders: tuple[TextEncoder, ...]
+    sampling: DiscreteSampling
+    scaling_factor: float
+
+
+@contextmanager
+def needs_diffusers(path: Path) -> Iterator[None]:
+    """Around imports: says what to install to load `path`."""
+    try:
+        yield
+    except ImportError as missing:
+        raise ImportError(
+            f'loading "{path}" without ComfyUI needs diffusers and transformers: '
+            f"pip install 'hypernet[headless]' ({missing})"
+        ) from missing

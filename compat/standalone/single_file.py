@@ -1,0 +1,357 @@
+"""One .safetensors file with a whole Stable Diffusion in it, under the original names.
+
+    model.diffusion_model.*                       the UNet
+    first_stage_model.*                           the VAE
+    cond_stage_model.transformer.*                the text model of 1.x
+    cond_stage_model.model.*                      the text model of 2.x
+    conditioner.embedders.0.transformer.*, conditioner.embedders.1.model.*    those of SDXL
+
+diffusers knows how to rename weights and looks for configurations on the web; here every number of
+a configuration is read off the shapes of the weights, so small models work as well as large ones.
+The file is mapped into memory: a weight is read when it is copied, or where none is cast, never.
+
+Two things are in no shape. The heads of attention are 8 in Stable Diffusion 1, else 64 wide. And
+whether it predicts v: SDXL files say so by an empty weight `v_pred` (and `ztsnr`, zero terminal
+SNR); in 2.x ComfyUI looks at how far the biases of one late norm spread, and so does this.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import safetensors
+import safetensors.torch
+import torch
+from torch import Tensor, nn
+
+from .parts import Parts, needs_diffusers
+from .sampling import DiscreteSampling, scaled_linear, with_zero_snr
+from .text import TextEncoder
+
+UNET, VAE = "model.diffusion_model.", "first_stage_model."
+CLIP_PREFIXES = ("cond_stage_model.transformer.", "conditioner.embedders.0.transformer.")
+NOT_OF_THE_VAE = ("loss.", "model_ema.")  # left over from its training
+SECOND_CLIP = "conditioner.embedders.1.model."
+OPEN_CLIP_PREFIXES = ("cond_stage_model.model.", "conditioner.embedders.0.model.", SECOND_CLIP)
+SCALING_FACTOR, SCALING_FACTOR_OF_SDXL = 0.18215, 0.13025
+SPREAD_OF_V = 0.09
+SPREAD_MEASURED = "output_blocks.11.1.transformer_blocks.0.norm1.bias"
+START, END = 49406, 49407  # tokens
+CUT = 23  # layers of 2.x's text model where the last, which nothing reads, was left out
+SIZE_WIDTH = 256  # of the embedding of each of SDXL's six numbers
+
+Weights = Mapping[str, Tensor]
+
+
+def read_file(file: Path, dtype: torch.dtype | None) -> Parts:
+    """Raises ValueError, with the reason, for a file that holds something else."""
+    weights = _open(file)
+    unet_weights = _inside(weights, UNET)
+    _require_known_kind(file, weights, unet_weights)
+    with needs_diffusers(file):
+        from diffusers import UNet2DConditionModel
+        from diffusers.loaders.single_file_utils import convert_ldm_unet_checkpoint
+        from transformers import CLIPTextModel  # noqa: F401  encoders need it
+
+        from .clip_vocabulary import clip_tokenizer
+
+    try:
+        config = unet_config(unet_weights)
+    except ValueError as fault:
+        raise ValueError(f'"{file}": {fault}') from fault
+    stored = unet_weights["input_blocks.0.0.weight"].dtype
+    dtype = dtype or (stored if stored in (torch.float16, torch.bfloat16) else torch.float16)
+    prefixed = {UNET + name: weight for name, weight in unet_weights.items()}
+    unet = _build(
+        file,
+        lambda: UNet2DConditionModel(**config),
+        convert_ldm_unet_checkpoint(prefixed, config),
+        dtype,
+    )
+    vae = _build_vae(file, _inside(weights, VAE))
+    is_sdxl = "label_emb.0.0.weight" in unet_weights
+    return Parts(
+        unet=unet,
+        vae=vae,
+        tokenizer=clip_tokenizer(),
+        encoders=_read_encoders(file, weights, is_sdxl),
+        sampling=_model_sampling(file, weights, unet_weights),
+        scaling_factor=SCALING_FACTOR_OF_SDXL if is_sdxl else SCALING_FACTOR,
+    )
+
+
+def read_vae(file: Path) -> nn.Module:
+    """An AutoencoderKL from a file of its own. Raises ValueError for a file of another kind."""
+    weights = _open(file)
+    found = _inside(weights, VAE) or dict(weights)
+    if "decoder.conv_in.weight" not in found or "encoder.down.0.block.0.conv1.weight" not in found:
+        raise ValueError(
+            f'"{file}" holds no VAE under Stable Diffusion\'s own names; its first weights are '
+            f"{', '.join(sorted(weights)[:3])}. Give a VAE file as ComfyUI's models/vae has them."
+        )
+    return _build_vae(file, found)
+
+
+# --- what the file is ----------------------------------------------------------------------------
+
+
+def _open(file: Path) -> Weights:
+    if file.suffix.lower() != ".safetensors":
+        raise ValueError(
+            f'"{file}" is not a .safetensors file. Files of other kinds can hold code and are not '
+            "read without ComfyUI; convert it to .safetensors."
+        )
+    try:
+        return safetensors.torch.load_file(file)
+    except (safetensors.SafetensorError, OSError) as fault:
+        raise ValueError(f'"{file}" cannot be read ({fault}); copy it anew.') from fault
+
+
+def _inside(weights: Weights, prefix: str) -> dict[str, Tensor]:
+    """The weights under a prefix, by the rest of their names."""
+    return {
+        name.removeprefix(prefix): weight
+        for name, weight in weights.items()
+        if name.startswith(prefix)
+    }
+
+
+def _require_known_kind(file: Path, weights: Weights, unet: Weights) -> None:
+    attended = any(".attn2.to_k." in name for name in unet)
+    if "input_blocks.0.0.weight" not in unet or not attended:
+        raise ValueError(
+            f'"{file}" holds no UNet of Stable Diffusion 1, 2 or XL under "{UNET}"; its first '
+            f"weights are {', '.join(sorted(weights)[:3])}. Give a whole checkpoint of such a "
+            "model, or use it inside ComfyUI."
+        )
+    if any(".time_stack." in name for name in unet):
+        raise ValueError(f'"{file}" holds a video model. Give a plain text-to-image model.')
+    taken, given = unet["input_blocks.0.0.weight"].shape[1], unet["out.2.weight"].shape[0]
+    if taken != given:
+        raise ValueError(
+            f'the UNet in "{file}" takes {taken} channels and gives {given}: an inpainting or '
+            "editing model. Give a plain text-to-image model."
+        )
+    stems = _stems(weights)
+    if "label_emb.0.0.weight" in unet and SECOND_CLIP not in stems:
+        raise ValueError(
+            f'the UNet in "{file}" takes more than a text, and the file does not hold the two text '
+            "models of SDXL: SDXL's refiner, an unCLIP model, or a UNet alone. Give a plain "
+            "text-to-image model."
+        )
+    if "edm_mean" in weights or "edm_vpred.sigma_max" in weights:
+        raise ValueError(
+            f'"{file}" was trained on continuous noise levels (EDM), which only ComfyUI samples. '
+            "Give a model of Stable Diffusion's own noise levels."
+        )
+    lacking = ["no VAE"] if VAE not in stems else []
+    lacking += ["no text model"] if not stems & {*CLIP_PREFIXES, *OPEN_CLIP_PREFIXES} else []
+    if lacking:
+        raise ValueError(
+            f'"{file}" holds {" and ".join(lacking)}. Give the whole checkpoint; for the UNet of '
+            "one model with parts of others, use ComfyUI."
+        )
+
+
+def _stems(weights: Weights) -> set[str]:
+    known = (VAE, *CLIP_PREFIXES, *OPEN_CLIP_PREFIXES)
+    return {stem for stem in known if any(name.startswith(stem) for name in weights)}
+
+
+def _model_sampling(file: Path, weights: Weights, unet: Weights) -> DiscreteSampling:
+    alphas_cumprod = scaled_linear()
+    if "ztsnr" in weights:
+        alphas_cumprod = with_zero_snr(alphas_cumprod)
+    spread = unet.get(SPREAD_MEASURED)
+    is_second = any(stem in OPEN_CLIP_PREFIXES[:2] for stem in _stems(weights))
+    if "v_pred" in weights or (
+        is_second and spread is not None and spread.float().std(unbiased=False) > SPREAD_OF_V
+    ):
+        return DiscreteSampling(alphas_cumprod, "v")
+    return DiscreteSampling(alphas_cumprod, "eps")
+
+
+# --- configurations from shapes ------------------------------------------------------------------
+
+
+def unet_config(weights: Weights) -> dict[str, Any]:
+    """diffusers' configuration of a UNet, from its original weights.
+
+    Raises ValueError for a shape that diffusers' UNet cannot have.
+    """
+    levels: list[list[tuple[int, int]]] = [[]]  # width and depth of each block going down
+    for place in range(1, _count(weights, r"input_blocks\.(\d+)\.")):
+        if f"input_blocks.{place}.0.op.weight" in weights:
+            levels.append([])
+        else:
+            width = weights[f"input_blocks.{place}.0.out_layers.3.weight"].shape[0]
+            levels[-1].append((width, _depth(weights, f"input_blocks.{place}.1")))
+    blocks = len(levels[0])
+    up = [
+        _depth(weights, f"output_blocks.{place}.1")
+        for place in range(_count(weights, r"output_blocks\.(\d+)\."))
+    ]
+    wanted = [level[0][1] for level in reversed(levels) for _ in range(blocks + 1)]
+    middle = _depth(weights, "middle_block.1")
+    depths = [level[0][1] for level in levels]
+    if any(len(set(level)) > 1 or len(level) != blocks for level in levels) or up != wanted:
+        raise ValueError(
+            f"the blocks of its UNet are not alike on every level (attention going up {up} where "
+            f"{wanted} was expected): a distilled model, which only ComfyUI runs."
+        )
+    if middle == 0 or depths[-1] not in (0, middle):
+        raise ValueError(
+            f"the middle of its UNet has {middle} attention blocks where {depths[-1] or 'some'} "
+            "were expected: a distilled model, which only ComfyUI runs."
+        )
+    widths = [level[0][0] for level in levels]
+    first = next(name for name in weights if name.endswith("attn2.to_k.weight"))
+    projection = weights[re.sub(r"transformer_blocks\..*", "proj_in.weight", first)]
+    is_linear = projection.ndim == 2
+    config = {
+        "in_channels": weights["input_blocks.0.0.weight"].shape[1],
+        "out_channels": weights["out.2.weight"].shape[0],
+        "block_out_channels": widths,
+        "layers_per_block": blocks,
+        "down_block_types": [f"{'CrossAttn' * (d > 0)}DownBlock2D" for d in depths],
+        "up_block_types": [f"{'CrossAttn' * (d > 0)}UpBlock2D" for d in reversed(depths)],
+        "transformer_layers_per_block": [*(d or 1 for d in depths[:-1]), middle],
+        "cross_attention_dim": weights[first].shape[1],
+        "attention_head_dim": [max(1, w // 64) for w in widths] if is_linear else 8,  # heads
+        "use_linear_projection": is_linear,
+    }
+    if "label_emb.0.0.weight" in weights:
+        config |= {
+            "addition_embed_type": "text_time",
+            "addition_time_embed_dim": SIZE_WIDTH,
+            "projection_class_embeddings_input_dim": weights["label_emb.0.0.weight"].shape[1],
+        }
+    return config
+
+
+def vae_config(weights: Weights) -> dict[str, Any]:
+    """diffusers' configuration of a VAE, from its original weights."""
+    levels = _count(weights, r"encoder\.down\.(\d+)\.")
+    return {
+        "in_channels": weights["encoder.conv_in.weight"].shape[1],
+        "out_channels": weights["decoder.conv_out.weight"].shape[0],
+        "latent_channels": weights["decoder.conv_in.weight"].shape[1],
+        "block_out_channels": [
+            weights[f"encoder.down.{level}.block.0.conv1.weight"].shape[0]
+            for level in range(levels)
+        ],
+        "layers_per_block": _count(weights, r"encoder\.down\.0\.block\.(\d+)\."),
+        "down_block_types": ["DownEncoderBlock2D"] * levels,
+        "up_block_types": ["UpDecoderBlock2D"] * levels,
+    }
+
+
+def text_config(weights: Weights, activation: str) -> dict[str, Any]:
+    """transformers' configuration of a CLIP text model, from weights under its own names."""
+    tokens = weights["embeddings.token_embedding.weight"]
+    return {
+        "vocab_size": tokens.shape[0],
+        "hidden_size": tokens.shape[1],
+        "projection_dim": tokens.shape[1],
+        "intermediate_size": weights["encoder.layers.0.mlp.fc1.weight"].shape[0],
+        "num_hidden_layers": _count(weights, r"encoder\.layers\.(\d+)\."),
+        "num_attention_heads": max(1, tokens.shape[1] // 64),
+        "max_position_embeddings": weights["embeddings.position_embedding.weight"].shape[0],
+        "hidden_act": activation,
+        "bos_token_id": START,
+        "eos_token_id": END,
+        "pad_token_id": END,
+    }
+
+
+def _count(weights: Weights, pattern: str) -> int:
+    """How many numbers there are, from 0, at the start of names like this."""
+    matches = (re.match(pattern, name) for name in weights)
+    return 1 + max((int(match[1]) for match in matches if match), default=-1)
+
+
+def _depth(weights: Weights, place: str) -> int:
+    return _count(weights, re.escape(place) + r"\.transformer_blocks\.(\d+)\.")
+
+
+# --- modules -------------------------------------------------------------------------------------
+
+
+def _read_encoders(file: Path, weights: Weights, is_sdxl: bool) -> tuple[TextEncoder, ...]:
+    from diffusers.loaders.single_file_utils import convert_open_clip_checkpoint
+
+    encoders = []
+    raw = {"layer": -2, "final_norm": False} if is_sdxl else {}
+    for prefix in CLIP_PREFIXES:
+        if found := _inside(weights, prefix):
+            encoder, _ = _text_model(file, found, "quick_gelu")
+            encoders.append(TextEncoder(module=encoder, padding=END, **raw))
+    for prefix in OPEN_CLIP_PREFIXES:
+        if found := _inside(weights, prefix):
+            # under a name of ours, because under its own diffusers leaves out the last layer
+            ours = {f"open_clip.{name}": weight for name, weight in found.items()}
+            width = SimpleNamespace(hidden_size=found["token_embedding.weight"].shape[1])
+            like = SimpleNamespace(config=width)  # asked where the file has no projection
+            named = convert_open_clip_checkpoint(like, ours, prefix="open_clip.")
+            encoder, projection = _text_model(file, named, "gelu")
+            read = raw or {"layer": -1 if encoder.config.num_hidden_layers == CUT else -2}
+            encoders.append(TextEncoder(module=encoder, padding=0, projection=projection, **read))
+    return tuple(encoders)
+
+
+def _build_vae(file: Path, weights: Weights) -> nn.Module:
+    with needs_diffusers(file):
+        from diffusers import AutoencoderKL
+        from diffusers.loaders.single_file_utils import convert_ldm_vae_checkpoint
+
+    config = vae_config(weights)
+    named = convert_ldm_vae_checkpoint(
+        {name: each for name, each in weights.items() if not name.startswith(NOT_OF_THE_VAE)},
+        config,
+    )
+    return _build(file, lambda: AutoencoderKL(**config), named, torch.float32)
+
+
+def _text_model(
+    file: Path, weights: Weights, activation: str
+) -> tuple[nn.Module, nn.Module | None]:
+    """The model, and the projection of its pooled vector if there is one."""
+    from transformers import CLIPTextConfig, CLIPTextModel
+
+    named = {name.removeprefix("text_model."): weight for name, weight in weights.items()}
+    named.pop("embeddings.position_ids", None)
+    named.pop("logit_scale", None)
+    projection = named.pop("text_projection.weight", None)
+    config = CLIPTextConfig(**text_config(named, activation))
+
+    def make() -> nn.Module:
+        model = CLIPTextModel(config)
+        return getattr(model, "text_model", model)  # transformers before 5.6
+
+    model = _build(file, make, named, torch.float32)
+    positions = torch.arange(config.max_position_embeddings)[None]
+    model.embeddings.register_buffer("position_ids", positions, persistent=False)
+    if projection is None:
+        return model, None
+    linear = nn.Linear(*reversed(projection.shape), bias=False, device="meta")
+    linear.load_state_dict({"weight": projection.float()}, assign=True)
+    return model, linear
+
+
+def _build(file: Path, make: Any, weights: Weights, dtype: torch.dtype) -> nn.Module:
+    """The module with these weights, for which no memory was set aside before."""
+    with torch.device("meta"):
+        module = make()
+    fitting = {name: weight.to(dtype) for name, weight in weights.items()}
+    try:
+        module.load_state_dict(fitting, assign=True)
+    except RuntimeError as fault:
+        raise ValueError(
+            f'"{file}" does not hold a whole {type(module).__name__}: {fault}. Give another file '
+            "of the model."
+        ) from fault
+    return module

@@ -1,0 +1,520 @@
+"""`hypernet serve` as the editor and as strangers find it. Its pages are tried in tests/web."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import json
+import struct
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from io import BytesIO
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+aiohttp = pytest.importorskip("aiohttp", reason="the graph editor's server is an extra")
+
+from aiohttp import web  # noqa: E402
+from hypernet_pack.compat.standalone import editor, folders, io  # noqa: E402
+from hypernet_pack.compat.standalone.editor_files import frontend_folder, translations  # noqa: E402
+from hypernet_pack.compat.standalone.gate import refusal  # noqa: E402
+from hypernet_pack.compat.standalone.progress import (  # noqa: E402
+    Progress,
+    is_interrupted,
+    raise_if_interrupted,
+)
+from hypernet_pack.compat.standalone.server import Server  # noqa: E402
+
+RED = Image.new("RGB", (8, 6), "red")
+
+
+class Say(io.ComfyNode):
+    @classmethod
+    def define_schema(cls):
+        return io.Schema(
+            node_id="Say",
+            display_name="Say",
+            inputs=[io.String.Input("words")],
+            outputs=[io.String.Output()],
+            is_output_node=True,
+        )
+
+    @classmethod
+    def execute(cls, words):
+        if words == "fail":
+            raise ValueError("these words cannot be said")
+        return io.NodeOutput(words, ui={"text": (words,)})
+
+
+class Wait(io.ComfyNode):
+    """Shows a picture and stays until it is interrupted."""
+
+    @classmethod
+    def define_schema(cls):
+        return io.Schema(node_id="Wait", display_name="Wait", inputs=[], is_output_node=True)
+
+    @classmethod
+    def execute(cls):
+        Progress(10).update(3, RED)
+        while not is_interrupted():
+            time.sleep(0.01)
+        raise_if_interrupted()
+
+
+class Service:
+    def __init__(self, server: Server, address: str):
+        self.server = server
+        self.address = address
+
+    def ask(self, method: str, path: str, body=None, headers=None) -> tuple[int, bytes, dict]:
+        if body is not None and not isinstance(body, bytes):
+            body = json.dumps(body).encode()
+        request = urllib.request.Request(self.address + path, body, headers or {}, method=method)
+        try:
+            with urllib.request.urlopen(request, timeout=20) as answer:
+                return answer.status, answer.read(), dict(answer.headers)
+        except urllib.error.HTTPError as error:
+            return error.code, error.read(), dict(error.headers)
+
+    def get(self, path: str):
+        status, body, _ = self.ask("GET", path)
+        assert status == 200, body
+        return json.loads(body)
+
+    def post(self, path: str, content) -> tuple[int, dict]:
+        status, body, _ = self.ask("POST", path, content)
+        return status, json.loads(body) if body else {}
+
+    def queue(self, *nodes: tuple[str, dict], **more) -> str:
+        prompt = {
+            str(number): {"class_type": kind, "inputs": inputs}
+            for number, (kind, inputs) in enumerate(nodes, 1)
+        }
+        status, answer = self.post("/api/prompt", {"prompt": prompt} | more)
+        assert status == 200, answer
+        return answer["prompt_id"]
+
+    def ended(self, prompt_id: str) -> dict:
+        for _ in range(500):
+            if entry := self.get(f"/api/history/{prompt_id}"):
+                return entry[prompt_id]
+            time.sleep(0.02)
+        raise AssertionError(f"{prompt_id} does not end")
+
+    def upload(self, name: str, content: bytes, **fields: str) -> tuple[int, dict]:
+        parts = [
+            f'--x\r\nContent-Disposition: form-data; name="{k}"\r\n\r\n{v}'
+            for k, v in fields.items()
+        ]
+        head = f'--x\r\nContent-Disposition: form-data; name="image"; filename="{name}"\r\n\r\n'
+        body = "\r\n".join([*parts, head]).encode() + content + b"\r\n--x--\r\n"
+        kind = {"Content-Type": "multipart/form-data; boundary=x"}
+        status, answer, _ = self.ask("POST", "/api/upload/image", body, kind)
+        return status, json.loads(answer)
+
+
+@pytest.fixture
+def served(tmp_path: Path) -> Iterator[Service]:
+    names = ("input", "output", "models", "user")
+    for name in (*names, "frontend"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "frontend" / "index.html").write_text("<title>the editor</title>")
+    (tmp_path / "secret.txt").write_text("secret")
+    with folders.configured(**{name: tmp_path / name for name in names}):
+        server = Server([Say, Wait], frontend_folder(tmp_path / "frontend"))
+        with running(server) as address:
+            yield Service(server, address)
+
+
+class running:  # noqa: N801
+    """The server on a thread of its own and a free port."""
+
+    def __init__(self, server: Server):
+        self.server = server
+        self.loop = asyncio.new_event_loop()
+        self.thread = threading.Thread(
+            target=contextvars.copy_context().run, args=(self.loop.run_forever,)
+        )
+
+    def do(self, task):
+        return asyncio.run_coroutine_threadsafe(task, self.loop).result(20)
+
+    def __enter__(self) -> str:
+        self.thread.start()
+        self.runner = web.AppRunner(self.server.application())
+        self.do(self.runner.setup())
+        site = web.TCPSite(self.runner, "127.0.0.1", 0)
+        self.do(site.start())
+        self.server.start()
+        return f"http://127.0.0.1:{self.runner.addresses[0][1]}"
+
+    def __exit__(self, *_):
+        self.server.stop()
+        self.do(self.runner.cleanup())
+        self.loop.call_soon_threadsafe(self.loop.stop)
+        self.thread.join(20)
+
+
+def heard(served: Service, act, until: str, client: str = "me", features=None) -> list:
+    """What a client hears from its connection on until the event, acting in between."""
+
+    async def listen() -> list:
+        said = []
+        async with aiohttp.ClientSession() as session:
+            address = f"{served.address}/ws?clientId={client}"
+            async with session.ws_connect(address) as socket:
+                await socket.send_json({"type": "feature_flags", "data": features or {}})
+                await asyncio.to_thread(act)
+                async for message in socket:
+                    if message.type == aiohttp.WSMsgType.BINARY:
+                        said.append(("binary", message.data))
+                        continue
+                    event = json.loads(message.data)
+                    said.append((event["type"], event["data"]))
+                    if event["type"] == until:
+                        return said
+        raise AssertionError(f"no {until} in {said}")
+
+    return asyncio.run(asyncio.wait_for(listen(), 20))
+
+
+# Running
+
+
+def test_a_prompt_is_run_and_its_editor_hears_every_event_in_order(served):
+    said = heard(
+        served,
+        lambda: served.queue(("Say", {"words": "hello"}), client_id="me"),
+        "execution_success",
+    )
+    order = ["execution_start", "execution_cached", "executing", "executed", "execution_success"]
+    assert [name for name, _ in said if name in order] == order
+    assert dict(said)["executed"]["output"] == {"text": ["hello"]}
+    assert said[0][1]["sid"] == "me"
+
+
+def test_history_and_jobs_tell_what_a_prompt_has_shown(served):
+    prompt_id = served.queue(("Say", {"words": "hello"}), extra_data={"extra_pnginfo": {}})
+    entry = served.ended(prompt_id)
+    assert entry["outputs"] == {"1": {"text": ["hello"]}}
+    assert entry["status"]["status_str"] == "success"
+    (job,) = served.get("/api/jobs?status=completed&sort_order=desc")["jobs"]
+    assert (job["id"], job["preview_output"]["content"]) == (prompt_id, "hello")
+    assert served.get(f"/api/jobs/{prompt_id}")["workflow"]["prompt"]["1"]["class_type"] == "Say"
+    assert served.post("/api/history", {"delete": [prompt_id]})[0] == 200
+    assert served.get("/api/history") == {}
+
+
+def test_a_failing_node_is_told_with_its_sentence_and_the_next_prompt_runs(served):
+    failed = served.ended(served.queue(("Say", {"words": "fail"})))
+    events = dict(failed["status"]["messages"])
+    assert events["execution_error"]["exception_message"] == "these words cannot be said"
+    assert not failed["status"]["completed"]
+    assert served.ended(served.queue(("Say", {"words": "again"})))["status"]["completed"]
+
+
+def test_a_prompt_that_cannot_run_is_refused_with_the_nodes_reasons(served):
+    status, answer = served.post("/api/prompt", {"prompt": {"1": {"class_type": "Say"}}})
+    assert status == 400
+    assert answer["node_errors"]["1"]["errors"][0]["type"] == "required_input_missing"
+    assert served.post("/api/prompt", {})[1]["error"]["type"] == "no_prompt"
+
+
+def test_only_the_outputs_that_are_asked_for_run(served):
+    pair = [("Say", {"words": "one"}), ("Say", {"words": "two"})]
+    assert served.ended(served.queue(*pair, partial_execution_targets=["2"]))["outputs"] == {
+        "2": {"text": ["two"]}
+    }
+
+
+def test_a_running_prompt_is_interrupted_and_waiting_ones_are_taken_out(served):
+    running_id, waiting_id = (served.queue(("Wait", {})) for _ in range(2))
+    while not served.get("/api/queue")["queue_running"]:
+        time.sleep(0.01)
+    assert served.post("/api/interrupt", {"prompt_id": waiting_id})[0] == 200
+    assert served.post("/api/queue", {"delete": [waiting_id]})[0] == 200
+    assert served.get("/api/prompt") == {"exec_info": {"queue_remaining": 1}}
+    assert served.post(f"/api/jobs/{running_id}/cancel", {})[1] == {"cancelled": True}
+    assert "execution_interrupted" in dict(served.ended(running_id)["status"]["messages"])
+    assert served.get("/api/jobs")["jobs"][0]["status"] == "cancelled"
+    assert served.post(f"/api/jobs/{running_id}/cancel", {})[1] == {"cancelled": False}
+
+
+@pytest.mark.parametrize("metadata", [True, False])
+def test_previews_reach_the_editor_in_the_form_that_it_reads(served, metadata):
+    def run():
+        prompt_id = served.queue(("Wait", {}), client_id="me")
+        time.sleep(0.3)
+        served.post("/api/interrupt", {})
+        return prompt_id
+
+    said = heard(
+        served, run, "execution_interrupted", features={"supports_preview_metadata": metadata}
+    )
+    (message,) = [data for name, data in said if name == "binary"]
+    kind, second = struct.unpack(">II", message[:8])
+    if metadata:
+        assert kind == 4 and json.loads(message[8 : 8 + second])["node_id"] == "1"
+    else:
+        assert (kind, second) == (1, 1)
+    picture = Image.open(BytesIO(message[8 + (second if metadata else 0) :]))
+    assert picture.format == "JPEG"
+    state = [data for name, data in said if name == "progress_state"][-1]["nodes"]["1"]
+    assert (state["value"], state["max"], state["state"]) == (3, 10, "running")
+
+
+def test_an_editor_that_comes_back_hears_what_runs(served):
+    served.queue(("Wait", {}), client_id="me")
+    said = heard(served, lambda: None, "progress_state")
+    assert [name for name, _ in said[:3]] == ["status", "execution_start", "executing"]
+    served.post("/api/interrupt", {})
+
+
+def test_events_of_nodes_reach_every_editor_and_what_is_no_json_none(served):
+    def act():
+        editor.send_event("hypernet.test", {"loss": float("nan")})
+        editor.send_event("hypernet.test", {"loss": 0.5})
+
+    assert heard(served, act, "hypernet.test")[-1] == ("hypernet.test", {"loss": 0.5})
+
+
+def test_routes_of_the_pack_are_answered_with_json_files_and_sentences(served, tmp_path):
+    picture = tmp_path / "output" / "a.png"
+    RED.save(picture)
+    page = tmp_path / "output" / "a.html"
+    page.write_text("<script>alert(1)</script>")
+
+    def answer(query, body):
+        if query.get("fail"):
+            raise ValueError(f"{query['fail']} is not known")
+        return {"picture": picture, "page": page}.get(query.get("want"), {"body": body})
+
+    before = dict(editor.routes)
+    editor.add_route("GET", "/hypernet/test", answer)
+    editor.add_route("POST", "/hypernet/test", answer)
+    try:
+        with running(again := Server([Say], served.server.frontend)) as address:
+            service = Service(again, address)
+            assert service.post("/hypernet/test", {"a": 1}) == (200, {"body": {"a": 1}})
+            assert service.get("/api/hypernet/test") == {"body": None}
+            status, body, _ = service.ask("GET", "/hypernet/test?fail=x")
+            assert (status, json.loads(body)) == (400, {"error": "x is not known"})
+            status, body, headers = service.ask("GET", "/hypernet/test?want=picture")
+            assert body == picture.read_bytes() and headers["Content-Type"] == "image/png"
+            headers = service.ask("GET", "/hypernet/test?want=page")[2]
+            assert headers["Content-Disposition"].startswith("attachment")
+            assert "html" not in headers["Content-Type"]
+    finally:
+        editor.routes.clear()
+        editor.routes.update(before)
+
+
+# Files
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/../secret.txt",
+        "/%2e%2e/secret.txt",
+        "/..%2fsecret.txt",
+        "/assets/..%2f..%2fsecret.txt",
+        "/extensions/hypernet/..%2fpyproject.toml",
+        "/extensions/hypernet/%2fetc%2fpasswd",
+        "/api/workflow_templates/hypernet/..%2fpyproject.toml",
+        "/api/view?filename=..%2fsecret.txt",
+        "/api/view?filename=secret.txt&subfolder=..",
+        "/api/view?filename=secret.txt&subfolder=..&type=input",
+        "/api/view?filename=..%2fsecret.txt+[input]",
+        "/api/view?filename=%2fetc%2fpasswd",
+        "/api/view?filename=secret.txt&type=..",
+        "/api/view?filename=secret%00.txt",
+        "/api/userdata/..%2f..%2fsecret.txt",
+        "/api/userdata?dir=..%2f..",
+        "/api/v2/userdata?path=..%2f..",
+        "/api/models/..",
+        "/api/experiment/models/..%2f..",
+        "/api/view_metadata/..?filename=secret.safetensors",
+        "/docs/..%2f..%2fsecret.txt",
+    ],
+)
+def test_no_path_leads_out_of_the_folders(served, path):
+    status, body, _ = served.ask("GET", path)
+    assert status in (400, 404), body
+    assert b"secret\n" not in body and body != b"secret" and b"root:" not in body
+
+
+def test_nothing_is_written_or_deleted_outside_the_folders(served, tmp_path):
+    for path in ("/api/userdata/..%2f..%2fx.txt", "/api/userdata/a.txt/move/..%2f..%2fx.txt"):
+        assert served.ask("POST", path, b"x")[0] in (400, 404)
+    assert served.ask("DELETE", "/api/userdata/..%2f..%2fsecret.txt")[0] == 400
+    for fields in (
+        {"subfolder": ".."},
+        {"subfolder": "/etc"},
+        {"type": "output"},
+        {"type": "temp"},
+    ):
+        assert served.upload("x.txt", b"x", **fields)[0] == 400
+    assert served.upload("../../x.txt", b"x") == (
+        200,
+        {"name": "x.txt", "subfolder": "", "type": "input"},
+    )
+    assert not list(tmp_path.glob("x.txt")) and (tmp_path / "secret.txt").exists()
+
+
+def test_an_uploaded_picture_is_in_the_input_folder_once_and_can_be_seen(served, tmp_path):
+    file = BytesIO()
+    RED.save(file, "PNG")
+    content = file.getvalue()
+    assert served.upload("é.png", content)[1]["name"] == "é.png"
+    assert served.upload("é.png", content)[1]["name"] == "é.png"
+    assert served.upload("é.png", content + b" ")[1]["name"] == "é (1).png"
+    assert served.upload("é.png", b"new", overwrite="true")[1]["name"] == "é.png"
+    assert sorted(path.name for path in (tmp_path / "input").iterdir()) == ["é (1).png", "é.png"]
+    asked = "/api/view?filename=%C3%A9%20(1).png&type=input"
+    assert served.ask("GET", asked)[1] == content + b" "
+    small = Image.open(BytesIO(served.ask("GET", f"{asked}&preview=webp;50")[1]))
+    assert (small.format, small.size) == ("WEBP", RED.size)
+    assert served.get("/api/internal/files/input") == ["é.png [input]", "é (1).png [input]"]
+
+
+def test_what_a_browser_would_run_is_sent_as_a_download(served, tmp_path):
+    for name in ("a.html", "a.svg", "a.js", "a.xhtml"):
+        (tmp_path / "output" / name).write_text("<script>alert(1)</script>")
+        headers = served.ask("GET", f"/api/view?filename={name}")[2]
+        assert headers["Content-Type"] == "application/octet-stream"
+        assert headers["Content-Disposition"].startswith("attachment")
+        assert headers["X-Content-Type-Options"] == "nosniff"
+
+
+def test_workflows_and_settings_are_kept_as_comfyui_keeps_them(served, tmp_path):
+    assert served.post("/api/settings/Comfy.Locale", "zh")[0] == 200
+    assert served.post("/api/settings", {"a": 1})[0] == 200
+    assert served.get("/api/settings/Comfy.Locale") == "zh"
+    kept = json.loads((tmp_path / "user" / "default" / "comfy.settings.json").read_text())
+    assert kept["a"] == 1
+
+    path = "/api/userdata/workflows%2Fmine.json"
+    assert served.ask("POST", path, b"{}")[1] == b'"workflows/mine.json"'
+    assert served.ask("POST", f"{path}?overwrite=false", b"[]")[0] == 409
+    assert served.ask("GET", path)[1] == b"{}"
+    (about,) = served.get("/api/userdata?dir=workflows&recurse=true&full_info=true")
+    assert (about["path"], about["size"]) == ("mine.json", 2)
+    assert served.get("/api/userdata?dir=workflows&split=true") == [["mine.json", "mine.json"]]
+    assert served.ask("POST", f"{path}/move/workflows%2Fours.json")[0] == 200
+    assert [entry["path"] for entry in served.get("/api/v2/userdata")] == [
+        "workflows",
+        "comfy.settings.json",
+        "workflows/ours.json",
+    ]
+    assert served.ask("DELETE", "/api/userdata/workflows%2Fours.json")[0] == 204
+    assert served.ask("GET", "/api/userdata/workflows%2Fours.json")[0] == 404
+
+
+def test_models_are_listed_by_folder(served, tmp_path):
+    (tmp_path / "models" / "loras" / "a").mkdir(parents=True)
+    (tmp_path / "models" / "loras" / "a" / "b.safetensors").write_bytes(b"123")
+    (tmp_path / "models" / "loras" / "c.txt").write_bytes(b"")
+    assert served.get("/api/models/loras") == ["a/b.safetensors"]
+    assert served.get("/api/experiment/models/loras")[0]["size"] == 3
+    assert served.ask("GET", "/api/models/nothing")[0] == 404
+
+
+def test_nodes_say_whose_they_are(served):
+    described = served.get("/api/object_info")
+    assert set(described) == {"Say", "Wait"}
+    assert described["Say"]["python_module"] == "custom_nodes.hypernet"
+    assert served.get("/api/object_info/Say") == {"Say": described["Say"]}
+
+
+def test_what_is_not_there_is_an_honest_404(served):
+    for path in ("/api/customnode/getlist", "/api/nothing", "/nothing.js"):
+        assert served.ask("GET", path)[0] == 404
+
+
+# Who may ask
+
+
+HERE = "127.0.0.1:8188"
+
+
+@pytest.mark.parametrize(
+    ("headers", "loopback", "allowed"),
+    [
+        ({"Host": HERE}, True, True),
+        ({"Host": "localhost:8188"}, True, True),
+        ({"Host": "[::1]:8188"}, True, True),
+        ({"Host": HERE, "Origin": f"http://{HERE}"}, True, True),
+        ({"Host": "localhost", "Origin": "http://localhost:80"}, True, True),
+        ({"Host": HERE, "Origin": "http://evil.example"}, True, False),
+        ({"Host": HERE, "Origin": "http://127.0.0.1:9999"}, True, False),
+        ({"Host": HERE, "Origin": "null"}, True, False),
+        ({"Host": HERE, "Sec-Fetch-Site": "cross-site"}, True, False),
+        ({"Host": HERE, "Sec-Fetch-Site": "same-origin"}, True, True),
+        ({"Host": "evil.example:8188"}, True, False),
+        ({"Host": "127.0.0.1.evil.example"}, True, False),
+        ({}, True, False),
+        ({"Host": "my-machine:8188", "Origin": "http://my-machine:8188"}, False, True),
+        ({"Host": "my-machine:8188", "Origin": "http://evil.example"}, False, False),
+    ],
+)
+def test_only_pages_of_this_server_may_ask(headers, loopback, allowed):
+    reason = refusal(headers, opens_page=False, loopback=loopback)
+    assert (reason is None) == allowed, reason
+
+
+def test_a_link_of_another_site_may_open_the_editor_and_nothing_else(served):
+    away = {"Sec-Fetch-Site": "cross-site"}
+    assert served.ask("GET", "/", headers=away)[0] == 200
+    assert served.ask("GET", "/api/queue", headers=away)[0] == 403
+    assert served.ask("POST", "/api/interrupt", headers=away)[0] == 403
+    assert served.ask("GET", "/ws", headers={"Origin": "http://evil.example"})[0] == 403
+    assert served.ask("GET", "/", headers={"Host": "evil.example"})[0] == 403
+
+
+def test_the_editor_may_ask_this_server_alone(served):
+    policy = served.ask("GET", "/")[2]["Content-Security-Policy"]
+    assert "default-src 'self'" in policy and "http:" not in policy and "https:" not in policy
+
+
+def test_graphs_of_strangers_read_in_the_hosts_folders_alone(tmp_path):
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    places = {"input": tmp_path / "input", "output": tmp_path / "output", "models": tmp_path}
+    with folders.configured(**places):
+        assert folders.dataset_folders() is None
+        assert folders.find_checkpoint(str(elsewhere)) == elsewhere
+        with folders.configured(fenced=True):
+            assert folders.dataset_folders() == [places["input"], places["output"]]
+            with pytest.raises(FileNotFoundError, match="elsewhere"):
+                folders.find_checkpoint(str(elsewhere))
+
+
+# Words
+
+
+def test_a_missing_editor_is_said_with_the_way_to_get_it(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"index\.html"):
+        frontend_folder(tmp_path)
+
+
+def test_our_words_are_merged_as_the_editor_wants_them(tmp_path):
+    for language, file, words in (
+        ("en", "main", {"hypernet": {"stop": "Stop"}}),
+        ("zh", "main", {"hypernet": {"stop": "停止"}}),
+        ("zh", "nodeDefs", {"HypernetTrain": {"display_name": "训练超网络"}}),
+    ):
+        (tmp_path / language).mkdir(exist_ok=True)
+        (tmp_path / language / f"{file}.json").write_text(json.dumps(words), "utf-8")
+    assert translations(tmp_path) == {
+        "en": {"hypernet": {"stop": "Stop"}},
+        "zh": {
+            "hypernet": {"stop": "停止"},
+            "nodeDefs": {"HypernetTrain": {"display_name": "训练超网络"}},
+        },
+    }

@@ -1,0 +1,32 @@
+"""compat/comfyui.py on SDXL, inside ComfyUI's own process: see check_sdxl.py."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import comfyui_server
+import pytest
+
+SCRIPT = Path(__file__).with_name("check_sdxl.py")
+NAMES = re.findall(
+    r"^def (\w+)\(compat, model, clip, vae\)", SCRIPT.read_text("utf-8"), re.MULTILINE
+)
+
+
+@pytest.fixture(scope="module")
+def words() -> str:
+    if reason := comfyui_server.missing():
+        pytest.skip(reason)
+    done = comfyui_server.try_in_comfyui(
+        SCRIPT,
+        comfyui_server.comfyui_folder(),
+        comfyui_server.REPOSITORY,
+        comfyui_server.checkpoint("sdxl"),
+    )
+    return done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test(name: str, words: str):
+    assert name in words.splitlines(), words[-4000:]
