@@ -1,6 +1,6 @@
 """`make demo`: train on 64 Twemoji pictures, draw what was never shown, and measure it.
 
-Runs the example workflow train_and_compare.json on the bundled tiny model, then draws held-out
+Runs the example workflow train_style.json on the bundled tiny model, then draws held-out
 names without and with the network. Everything lands in out/demo/: before_after.png, loss.png,
 report.json, scored by the two judges of style and content (judges.py), and the network.
 """
@@ -35,6 +35,7 @@ TRAINING = {
     "batch_size": 16,
     "seed": 1,
     "save_every": 200,
+    "preview_every": 0,
     "held_out": 0,
 }
 
@@ -61,7 +62,7 @@ def run_workflow() -> Path:
     }
     changes = [part for key, value in settings.items() for part in ("--set", f"{key}={value}")]
     places = ["--input", str(HERE), "--models", str(OUT / "models"), "--out", str(OUT)]
-    workflow = HERE.parent / "example_workflows" / "train_and_compare.json"
+    workflow = HERE.parent / "example_workflows" / "train_style.json"
     code = command.main(["run", str(workflow), *places, *changes])
     if code:
         sys.exit(code)

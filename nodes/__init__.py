@@ -1,15 +1,18 @@
 """The nodes, in the order in which a graph uses them: inputs, one call, outputs."""
 
 from ..compat import ComfyExtension, io
+from . import browsing, desk, live_routes, panels  # noqa: F401 — the server answers by their routes
 from .apply import ApplyHypernet
 from .captioning import Caption
 from .config import HypernetConfig
+from .demo_model import LoadDemoModel
 from .files import LoadHypernet, SaveHypernet
 from .fold import FoldHypernet, HypernetToLora
 from .learning_rate import LearningRate
 from .loading import LoadDataset
 from .preparing import PrepareDataset, SavePreparedFolder
 from .prompt import HypernetPrompt
+from .range_testing import LearningRateRangeTest
 from .tools import (
     CompareHypernets,
     ConvertHypernet,
@@ -25,6 +28,7 @@ from .words import TrainingWords
 class Hypernet(ComfyExtension):
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
         return [
+            LoadDemoModel,
             LoadDataset,
             PrepareDataset,
             SavePreparedFolder,
@@ -32,6 +36,7 @@ class Hypernet(ComfyExtension):
             TrainingWords,
             HypernetConfig,
             LearningRate,
+            LearningRateRangeTest,
             TrainHypernet,
             ApplyHypernet,
             HypernetPrompt,

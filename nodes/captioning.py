@@ -16,6 +16,7 @@ from ..hypernet.captions import (
 from ..hypernet.dataset import Dataset, some
 from ..hypernet.tags import TagEdits, read_list, read_replacements
 from ..hypernet.words import TEMPLATE, prompt_of, read_templates
+from .demo_model import refuse_demo
 from .sockets import CATEGORY, DatasetSocket
 from .tagging import Tagging, tagger_input
 
@@ -136,23 +137,33 @@ class Caption(io.ComfyNode):
         replace_tags: str = "", source_order: str = ", ".join(SOURCES), name_pattern: str = "",
         name_joint: str = " ", joint: str = ", ", write_sidecars: str = NEVER,
     ) -> io.NodeOutput:  # fmt: skip
-        rules = CaptionRules(
-            sources=read_sources(source_order) if source == IN_ORDER else ORDERS[source],
-            fixed=fixed_text,
-            name_words=NameWords(pattern=name_pattern, joint=name_joint),
-            existing=existing,
-            joint=joint,
-            edits=TagEdits(
-                block=read_list(block_tags), replacements=read_replacements(replace_tags)
-            ),
-            trigger=trigger_word,
-        )
+        rules = rules_of(
+            source=source, fixed_text=fixed_text, existing=existing, trigger_word=trigger_word,
+            block_tags=block_tags, replace_tags=replace_tags, source_order=source_order,
+            name_pattern=name_pattern, name_joint=name_joint, joint=joint,
+        )  # fmt: skip
         captioned, notes = captioned_by(dataset, rules, Tagging.of(tagger))
         captioned = replace(
             captioned, words=replace(captioned.words, templates=read_templates(template))
         )
         report = "\n".join([*samples(captioned), *notes, *written(captioned, write_sidecars)])
         return io.NodeOutput(captioned, report, ui=ui.PreviewText(report))
+
+
+def rules_of(
+    *, source: str, fixed_text: str, existing: str, trigger_word: str, block_tags: str,
+    replace_tags: str, source_order: str, name_pattern: str, name_joint: str, joint: str,
+) -> CaptionRules:  # fmt: skip
+    """What the widgets ask for. Raises ValueError quoting what cannot be."""
+    return CaptionRules(
+        sources=read_sources(source_order) if source == IN_ORDER else ORDERS[source],
+        fixed=fixed_text,
+        name_words=NameWords(pattern=name_pattern, joint=name_joint),
+        existing=existing,
+        joint=joint,
+        edits=TagEdits(block=read_list(block_tags), replacements=read_replacements(replace_tags)),
+        trigger=trigger_word,
+    )
 
 
 def captioned_by(
@@ -198,5 +209,7 @@ def written(dataset: Dataset, when: str) -> list[str]:
     by_picture = {item.path: item.caption for item in reversed(dataset.items) if item.caption}
     if when == MISSING:
         by_picture = {path: text for path, text in by_picture.items() if not sidecar(path).strip()}
+    for folder in {path.parent for path in by_picture}:
+        refuse_demo(folder)
     files = [file for path, text in by_picture.items() if (file := write_sidecar(path, text))]
     return [f"{len(files)} caption files written."]

@@ -1,5 +1,7 @@
 """HypernetConfig: the shape of the network to train, with its size foretold."""
 
+from dataclasses import replace
+
 from ..compat import attention_widths, io, ui
 from ..hypernet.advice import spec_warnings
 from ..hypernet.run import in_words
@@ -123,6 +125,23 @@ class HypernetConfig(io.ComfyNode):
 def every_width(model) -> tuple[int, ...]:
     kinds = attention_widths(model)
     return tuple(sorted({width for widths in kinds.values() for width in widths}))
+
+
+def chosen_spec(config: Config, model, before: tuple[int, ...] | None = None) -> HypernetSpec:
+    """The spec to train on this model; before: the widths of the network that is trained further.
+
+    Raises ValueError for widths that the model does not have.
+    """
+    widths = every_width(model)
+    wanted = replace(config.spec, widths=before or widths) if config.every_width else config.spec
+    missing = sorted(set(wanted.widths) - set(widths))
+    if missing:
+        raise ValueError(
+            f"Widths {as_text(missing)} are not in this model, which has {as_text(widths)}. "
+            "Leave widths empty in Hypernet Config to train all of them, and continue from a "
+            "network for this kind of model."
+        )
+    return wanted
 
 
 def spec_of(

@@ -115,8 +115,7 @@ def find(name: str) -> Path:
 
 def new_file(name: str, suffix: str = SUFFIXES[0]) -> Path:
     """Where a new network of this name goes; raises ValueError or FileExistsError, quoting it."""
-    stem = check_name(name).removesuffix(suffix)
-    path = network_folders()[0] / f"{stem}{suffix}"
+    path = network_folders()[0] / f"{bare_name(name, suffix)}{suffix}"
     if path.exists():
         raise FileExistsError(
             f'There is already a hypernetwork "{path.name}" in {path.parent}; it is kept. '
@@ -125,8 +124,13 @@ def new_file(name: str, suffix: str = SUFFIXES[0]) -> Path:
     return path
 
 
+def bare_name(name: str, suffix: str = SUFFIXES[0]) -> str:
+    """Without the suffix, if it was given with it; raises ValueError for what is no name."""
+    return check_name(check_name(name).removesuffix(suffix))  # "...pt" would leave ".."
+
+
 def name_fault(name: str | None) -> bool | str:
     try:
-        return True if name is None else bool(check_name(name))
+        return True if name is None else bool(bare_name(name))
     except ValueError as fault:
         return str(fault)

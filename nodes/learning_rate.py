@@ -77,16 +77,27 @@ class LearningRate(io.ComfyNode):
     ) -> io.NodeOutput:  # fmt: skip
         spec = config.spec if config else HypernetSpec()
         pictures = len(dataset.items) if dataset else pictures
-        found = suggest(spec, pictures, batch_size, accumulation, optimizer)
-        settings = TrainSettings(
-            steps=steps or found.steps, learning_rate=learning_rate.strip() or found.learning_rate,
-            batch_size=batch_size, accumulation=accumulation, optimizer=optimizer,
-        )  # fmt: skip
-        warnings = [*spec_warnings(spec, pictures), *settings_warnings(settings)]
-        suggestion = f"Suggested: {found.learning_rate} for {found.steps:,} steps."
-        lines = [suggestion, *found.reasons, *(f"Note: {warning}" for warning in warnings)]
+        settings, advice = advise(
+            spec, pictures, batch_size, accumulation, optimizer, learning_rate, steps
+        )
         plot = schedule_picture(settings.learning_rate, settings.steps)
-        advice = "\n".join(lines)
         return io.NodeOutput(
             settings.learning_rate, settings.steps, advice, plot, ui=ui.PreviewText(advice)
         )
+
+
+def advise(
+    spec: HypernetSpec, pictures: int, batch_size: int, accumulation: int, optimizer: str,
+    learning_rate: str, steps: int,
+) -> tuple[TrainSettings, str]:  # fmt: skip
+    """The settings that are meant, with the suggested schedule where none is given, and what there
+    is to say about them. Raises ValueError."""
+    found = suggest(spec, pictures, batch_size, accumulation, optimizer)
+    settings = TrainSettings(
+        steps=steps or found.steps, learning_rate=learning_rate.strip() or found.learning_rate,
+        batch_size=batch_size, accumulation=accumulation, optimizer=optimizer,
+    )  # fmt: skip
+    warnings = [*spec_warnings(spec, pictures), *settings_warnings(settings)]
+    suggestion = f"Suggested: {found.learning_rate} for {found.steps:,} steps."
+    lines = [suggestion, *found.reasons, *(f"Note: {warning}" for warning in warnings)]
+    return settings, "\n".join(lines)

@@ -9,12 +9,15 @@ from ..compat import dataset_folders, input_folder, io, output_folder, ui
 from ..hypernet.dataset import read_dataset, report
 from ..hypernet.listing import find_pictures, list_folder
 from ..hypernet.sheet import MOST, contact_sheet
+from .caching import cache_folder
+from .demo_model import DEMO
 from .sockets import CATEGORY, DatasetSocket
 from .watching import watch
 
 log = logging.getLogger(__name__)
 
 OUTPUT = " [output]"  # behind a name, as ComfyUI's image nodes have it
+DEMO_NOTE = " [demo]"  # likewise, for what comes with the pack
 
 
 class LoadDataset(io.ComfyNode):
@@ -31,7 +34,8 @@ class LoadDataset(io.ComfyNode):
                     "folder",
                     default="my_pictures",
                     tooltip="Folder with pictures, inside the input directory or as a full path; "
-                    '"name [output]" for one inside the output directory.',
+                    '"name [output]" for one inside the output directory, "pictures [demo]" for '
+                    "the 64 pictures that come with Hypernet.",
                 ),
                 io.Int.Input(
                     "width", default=512, min=64, max=4096, step=8,
@@ -95,7 +99,7 @@ class LoadDataset(io.ComfyNode):
         dataset = read_dataset(
             resolve(folder), width, height,
             recursive=subfolders, skip_unreadable=unreadable == "skip", find_alike=find_alike,
-            cache=output_folder() / ".hypernet" / "measurements", each=watch(),
+            cache=cache_folder() / "measurements", each=watch(),
         )  # fmt: skip
         text = report(dataset)
         log.info("%s", text)
@@ -106,20 +110,22 @@ class LoadDataset(io.ComfyNode):
 
 
 def resolve(folder: str) -> Path:
-    """The folder as given if that is a full path, else inside the host's input directory, or its
-    output directory if the name says so.
+    """The folder as given if that is a full path, else inside the host's input directory, its
+    output directory or the pack's demo folder, as the name says.
 
     Raises ValueError quoting a folder that the host does not let graphs read.
     """
     name = folder.strip().strip('"')
     if not name:
         raise ValueError("The folder is empty. Give the name of a folder with pictures.")
-    home = output_folder() if name.endswith(OUTPUT) else input_folder()
+    notes = {OUTPUT: output_folder(), DEMO_NOTE: DEMO}
+    note = next((each for each in notes if name.endswith(each)), "")
+    home = notes.get(note) or input_folder()
     # by its letters: a link inside the input directory was put there by the server's owner
-    path = Path(os.path.abspath(home / Path(name.removesuffix(OUTPUT)).expanduser()))
+    path = Path(os.path.abspath(home / Path(name.removesuffix(note)).expanduser()))
     allowed = dataset_folders()
     if allowed is not None and not any(
-        path.is_relative_to(os.path.abspath(root)) for root in allowed
+        path.is_relative_to(os.path.abspath(root)) for root in (*allowed, DEMO)
     ):
         raise ValueError(
             f'Folder "{folder}" is outside of the folders that this server lets graphs read: '

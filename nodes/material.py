@@ -9,29 +9,28 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from torch import Tensor
+
 from .. import compat
+from ..hypernet.ahead import Ahead
+from ..hypernet.contents import Contents
 from ..hypernet.dataset import Dataset
 from ..hypernet.diffusion import Batch
+from ..hypernet.encoding import encode_dataset, encode_masks, encode_prompts, text_key, vae_key
 from ..hypernet.given import Given
 from ..hypernet.identity import dataset_hash, tensors_hash
-from ..hypernet.latents import (
-    Examples,
-    all_prompts,
-    encode_dataset,
-    encode_prompts,
-    hold_out,
-    items_at,
-    prompts_at,
-)
-from ..hypernet.masks import weights_of_all
+from ..hypernet.latents import Examples, all_prompts, hold_out, items_at, prompts_at
 from ..hypernet.settings import TrainSettings
-from ..hypernet.shelf import Shelf
+from ..hypernet.shards import Shards, forget_old
 from ..hypernet.spec import as_text
 from ..hypernet.train import Probe
+from .caching import cache_folder
+from .watching import watch
 
 log = logging.getLogger(__name__)
 
 PIXELS = 8  # of a picture, to one of its latent
+EMBEDDING = "embedding:"  # a prompt that reads a file, which may change
 
 
 @dataclass(frozen=True)
@@ -61,37 +60,52 @@ def from_dataset(
     *,
     name: str,
     settings: TrainSettings,
-    shelf: Shelf,
     previewed: list[int],
 ) -> Material:
-    """Pictures and prompts, each encoded once; the prompts go to the shelf.
+    """Pictures and prompts, encoded where an earlier run has not done it.
 
     previewed: the samples, by place in the stream, whose words a preview may need.
     """
+    cache = cache_folder()
+    forget_old(cache)
+    contents = Contents(dataset.folder, cache / "contents")
+
+    def encode(pixels: Tensor) -> tuple[Tensor, Tensor]:
+        return compat.encode_pictures(vae, pixels, model)
+
+    def encode_texts(texts: list[str]) -> list[dict[str, Tensor]]:
+        return compat.encode_texts(clip, texts)
+
     skipped = len(dataset.unreadable)
-    dataset, latents = encode_dataset(
-        dataset,
-        lambda pixels: compat.encode_pictures(vae, pixels, model),
-        each=lambda item: compat.raise_if_interrupted(),
-    )
+    pictures = Shards(cache / "pictures" / vae_key(encode))
+    dataset, latents = encode_dataset(dataset, encode, pictures, contents, watch())
     for picture, reason in dataset.unreadable[skipped:]:
         log.warning('Skipped "%s": %s', picture, reason)
+    weights = encode_masks(dataset, latents, contents, watch())
     dataset = hold_out(dataset, settings.held_out, settings.seed)
     seed, batch_size = settings.seed, settings.batch_size
     samples = settings.steps * settings.accumulation * batch_size
     conditions = encode_prompts(
-        all_prompts(dataset, name, seed, samples, batch_size),
-        lambda texts: compat.encode_texts(clip, texts),
-        shelf,
-        each=lambda done: compat.raise_if_interrupted(),
+        all_prompts(dataset, name, seed, samples, batch_size, settings.probe_every > 0),
+        encode_texts,
+        Shards(cache / "prompts" / text_key(encode_texts)),
+        watch(),
+        lasting=lambda text: EMBEDDING not in text,
     )
+    for what, kept in (("pictures", latents), ("prompts", conditions)):
+        if kept.shards.in_memory:
+            log.warning(
+                "There is no room in %s for %d encoded %s; they stay in memory until the run ends.",
+                kept.shards.folder, kept.shards.in_memory, what,
+            )  # fmt: skip
     examples = Examples(
         dataset=dataset,
         name=name,
         seed=seed,
         latents=latents,
         conditions=conditions,
-        weights=weights_of_all(dataset, latents),
+        weights=weights,
+        sampling=settings.latent_sampling,
     )
     texts = {}
     for place in previewed:
@@ -99,13 +113,13 @@ def from_dataset(
         (texts[place],) = prompts_at(dataset, name, seed, [place], [item])
     known = {text: Words(text, compat.conditioning(clip, text)) for text in set(texts.values())}
     return Material(
-        batch_at=examples.batch_at,
+        batch_at=Ahead(examples.batch_at, pin=compat.torch_device().type == "cuda"),
         probe=examples.probe(batch_size) if settings.probe_every else None,
         pictures=len(dataset.shown),
         size=(dataset.width, dataset.height),
         words={place: known[text] for place, text in texts.items()},
         about=asdict(dataset),
-        hash=dataset_hash(dataset),
+        hash=dataset_hash(dataset, contents),
     )
 
 

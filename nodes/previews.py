@@ -1,13 +1,14 @@
 """Pictures of what a network draws so far, made by the host's sampler while it is being trained.
 
 Nothing of the training is touched: chance is counted there, and the network that draws is the one
-that learns, in evaluation mode. The file has A1111's `parameters` text, which other programs read;
-ComfyUI would take a text named "prompt" for a graph.
+that learns, in evaluation mode. The file has A1111's `parameters` text, which other programs read,
+and the graph as ComfyUI's own pictures have it: dropped on the canvas, a preview opens it.
 """
 
 import json
 from bisect import bisect_left
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 from torch import Tensor
@@ -63,11 +64,13 @@ class Previewer:
     settings: PreviewSettings
     model: object
     vae: object
+    vae_leaves: bool  # after every picture
     steps: list[int]
     words: list[Words]
     negative: object  # CONDITIONING
     size: tuple[int, int]
     seed: int
+    graph: Mapping[str, object] = field(default_factory=dict)  # "prompt", "workflow"
 
     def words_after(self, step: int) -> Words:
         """Those of the step, or of the next that has some: a schedule may end early."""
@@ -75,7 +78,7 @@ class Previewer:
         return self.words[min(place, len(self.words) - 1)]
 
     def draw(self, network: Hypernetwork, words: Words) -> Tensor:
-        """IMAGE (1, H, W, 3); the VAE is fetched for it, and leaves again."""
+        """IMAGE (1, H, W, 3); the VAE is fetched for it."""
         wanted = self.settings
         width, height = self.size
         try:
@@ -85,7 +88,8 @@ class Previewer:
                 seed=self.seed, steps=wanted.steps, cfg=wanted.cfg,
             )  # fmt: skip
         finally:
-            compat.release(self.vae)
+            if self.vae_leaves:
+                compat.release(self.vae)
 
     def texts(self, network: Hypernetwork, words: Words, picture: Tensor) -> dict[str, str]:
         """What the PNG says: `parameters` as A1111 writes it, and all of it as JSON."""
@@ -102,7 +106,9 @@ class Previewer:
             "name": name, "step": step, "prompt": words.text, "negative": wanted.negative,
             "seed": self.seed, "steps": wanted.steps, "cfg": wanted.cfg,
         }  # fmt: skip
-        return {"parameters": "\n".join(lines), "hypernet": json.dumps(about, ensure_ascii=False)}
+        graph = {name: json.dumps(part) for name, part in self.graph.items()}
+        texts = {"parameters": "\n".join(lines), "hypernet": json.dumps(about, ensure_ascii=False)}
+        return graph | texts
 
 
 def with_network(model, network: Hypernetwork):

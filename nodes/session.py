@@ -1,9 +1,10 @@
-"""What happens between the updates of a training: log, checkpoints, previews, interrupts.
+"""What happens between the updates of a training: log, checkpoints, previews, people's wishes.
 
 Whatever ends the loop, what was trained until then is on disk. Before a preview too, for it is the
 moment when memory runs out. A disk that is full, or a preview that fails, ends nothing.
 """
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,8 +16,10 @@ from .. import compat
 from ..hypernet.diffusion import Denoiser
 from ..hypernet.files import save_network
 from ..hypernet.learner import Learner
+from ..hypernet.parallel import ALONE, Processes
 from ..hypernet.run import DiskFull, Run
 from ..hypernet.train import Step, train
+from .live import WHILE_PAUSED, LiveRun
 from .material import Material
 from .previews import Previewer, as_pixels
 
@@ -27,6 +30,8 @@ class Session:
     run: Run
     previewer: Previewer
     say: Callable[[str], None]
+    live: LiveRun
+    processes: Processes = ALONE
     picture: Tensor | None = None  # the last preview
     pictured: int = -1  # the step that it shows
 
@@ -35,26 +40,53 @@ class Session:
         return self.learner.done
 
     def learn(self, denoiser: Denoiser, material: Material, start: int) -> None:
-        """Train to the end, or to the user's interrupt, which is raised when all is saved."""
-        steps = train(self.learner, denoiser, material.batch_at, material.probe)
+        """Train to the end, the schedule's or the one that is asked for; or to the user's
+        interrupt, which is raised when all is saved."""
+        steps = train(self.learner, denoiser, material.batch_at, material.probe, self.processes)
+        stopped = False
         progress = compat.Progress(self.learner.settings.steps)
         try:
+            began = time.monotonic()
             for step in steps:
+                self.tell_first_probe(start)
+                ended = time.monotonic()
+                self.live.pace.update_took(ended - began)
                 progress.update(step.done, self.after(step))
-                if compat.is_interrupted():
+                self.live.pace.between_took(time.monotonic() - ended)
+                if stopped := self.processes.any(not self.goes_on()):
                     break
+                began = time.monotonic()
         except (Exception, compat.Interrupted):  # Ctrl-C may come in the middle of an update
             if self.done not in (self.run.saved_step, start):
                 self.keep(self.save_all)
             raise
-        if compat.is_interrupted():
+        if compat.is_interrupted() or (stopped and not self.live.control.stops):
             self.keep(self.save_all)
             compat.raise_if_interrupted()
+            raise compat.Interrupted("Another process was stopped.")
         self.keep(self.save_state)
+
+    def goes_on(self) -> bool:
+        """Does what was asked for since; False when it is to end here. A pause is spent here."""
+        control = self.live.control
+        if control.is_paused and self.run.saved_step != self.done:
+            self.keep(self.save_state)
+        while not (compat.is_interrupted() or control.stops):
+            if control.takes_save():
+                self.keep(self.save_all)
+                self.say(f"Saved after step {self.done}, as you asked.")
+                self.live.tell()
+            if not control.is_paused:
+                control.go_on()
+                return True
+            if control.hold(WHILE_PAUSED):
+                self.live.tell()
+        return False
 
     def after(self, step: Step) -> Image.Image | None:
         """Log and save the step; the preview, if it is time for one."""
         self.run.note(step)
+        self.live.update(step)
         for sentence in step.notes:
             self.say(sentence)
         if step.probe is not None:
@@ -72,6 +104,12 @@ class Session:
             self.say(f"There is no preview after step {step.done}: {fault}")
             return None
 
+    def tell_first_probe(self, start: int) -> None:
+        """What the probe says of a network without effect, which no Step has."""
+        first = self.learner.health.first_loss
+        if first is not None and not self.live.course.probe.buckets:
+            self.live.see(start, probe=first)
+
     def save_all(self) -> None:
         self.run.save(self.learner.network, self.learner, self.learner.result)
 
@@ -85,6 +123,7 @@ class Session:
         texts = self.previewer.texts(self.learner.result, words, picture)
         self.keep(lambda: self.run.save_preview(as_pixels(picture), self.done, texts))
         self.picture, self.pictured = picture, self.done
+        self.live.tell()
         return picture
 
     def finish(self, file: Path) -> Tensor:
@@ -100,6 +139,8 @@ class Session:
     def save(self, file: Path) -> None:
         try:
             save_network(self.learner.result, file)
+            if self.learner.settings.save_optimizer:
+                self.keep(lambda: self.run.save_optimizer(file, self.learner))
         except OSError as fault:
             raise OSError(
                 f"{file} was not saved: {fault.strerror or fault}. Its run in {self.run.folder} "
@@ -112,3 +153,16 @@ class Session:
             save()
         except DiskFull as fault:
             self.say(str(fault))
+
+
+def follow(
+    learner: Learner, denoiser: Denoiser, material: Material, processes: Processes
+) -> list[float]:
+    """Train along with the process whose Session this is; all losses. Nothing is written."""
+    losses = []
+    for step in train(learner, denoiser, material.batch_at, material.probe, processes):
+        losses.append(step.loss)
+        if processes.any(compat.is_interrupted()):
+            compat.raise_if_interrupted()
+            raise compat.Interrupted("Another process was stopped.")
+    return losses

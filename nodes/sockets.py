@@ -53,6 +53,8 @@ def widget(each: Field, *, optional: bool) -> io.Input:
     }  # fmt: skip
     if about["options"]:
         return io.Combo.Input(each.name, options=list(about["options"]), **shared)
+    if isinstance(each.default, bool):
+        return io.Boolean.Input(each.name, **shared)
     if isinstance(each.default, str):
         return io.String.Input(each.name, **shared)
     if each.name == "seed":  # or the editor adds a widget that changes it after every run

@@ -11,6 +11,7 @@ from .. import compat
 from ..compat import io
 from ..hypernet.taggers import KINDS, cache_of, find_model, find_models, tag_pictures
 from ..hypernet.tags import ORDERS, TagEdits, TagRules, caption_of_tags, read_list
+from .caching import cache_folder
 
 NO_TAGGER, NO_MODEL = "none", "(none found)"
 BATCH = 4  # pictures; taggers gain little from more
@@ -119,7 +120,7 @@ class Tagging:
     ) -> tuple[dict[Path, str], list[ValueError]]:
         """Words by picture, and what is wrong with pictures that cannot be read."""
         found, faults = {}, []
-        cache = cache_of(self.kind, self.model, compat.output_folder() / "hypernet_cache")
+        cache = cache_of(self.kind, self.model, cache_folder())
         progress = compat.Progress(len(pictures))
 
         def opened():

@@ -208,6 +208,7 @@ class CompareHypernets(io.ComfyNode):
             description="Draws the same picture with each network (rows) at each strength "
             "(columns), in one labelled grid.",
             search_aliases=["xy plot", "grid", "comparison"],
+            has_intermediate_output=True,  # or an editor that is opened later would not see it
             inputs=[
                 io.Model.Input("model", tooltip="The model to generate with."),
                 io.Vae.Input("vae", tooltip="VAE of the same checkpoint."),
@@ -259,7 +260,8 @@ class CompareHypernets(io.ComfyNode):
             progress.update(next(count), compare.as_image(picture))
             return picture
 
-        return io.NodeOutput(compare.compared(chosen, columns, draw))
+        grid = compare.compared(chosen, columns, draw)
+        return io.NodeOutput(grid, ui=ui.PreviewImage(grid, cls=cls))
 
 
 class LabelGrid(io.ComfyNode):
@@ -272,6 +274,7 @@ class LabelGrid(io.ComfyNode):
             description="A batch of pictures as one grid, with words above the columns and "
             "beside the rows.",
             search_aliases=["image grid", "contact sheet"],
+            has_intermediate_output=True,
             inputs=[
                 io.Image.Input("images", tooltip="Pictures of one size, row after row."),
                 io.String.Input(
@@ -290,7 +293,8 @@ class LabelGrid(io.ComfyNode):
     def execute(cls, images, columns: str, rows: str) -> io.NodeOutput:
         across, down = columns.splitlines(), rows.splitlines()
         pictures = compare.in_rows(images, len(across) or -(-len(images) // max(1, len(down))))
-        return io.NodeOutput(compare.grid(pictures, across, down))
+        grid = compare.grid(pictures, across, down)
+        return io.NodeOutput(grid, ui=ui.PreviewImage(grid, cls=cls))
 
 
 def networks() -> list:

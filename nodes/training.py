@@ -10,11 +10,12 @@ import torch
 from .. import compat
 from ..compat import io
 from ..hypernet.dataset import Dataset
+from ..hypernet.parallel import present
 from ..hypernet.run import Keeping
 from ..hypernet.schedule import parse_schedule
 from ..hypernet.settings import TrainSettings
 from .files import find, known_names, name_fault, new_file
-from .job import Job
+from .job import Job, check_one_source
 from .previews import PreviewSettings
 from .sockets import (
     CATEGORY,
@@ -27,6 +28,7 @@ from .sockets import (
 )
 
 NOTHING = "nothing"  # to continue from
+TO_RAM, STAY = "to RAM", "stay on the card"
 SHOWN_FIRST = ("steps", "learning_rate", "batch_size", "accumulation", "seed", "save_every")
 
 
@@ -42,6 +44,7 @@ class TrainHypernet(io.ComfyNode):
             search_aliases=["train hypernetwork", "training", "fine-tune", "style training"],
             is_output_node=True,
             is_input_list=True,
+            hidden=[io.Hidden.unique_id],
             inputs=[
                 io.Model.Input("model", tooltip="The model to train on. It is not changed."),
                 io.Clip.Input("clip", tooltip="Text encoder of the same checkpoint."),
@@ -126,6 +129,12 @@ class TrainHypernet(io.ComfyNode):
                     tooltip="Height of the previews in pixels; 0 for the training height.",
                 ),
                 *more_widgets(TrainSettings, SHOWN_FIRST),
+                io.Combo.Input(
+                    "encoders", options=[TO_RAM, STAY], default=TO_RAM,
+                    optional=True, advanced=True,
+                    tooltip="Where VAE and text encoder are while training: out of the way in RAM, "
+                    "or on the card, which saves a moment at every preview if memory allows.",
+                ),
             ],
             outputs=[
                 HypernetSocket.Output("hypernet", display_name="hypernet"),
@@ -167,13 +176,23 @@ class TrainHypernet(io.ComfyNode):
         cls, latents: list | None = None, conditioning: list | None = None, **inputs
     ) -> io.NodeOutput:
         job = make_job(latents or [], conditioning or [], **one_of_each(inputs))
+        job.node = str(cls.hidden.unique_id or "")
         with torch.inference_mode(False):
+            job.graph = graph_of(cls.hidden)
             job.check()
             network, picture, losses = job.run()
+        if not present().leads:
+            return io.NodeOutput(network, {"loss": losses}, picture, str(job.file))
         shown = compat.ui.PreviewImage(picture, cls=cls).as_dict()
         said = [f"Saved {job.file} after {network.record.step} steps.", *job.said]
         shown |= {"saved": [str(job.file)], "text": ["\n".join(said)]}
         return io.NodeOutput(network, {"loss": losses}, picture, str(job.file), ui=shown)
+
+
+def graph_of(hidden) -> dict[str, object]:
+    """What the host writes into pictures, under the same names: output nodes are given it."""
+    graph = {"prompt": hidden.prompt, **(hidden.extra_pnginfo or {})}
+    return {name: part for name, part in graph.items() if part}
 
 
 def only(values: list | None) -> object | None:
@@ -185,7 +204,7 @@ def one_of_each(inputs: dict[str, list]) -> dict[str, object]:
     several = [f"{name} ({len(each)})" for name, each in inputs.items() if len(each) != 1]
     if several:
         raise ValueError(
-            f"Train Hypernet trains one network a run, but got several of {', '.join(several)}. "
+            f"One network is trained at a time, but there are several of {', '.join(several)}. "
             "Only latents and conditioning may be lists."
         )
     return {name: values[0] for name, values in inputs.items()}
@@ -193,23 +212,23 @@ def one_of_each(inputs: dict[str, list]) -> dict[str, object]:
 
 def make_job(
     latents: list, conditioning: list, *, model, clip, vae, config, name: str,
-    dataset: Dataset | None = None, resume: bool = True, continue_from: str = NOTHING, **settings,
+    dataset: Dataset | None = None, resume: bool = True, continue_from: str = NOTHING,
+    encoders: str = TO_RAM, **settings,
 ) -> Job:  # fmt: skip
-    """Raises ValueError or FileExistsError for settings that make no sense."""
-    given = {"dataset": dataset is not None, "latents": latents, "conditioning": conditioning}
-    connected = [key for key, value in given.items() if value]
-    if connected not in (["dataset"], ["latents", "conditioning"]):
-        raise ValueError(
-            "Train Hypernet learns from a dataset, or from latents with conditioning; connected: "
-            f"{', '.join(connected) or 'none of them'}. Connect one of the two."
-        )
+    """Raises ValueError or FileExistsError for settings that make no sense.
+
+    Processes that train together share batches of so many times the batch_size.
+    """
+    check_one_source(dataset, latents, conditioning)
     preview = {key: settings.pop(key) for key in list(settings) if key.startswith("preview_")}
     kept = [field.name for field in fields(Keeping) if field.name in settings]
+    settings["batch_size"] *= present().count
     return Job(
         model=model, clip=clip, vae=vae, dataset=dataset, latents=latents,
         conditioning=conditioning, config=config, file=new_file(name), resume=resume,
         preview=PreviewSettings(**{key.removeprefix("preview_"): preview[key] for key in preview}),
         keeping=Keeping(**{key: settings.pop(key) for key in kept}),
         settings=TrainSettings(**settings),
+        encoders_leave=encoders == TO_RAM,
         earlier=None if continue_from == NOTHING else find(continue_from),
     )  # fmt: skip

@@ -20,7 +20,8 @@ def checkpoint(tmp_path_factory):
 
 @pytest.fixture
 def host(tmp_path, checkpoint):
-    """(folder, run): run(prompt) runs a graph in that folder and gives the executor's result."""
+    """(folder, run): run(prompt, workflow) runs a graph in that folder and gives the executor's
+    result; workflow is what the editor sends beside it."""
     from hypernet_pack.compat.standalone import command, folders
     from hypernet_pack.compat.standalone.executor import Executor
 
@@ -31,12 +32,13 @@ def host(tmp_path, checkpoint):
     (tmp_path / "models" / "hypernetworks").mkdir(parents=True)
     installed = command.asyncio.run(command._installed_nodes())
 
-    def run(prompt):
+    def run(prompt, workflow=None):
         places = dict(
             input=tmp_path / "input", output=tmp_path / "output", models=tmp_path / "models"
         )
         with folders.configured(**places):
-            return Executor(installed).run(json.loads(json.dumps(prompt)))
+            pnginfo = {"workflow": workflow} if workflow else None
+            return Executor(installed).run(json.loads(json.dumps(prompt)), pnginfo)
 
     return tmp_path, run
 

@@ -114,7 +114,7 @@ def test_a_tagger_gives_words_and_its_options_come_with_it(room):
         "sks", "sks", "sks, a woman",
     ]  # fmt: skip
     assert caption(**WD | {"source": "sidecar, then tagger"}) == ["", "", "by hand, tag"]
-    cached = list((models.parent / "output" / "hypernet_cache").iterdir())
+    cached = list((models.parent / "output" / "hypernet_cache").glob("*.tsv"))
     assert len(cached) == 1 and cached[0].read_bytes().count(b"\n") == 3
 
 
@@ -243,7 +243,7 @@ def test_stopping_the_tagger_half_way_keeps_what_it_has_seen(room, monkeypatch):
         patched.setattr(compat, "Progress", Stopping)
         patched.setattr(tagging, "BATCH", 2)
         assert run(("HypernetCaption", CAPTION | WD)).status == "interrupted"
-    (cached,) = (models.parent / "output" / "hypernet_cache").iterdir()
+    (cached,) = (models.parent / "output" / "hypernet_cache").glob("*.tsv")
     assert cached.read_bytes().count(b"\n") == 2
     assert caption(**WD) == ["", "", "1girl"]
 

@@ -14,7 +14,7 @@ from hypernet_pack.compat.standalone.executor import Executor
 from hypernet_pack.compat.standalone.progress import request_interrupt
 from PIL import Image
 
-from hypernet import open_network
+from hypernet import open_network, optim
 from hypernet.optim import save_optimizer
 from hypernet.state import newest_state
 
@@ -87,6 +87,18 @@ def test_previews_are_kept_and_shown_and_change_nothing_of_the_training(host, sh
         captions.add(about["prompt"])
     words = {"red dog", "blue cat", "dog", "cat", "green dog"}
     assert {text.removeprefix("a picture of ") for text in captions} <= words
+
+
+@pytest.mark.parametrize(("encoders", "leaving"), [("to RAM", [2, 1, 1]), ("stay on the card", [])])
+def test_vae_and_text_encoder_leave_before_training_or_stay(
+    host, short, monkeypatch, encoders, leaving
+):
+    _, run = host
+    left = []
+    monkeypatch.setattr(compat, "release", lambda *models: left.append(len(models)))
+    result = run(short(encoders=encoders, preview_every=2))
+    assert result.status == "success", error_of(result)
+    assert left == leaving
 
 
 def test_an_interrupt_at_any_moment_keeps_the_state_and_a_finished_run_is_not_run_again(
@@ -211,7 +223,7 @@ def test_the_same_pictures_as_latents_and_conditionings_give_the_same_network(ho
 )
 def test_there_is_one_way_to_give_pictures(from_latents, without, connected):
     result = from_latents(without=without)
-    assert "learns from a dataset, or from latents with conditioning" in error_of(result)
+    assert "A network learns from a dataset, or from latents with conditioning" in error_of(result)
     assert connected in error_of(result)
 
 
@@ -247,6 +259,20 @@ def test_a_network_is_trained_further_with_its_optimizer_where_that_is_there(hos
     other["config"]["inputs"]["layer_structure"] = "1, 3, 1"
     assert "layer_structure 1, 2, 1 (now 1, 3, 1)" in error_of(run(other))
     assert not (runs / "new").exists()
+
+
+def test_an_optimizer_lies_beside_its_network_where_it_is_asked_for(host, short):
+    folder, run = host
+    assert run(short(name="whole", steps=4)).status == "success"
+    kept = dict(save_optimizer=True, save_every=1, keep_last=1)
+    assert run(short(name="half", steps=2, **kept)).status == "success"
+    nets, left = folder / "models" / "hypernetworks", folder / "output" / "hypernet" / "half"
+    assert (nets / "half.pt.optim").is_file() and not (nets / "whole.pt.optim").exists()
+    assert sorted(p.name for p in left.glob("half-*")) == ["half-2.pt", "half-2.pt.optim"]
+    assert optim.open_optimizer(left / "half-2.pt", open_network(left / "half-2.pt"))[0] == "AdamW"
+    further = run(short(name="further", steps=4, continue_from="half.pt"))
+    assert further.status == "success", error_of(further)
+    assert torch.equal(weights(nets / "further.pt"), weights(nets / "whole.pt"))
 
 
 def test_a_disk_that_fills_up_ends_no_training(host, short, monkeypatch):

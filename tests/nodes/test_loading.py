@@ -1,5 +1,7 @@
 """Load Dataset: what makes it read a folder again."""
 
+import pytest
+from hypernet_pack.nodes import loading
 from hypernet_pack.nodes.loading import LoadDataset
 from PIL import Image
 
@@ -14,3 +16,11 @@ def test_a_change_is_noticed_also_behind_a_link(tmp_path):
     assert LoadDataset.fingerprint_inputs(str(folder)) == before
     (elsewhere / "a.txt").write_text("a fox")
     assert LoadDataset.fingerprint_inputs(str(folder)) != before
+
+
+def test_the_demos_pictures_are_found_where_a_server_lets_graphs_read_little(tmp_path, monkeypatch):
+    monkeypatch.setattr(loading, "dataset_folders", lambda: [tmp_path])
+    found = loading.resolve("pictures [demo]")
+    assert len(list(found.glob("*.png"))) == 64
+    with pytest.raises(ValueError, match="outside of the folders"):
+        loading.resolve("../nodes [demo]")

@@ -71,7 +71,7 @@ def test_load_dataset_remembers_measurements_beside_the_output(host, graph):
     data["inputs"] |= {"find_alike": True, "thumbnails": 1}
     result = run({"data": data, "look": node("PreviewImage", images=["data", 2])})
     assert result.status == "success", f"{result.error} {result.node_errors}"
-    assert list((folder / "output" / ".hypernet" / "measurements").glob("*.json"))
+    assert list((folder / "output" / "hypernet_cache" / "measurements").glob("*.json"))
 
 
 @pytest.mark.parametrize(

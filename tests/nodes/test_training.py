@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from PIL import Image
 
 from hypernet import open_network
 
@@ -41,8 +42,8 @@ def test_a_run_leaves_the_file_the_log_and_the_checkpoints(host, graph):
     assert network.spec.widths == (16, 24, 32), "every width of the model, from its to_k"
     left = folder / "output" / "hypernet" / "style"
     assert files(left) == [
-        "loss.csv", "manifest.json", "previews", "state-before.pt", "state.pt", "style-3.pt",
-        "style-6.pt",
+        "loss.csv", "manifest.json", "previews", "seen.jsonl", "state-before.pt", "state.pt",
+        "style-3.pt", "style-6.pt",
     ]  # fmt: skip
     assert files(left / "previews") == ["style-8.png"]
     rows = list(csv.DictReader(open(left / "loss.csv")))
@@ -53,6 +54,18 @@ def test_a_run_leaves_the_file_the_log_and_the_checkpoints(host, graph):
     assert manifest["settings"]["learning_rate"] == "1e-3:4, 5e-4"
     assert manifest["model_hash"] == network.record.sd_checkpoint
     assert len(manifest["model_hash"]) == len(manifest["dataset_hash"]) == 10
+
+
+def test_a_preview_carries_its_graph_as_the_hosts_own_pictures_do(host, graph):
+    folder, run = host
+    workflow = {"nodes": [], "extra": {"note": "with ü"}}
+    run(graph(steps=1), workflow)
+    with Image.open(folder / "output" / "hypernet" / "style" / "previews" / "style-1.png") as png:
+        texts = png.text
+    assert json.loads(texts["workflow"]) == workflow
+    assert json.loads(texts["prompt"])["train"]["class_type"] == "HypernetTrain"
+    assert type(texts["workflow"]) is str, "tEXt, where editors look, and not iTXt"
+    assert "Hypernet step: 1" in texts["parameters"]
 
 
 def test_one_seed_gives_one_file_bit_by_bit(host, graph):
@@ -92,6 +105,50 @@ def test_an_interrupt_keeps_what_was_trained_and_resuming_gives_the_unbroken_fil
     assert same_weights(nets / "whole.pt", nets / "broken.pt")
     steps = [row["step"] for row in csv.DictReader(open(left / "loss.csv"))]
     assert steps == [str(n) for n in range(1, 9)]
+
+
+def test_pictures_and_prompts_are_encoded_once_for_all_runs(host, graph, monkeypatch):
+    from hypernet_pack import compat
+    from PIL import Image
+
+    folder, run = host
+    asked = {"pictures": 0, "texts": 0}
+    pictures, texts = compat.encode_pictures, compat.encode_texts
+
+    def encode_pictures(vae, pixels, model):
+        asked["pictures"] += 1
+        return pictures(vae, pixels, model)
+
+    def encode_texts(clip, prompts):
+        asked["texts"] += len(prompts)
+        return texts(clip, prompts)
+
+    def encoded_by(**training):
+        asked.update(pictures=-1, texts=-1)  # one question to each encoder tells which it is
+        assert succeeded(run(graph(**training)))
+        return dict(asked)
+
+    monkeypatch.setattr(compat, "encode_pictures", encode_pictures)
+    monkeypatch.setattr(compat, "encode_texts", encode_texts)
+    first = encoded_by(name="one")
+    assert first["pictures"] == 5 and first["texts"] >= 5
+    assert encoded_by(name="two") == {"pictures": 0, "texts": 0}
+    nets = folder / "models" / "hypernetworks"
+    assert same_weights(nets / "one.pt", nets / "two.pt")
+    Image.new("RGB", (50, 40), (1, 2, 3)).save(folder / "input" / "pictures" / "0 red dog.png")
+    assert encoded_by(name="three") == {"pictures": 1, "texts": 0}
+    assert not same_weights(nets / "one.pt", nets / "three.pt")
+
+
+@pytest.mark.parametrize("sampling", ["once", "random"])
+def test_samples_of_latents_teach_otherwise_than_means(host, graph, sampling):
+    folder, run = host
+    assert succeeded(run(graph(name="mean")))
+    assert succeeded(run(graph(name="drawn", latent_sampling=sampling)))
+    assert succeeded(run(graph(name="again", latent_sampling=sampling)))
+    nets = folder / "models" / "hypernetworks"
+    assert same_weights(nets / "drawn.pt", nets / "again.pt")
+    assert not same_weights(nets / "mean.pt", nets / "drawn.pt")
 
 
 def test_the_network_changes_the_picture_and_strength_zero_does_not(host, graph):

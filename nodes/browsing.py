@@ -1,0 +1,124 @@
+"""What the editor asks about the pictures of a folder: pages of them, thumbnails, and to write the
+captions that were edited.
+
+    POST /hypernet/pictures    a folder, what to find in it, which part of what is found
+    GET  /hypernet/thumbnail   ?folder=…&subfolders=…&name=…
+    POST /hypernet/captions    {"edits": {name: words}}: sidecars, the old ones kept as .bak
+
+A folder is one that Load Dataset would read, and a name one that it would find there: nothing else
+is opened, and nothing else written to.
+"""
+
+from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
+
+from ..compat import add_route
+from ..hypernet.album import Album, Page, count_tags, find_pages
+from ..hypernet.captions import LONGEST_SIDECAR, CaptionRules, one_line, sidecar, write_sidecar
+from ..hypernet.thumbnails import thumbnail
+from .asking import values
+from .caching import cache_folder
+from .captioning import IN_ORDER, ORDERS, rules_of
+from .demo_model import refuse_demo
+from .loading import resolve
+
+MOST = 200  # pictures in one answer
+RULES = (
+    "source", "fixed_text", "existing", "trigger_word", "block_tags", "replace_tags",
+    "source_order", "name_pattern", "name_joint", "joint",
+)  # fmt: skip
+
+
+def pictures(query: dict[str, str], body: object) -> dict:
+    """A part of the pictures that have the text and the tag. edits: words that are not saved yet,
+    by name. rules: Caption's widgets, to say what they make of each caption."""
+    album = album_in(body)
+    asked = values(body, {"text": str, "tag": str, "offset": int, "count": int, "edits": dict})
+    edits = edits_of(asked["edits"])
+    rules = rules_in(body.get("rules"))
+    pages = album.pages()
+    found = find_pages(pages, asked["text"], asked["tag"], edits)
+    start = max(0, asked["offset"])
+    part = found[start : start + min(asked["count"], MOST)]
+    return {
+        "total": len(pages),
+        "found": len(found),
+        "offset": start,
+        "pictures": [about(page, album.folder, rules) for page in part],
+        "tags": count_tags(pages, edits),
+    }
+
+
+def about(page: Page, folder: Path, rules: CaptionRules | None) -> dict:
+    said = {
+        "name": page.name, "words": page.words, "written": page.written, "fault": page.fault,
+        "version": f"{page.stamp.changed:x}",
+    }  # fmt: skip
+    if rules and not page.fault:
+        path = folder / page.name
+        said["becomes"] = rules.caption(path, sidecar(path))
+    return said
+
+
+def picture(query: dict[str, str], body: object) -> Path:
+    """The file of a picture's thumbnail."""
+    given = {"folder": query.get("folder"), "subfolders": query.get("subfolders") == "true"}
+    album, name = album_in(given), query.get("name", "")
+    page = page_of(album.pages(), name)
+    return thumbnail(album.folder / name, page.stamp, cache_folder() / "thumbnails")
+
+
+def captions(query: dict[str, str], body: object) -> dict:
+    """Write these captions. One that cannot be written does not keep the others from it."""
+    album = album_in(body)
+    refuse_demo(album.folder)
+    edits = edits_of(values(body, {"edits": dict})["edits"])
+    pages = album.pages(anew=True)
+    for name in edits:
+        page_of(pages, name)
+    faults = {}
+    for name, words in edits.items():
+        try:
+            write_sidecar(album.folder / name, one_line(words))
+        except ValueError as fault:
+            faults[name] = str(fault)
+    album.pages(anew=True)
+    return {"saved": [name for name in edits if name not in faults], "faults": faults}
+
+
+def album_in(body: object) -> Album:
+    given = values(body, {"folder": str, "subfolders": bool})
+    return album_of(resolve(given["folder"]), given["subfolders"])
+
+
+@lru_cache(maxsize=8)
+def album_of(folder: Path, recursive: bool) -> Album:
+    return Album(folder, recursive)
+
+
+def page_of(pages: Mapping[str, Page], name: str) -> Page:
+    if name not in pages:
+        raise FileNotFoundError(f'The folder has no picture "{name}".')
+    return pages[name]
+
+
+def edits_of(given: dict) -> dict[str, str]:
+    for name, words in given.items():
+        if not isinstance(words, str) or len(words.encode("utf-8", "replace")) > LONGEST_SIDECAR:
+            raise ValueError(f'The words for "{name}" are no text, or more than a caption has.')
+    return given
+
+
+def rules_in(given: object) -> CaptionRules | None:
+    if given is None:
+        return None
+    chosen = values(given, dict.fromkeys(RULES, str))
+    if chosen["source"] not in (*ORDERS, IN_ORDER):
+        raise ValueError(f'Source "{chosen["source"]}": give one of {", ".join(ORDERS)}.')
+    return rules_of(**chosen)
+
+
+add_route("POST", "/hypernet/pictures", pictures)
+add_route("GET", "/hypernet/thumbnail", picture)
+add_route("POST", "/hypernet/captions", captions)

@@ -1,0 +1,95 @@
+"""What the editor's own commands ask: which runs there are, and to take in a network file that was
+dropped on the canvas.
+
+A file comes in parts, because hosts limit how much one request may bring. It waits outside of the
+networks' folder until it is whole and has been read as a network; nothing is overwritten.
+
+    GET  /hypernet/runs
+    POST /hypernet/upload   {"name", "token", "offset", "data": base64, "last"}
+"""
+
+import binascii
+import filecmp
+import re
+import shutil
+import time
+from pathlib import Path
+
+from ..compat import add_route, network_folders, output_folder
+from ..hypernet.files import SUFFIXES, TREE_SUFFIX, check_name, open_network, write_whole
+from ..hypernet.run import SPARE
+from ..hypernet.runs import list_runs
+from .asking import values
+from .caching import cache_folder
+
+MOST_BYTES = 4 * 2**30
+TOKEN = re.compile(r"[0-9a-f]{16}")
+DAY = 24 * 60 * 60  # seconds after which nobody goes on with a part
+
+
+def runs(query: dict[str, str], body: object) -> dict:
+    folder = output_folder() / "hypernet"
+    return {"folder": str(folder), "runs": list_runs(folder)}
+
+
+def upload(query: dict[str, str], body: object) -> dict:
+    """{} for a part; with the last one {"name"} of the file that is in the folder now. Raises
+    ValueError for what is no network, FileExistsError for a name that another file has."""
+    kinds = {"name": str, "token": str, "offset": int, "data": str, "last": bool}
+    given = values(body, kinds)
+    name, token = check_name(given["name"]), given["token"]
+    if not name.lower().endswith((*SUFFIXES, TREE_SUFFIX)) or name.startswith("."):
+        raise ValueError(f'"{name}": a hypernetwork file ends in {" or ".join(SUFFIXES)}.')
+    if not TOKEN.fullmatch(token):
+        raise ValueError(f'Token "{token}": give 16 digits of 0-9 and a-f.')
+    waiting = cache_folder() / "uploads"
+    if not given["offset"]:
+        forget_old(waiting)
+    part = waiting / token / name
+    try:
+        add_part(part, given["offset"], given["data"])
+        if not given["last"]:
+            return {}
+        open_network(part, network_folders())
+        return {"name": take_in(part)}
+    except BaseException:
+        shutil.rmtree(part.parent, ignore_errors=True)
+        raise
+
+
+def add_part(part: Path, offset: int, data: str) -> None:
+    content = binascii.a2b_base64(data, strict_mode=True)
+    size = part.stat().st_size if part.is_file() else 0
+    if offset != size:
+        raise ValueError(f'"{part.name}": {size} bytes are here, and a part for {offset} came.')
+    part.parent.mkdir(parents=True, exist_ok=True)
+    free = shutil.disk_usage(part.parent).free
+    if size + len(content) > MOST_BYTES or 2 * len(content) + SPARE > free:
+        raise ValueError(f'"{part.name}" is too large for this server. Copy it there yourself.')
+    with open(part, "ab") as file:
+        file.write(content)
+
+
+def take_in(part: Path) -> str:
+    """Into the networks' folder, unless the same is there already."""
+    place = network_folders()[0] / part.name
+    if not (place.is_file() and filecmp.cmp(part, place, shallow=False)):
+        if place.exists():
+            raise FileExistsError(
+                f'There is another hypernetwork "{place.name}" in {place.parent}; it is kept. '
+                "Rename one of the two."
+            )
+        with open(part, "rb") as file:
+            write_whole(place, lambda out: shutil.copyfileobj(file, out), overwrite=False)
+    shutil.rmtree(part.parent, ignore_errors=True)
+    return place.name
+
+
+def forget_old(waiting: Path) -> None:
+    for folder in waiting.iterdir() if waiting.is_dir() else ():
+        if folder.stat().st_mtime < time.time() - DAY:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+add_route("GET", "/hypernet/runs", runs)
+add_route("POST", "/hypernet/upload", upload)

@@ -1,0 +1,165 @@
+"""A training that can be watched: what is known of it, and what is told to editors that are open.
+
+Events only say that there is news, four times a second at most; whoever wants to see more fetches
+it (live_routes.py). So a page that is opened late, or in another browser, sees the same. The
+training adds from its own thread, and the server reads from others.
+"""
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import torch
+
+from .. import compat
+from ..hypernet.course import Course
+from ..hypernet.curve import Pace, rounded
+from ..hypernet.run import Run
+from ..hypernet.train import Step
+from .control import Control
+
+EVENT = "hypernet.step"
+BETWEEN_EVENTS = 0.25  # seconds
+WHILE_PAUSED = 0.2  # seconds between looks at the host's interrupt
+
+running: dict[str, "LiveRun"] = {}  # by name: where the server's threads find a training
+
+
+@dataclass(kw_only=True)
+class LiveRun:
+    """node: its id in the graph that was queued. total: updates in all."""
+
+    name: str
+    node: str
+    total: int
+    control: Control = field(default_factory=Control)
+    course: Course = field(default_factory=Course)
+    pace: Pace = field(default_factory=Pace)
+    stage: str = "preparing"  # then "training", "finishing", and how it ended
+    device: torch.device | None = None
+    run: Run | None = None
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _told: float = -1.0  # when the last event went out
+
+    @property
+    def state(self) -> str:
+        if self.stage != "training":
+            return self.stage
+        return self.control.state or self.stage
+
+    # What the training says
+
+    def begin(self, run: Run, course: Course, said: list[str], device: torch.device) -> None:
+        """The first update comes next. course: what the run's folder knows of it."""
+        with self._lock:
+            self.run, self.course, self.device = run, course, device
+            self.stage = "training"
+        self.see(course.step, began=round(time.time()))
+        for sentence in said:
+            self.say(sentence)
+        self.tell()
+
+    def update(self, step: Step) -> None:
+        with self._lock:
+            self.course.update(step.done, step.loss, step.rate)
+            if step.probe is not None:
+                self.course.see(step.done, probe=step.probe)
+        if time.monotonic() - self._told >= BETWEEN_EVENTS:
+            self.tell()
+
+    def say(self, sentence: str) -> None:
+        self.see(self.course.step, note=sentence)
+
+    def enter(self, stage: str) -> None:
+        self.stage = stage
+        self.tell()
+
+    def end(self, how: str, why: str = "") -> None:
+        if self.run is not None:
+            self.see(self.course.step, ended=how, why=why)
+        self.enter(how)
+
+    def see(self, step: int, **seen: object) -> None:
+        """What is to be known afterwards, too; see hypernet/course.py for what there is."""
+        with self._lock:
+            self.course.see(step, **seen)
+        if self.run is not None:
+            self.run.remember(step, **seen)
+
+    def tell(self) -> None:
+        """That there is news, to every editor."""
+        self._told = time.monotonic()
+        compat.send_event(
+            EVENT,
+            {
+                "name": self.name, "node": self.node, "state": self.state,
+                "step": self.course.step, "total": self.total,
+            },
+        )  # fmt: skip
+
+    # What people see
+
+    def snapshot(self) -> dict:
+        """All of it, as JSON says it. Seconds, bytes, updates per second; None: not known yet."""
+        with self._lock:
+            left = self.pace.seconds_left(self.total - self.course.step)
+            return seen_of(self.course) | {
+                "name": self.name,
+                "node": self.node,
+                "state": self.state,
+                "total": self.total,
+                "speed": self.pace.speed,
+                "seconds_left": left,
+                "memory": self.device and memory_in_use(self.device),
+            }
+
+
+def seen_of(course: Course) -> dict:
+    """What can be told of a run, whether it lasts or is over."""
+    return {
+        "step": course.step,
+        "began": course.began,
+        "notes": [{"step": step, "text": text} for step, text in course.notes],
+        "why": course.why,
+        "curves": course.curves(),
+    }
+
+
+def memory_in_use(device: torch.device) -> dict | None:
+    """{"used", "total"} bytes of the device, by whomever; of the process where it is the CPU.
+    None where nothing can tell."""
+    if device.type == "cpu":
+        try:
+            import psutil  # ComfyUI brings it
+        except ImportError:
+            return None
+        used, total = psutil.Process().memory_info().rss, psutil.virtual_memory().total
+    else:
+        measure = getattr(torch.get_device_module(device), "mem_get_info", None)
+        if measure is None:
+            return None
+        free, total = measure(device)
+        used = total - free
+    return {"device": device.type, "used": int(rounded(used)), "total": total}
+
+
+@contextmanager
+def watched(live: LiveRun) -> Iterator[LiveRun]:
+    """Inside the block the server finds it. How the block ends is told, and kept with the run."""
+    running[live.name] = live
+    live.tell()
+    try:
+        yield live
+    except Exception as fault:
+        live.end("failed", str(fault))
+        raise
+    except BaseException:  # the user's interrupt, mostly
+        live.end("interrupted")
+        raise
+    else:
+        live.end("finished")
+    finally:
+        if running.get(live.name) is live:
+            del running[live.name]

@@ -1,0 +1,103 @@
+"""What the server answers about trainings: how one stands, its previews, and wishes.
+
+    GET  /hypernet/runs/state?name=my_style      or ?node=12, for a name that only the graph knows
+    GET  /hypernet/runs/preview?name=my_style&step=500
+    POST /hypernet/runs/ask   {"name": "my_style", "ask": "pause"}
+
+Names come from anywhere: one that cannot be a run's is refused, so that nothing outside the run
+folders is read. Nothing is written.
+"""
+
+import re
+from pathlib import Path
+
+from .. import compat
+from ..hypernet.course import read_course
+from ..hypernet.run import read_manifest
+from .files import bare_name
+from .live import LiveRun, running, seen_of
+
+MOST_PREVIEWS = 1000
+
+
+def runs_folder() -> Path:
+    return compat.output_folder() / "hypernet"
+
+
+def state(query: dict[str, str], body: object) -> dict:
+    """How the run stands, as LiveRun.snapshot says it; {"state": "none"} where there is none."""
+    if "node" in query:
+        at_node = [live for live in list(running.values()) if live.node == query["node"]]
+        found = at_node[0].name if at_node else ""
+        if not found:
+            return {"state": "none", "name": ""}
+    else:
+        found = run_name(query.get("name"))
+    folder = runs_folder() / found
+    if found in running:
+        return running[found].snapshot() | {"previews": previews(folder)}
+    if not folder.is_dir():
+        return {"state": "none", "name": found}
+    return of_folder(folder) | {"previews": previews(folder)}
+
+
+def of_folder(folder: Path) -> dict:
+    course, manifest = read_course(folder), read_manifest(folder)
+    settings = manifest.get("settings")
+    return seen_of(course) | {
+        "name": folder.name,
+        "state": course.ended or ("finished" if "seconds" in manifest else "unfinished"),
+        "total": settings.get("steps") if isinstance(settings, dict) else None,
+        "seconds": manifest.get("seconds"),
+    }
+
+
+def preview(query: dict[str, str], body: object) -> Path:
+    """The picture after that step. Raises OSError where there is none."""
+    name, step = run_name(query.get("name")), query.get("step", "")
+    if not re.fullmatch(r"[0-9]{1,9}", step):
+        raise ValueError(f'Step "{step}": give a number.')
+    path = runs_folder() / name / "previews" / f"{name}-{int(step)}.png"
+    if not path.is_file():
+        raise FileNotFoundError(f'The run "{name}" has no preview after step {int(step)}.')
+    return path
+
+
+def ask(query: dict[str, str], body: object) -> dict:
+    """Raises ValueError for what is no wish, OSError where nothing of that name is trained."""
+    if not isinstance(body, dict):
+        raise ValueError('Give {"name": …, "ask": …}.')
+    live = find(run_name(body.get("name")))
+    live.control.ask(body.get("ask"))
+    live.tell()
+    return {"state": live.state}
+
+
+def find(name: str) -> LiveRun:
+    if name not in running:
+        raise FileNotFoundError(f'"{name}" is not being trained just now.')
+    return running[name]
+
+
+def run_name(name: object) -> str:
+    """As the node makes it from its name input. Raises ValueError when it cannot be a folder's."""
+    if not isinstance(name, str) or not name:
+        raise ValueError("Give the name of a run.")
+    return bare_name(name)
+
+
+def previews(folder: Path) -> list[int]:
+    """Steps that have one, ascending; of very many some, the newest among them."""
+    named = re.compile(re.escape(folder.name) + r"-([0-9]{1,9})\.png")
+    try:
+        names = [named.fullmatch(each.name) for each in (folder / "previews").iterdir()]
+    except OSError:
+        return []
+    steps = sorted(int(match[1]) for match in names if match)
+    every = -(-len(steps) // MOST_PREVIEWS) or 1
+    return steps[::-every][::-1]
+
+
+compat.add_route("GET", "/hypernet/runs/state", state)
+compat.add_route("GET", "/hypernet/runs/preview", preview)
+compat.add_route("POST", "/hypernet/runs/ask", ask)

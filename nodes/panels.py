@@ -1,0 +1,106 @@
+"""What the editor asks while a graph is being made: what settings mean, before anything runs.
+
+The answers are the library's own, so a drawing in the editor cannot disagree with the run.
+"""
+
+from functools import lru_cache
+from pathlib import Path
+
+from ..compat import add_route, network_folders
+from ..hypernet.advice import settings_warnings
+from ..hypernet.files import TREE_SUFFIX, open_network
+from ..hypernet.outline import outline
+from ..hypernet.report import as_lines, describe
+from ..hypernet.schedule import RateList, parse_schedule, sampled
+from ..hypernet.settings import TrainSettings
+from ..hypernet.spec import SD1_WIDTHS, HypernetSpec
+from .asking import values
+from .browsing import album_in
+from .config import spec_of
+from .files import find, known_names
+from .learning_rate import advise
+
+CONFIG = {
+    "layer_structure": str,
+    "activation": str,
+    "weight_initialization": str,
+    "layer_norm": bool,
+    "dropout_structure": str,
+    "activate_output": bool,
+    "widths": str,
+}
+SCHEDULE = {
+    "learning_rate": str,
+    "steps": int,
+    "batch_size": int,
+    "accumulation": int,
+    "optimizer": str,
+}
+POINTS = 240  # of a curve, about as many as its picture has pixels
+
+
+def spec_in(body: object) -> HypernetSpec:
+    """By the widgets of Hypernet Config. The model is not known yet: SD 1's widths, unless the
+    widgets name others."""
+    given = values(body, CONFIG)
+    structure, dropout, widths = (
+        given.pop(name) for name in ("layer_structure", "dropout_structure", "widths")
+    )
+    return spec_of(SD1_WIDTHS, structure, dropout, widths, **given)
+
+
+def config(query: dict[str, str], body: object) -> dict:
+    return outline(spec_in(body))
+
+
+def schedule(query: dict[str, str], body: object) -> dict:
+    """As Train Hypernet will follow it."""
+    settings = TrainSettings(**values(body, SCHEDULE))
+    return curve(settings) | {"said": "\n".join(settings_warnings(settings))}
+
+
+def learning_rate(query: dict[str, str], body: object) -> dict:
+    """As the Learning Rate node will answer, with the config and the pictures of the folder that
+    are connected to it, if any."""
+    given = values(body, SCHEDULE | {"pictures": int})
+    if body.get("dataset"):
+        given["pictures"] = len(album_in(body["dataset"]).pages())
+    spec = spec_in(body["config"]) if body.get("config") else HypernetSpec()
+    settings, said = advise(spec, **given)
+    return curve(settings) | {"said": said}
+
+
+def curve(settings: TrainSettings) -> dict:
+    found = parse_schedule(settings.learning_rate, settings.steps)
+    return {
+        "learning_rate": settings.learning_rate,
+        "steps": settings.steps,
+        "points": sampled(found, POINTS),
+        "stepped": isinstance(found, RateList),
+    }
+
+
+def file(query: dict[str, str], body: object) -> dict:
+    """What the network file of this name is: (label, text) by line."""
+    path = find(query.get("name", ""))
+    stamps = [path.stat()]
+    if path.suffix.lower() == TREE_SUFFIX:  # reads others
+        stamps = [find(name).stat() for name in known_names()]
+    return {"lines": described(path, tuple((s.st_mtime_ns, s.st_size) for s in stamps))}
+
+
+@lru_cache(maxsize=64)
+def described(path: Path, stamps: tuple) -> list[tuple[str, str]]:
+    """A file is opened once as long as it has these stamps; large ones take a second."""
+    return as_lines(describe(path, open_network(path, network_folders())))
+
+
+def files(query: dict[str, str], body: object) -> dict:
+    return {"names": known_names()}
+
+
+add_route("GET", "/hypernet/file", file)
+add_route("GET", "/hypernet/files", files)
+add_route("POST", "/hypernet/config", config)
+add_route("POST", "/hypernet/schedule", schedule)
+add_route("POST", "/hypernet/learning_rate", learning_rate)

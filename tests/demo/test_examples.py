@@ -1,0 +1,81 @@
+"""The example workflows are what `python -m demo.workflows` draws, laid out to be read."""
+
+import importlib.util
+import json
+import sys
+from itertools import combinations
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+DEMO = Path(__file__).parents[2] / "demo"
+
+
+def load_demo() -> None:
+    """`demo` as a package, as `python -m demo.…` sees it, wherever the tests run."""
+    if "demo" in sys.modules:
+        return
+    spec = importlib.util.spec_from_file_location(
+        "demo", DEMO / "__init__.py", submodule_search_locations=[str(DEMO)]
+    )
+    sys.modules["demo"] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(sys.modules["demo"])
+
+
+load_demo()
+
+from demo import workflows  # noqa: E402
+
+FILES = sorted(workflows.HERE.glob("*.json"))
+
+
+def test_they_are_as_the_nodes_are_now(tmp_path, monkeypatch):
+    monkeypatch.setattr(workflows, "HERE", tmp_path)
+    workflows.main()
+    drawn = {path.name: path.read_text("utf-8") for path in tmp_path.iterdir()}
+    kept = {path.name: path.read_text("utf-8") for path in FILES}
+    assert drawn.keys() == kept.keys()
+    for name in drawn:
+        assert drawn[name] == kept[name], "run python -m demo.workflows"
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_each_has_groups_a_note_and_a_picture(file):
+    content = json.loads(file.read_text("utf-8"))
+    (note,) = (node for node in content["nodes"] if node["type"] == "MarkdownNote")
+    (text,) = note["widgets_values"]
+    assert [line[:2] for line in text.splitlines() if line[:1].isdigit()] == ["1.", "2.", "3."]
+    assert len(content["groups"]) >= 2
+    picture = file.with_suffix(".jpg")
+    assert picture.stat().st_size <= 60_000
+    with Image.open(picture) as opened:
+        assert opened.format == "JPEG"
+        assert min(opened.size) > 200
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_nothing_lies_on_anything_else(file):
+    content = json.loads(file.read_text("utf-8"))
+    nodes = [
+        (
+            node["pos"][0],
+            node["pos"][1] - workflows.TITLE,
+            node["size"][0],
+            node["size"][1] + workflows.TITLE,
+        )
+        for node in content["nodes"]
+    ]
+    groups = [tuple(group["bounding"]) for group in content["groups"]]
+    for boxes in (nodes, groups):
+        for a, b in combinations(boxes, 2):
+            assert not workflows.overlap(a, b), (a, b)
+
+
+def test_a_drawing_refuses_nodes_that_overlap():
+    descriptions = {"Note": {"input": {}, "output": [], "output_name": []}}
+    drawing = workflows.Drawing(descriptions)
+    drawing.add("Note", (0, 0))
+    drawing.add("Note", (100, 10))
+    with pytest.raises(ValueError, match="node 1 and node 2 overlap"):
+        drawing.save("broken")

@@ -1,0 +1,113 @@
+"""One workflow in two processes leaves what one process with the whole batch leaves."""
+
+import csv
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from hypernet import open_network
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def hypernet(host, graph):
+    """A function that starts `hypernet run` on the graph, with other inputs as given."""
+    folder, _ = host
+    (folder / "hypernet").symlink_to(ROOT / "hypernet")
+    (folder / "hypernet_pack").symlink_to(ROOT)
+
+    def start(*arguments, **changes):
+        prompt = graph(**changes)
+        prompt["words"]["inputs"] |= {"template": "[filewords]"}
+        file = folder / f"{changes['name']}.json"
+        file.write_text(json.dumps(prompt))
+        places = [f"--{each}={folder / kind}" for each, kind in
+                  [("input", "input"), ("out", "output"), ("models", "models")]]  # fmt: skip
+        module = "hypernet_pack.compat.standalone.command"
+        return subprocess.Popen(
+            [sys.executable, "-m", module, "run", file, *places, *arguments],
+            env=os.environ | {"PYTHONPATH": str(folder), "OMP_NUM_THREADS": "1"},
+            cwd=folder,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    return start
+
+
+def weights(folder, name):
+    network = open_network(folder / "models" / "hypernetworks" / f"{name}.pt")
+    return torch.cat([p.detach().flatten() for p in network.parameters()])
+
+
+def losses(folder):
+    return [float(row["loss"]) for row in csv.DictReader(open(folder / "loss.csv"))]
+
+
+def ended(process):
+    out, err = process.communicate(timeout=600)
+    return process.returncode, out, err
+
+
+def test_two_processes_leave_the_files_of_one_with_twice_the_batch(host, hypernet, graph):
+    folder, run = host
+    code, out, err = ended(hypernet("--processes=2", name="two", batch_size=1))
+    assert code == 0, err
+    alone = graph(name="one", batch_size=2)
+    alone["words"]["inputs"] |= {"template": "[filewords]"}
+    assert run(alone).status == "success"
+    # AdamW moves a weight by the rate, 1e-3, whose gradient is hardly more than rounding
+    torch.testing.assert_close(weights(folder, "two"), weights(folder, "one"), rtol=0, atol=1e-4)
+    runs = folder / "output" / "hypernet"
+    assert losses(runs / "two") == pytest.approx(losses(runs / "one"), rel=1e-5)
+    names = [{p.name for p in (runs / each).rglob("*")} for each in ("one", "two")]
+    assert {name.replace("one", "two") for name in names[0]} == names[1]
+    lines = (runs / "two" / "loss.csv").read_text().splitlines()
+    assert [line.split(",")[0] for line in lines[1:]] == [str(n) for n in range(1, 9)]
+    assert json.loads((runs / "two" / "manifest.json").read_text())["settings"]["batch_size"] == 2
+    assert out.count("Saved ") == 1, "the other process says nothing"
+
+
+def test_a_process_that_dies_brings_all_back_to_the_last_state(host, hypernet, graph):
+    folder, run = host
+    settings = dict(batch_size=1, save_every=1, steps=12, keep_last=2)
+    process = hypernet("--processes=2", "--restarts=1", name="killed", **settings)
+    state = folder / "output" / "hypernet" / "killed" / "state.pt"
+    patience = time.monotonic() + 300
+    while not state.exists() and time.monotonic() < patience:
+        time.sleep(0.05)
+    os.kill(workers(process.pid)[-1], signal.SIGKILL)
+    code, _, err = ended(process)
+    assert code == 0, err
+    history = json.loads((state.parent / "manifest.json").read_text())["history"]
+    assert len(history) == 2 and 0 < history[1]["from_step"] < 12, "it did not begin anew"
+    alone = graph(**settings | {"name": "calm", "batch_size": 2})
+    alone["words"]["inputs"] |= {"template": "[filewords]"}
+    assert run(alone).status == "success"
+    calm = folder / "output" / "hypernet" / "calm"
+    assert losses(state.parent) == pytest.approx(losses(calm), rel=1e-4)
+
+
+def workers(launcher):
+    """The processes that it has started, by their number among those that train."""
+    found = {}
+    for status in Path("/proc").glob("[0-9]*/status"):
+        try:
+            if re.search(rf"^PPid:\s+{launcher}$", status.read_text(), re.MULTILINE):
+                environment = (status.parent / "environ").read_text().split("\0")
+                rank = [each for each in environment if each.startswith("RANK=")]
+                if rank:
+                    found[rank[0]] = int(status.parent.name)
+        except OSError:
+            continue
+    return [found[rank] for rank in sorted(found)]
