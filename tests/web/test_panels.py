@@ -1,0 +1,193 @@
+"""Panels on nodes: what they show is the server's, changes as one types, and goes into no file."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from hypernet import HypernetSpec, Hypernetwork
+from hypernet.files import save_network
+from hypernet.network import Record
+
+pytest.importorskip("editing", reason="conftest.py of the browser tests is not here")
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+HOSTILE = '<img src=x onerror="window.caught = true">'
+ADD = """
+const [kind, place, values] = given;
+const node = LiteGraph.createNode(kind);
+node.pos = [place * 360, 0];
+app.graph.add(node);
+for (const [name, value] of Object.entries(values))
+  node.widgets.find((widget) => widget.name === name).value = value;
+return node.id;
+"""
+CONNECT = """
+const [from, to, input] = given;
+app.graph.getNodeById(from).connect(0, app.graph.getNodeById(to), input);
+"""
+
+
+def add(editor, kind, place=0, **values):
+    return editor.run(ADD, [kind, place, values])
+
+
+def fit(editor):
+    editor.run("await app.extensionManager.command.execute('Comfy.Canvas.FitView')")
+    editor.page.wait_for_timeout(300)
+
+
+def panels(editor):
+    return editor.page.locator(".hypernet-box:not(dialog)")
+
+
+@pytest.fixture
+def folder(editor):
+    """Six pictures with captions, one of which is hostile."""
+    folder = editor.host.base / "input" / "leafing"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    for file in sorted((REPOSITORY / "demo" / "pictures").iterdir())[:12]:
+        shutil.copy(file, folder)
+    (folder / "alien.txt").write_text(f"{HOSTILE}, green")
+    return folder
+
+
+@pytest.fixture
+def network(editor):
+    """In the folder of the host, with a hostile name in its record."""
+    file = editor.host.base / "models" / "hypernetworks" / "shown.safetensors"
+    spec = HypernetSpec(widths=(32,), activation="mish")
+    save_network(Hypernetwork(spec, Record(name=HOSTILE, step=7)), file, overwrite=True)
+    yield file
+    file.unlink()
+
+
+def test_the_network_is_drawn_anew_when_the_structure_changes(editor):
+    node = add(editor, "HypernetConfig", layer_structure="1, 2, 1")
+    fit(editor)
+    panel = panels(editor)
+    panel.get_by_text("21,939,840").wait_for()
+    assert panel.locator("rect").count() == 3
+    change = "app.graph.getNodeById(given[0]).widgets[0].value = given[1]"
+    editor.run(change, [node, "1, 2, 4, 2, 1"])
+    panel.get_by_text("109,663,104").wait_for()
+    assert panel.locator("rect").count() == 5
+    editor.run(change, [node, "2, 1"])
+    panel.get_by_text('"2, 1" must begin and end with 1').wait_for()
+    editor.shot("config-panel")
+
+
+def test_the_curve_of_a_schedule_is_drawn_with_what_is_said_about_it(editor):
+    node = add(editor, "HypernetLearningRate", learning_rate="1e-2:50", steps=100)
+    fit(editor)
+    panel = panels(editor)
+    panel.get_by_text("is high for AdamW").wait_for()
+    assert panel.locator("path.hypernet-line").count() == 1
+    editor.run("app.graph.getNodeById(given).widgets[4].value = '1e-2:x'", node)
+    panel.get_by_text('"1e-2:x" should be a rate').wait_for()
+
+
+def test_a_file_says_what_it_is_also_where_it_is_applied(editor, network):
+    load = add(editor, "HypernetLoad", name=network.name)
+    apply = add(editor, "HypernetApply", 1)
+    editor.run(CONNECT, [load, apply, "hypernet"])
+    fit(editor)
+    panels(editor).first.get_by_text("mish").wait_for()
+    panels(editor).last.get_by_text("steps 7").wait_for()
+    assert panels(editor).get_by_text(HOSTILE).count() == 2
+    assert not editor.run("return window.caught")
+    editor.shot("file-panels")
+
+
+def test_captions_are_found_edited_and_written_when_saved(editor, folder):
+    data = add(editor, "HypernetLoadDataset", folder="leafing")
+    caption = add(editor, "HypernetCaption", 1, trigger_word="my style")
+    editor.run(CONNECT, [data, caption, "dataset"])
+    fit(editor)
+    first, second = panels(editor).first, panels(editor).last
+    first.locator("textarea").first.wait_for()
+    second.get_by_text("becomes: my style").first.wait_for()
+    first.get_by_role("searchbox").fill("green")
+    first.get_by_text("1 / 6").wait_for()
+    area = first.locator("textarea")
+    assert area.input_value() == f"{HOSTILE}, green"
+    assert not editor.run("return window.caught")
+    area.fill("green alien")
+    assert (folder / "alien.txt").read_text() == f"{HOSTILE}, green"
+    first.get_by_role("button", name="Save captions").click()
+    first.get_by_text("captions saved").wait_for()
+    assert (folder / "alien.txt").read_text() == "green alien\n"
+    assert (folder / "alien.txt.bak").read_text() == f"{HOSTILE}, green"
+    editor.shot("captions-panel")
+
+
+def test_workflows_gain_nothing_from_panels(editor):
+    add(editor, "HypernetLoadDataset", folder="nowhere")
+    add(editor, "HypernetConfig", 1)
+    fit(editor)
+    panels(editor).first.get_by_text("There is no folder").wait_for()
+    saved = editor.saved()
+    assert [len(node["widgets_values"]) for node in saved["nodes"]] == [7, 8]
+    prompt = editor.run("return (await app.graphToPrompt()).output")
+    assert not any("hypernet_panel" in node["inputs"] for node in prompt.values())
+
+
+def test_a_dropped_network_becomes_a_node_and_a_run_that_saves_says_so(editor, network):
+    before = network.read_bytes()
+    target = network.with_name("dropped.safetensors")
+    target.unlink(missing_ok=True)
+    editor.run(
+        """
+        const data = new DataTransfer();
+        data.items.add(new File([new Uint8Array(given)], "dropped.safetensors"));
+        const place = { bubbles: true, cancelable: true, clientX: 400, clientY: 300 };
+        const drop = new DragEvent("drop", { dataTransfer: data, ...place });
+        document.elementFromPoint(400, 300).dispatchEvent(drop);
+        """,
+        list(before),
+    )
+    editor.until("app.graph.nodes.some((node) => node.widgets[0].value === 'dropped.safetensors')")
+    assert target.read_bytes() == before
+    load = editor.run("return app.graph.nodes[0].id")
+    save = add(editor, "HypernetSave", 1, name="kept")
+    editor.run(CONNECT, [load, save, "hypernet"])
+    kept = network.with_name("kept.pt")
+    kept.unlink(missing_ok=True)
+    assert editor.end_of(editor.queue()) == "success"
+    editor.page.get_by_text("Hypernet: finished").last.wait_for()
+    assert kept.is_file()
+    assert editor.end_of(editor.queue()) == "success", "nothing was made again"
+
+
+def test_commands_list_files_and_runs(editor, network):
+    run = editor.host.base / "output" / "hypernet" / "listed"
+    run.mkdir(parents=True, exist_ok=True)
+    told = {"settings": {"steps": 123, "learning_rate": "1e-5"}, "model": HOSTILE}
+    (run / "manifest.json").write_text(json.dumps(told))
+    dialog = editor.page.locator("dialog[open]")
+    editor.run("app.extensionManager.command.execute('Hypernet.Runs')")
+    dialog.get_by_text("123").wait_for()
+    assert dialog.get_by_text(HOSTILE).count() == 1
+    editor.page.keyboard.press("Escape")
+    editor.run("app.extensionManager.command.execute('Hypernet.Inspect')")
+    dialog.get_by_role("listbox").select_option(network.name)
+    dialog.get_by_text("mish").wait_for()
+    editor.shot("inspect-dialog")
+    editor.page.keyboard.press("Escape")
+    assert dialog.count() == 0 and not editor.run("return window.caught")
+
+
+@pytest.mark.parametrize("theme", ["dark", "light"])
+def test_panels_speak_chinese_too(open_editor, renderer, theme):
+    editor = open_editor(renderer, theme=theme, language="zh")
+    add(editor, "HypernetConfig")
+    add(editor, "HypernetLearningRate", 1)
+    add(editor, "HypernetApply", 2)
+    fit(editor)
+    panels(editor).get_by_text("个参数").wait_for()
+    panels(editor).get_by_text("加载 Hypernet").wait_for()
+    editor.shot("panels")

@@ -1,0 +1,117 @@
+/** Beside the nodes: settings, commands with their dialogs, notices of how a run ended. */
+import { app } from "../../scripts/app.js";
+import { api } from "../../scripts/api.js";
+import { ask, element } from "./panel.js";
+import { facts } from "./file.js";
+import { words } from "./language.js";
+
+const say = words({
+  en: {
+    panels: "Drawings and pictures on nodes", panelsTip: "On nodes that are made or loaded from then on.",
+    plots: "Colours of learning rate curves", format: "File format of new Save and Convert nodes", every: "preview_every of new Train nodes",
+    inspect: "Hypernet: inspect a file…", runs: "Hypernet: list runs", close: "Close", files: "Files in models/hypernetworks",
+    none: "There are no runs yet.", empty: "There are no files yet.", run: "run", state: "state", finished: "finished", open: "unfinished", steps: "steps", rate: "learning rate", pictures: "pictures", model: "model", changed: "changed",
+    done: "Hypernet: finished", failed: "Hypernet: failed", stopped: "Hypernet: interrupted",
+    kept: "What was trained is kept. Run again to go on.",
+  },
+  zh: {
+    panels: "在节点上显示图示和图片", panelsTip: "对之后新建或载入的节点生效。",
+    plots: "学习率曲线配色", format: "新建“保存/转换”节点的文件格式", every: "新建“训练”节点的 preview_every",
+    inspect: "Hypernet：查看文件…", runs: "Hypernet：列出训练", close: "关闭", files: "models/hypernetworks 中的文件",
+    none: "还没有训练。", empty: "还没有文件。", run: "训练", state: "状态", finished: "已完成", open: "未完成", steps: "步数", rate: "学习率", pictures: "图片", model: "底模", changed: "修改时间",
+    done: "Hypernet：完成", failed: "Hypernet：失败", stopped: "Hypernet：已中断",
+    kept: "已训练的内容已保留，再次运行即可继续。",
+  },
+});
+
+const setting = (name) => app.extensionManager.setting.get(`Hypernet.${name}`);
+const category = (name) => ["Hypernet", "Hypernet", name];
+
+/** New nodes begin with what the settings say; loaded ones get their own values afterwards. */
+const FIRST = {
+  HypernetTrain: (widget) => widget("preview_every", setting("PreviewEvery")),
+  HypernetSave: (widget) => widget("format", setting("Format")),
+  HypernetConvert: (widget) => widget("file_format", setting("Format").slice(1)),
+};
+
+app.registerExtension({
+  name: "Hypernet.Desk",
+  settings: [
+    { id: "Hypernet.Panels", category: category("Panels"), name: say.panels, tooltip: say.panelsTip, type: "boolean", defaultValue: true },
+    { id: "Hypernet.Plots", category: category("Plots"), name: say.plots, type: "combo", options: ["editor", "light", "dark"], defaultValue: "editor" },
+    { id: "Hypernet.Format", category: category("Format"), name: say.format, type: "combo", options: [".pt", ".safetensors"], defaultValue: ".pt" },
+    { id: "Hypernet.PreviewEvery", category: category("PreviewEvery"), name: say.every, type: "number", attrs: { min: 0 }, defaultValue: 0 },
+  ],
+  commands: [
+    { id: "Hypernet.Inspect", label: say.inspect, icon: "pi pi-search", function: inspect },
+    { id: "Hypernet.Runs", label: say.runs, icon: "pi pi-list", function: listRuns },
+  ],
+  menuCommands: [{ path: ["Hypernet"], commands: ["Hypernet.Inspect", "Hypernet.Runs"] }],
+  nodeCreated(node) {
+    FIRST[node.comfyClass]?.((name, value) => {
+      const widget = node.widgets?.find((each) => each.name === name);
+      if (widget && value !== undefined) widget.value = value;
+    });
+  },
+  setup: listen,
+});
+
+// Dialogs
+
+async function inspect() {
+  const { names } = await ask("files").catch(complain);
+  const place = element("div", { class: "hypernet-panel" });
+  const list = element("select", { size: Math.min(Math.max(names.length, 2), 8), "aria-label": say.files, onchange: () => show(list.value) },
+    ...names.map((name) => element("option", {}, name)));
+  const show = (name) => ask(`file?name=${encodeURIComponent(name)}`).then(
+    (found) => list.value === name && place.replaceChildren(facts(found.lines)),
+    (fault) => place.replaceChildren(element("p", { class: "hypernet-fault" }, fault.message)),
+  );
+  if (names.length) show((list.value = names[0]));
+  openDialog(say.files, ...(names.length ? [list, place] : [say.empty]));
+}
+
+async function listRuns() {
+  const { folder, runs } = await ask("runs").catch(complain);
+  const row = (kind, ...cells) => element("tr", {}, ...cells.map((cell) => element(kind, {}, String(cell ?? ""))));
+  const table = element("table", {},
+    row("th", say.run, say.state, say.steps, say.rate, say.pictures, say.model, say.changed),
+    ...runs.map((run) => row("td", run.name, run.finished ? say.finished : say.open, run.steps, run.learning_rate, run.pictures, run.model,
+      new Date(run.changed * 1000).toLocaleString())));
+  openDialog(folder, runs.length ? element("div", { class: "hypernet-table", tabindex: 0 }, table) : say.none);
+}
+
+function openDialog(title, ...content) {
+  const close = element("button", { type: "button", onclick: () => dialog.close() }, say.close);
+  const dialog = element("dialog", { class: "hypernet-box hypernet-dialog", "aria-label": title, onclose: () => dialog.remove() },
+    element("b", {}, title), ...content, close);
+  document.body.append(dialog);
+  dialog.showModal();
+}
+
+// Notices
+
+export function notice(severity, summary, detail) {
+  app.extensionManager.toast.add({ severity, summary, detail, life: severity === "error" ? 20_000 : 8000 });
+}
+
+function complain(fault) {
+  notice("error", say.failed, fault.message);
+  throw fault;
+}
+
+/** Of our nodes alone: what they saved, and the server's own sentence when one failed. */
+function listen() {
+  let saved = [];
+  let cached = new Set();
+  const on = (event, then) => api.addEventListener(event, ({ detail }) => then(detail ?? {}));
+  const isOurs = (kind) => String(kind).startsWith("Hypernet");
+  on("execution_start", () => ((saved = []), (cached = new Set())));
+  on("execution_cached", ({ nodes }) => (cached = new Set(nodes)));
+  on("executed", ({ node, output }) => {
+    if (output?.saved && !cached.has(node)) saved.push(...(output.text ?? output.saved));
+  });
+  on("execution_success", () => saved.length && notice("success", say.done, saved.join("\n")));
+  on("execution_error", ({ node_type: kind, exception_message: words }) => isOurs(kind) && notice("error", say.failed, String(words).slice(0, 600)));
+  on("execution_interrupted", ({ node_type: kind }) => isOurs(kind) && notice("warn", say.stopped, kind === "HypernetTrain" ? say.kept : ""));
+}

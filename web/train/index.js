@@ -1,0 +1,85 @@
+/** The live view of Train Hypernet: one widget on the node, and the events that keep it fresh. */
+import { api } from "../../../scripts/api.js";
+import { app } from "../../../scripts/app.js";
+import { View } from "./view.js";
+
+const NODE = "HypernetTrain";
+const HEIGHT = 360; // pixels, at least
+const TYPING = 400; // milliseconds after which a name counts as written
+
+/** @type {Map<object, View>} by node */
+const views = new Map();
+/** @type {WeakMap<object, string>} by node: the run it was last heard of, where its name is linked */
+const heard = new WeakMap();
+
+/** The run that a node is about: by its name, or where another node gives that, by its own id. */
+function whichRun(node) {
+  const place = node.inputs?.findIndex((input) => input.name === "name") ?? -1;
+  if (place >= 0 && node.isInputConnected(place)) {
+    return new URLSearchParams(heard.has(node) ? { name: heard.get(node) } : { node: node.id });
+  }
+  const name = String(nameWidget(node)?.value ?? "").trim();
+  return name ? new URLSearchParams({ name }) : null;
+}
+
+function nameWidget(node) {
+  return node.widgets?.find((widget) => widget.name === "name");
+}
+
+function addView(node) {
+  const view = new View(() => whichRun(node));
+  const widget = node.addDOMWidget("training", "HYPERNET_TRAINING", view.root, {
+    serialize: false,
+    hideOnZoom: false,
+    getValue: () => "",
+    setValue: () => {},
+    getMinHeight: () => HEIGHT,
+  });
+  widget.serialize = false;
+  views.set(node, view);
+  const removed = widget.onRemove;
+  widget.onRemove = function () {
+    removed?.call(this);
+    views.delete(node);
+    view.remove();
+  };
+  followName(nameWidget(node), view);
+  view.root.addEventListener("wheel", zoomBelow, { passive: false });
+}
+
+/** The canvas zooms under our view as beside it; Nodes 2.0 sees to that by itself. */
+function zoomBelow(event) {
+  if (app.extensionManager.setting.get("Comfy.VueNodes.Enabled")) return;
+  event.preventDefault();
+  app.canvas.canvas.dispatchEvent(new WheelEvent(event.type, event));
+}
+
+function followName(widget, view) {
+  if (!widget) return;
+  let waiting = 0;
+  const changed = widget.callback;
+  widget.callback = function (...values) {
+    clearTimeout(waiting);
+    waiting = setTimeout(() => view.news(), TYPING);
+    return changed?.apply(this, values);
+  };
+}
+
+app.registerExtension({
+  name: "hypernet.training",
+  setup() {
+    api.addEventListener("hypernet.step", ({ detail }) => {
+      for (const [node, view] of views) {
+        const here = String(detail.node).split(":").at(-1) === String(node.id);
+        if (here) heard.set(node, detail.name);
+        if (here || whichRun(node)?.get("name") === detail.name) view.news(detail);
+      }
+    });
+    api.addEventListener("reconnected", () => {
+      for (const view of views.values()) view.news();
+    });
+  },
+  nodeCreated(node) {
+    if (node.comfyClass === NODE) addView(node);
+  },
+});
