@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-live lint bench-apply bench-data bench-train clean
+.PHONY: demo edit test test-web test-web-oldest test-live lint bench-apply bench-data bench-train clean
 
 $(VENV)/installed: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 10), "Python 3.10 or newer is needed; try make PYTHON=python3.12"'
@@ -15,8 +15,21 @@ $(VENV)/installed: pyproject.toml constraints.txt
 demo: $(VENV)/installed
 	$(BIN)/python -m demo.show
 
+edit: $(VENV)/installed
+	$(BIN)/hypernet serve
+
 test: $(VENV)/installed lint
 	$(BIN)/python -m pytest -q
+
+# The graph editor in a headless browser; pictures of it land in out/web.
+test-web: $(VENV)/installed
+	$(BIN)/python -m pytest -q tests/web
+
+# The same with the oldest editor that we support.
+OLDEST_EDITOR := 1.45.14
+test-web-oldest: $(VENV)/installed
+	$(BIN)/python -m pip install --quiet --no-deps --upgrade --target out/oldest_editor comfyui-frontend-package==$(OLDEST_EDITOR)
+	HYPERNET_FRONTEND=out/oldest_editor/comfyui_frontend_package/static $(BIN)/python -m pytest -q tests/web
 
 test-live: $(VENV)/installed
 	$(BIN)/python -m pytest -q -m live
@@ -24,6 +37,11 @@ test-live: $(VENV)/installed
 lint: $(VENV)/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+# Calm ones: one thread, and the memory of one step stays for the next.
+bench-apply bench-train: export OMP_NUM_THREADS = 1
+bench-apply bench-train: export MALLOC_MMAP_THRESHOLD_ = 4294967296
+bench-apply bench-train: export MALLOC_TRIM_THRESHOLD_ = 8589934592
 
 bench-apply: $(VENV)/installed
 	$(BIN)/python benchmarks/apply.py

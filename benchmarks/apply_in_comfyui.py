@@ -37,13 +37,14 @@ def main() -> None:
     print(json.dumps(rows))
 
 
-def load_pack(repository: Path):
-    """The pack's library, under a name of its own."""
+def load_pack(repository: Path, modules: tuple[str, ...] = ("attention", "files")):
+    """The pack's library with these modules, under a name of its own."""
     spec = importlib.util.spec_from_file_location(
         "pack", repository / "__init__.py", submodule_search_locations=[str(repository)]
     )
     sys.modules["pack"] = importlib.util.module_from_spec(spec)
-    for name in ("attention", "files"):
+    importlib.import_module("pack.compat")
+    for name in modules:
         importlib.import_module(f"pack.hypernet.{name}")
     return sys.modules["pack.hypernet"]
 

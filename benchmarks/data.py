@@ -44,6 +44,8 @@ LIMITS = {  # what must hold, by row: seconds for 10,000 pictures, MiB
     "Load Dataset, cold": {"seconds": 15.0, "mib": 512},
     "Load Dataset, warm": {"seconds": 2.0, "mib": 512},
     "pixels, one after the other": {"mib": 512},
+    "encoding, one after the other": {"mib": 512},
+    "a second start of training": {"seconds": 5.0, "mib": 512},
 }
 
 
@@ -119,6 +121,93 @@ def sheet(folder: Path, work: Path) -> Callable[[], object]:
     return lambda: contact_sheet(dataset, 16)
 
 
+def encode_new(folder: Path, work: Path) -> Callable[[], object]:
+    """Latents of pictures that no run has seen; the VAE costs nothing here."""
+    from hypernet.contents import Contents
+    from hypernet.encoding import encode_dataset
+    from hypernet.shards import Shards
+
+    dataset = each_its_own(some_of(folder, work))
+
+    def encode(pixels):
+        latents = pixels[..., :1].movedim(-1, 1)[:, :, ::8, ::8].expand(1, 4, -1, -1)
+        return latents, latents
+
+    shards = Shards(work / "new")
+    return lambda: encode_dataset(dataset, encode, shards, Contents(folder))
+
+
+def second_start(folder: Path, work: Path) -> Callable[[], object]:
+    """What an earlier run has encoded, 4 × 64 × 64 and 77 × 768 numbers a picture, is found."""
+    from hypernet.contents import Contents
+    from hypernet.dataset import read_dataset
+    from hypernet.encoding import encode_dataset
+    from hypernet.shards import Shards
+
+    apart("fill", folder, work)
+
+    def run() -> None:
+        dataset = each_its_own(read_dataset(folder, 512, 512, cache=work))
+        contents = Contents(folder, work / "contents")
+        encode_dataset(dataset, not_again, Shards(work / "pictures"), contents)
+        keep_prompts(dataset, work, not_again)
+
+    return run
+
+
+def not_again(given: object) -> None:
+    raise AssertionError("this was encoded before")
+
+
+def fill(folder: Path, work: Path) -> Callable[[], object]:
+    """The latents of all pictures as numbers without meaning: decoding them takes minutes."""
+    import torch
+
+    from hypernet.contents import Contents
+    from hypernet.dataset import read_dataset
+    from hypernet.encoding import key_of
+    from hypernet.shards import Shards
+
+    latent = torch.zeros(4, 64, 64)
+
+    def run() -> None:
+        dataset = each_its_own(read_dataset(folder, 512, 512, cache=work))
+        contents, pictures = Contents(folder, work / "contents"), Shards(work / "pictures")
+        for item in dataset.items:
+            key = key_of(contents.key(item.path), item.cut)
+            pictures.add(key, {"mean": latent, "std": latent.half()})
+        pictures.write()
+        contents.keep()
+        keep_prompts(
+            dataset, work, lambda texts: [{"context": torch.zeros(77, 768)} for _ in texts]
+        )
+
+    return run
+
+
+def keep_prompts(dataset, work: Path, encode: Callable) -> None:
+    from hypernet.encoding import encode_prompts
+    from hypernet.latents import all_prompts
+    from hypernet.shards import Shards
+
+    encode_prompts(all_prompts(dataset, "name"), encode, Shards(work / "prompts"))
+
+
+def each_its_own(dataset):
+    """Links to fifty pictures are fifty pictures to a cache that knows them by their bytes; other
+    cuts of them are others."""
+    from dataclasses import replace
+
+    from hypernet.crop import Cut
+
+    size = dict(width=512, height=512)
+    items = [
+        replace(item, cut=Cut(box=(n % 500, n // 500, n % 500 + 512, n // 500 + 512), **size))
+        for n, item in enumerate(dataset.items)
+    ]
+    return replace(dataset, items=tuple(items))
+
+
 def open_files(folder: Path, work: Path) -> Callable[[], object]:
     def run() -> None:
         for entry in os.scandir(folder):
@@ -157,6 +246,8 @@ ROWS = {  # what: (the work, the least that it can be)
     "Load Dataset, warm": (read_folder, open_files),
     "is the folder changed?": (notice_changes, open_files),
     "pixels, one after the other": (pixels, decode),
+    "encoding, one after the other": (encode_new, decode),
+    "a second start of training": (second_start, open_files),
     "pictures that look the same": (look_alike, decode),
     "focal points": (focal_points, decode),
     "contact sheet of 16": (sheet, decode_16),

@@ -1,6 +1,7 @@
 """Times several ways to do a step, in turns, so that whatever slows the machine slows all of them.
 
-The fastest round counts, for a way as for the bare step: what else a machine does only adds time.
+A ratio is the median over the rounds of a way's time ÷ the bare step's in the same round. The row
+"the bare step again" says what the machine's own noise makes of 1.000.
 """
 
 from __future__ import annotations
@@ -8,17 +9,20 @@ from __future__ import annotations
 import platform
 import time
 from collections.abc import Callable, Iterator
+from operator import truediv
+from statistics import median
 
 import torch
 
 Step = Callable[[], object]
+BARE, AGAIN = "the bare step", "the bare step again"
 
 
 def measure(
     bare: Step, ways: dict[str, Step], rounds: int, each: Callable[[int], object] = lambda n: None
 ) -> list[dict]:
     """Rows {"what", "seconds", "bare_seconds", "ratio"}; each(n) is told of every round."""
-    steps = {"": bare, **ways}
+    steps = {BARE: bare, **ways, AGAIN: bare}
     for step in steps.values():
         step()  # the first one allocates
     times: dict[str, list[float]] = {what: [] for what in steps}
@@ -28,15 +32,14 @@ def measure(
             steps[what]()
             times[what].append(time.perf_counter() - begin)
         each(number + 1)
-    bare_seconds = min(times[""])
     return [
         {
             "what": what,
-            "seconds": round(min(times[what]), 4),
-            "bare_seconds": round(bare_seconds, 4),
-            "ratio": round(min(times[what]) / bare_seconds, 4),
+            "seconds": round(median(times[what]), 4),
+            "bare_seconds": round(median(times[BARE]), 4),
+            "ratio": round(median(map(truediv, times[what], times[BARE])), 4),
         }
-        for what in ways
+        for what in (*ways, AGAIN)
     ]
 
 

@@ -7,12 +7,16 @@ describe it (autocast to float16, GradScaler, checkpointing, attention without f
 call per layer), with the peak of memory. Writes out/bench/train.json and prints the table.
 
     python benchmarks/train.py [ROUNDS]
+    COMFYUI_DIR=… COMFYUI_PYTHON=… python benchmarks/train.py    core's Train LoRA beside ours
 """
 
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
@@ -21,7 +25,7 @@ import torch
 import torch.nn.functional as F
 from apply import TEXT_TOKENS, TEXT_WIDTH, sd15_shaped_model, show, tell
 from hypernet_pack.compat.standalone.models import Model, denoiser
-from interleaved import machine, measure
+from interleaved import AGAIN, machine, measure
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from hypernet import HypernetSpec, Hypernetwork
@@ -31,7 +35,8 @@ from hypernet.learner import Learner
 from hypernet.settings import TrainSettings
 from hypernet.train import train
 
-RESULT = Path(__file__).resolve().parent.parent / "out" / "bench" / "train.json"
+HERE = Path(__file__).resolve().parent
+RESULT = HERE.parent / "out" / "bench" / "train.json"
 ROUNDS = 7
 SETTINGS = TrainSettings(steps=1_000_000, learning_rate="1e-6")
 Step = Callable[[], object]
@@ -47,10 +52,29 @@ def main() -> None:
     if torch.cuda.is_available():
         show(on_gpu := gpu_rows(rounds))
         rows += on_gpu
+    show(theirs := peers(rounds))
+    rows += theirs
     RESULT.parent.mkdir(parents=True, exist_ok=True)
     content = {"machine": machine(), "rows": rows}
     RESULT.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", "utf-8")
     print(f"→ {RESULT}")
+
+
+def peers(rounds: int) -> list[dict]:
+    """Core's Train LoRA and ours in a real ComfyUI on the CPU, if COMFYUI_DIR says where one is."""
+    folder = os.environ.get("COMFYUI_DIR", "")
+    if not folder:
+        print("COMFYUI_DIR is not set: core's Train LoRA is not measured.")
+        return []
+    python = os.environ.get("COMFYUI_PYTHON") or sys.executable
+    checkpoint = Path(tempfile.gettempdir()) / "hypernet-live-tests" / "sd15-random.safetensors"
+    if not checkpoint.is_file():  # about 2 GB, kept; the tests in tests/live use it too
+        writer = HERE.parent / "tests" / "live" / "write_checkpoint.py"
+        subprocess.run([python, str(writer), folder, str(checkpoint)], cwd=folder, check=True)
+    script = HERE / "train_in_comfyui.py"
+    command = [python, str(script), folder, str(HERE.parent), str(checkpoint), str(rounds)]
+    done = subprocess.run(command, cwd=folder, stdout=subprocess.PIPE, text=True, check=True)
+    return json.loads(done.stdout.splitlines()[-1])
 
 
 def gpu_rows(rounds: int) -> list[dict]:
@@ -59,6 +83,7 @@ def gpu_rows(rounds: int) -> list[dict]:
     with denoiser(on(device)) as unet:
         steps = {"ours 512² b1, GPU": ours(unet, 64), "A1111's loop 512² b1, GPU": a1111(unet, 64)}
         rows = measure(bare(unet, 64), steps, rounds, tell)
+        steps[AGAIN] = bare(unet, 64)
         for row in rows:
             torch.cuda.reset_peak_memory_stats(device)
             steps[row["what"]]()

@@ -1,0 +1,146 @@
+"""The part of train.py that runs in ComfyUI's interpreter; its last line is the rows as JSON.
+
+Core's Train LoRA runs its whole loop in one call, so it does so on a thread that waits before every
+step, and steps can be measured in turns. It trains a LoRA of its default rank in float32, as we do,
+without checkpointing and with it, which is its default.
+
+    python train_in_comfyui.py COMFYUI_DIR REPOSITORY CHECKPOINT ROUNDS
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from apply_in_comfyui import load_pack
+from interleaved import AGAIN, measure
+
+SIZE, SIDE = "256² b1", 32
+OURS = f"ours in ComfyUI {SIZE}"
+CORES = {f"core's Train LoRA {SIZE}": False, f"core's Train LoRA, its default {SIZE}": True}
+
+
+def main() -> None:
+    comfyui, repository, checkpoint, rounds = sys.argv[1:]
+    sys.path.insert(0, comfyui)
+    from comfy.cli_args import args
+
+    args.cpu = True
+    import comfy.sd
+    import folder_paths  # noqa: F401  the pack asks whether the host has loaded it
+
+    pack = load_pack(Path(repository), ("train", "learner", "network", "spec", "settings"))
+    host = sys.modules["pack"].compat
+    with torch.inference_mode():
+        model, *_ = comfy.sd.load_checkpoint_guess_config(
+            checkpoint, output_vae=False, output_clip=False
+        )
+    rows: list[dict] = []
+    with host.denoiser(model) as unet:
+        latents = torch.randn(1, 4, SIDE, SIDE)
+        text = torch.randn(1, 77, 768)
+        ours = step_of_ours(pack, unet, latents, text)
+        for what, checkpoints in CORES.items():  # one after another: each has a UNet of its own
+            core = TrainLora(model, latents, text, checkpoints)
+            ways = {what: core.step} if rows else {OURS: ours, what: core.step}
+            found = measure(step_of_bare(unet, latents, text), ways, int(rounds), tell)
+            rows += [row for row in found if row["what"] != AGAIN]
+            core.end()
+    print(json.dumps(rows))
+
+
+def tell(done: int) -> None:
+    print(f"round {done}", file=sys.stderr, flush=True)
+
+
+def step_of_bare(unet, latents: torch.Tensor, text: torch.Tensor):
+    def step() -> float:
+        noisy = latents.clone().requires_grad_(True)
+        found = unet.predict(noisy, torch.tensor([500]), {"context": text}, None, None)
+        loss = F.mse_loss(found.float(), latents)
+        loss.backward()
+        return loss.item()
+
+    return step
+
+
+def step_of_ours(pack, unet, latents: torch.Tensor, text: torch.Tensor):
+    spec = pack.spec.HypernetSpec(layer_structure=(1, 2, 1), activation="relu")
+    settings = pack.settings.TrainSettings(steps=1_000_000, learning_rate="1e-6")
+    learner = pack.learner.Learner(pack.network.Hypernetwork(spec), settings)
+    batch = pack.train.Batch(latents, {"context": text})
+    steps = pack.train.train(learner, unet, lambda first, number: batch)
+    return lambda: next(steps)
+
+
+class TrainLora:
+    """Core's node, one step at a time."""
+
+    def __init__(self, model, latents: torch.Tensor, text: torch.Tensor, checkpoints: bool):
+        import comfy_extras.nodes_train as core
+
+        self._go, self._there = threading.Semaphore(0), threading.Semaphore(0)
+        self._ends, self._fault = False, None
+        self._inputs = {
+            "model": model, "latents": {"samples": latents}, "positive": [[text, {}]],
+            "batch_size": 1, "steps": 1_000_000, "grad_accumulation_steps": 1,
+            "learning_rate": 1e-6, "rank": 8, "optimizer": "AdamW", "loss_function": "MSE",
+            "seed": 0, "training_dtype": "fp32", "lora_dtype": "fp32", "quantized_backward": False,
+            "algorithm": "LoRA", "gradient_checkpointing": checkpoints, "checkpoint_depth": 1,
+            "offloading": False, "existing_lora": "[None]", "bucket_mode": False,
+            "bypass_mode": False,
+        }  # fmt: skip
+        core.trange = lambda total, **_: Steps(self)
+        self._thread = threading.Thread(target=self._run, args=(core.TrainLoraNode,))
+        self._thread.start()
+        self._there.acquire()
+
+    def _run(self, node) -> None:
+        try:
+            with torch.inference_mode():
+                node.execute(**{name: [value] for name, value in self._inputs.items()})
+        except Exception as fault:
+            self._fault = fault
+        self._there.release()
+
+    def wait(self) -> bool:
+        """Called before every step, on the thread: is there one more?"""
+        self._there.release()
+        self._go.acquire()
+        return not self._ends
+
+    def step(self) -> None:
+        self._go.release()
+        self._there.acquire()
+        if self._fault is not None:
+            raise RuntimeError("core's Train LoRA failed") from self._fault
+
+    def end(self) -> None:
+        self._ends = True
+        self.step()
+        self._thread.join()
+
+
+class Steps:
+    """What core's loop takes for a progress bar."""
+
+    def __init__(self, training: TrainLora):
+        self._training = training
+
+    def __iter__(self) -> Iterator[int]:
+        number = 0
+        while self._training.wait():
+            yield number
+            number += 1
+
+    def set_postfix(self, *_: object, **__: object) -> None:
+        pass
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,150 @@
+"""Help pages and guides: complete in both languages, small, and true to what the code says."""
+
+import ast
+import asyncio
+import json
+import re
+from functools import cache
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+ROOT = Path(__file__).parent.parent
+HELP = ROOT / "web" / "docs"
+GUIDES = ("tutorial", "recipes", "troubleshooting")
+ADDRESS = "https://github.com/hypernet-founders/hypernet/blob/main/"
+QUOTE = re.compile(r"“([^”]+)”")
+IN_CODE = re.compile(r"`([^`\n]+)`")
+LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
+
+
+@cache
+def schemas():
+    from hypernet_pack.nodes import Hypernet
+
+    nodes = asyncio.run(Hypernet().get_node_list())
+    return {node.GET_SCHEMA().node_id: node.GET_SCHEMA() for node in nodes}
+
+
+def pages() -> list[Path]:
+    guides = [ROOT / "docs" / f"{name}{language}.md" for name in GUIDES for language in ("", ".zh")]
+    readmes = [ROOT / "README.md", ROOT / "README.zh-CN.md"]
+    return [*sorted(HELP.rglob("*.md")), *guides, *readmes]
+
+
+def named(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+@cache
+def sentences() -> str:
+    """Every text in the code; … where a value comes in."""
+    found = []
+    for folder in ("hypernet", "nodes", "compat"):
+        for path in (ROOT / folder).rglob("*.py"):
+            for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+                if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                    found.append(node.value)
+                elif isinstance(node, ast.JoinedStr):
+                    parts = (
+                        part.value if isinstance(part, ast.Constant) else "…"
+                        for part in node.values
+                    )
+                    found.append("".join(parts))
+    return "\n".join(found)
+
+
+def test_every_node_has_a_help_page_in_both_languages():
+    """ComfyUI asks for docs/<node id>/<language>.md, and then for docs/<node id>.md."""
+    missing = [
+        named(page)
+        for node in schemas()
+        for page in (HELP / f"{node}.md", HELP / node / "zh.md")
+        if not page.is_file()
+    ]
+    assert not missing
+
+
+def test_no_help_page_is_of_a_node_that_is_gone():
+    pages = {page.stem for page in HELP.glob("*.md")} | {
+        page.parent.name for page in HELP.glob("*/zh.md")
+    }
+    assert pages <= set(schemas())
+
+
+def test_help_pages_have_their_picture_and_pictures_are_small():
+    for node in schemas():
+        for page in (HELP / f"{node}.md", HELP / node / "zh.md"):
+            assert f"](assets/{node}.webp)" in page.read_text("utf-8"), named(page)
+    pictures = list((HELP / "assets").iterdir())
+    for file in pictures:
+        assert file.stat().st_size <= 40_000, file.name
+        with Image.open(file) as picture:
+            assert picture.width <= 800, file.name
+    assert sum(file.stat().st_size for file in pictures) <= 1_000_000
+
+
+def test_help_pages_call_nodes_and_settings_as_the_editor_does():
+    locales = json.loads((ROOT / "locales/zh/nodeDefs.json").read_text("utf-8"))
+    for node, schema in schemas().items():
+        english = (HELP / f"{node}.md").read_text("utf-8")
+        chinese = (HELP / node / "zh.md").read_text("utf-8")
+        assert english.startswith(f"# {schema.display_name}\n"), node
+        assert chinese.startswith(f"# {locales[node]['display_name']}\n"), node
+
+
+def test_help_pages_name_settings_that_their_node_has():
+    for node, schema in schemas().items():
+        known = {each.id for each in [*schema.inputs, *schema.outputs]}
+        for page in (HELP / f"{node}.md", HELP / node / "zh.md"):
+            rows = re.findall(r"^\| (.*?) \|", page.read_text("utf-8"), re.MULTILINE)
+            assert len(rows) == 4, named(page)  # the head, and the three that matter
+            assert {name for row in rows for name in IN_CODE.findall(row)} <= known, named(page)
+
+
+@pytest.mark.parametrize("page", pages(), ids=named)
+def test_sentences_that_a_page_quotes_are_said_somewhere_in_the_code(page):
+    said = sentences()
+    unsaid = [
+        part.strip()
+        for quote in QUOTE.findall(page.read_text("utf-8"))
+        if re.fullmatch(r"[\x20-\x7e…−×]+", quote) and " " in quote
+        for part in re.split("…", quote)
+        if part.strip(" .") and part.strip() not in said
+    ]
+    assert not unsaid
+
+
+@pytest.mark.parametrize("page", pages(), ids=named)
+def test_links_lead_somewhere(page):
+    for link in LINK.findall(page.read_text("utf-8")):
+        target, _, place = link.partition("#")
+        if target.startswith(ADDRESS):
+            assert (ROOT / target.removeprefix(ADDRESS)).exists(), link
+        elif target and not target.startswith(("http://", "https://")):
+            home = HELP if HELP in page.parents else page.parent
+            assert (home / target).exists(), link
+        elif place and not target:
+            assert f"# {place.replace('-', ' ')}" in page.read_text("utf-8").lower(), link
+
+
+@pytest.mark.parametrize("name", GUIDES)
+def test_guides_say_the_same_numbers_and_names_in_both_languages(name):
+    english, chinese = (
+        (ROOT / "docs" / f"{name}{language}.md").read_text("utf-8") for language in ("", ".zh")
+    )
+    assert english.count("\n|") == chinese.count("\n|")
+    assert english.count("\n#") == chinese.count("\n#")
+    code = {
+        text
+        for text in set(IN_CODE.findall(english)) ^ set(IN_CODE.findall(chinese))
+        if not re.search("<|[\u4e00-\u9fff]", text)
+    }
+    assert not code
+    assert QUOTE.findall(english) == [q for q in QUOTE.findall(chinese) if q.isascii() or "…" in q]
+
+
+def test_search_finds_every_node_by_more_than_its_name():
+    lacking = [name for name, schema in schemas().items() if not schema.search_aliases]
+    assert not lacking
