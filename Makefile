@@ -19,11 +19,12 @@ edit: $(VENV)/installed
 	$(BIN)/hypernet serve
 
 test: $(VENV)/installed lint
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q -m "not web"
 
-# The graph editor in a headless browser; pictures of it land in out/web.
+# The graph editor in a headless browser; pictures of it land in out/web. A busy machine now and then
+# outlasts the browser's patience, so what fails is tried again.
 test-web: $(VENV)/installed
-	$(BIN)/python -m pytest -q tests/web
+	$(BIN)/python -m pytest -q --reruns 2 tests/web
 
 # The same with the oldest editor that we support.
 OLDEST_EDITOR := 1.45.14
