@@ -23,7 +23,11 @@ from hypernet_pack.compat.standalone.objectinfo import describe
 
 HERE = Path(__file__).parent.parent / "example_workflows"
 WIDGETS = ("INT", "FLOAT", "STRING", "BOOLEAN", "COMBO")
-TITLE, SLOT, ROW, TEXT_BOX = 30, 20, 24, 64  # pixels of a node's parts
+TITLE, SLOT, ROW, TEXT_BOX, FOOT = 30, 20, 24, 64, 36  # pixels of a node's parts
+PANELS = {  # pixels of what the editor draws on our nodes
+    "HypernetLoadDataset": 240, "HypernetCaption": 240, "HypernetConfig": 170, "HypernetApply": 80,
+    "HypernetTrain": 490, "HypernetLearningRate": 190, "HypernetLoad": 150, "HypernetInspect": 150,
+}  # fmt: skip
 MARGIN, HEADING = 20, 44  # between a group's nodes and its edge; above them
 BLUE, VIOLET, GREEN = "#3f789e", "#88A", "#8A8"
 CHECKPOINT = "v1-5-pruned-emaonly-fp16.safetensors"
@@ -85,6 +89,7 @@ class Drawing:
     def __init__(self, descriptions: dict[str, dict]):
         self.descriptions = descriptions
         self.nodes: list[dict] = []
+        self.heights: list[int] = []  # with rare inputs, which the canvas always shows
         self.links: list[list] = []
         self.groups: list[dict] = []
 
@@ -95,7 +100,8 @@ class Drawing:
         input that a choice brings."""
         described = self.descriptions[kind]
         number = len(self.nodes) + 1
-        sockets, linked, widgets, height = [], [], [], 0
+        sockets, linked, widgets = [], [], []
+        height = rare = 0
         for name, io_type, options in self.live(described["input"], given):
             value = given.pop(name, None)
             is_link = isinstance(value, tuple)
@@ -109,7 +115,9 @@ class Drawing:
             if options.get("image_upload"):
                 widgets.append("image")  # the button
                 height += ROW
-            height += TEXT_BOX if options.get("multiline") else ROW  # rare ones may be shown
+            row = TEXT_BOX if options.get("multiline") else ROW
+            height += 0 if options.get("advanced") else row
+            rare += row if options.get("advanced") else 0
             if is_link:
                 widget = {"name": name, "type": io_type, "widget": {"name": name}, "link": None}
                 linked.append(widget | {"from": value})
@@ -123,7 +131,7 @@ class Drawing:
         for place, each in enumerate(inputs):
             if source := each.pop("from"):
                 each["link"] = self.link(*source, number, place, each["type"])
-        height += SLOT * max(len(sockets), len(outputs)) + 20
+        height += SLOT * max(len(sockets), len(outputs)) + 20 + PANELS.get(kind, 0)
         node = {
             "id": number,
             "type": kind,
@@ -138,6 +146,7 @@ class Drawing:
         }
         node |= {"widgets_values": widgets} if widgets else {}
         self.nodes.append(node | ({"title": title} if title else {}))
+        self.heights.append(max(size[1], height + max(rare, FOOT)))
         return number
 
     def live(
@@ -171,6 +180,7 @@ class Drawing:
                 "bgcolor": "#653",
             }
         )
+        self.heights.append(size[1])
         return number
 
     def link(self, source: int, slot: int, target: int, place: int, io_type: str) -> int:
@@ -180,10 +190,10 @@ class Drawing:
         return number
 
     def box(self, number: int) -> Box:
-        """What the node covers, its title included."""
+        """What the node covers at most, its title included."""
         node = self.nodes[number - 1]
-        (left, top), (width, height) = node["pos"], node["size"]
-        return left, top - TITLE, width, height + TITLE
+        left, top = node["pos"]
+        return left, top - TITLE, node["size"][0], self.heights[number - 1] + TITLE
 
     def below(self, number: int, gap: int = 60) -> int:
         """The `at` row of a node under this one."""
@@ -328,7 +338,7 @@ def first_network_demo(d: Drawing) -> None:
         "HypernetConfig", (400, 0), activation="mish", widths="48, 112, 128", model=(model, 0)
     )
     trainer = d.add(
-        "HypernetTrain", (400, d.below(config, 60)), size=(360, 700),
+        "HypernetTrain", (400, d.below(config, 60)), size=(360, 0),
         model=(model, 0), clip=(model, 1), vae=(model, 2), dataset=(words, 0), config=(config, 0),
         name="my_first_network", steps=150, learning_rate="5e-5:20, 5e-4", batch_size=8, seed=1,
         preview_prompt="red heart", preview_cfg=4.0, preview_every=50, held_out=0, probe_every=0,
@@ -355,7 +365,7 @@ def train_style(d: Drawing) -> None:
     d.group("1. What to learn", [model, data, words], BLUE)
     config = d.add("HypernetConfig", (400, 0), activation="mish", model=(model, 0))
     trainer = d.add(
-        "HypernetTrain", (400, d.below(config, 60)), size=(360, 700),
+        "HypernetTrain", (400, d.below(config, 60)), size=(360, 0),
         model=(model, 0), clip=(model, 1), vae=(model, 2), dataset=(words, 0), config=(config, 0),
         preview_every=250,
     )  # fmt: skip
@@ -396,7 +406,7 @@ def train_subject_with_tagger(d: Drawing) -> None:
         config=(config, 0), dataset=(words, 0),
     )  # fmt: skip
     trainer = d.add(
-        "HypernetTrain", (820, d.below(rate)), size=(360, 700),
+        "HypernetTrain", (820, d.below(rate)), size=(360, 0),
         model=(model, 0), clip=(model, 1), vae=(model, 2), dataset=(words, 0), config=(config, 0),
         name="my_subject", learning_rate=(rate, 0), steps=(rate, 1), preview_every=250,
     )  # fmt: skip
@@ -428,7 +438,7 @@ def resume(d: Drawing) -> None:
     d.group("1. The same pictures", [model, data, words], BLUE)
     config = d.add("HypernetConfig", (400, 0), activation="mish", model=(model, 0))
     trainer = d.add(
-        "HypernetTrain", (400, d.below(config, 60)), size=(360, 700),
+        "HypernetTrain", (400, d.below(config, 60)), size=(360, 0),
         model=(model, 0), clip=(model, 1), vae=(model, 2), dataset=(words, 0), config=(config, 0),
         name="my_style_longer", continue_from="my_style.pt", steps=4000,
         learning_rate="5e-6:3000, 1e-6", preview_every=250,
