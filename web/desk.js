@@ -1,7 +1,7 @@
 /** Beside the nodes: settings, commands with their dialogs, notices of how a run ended. */
 import { app } from "../../scripts/app.js";
 import { api } from "../../scripts/api.js";
-import { ask, element } from "./panel.js";
+import { ask, chain, element } from "./panel.js";
 import { facts } from "./file.js";
 import { words } from "./language.js";
 
@@ -48,13 +48,29 @@ app.registerExtension({
   ],
   menuCommands: [{ path: ["Hypernet"], commands: ["Hypernet.Inspect", "Hypernet.Runs"] }],
   nodeCreated(node) {
+    if (!isOurs(node.comfyClass)) return;
     FIRST[node.comfyClass]?.((name, value) => {
       const widget = node.widgets?.find((each) => each.name === name);
       if (widget && value !== undefined) widget.value = value;
     });
+    leaveNoRoom(node);
   },
   setup: listen,
 });
+
+const isOurs = (kind) => String(kind).startsWith("Hypernet");
+
+/** Nodes 2.0 hides rare widgets, but makes room for them, and nodes become far too high. */
+function leaveNoRoom(node) {
+  const setting = app.extensionManager.setting;
+  if (!setting.get("Comfy.VueNodes.Enabled") || setting.get("Comfy.Node.AlwaysShowAdvancedWidgets")) return;
+  const rare = (node.widgets ?? []).filter((widget) => widget.options?.advanced);
+  for (const widget of rare) widget.advanced = true;
+  node.setSize([node.size[0], node.computeSize()[1]]);
+  chain(node, "onDrawForeground", () => { // by now it is the canvas that draws
+    for (const widget of rare.splice(0)) widget.advanced = false;
+  });
+}
 
 // Dialogs
 
@@ -105,7 +121,6 @@ function listen() {
   let saved = [];
   let cached = new Set();
   const on = (event, then) => api.addEventListener(event, ({ detail }) => then(detail ?? {}));
-  const isOurs = (kind) => String(kind).startsWith("Hypernet");
   on("execution_start", () => ((saved = []), (cached = new Set())));
   on("execution_cached", ({ nodes }) => (cached = new Set(nodes)));
   on("executed", ({ node, output }) => {

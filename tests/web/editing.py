@@ -14,7 +14,8 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 EXAMPLES = REPOSITORY / "example_workflows"
 PICTURES = REPOSITORY / "out" / "web"
 OURS = "/extensions/hypernet/"
-PATIENCE = 120_000  # milliseconds, on a machine that has other things to do
+PATIENCE = 30_000  # milliseconds for a click, on a machine that has other things to do
+OPENING = 120_000  # and for a page
 READY = "() => window.app?.extensionManager?.workflow?.activeWorkflow != null"
 INTO_THIS_TAB = """
 const tab = app.extensionManager.workflow.activeWorkflow;
@@ -62,6 +63,7 @@ class Editor:
     def _listen(self) -> None:
         page = self.page
         page.set_default_timeout(PATIENCE)
+        page.set_default_navigation_timeout(OPENING)
         page.on("request", lambda request: self.asked.append(request.url))
         page.on("requestfailed", self._failed)
         page.on("websocket", lambda socket: socket.on("framereceived", self._heard))
@@ -104,21 +106,22 @@ class Editor:
 
     def open(self) -> None:
         self.page.goto(self.host.address, wait_until="domcontentloaded")
-        self.page.wait_for_function(READY)
+        self.page.wait_for_function(READY, timeout=OPENING)
         # The frontend draws a first graph of its own; ours must not be overtaken by it.
-        self.page.wait_for_selector("#splash-loader", state="detached")
+        self.page.wait_for_selector("#splash-loader", state="detached", timeout=OPENING)
 
     def start_over(self) -> None:
         """An empty graph, for the next test."""
         self.host.post("/interrupt", {})
         self.host.post("/queue", {"clear": True})
+        self.run("app.clean()")  # or pictures of former nodes show on new ones of the same number
         self.run(INTO_THIS_TAB, {"nodes": [], "links": [], "version": 0.4})
         for heard in (self.complaints, self.asked, self.events):
             heard.clear()
 
     def reload(self) -> None:
         self.page.reload(wait_until="domcontentloaded")
-        self.page.wait_for_function(READY)
+        self.page.wait_for_function(READY, timeout=OPENING)
 
     def shot(self, name: str) -> Path:
         """A picture of the page in out/web, named for what it shows and how it looks."""

@@ -17,6 +17,16 @@ OF_THE_EDITOR = {"MarkdownNote"}  # no server knows it
 SAID_SO_IN_CHINESE = {"CLIP", "VAE", "Latent", "TensorBoard", "EMA", "min-SNR-γ"}
 OURS = "Hypernet"  # with which ids of our nodes begin
 HOSTILE = "<img src=x onerror=hacked=1>"
+OUTGROWN = """
+const drawn = ({ id }) => document.querySelector(`[data-node-id="${id}"]`)?.offsetHeight ?? 0;
+const bottom = (node) => node.pos[1] + Math.max(node.size[1], drawn(node) - 30); // less its title
+const within = ([left, top, width, height], [x, y]) =>
+  x >= left && x < left + width && y >= top && y < top + height;
+return app.graph.groups.flatMap(({ title, _bounding: frame }) => app.graph.nodes
+  .filter(({ pos }) => within(frame, pos))
+  .filter((node) => !within(frame, [node.pos[0], bottom(node)]))
+  .map((node) => [title, node.type]));
+"""
 PASSING = ("id", "revision", "extra", "config", "last_node_id", "last_link_id")
 
 
@@ -66,6 +76,7 @@ def test_an_example_opens_without_missing_nodes_and_keeps_its_links(editor, know
     assert links_of(drawn) == links_of(written)
     assert values_of(drawn) == values_of(written)
     assert editor.page.get_by_role("dialog").count() == 0
+    assert editor.run(OUTGROWN) == []
     editor.shot(name)
 
     editor.load(drawn)

@@ -35,6 +35,14 @@ def look_at_view(editor) -> None:
     editor.page.wait_for_timeout(300)
 
 
+def top_of_view(editor) -> int:
+    return round(
+        editor.run(
+            "return document.querySelector('.hypernet-training').getBoundingClientRect().top"
+        )
+    )
+
+
 def wait_for(editor, state: str, seconds: float = 120) -> None:
     editor.until(f"{STATE}?.state === given", state, seconds)
 
@@ -68,9 +76,12 @@ def test_a_training_is_watched_paused_reloaded_resumed_and_ended_with_what_it_ha
     look_at_view(editor)
     before = editor.saved()
     wait_for(editor, "none")
+    top = top_of_view(editor)
     prompt_id = editor.queue()
     wait_for(editor, "training")
     view(editor, ".row button").nth(1).wait_for(timeout=120_000)  # two previews
+    moved = abs(top_of_view(editor) - top)
+    assert moved < 20, "less than a button is high: none slips from under the pointer"
     assert "of 100,000" in view(editor, ".count").inner_text()
     view(editor, "canvas").wait_for()
     assert view(editor, "canvas").get_attribute("aria-label").startswith("Curve from step 1 to")

@@ -4,7 +4,7 @@ import { app } from "../../../scripts/app.js";
 import { View } from "./view.js";
 
 const NODE = "HypernetTrain";
-const HEIGHT = 360; // pixels, at least
+const HEIGHT = 400; // pixels, at least: all that a training shows fits
 const TYPING = 400; // milliseconds after which a name counts as written
 
 /** @type {Map<object, View>} by node */
@@ -36,6 +36,7 @@ function addView(node) {
     getMinHeight: () => HEIGHT,
   });
   widget.serialize = false;
+  view.root.style.minHeight = `${HEIGHT}px`; // in Nodes 2.0, which goes by what is inside
   views.set(node, view);
   const removed = widget.onRemove;
   widget.onRemove = function () {

@@ -56,7 +56,7 @@ export class View {
     const style = element("link", { rel: "stylesheet", href: new URL("view.css", import.meta.url) });
     style.addEventListener("load", () => this.redraw());
     this.root.attachShadow({ mode: "open" }).append(style, this.section);
-    this.root.style.cssText = "width: 100%; height: 100%;";
+    this.root.style.cssText = "position: relative; width: 100%; height: 100%;";
     this.section.addEventListener("keydown", (event) => {
       if (!event.ctrlKey && !event.metaKey) event.stopPropagation(); // Delete means no node here
     });
