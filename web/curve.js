@@ -1,25 +1,15 @@
 /** Learning Rate and Train Hypernet: the curve of the schedule that the widgets ask for. */
 import { app } from "../../scripts/app.js";
-import { LINKED, addPanel, element, upstream, widgetValues } from "./panel.js";
+import { LINKED, addPanel, element, makers, upstream, widgetValues } from "./panel.js";
 import { words } from "./language.js";
 import { questionOf as configOf } from "./network.js";
 import { folderAbove } from "./pictures.js";
 
 const SETTINGS = ["learning_rate", "steps", "batch_size", "accumulation", "optimizer"];
-const say = words({
-  en: { steps: "steps", curve: "Learning rate over the steps" },
-  zh: { steps: "步", curve: "各步的学习率" },
-});
+const say = words("curve");
 
-app.registerExtension({
-  name: "Hypernet.Curve",
-  nodeCreated(node) {
-    if (node.comfyClass === "HypernetLearningRate")
-      addPanel(node, { height: 190, question: () => adviceFor(node), show });
-    if (node.comfyClass === "HypernetTrain")
-      addPanel(node, { height: 90, grows: false, question: () => scheduleOf(node), show });
-  },
-});
+makers.HypernetLearningRate = (node) => addPanel(node, { height: 190, question: () => adviceFor(node), show });
+makers.HypernetTrain = (node) => addPanel(node, { height: 90, grows: false, question: () => scheduleOf(node), show });
 
 function scheduleOf(node) {
   const given = widgetValues(node, SETTINGS);

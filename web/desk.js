@@ -5,27 +5,9 @@ import { ask, chain, element } from "./panel.js";
 import { facts } from "./file.js";
 import { words } from "./language.js";
 
-const say = words({
-  en: {
-    panels: "Drawings and pictures on nodes", panelsTip: "On nodes that are made or loaded from then on.",
-    plots: "Colours of learning rate curves", format: "File format of new Save and Convert nodes", every: "preview_every of new Train nodes",
-    inspect: "Hypernet: inspect a file…", runs: "Hypernet: list runs", close: "Close", files: "Files in models/hypernetworks",
-    none: "There are no runs yet.", empty: "There are no files yet.", run: "run", state: "state", finished: "finished", open: "unfinished", steps: "steps", rate: "learning rate", pictures: "pictures", model: "model", changed: "changed",
-    done: "Hypernet: finished", failed: "Hypernet: failed", stopped: "Hypernet: interrupted",
-    kept: "What was trained is kept. Run again to go on.",
-  },
-  zh: {
-    panels: "在节点上显示图示和图片", panelsTip: "对之后新建或载入的节点生效。",
-    plots: "学习率曲线配色", format: "新建“保存/转换”节点的文件格式", every: "新建“训练”节点的 preview_every",
-    inspect: "Hypernet：查看文件…", runs: "Hypernet：列出训练", close: "关闭", files: "models/hypernetworks 中的文件",
-    none: "还没有训练。", empty: "还没有文件。", run: "训练", state: "状态", finished: "已完成", open: "未完成", steps: "步数", rate: "学习率", pictures: "图片", model: "底模", changed: "修改时间",
-    done: "Hypernet：完成", failed: "Hypernet：失败", stopped: "Hypernet：已中断",
-    kept: "已训练的内容已保留，再次运行即可继续。",
-  },
-});
+const say = words("desk");
 
 const setting = (name) => app.extensionManager.setting.get(`Hypernet.${name}`);
-const category = (name) => ["Hypernet", "Hypernet", name];
 
 /** New nodes begin with what the settings say; loaded ones get their own values afterwards. */
 const FIRST = {
@@ -36,15 +18,16 @@ const FIRST = {
 
 app.registerExtension({
   name: "Hypernet.Desk",
-  settings: [
-    { id: "Hypernet.Panels", category: category("Panels"), name: say.panels, tooltip: say.panelsTip, type: "boolean", defaultValue: true },
-    { id: "Hypernet.Plots", category: category("Plots"), name: say.plots, type: "combo", options: ["editor", "light", "dark"], defaultValue: "editor" },
-    { id: "Hypernet.Format", category: category("Format"), name: say.format, type: "combo", options: [".pt", ".safetensors"], defaultValue: ".pt" },
-    { id: "Hypernet.PreviewEvery", category: category("PreviewEvery"), name: say.every, type: "number", attrs: { min: 0 }, defaultValue: 0 },
-  ],
+  settings: [ // Chinese: locales/zh
+    ["Panels", "Drawings and pictures on nodes", { type: "boolean", defaultValue: true }],
+    ["Plots", "Colours of curves", { type: "combo", options: ["editor", "light", "dark"], defaultValue: "editor" }],
+    ["Format", "File format of new Save and Convert nodes", { type: "combo", options: [".pt", ".safetensors"], defaultValue: ".pt" }],
+    ["PreviewEvery", "preview_every of new Train nodes", { type: "number", attrs: { min: 0 }, defaultValue: 0 }],
+    ["Runs", "Where runs go", { type: runsFolder, defaultValue: "" }],
+  ].map(([key, name, how]) => ({ id: `Hypernet.${key}`, category: ["Hypernet", "Hypernet", key], name, ...how })),
   commands: [
-    { id: "Hypernet.Inspect", label: say.inspect, icon: "pi pi-search", function: inspect },
-    { id: "Hypernet.Runs", label: say.runs, icon: "pi pi-list", function: listRuns },
+    { id: "Hypernet.Inspect", label: "Hypernet: inspect a file…", icon: "pi pi-search", function: inspect },
+    { id: "Hypernet.Runs", label: "Hypernet: list runs", icon: "pi pi-list", function: listRuns },
   ],
   menuCommands: [{ path: ["Hypernet"], commands: ["Hypernet.Inspect", "Hypernet.Runs"] }],
   nodeCreated(node) {
@@ -70,6 +53,13 @@ function leaveNoRoom(node) {
   chain(node, "onDrawForeground", () => { // by now it is the canvas that draws
     for (const widget of rare.splice(0)) widget.advanced = false;
   });
+}
+
+/** To be read: graphs come over the network, so only whoever starts the server may choose it. */
+function runsFolder() {
+  const place = element("output", { style: "overflow-wrap: anywhere; text-align: end" });
+  ask("runs").then(({ folder }) => (place.textContent = folder), (fault) => (place.textContent = fault.message));
+  return place;
 }
 
 // Dialogs

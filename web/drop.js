@@ -1,10 +1,7 @@
-/** A network file that is dropped on the canvas goes to the server, and becomes a Load Hypernet. */
+/** Network files that are dropped on the canvas go to the server, and become Load Hypernets. */
 import { app } from "../../scripts/app.js";
-import { ask } from "./panel.js";
-import { notice } from "./desk.js";
 
 const OURS = /\.(pt|safetensors|hns)$/i;
-const PART = 3 * 2 ** 20; // bytes, as base64 well below what hosts let through
 
 app.registerExtension({
   name: "Hypernet.Drop",
@@ -18,55 +15,6 @@ async function take(event) {
   const files = [...(event.dataTransfer?.files ?? [])];
   if (!files.length || !files.every((file) => OURS.test(file.name))) return;
   event.preventDefault(); // the editor leaves alone what is handled
-  let [x, y] = app.canvas.convertEventToCanvasOffset(event);
-  for (const file of files) {
-    if (/\.safetensors$/i.test(file.name) && !(await isNetwork(file))) {
-      app.handleFile(file);
-      continue;
-    }
-    try {
-      load(await upload(file), [x, y]);
-      x += 40;
-      y += 40;
-    } catch (fault) {
-      notice("error", file.name, fault.message);
-    }
-  }
-}
-
-/** By the names in its header; the editor itself reads others, such as saved workflows. */
-async function isNetwork(file) {
-  const length = new DataView(await file.slice(0, 8).arrayBuffer()).getUint32(0, true);
-  const header = await file.slice(8, 8 + Math.min(length, 2 ** 22)).text();
-  return /"\d+\.[kv]\./.test(header);
-}
-
-/** The name under which the server has it now. Throws an Error with the server's sentence. */
-async function upload(file) {
-  const token = [...crypto.getRandomValues(new Uint8Array(8))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
-  for (let offset = 0; ; offset += PART) {
-    const last = offset + PART >= file.size;
-    const data = await base64(file.slice(offset, offset + PART));
-    const { name } = await ask("upload", { name: file.name, token, offset, data, last });
-    if (last) return name;
-  }
-}
-
-function base64(blob) {
-  return new Promise((resolve, reject) => {
-    const reader = new FileReader();
-    reader.onload = () => resolve(reader.result.slice(reader.result.indexOf(",") + 1));
-    reader.onerror = () => reject(reader.error);
-    reader.readAsDataURL(blob);
-  });
-}
-
-function load(name, place) {
-  const node = globalThis.LiteGraph.createNode("HypernetLoad");
-  node.pos = place;
-  app.canvas.graph.add(node);
-  const combo = node.widgets.find((widget) => widget.name === "name");
-  const names = combo.options.values;
-  if (Array.isArray(names) && !names.includes(name)) names.push(name);
-  combo.value = name;
+  const place = app.canvas.convertEventToCanvasOffset(event);
+  (await import("./upload.mjs")).takeIn(files, place); // few pages ever need it
 }

@@ -1,13 +1,24 @@
-/** Words in the language that the editor is set to; English where a language lacks them. */
+/**
+ * Words in the language that the editor is set to; English where a language lacks them. Only what
+ * is shown is loaded: words/en.mjs or words/zh.mjs.
+ */
 import { app } from "../../scripts/app.js";
 
-/** words({ en: { stop: "Stop" }, zh: { stop: "停止" } }).stop, read anew each time. */
-export function words(tables) {
-  return new Proxy(tables.en, {
-    get: (english, key) => tables[language()]?.[key] ?? english[key],
-  });
+let shown = ""; // the language
+let table; // its words
+
+/** words("desk").close in the language that is set, read anew each time. */
+export function words(part) {
+  return new Proxy({}, { get: (_, key) => (renew(), table[part][key]) });
 }
 
-export function language() {
-  return String(app.extensionManager?.setting?.get("Comfy.Locale") ?? "en").split("-")[0];
+/** After a change of it, the former one stays until the other is there. */
+async function renew() {
+  const set = String(app.extensionManager?.setting?.get("Comfy.Locale")).split("-")[0];
+  const wanted = set === "zh" ? "zh" : "en";
+  if (wanted === shown) return;
+  shown = wanted;
+  table = (await import(`./words/${wanted}.mjs`)).default;
 }
+
+await renew();

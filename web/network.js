@@ -1,24 +1,14 @@
 /** Hypernet Config: the network as columns, one per entry of its structure, with its size. */
-import { app } from "../../scripts/app.js";
-import { LINKED, addPanel, element, widgetValues } from "./panel.js";
+import { LINKED, addPanel, element, makers, widgetValues } from "./panel.js";
 import { words } from "./language.js";
 
 const SETTINGS = [
   "layer_structure", "activation", "weight_initialization", "layer_norm", "dropout_structure",
   "activate_output", "widths",
 ];
-const say = words({
-  en: { parameters: "parameters", file: "a file", widths: "widths", norm: "layer norm", dropout: "dropout" },
-  zh: { parameters: "个参数", file: "每个文件", widths: "宽度", norm: "层归一化", dropout: "丢弃" },
-});
+const say = words("network");
 
-app.registerExtension({
-  name: "Hypernet.Network",
-  nodeCreated(node) {
-    if (node.comfyClass !== "HypernetConfig") return;
-    addPanel(node, { height: 170, question: () => questionOf(node), show });
-  },
-});
+makers.HypernetConfig = (node) => addPanel(node, { height: 170, question: () => questionOf(node), show });
 
 export function questionOf(node) {
   const given = widgetValues(node, SETTINGS);

@@ -8,14 +8,16 @@ import { app } from "../../scripts/app.js";
 import { api } from "../../scripts/api.js";
 import { words } from "./language.js";
 
-const say = words({
-  en: { linked: "Known when it runs: a setting comes from another node." },
-  zh: { linked: "有设置来自其他节点，运行时才知道。" },
-});
+const say = words("panel");
 export const LINKED = () => say.linked;
 
 const PULSE = 300; // milliseconds; what has not changed for one of them is asked
-const panels = new Set();
+/** What our nodes get when they are made, by their kind. @type {Record<string, (node: object) => void>} */
+export const makers = {};
+app.registerExtension({ name: "Hypernet.Panels", nodeCreated: (node) => makers[node.comfyClass]?.(node) });
+
+const looks = new Set();
+const renewals = new Set();
 let pulse = 0;
 
 /**
@@ -81,24 +83,25 @@ export function addPanel(node, { height, grows = true, question, show }) {
     place.hidden = Boolean(sentence) && !(wrong && place.childElementCount);
   }
 
-  const panel = { place, look, renew: () => (asked = "") };
-  panels.add(panel);
-  pulse ||= setInterval(beat, PULSE);
-  chain(node, "onRemoved", () => {
-    panels.delete(panel);
-    if (!panels.size) pulse = clearInterval(pulse) ?? 0;
-  });
-  return panel;
+  const renew = () => (asked = "");
+  renewals.add(renew);
+  chain(node, "onRemoved", () => renewals.delete(renew));
+  watch(node, look);
+  return { place };
 }
 
-function beat() {
-  if (!document.hidden) for (const panel of panels) panel.look();
+/** Look now and then, as long as there is the node and someone to see it. */
+export function watch(node, look) {
+  looks.add(look);
+  pulse ||= setInterval(() => document.hidden || looks.forEach((each) => each()), PULSE);
+  chain(node, "onRemoved", () => {
+    looks.delete(look);
+    if (!looks.size) pulse = clearInterval(pulse) ?? 0;
+  });
 }
 
 /** All ask again: what they show from the disk may be another by now, as after every run. */
-export function renewPanels() {
-  for (const panel of panels) panel.renew();
-}
+export const renewPanels = () => renewals.forEach((renew) => renew());
 api.addEventListener("execution_success", renewPanels);
 
 /** Also call `then` where the node calls its own hook. */

@@ -4,9 +4,8 @@
  * Only the rows in sight exist, and the pages around them are fetched as one scrolls. What is typed
  * stays here until "save captions" lets the server write sidecars.
  */
-import { app } from "../../scripts/app.js";
 import { api } from "../../scripts/api.js";
-import { LINKED, addPanel, ask, element, renewPanels, upstream, widgetValues } from "./panel.js";
+import { LINKED, addPanel, ask, element, makers, renewPanels, upstream, widgetValues } from "./panel.js";
 import { words } from "./language.js";
 
 const PAGE = 60;
@@ -16,26 +15,12 @@ const RULES = [
   "name_pattern", "name_joint", "joint",
 ];
 const THROUGH = { HypernetPrepare: "dataset", HypernetCaption: "dataset", HypernetWords: "dataset" };
-const say = words({
-  en: {
-    find: "Find", tag: "Tag", all: "all tags", save: "Save captions", drop: "Discard", edited: "edited", saved: "captions saved, old ones kept as .bak:",
-    none: "Connect Load Dataset to see its pictures.", becomes: "becomes", unwritten: "from the file name", caption: "Caption of",
-  },
-  zh: {
-    find: "查找", tag: "标签", all: "所有标签", save: "保存标注", drop: "放弃修改", edited: "项已修改", saved: "已保存的标注（旧内容保留为 .bak）：",
-    none: "连接“加载数据集”即可查看图片。", becomes: "变为", unwritten: "取自文件名", caption: "标注：",
-  },
-});
+const say = words("pictures");
 /** Words by name, by folder: nodes that show the same folder share them. @type {Map<string, Record<string, string>>} */
 const edits = new Map();
 
-app.registerExtension({
-  name: "Hypernet.Pictures",
-  nodeCreated(node) {
-    if (node.comfyClass === "HypernetLoadDataset") new Album(node, () => node);
-    if (node.comfyClass === "HypernetCaption") new Album(node, () => loaderAbove(node));
-  },
-});
+makers.HypernetLoadDataset = (node) => new Album(node, () => node);
+makers.HypernetCaption = (node) => new Album(node, () => loaderAbove(node));
 
 /** The Load Dataset that a node's pictures come from. */
 const loaderAbove = (node) => upstream(node, "dataset", THROUGH);

@@ -1,11 +1,11 @@
 /** The live view of Train Hypernet: one widget on the node, and the events that keep it fresh. */
 import { api } from "../../../scripts/api.js";
 import { app } from "../../../scripts/app.js";
+import { chain, watch } from "../panel.js";
 import { View } from "./view.js";
 
 const NODE = "HypernetTrain";
 const HEIGHT = 400; // pixels, at least: all that a training shows fits
-const TYPING = 400; // milliseconds after which a name counts as written
 
 /** @type {Map<object, View>} by node */
 const views = new Map();
@@ -18,12 +18,8 @@ function whichRun(node) {
   if (place >= 0 && node.isInputConnected(place)) {
     return new URLSearchParams(heard.has(node) ? { name: heard.get(node) } : { node: node.id });
   }
-  const name = String(nameWidget(node)?.value ?? "").trim();
+  const name = String(node.widgets?.find((each) => each.name === "name")?.value ?? "").trim();
   return name ? new URLSearchParams({ name }) : null;
-}
-
-function nameWidget(node) {
-  return node.widgets?.find((widget) => widget.name === "name");
 }
 
 function addView(node) {
@@ -38,13 +34,16 @@ function addView(node) {
   widget.serialize = false;
   view.root.style.minHeight = `${HEIGHT}px`; // in Nodes 2.0, which goes by what is inside
   views.set(node, view);
-  const removed = widget.onRemove;
-  widget.onRemove = function () {
-    removed?.call(this);
+  let asked = "";
+  watch(node, () => {
+    const now = String(whichRun(node));
+    if (now !== asked) view.news();
+    asked = now;
+  });
+  chain(node, "onRemoved", () => {
     views.delete(node);
     view.remove();
-  };
-  followName(nameWidget(node), view);
+  });
   view.root.addEventListener("wheel", zoomBelow, { passive: false });
 }
 
@@ -53,17 +52,6 @@ function zoomBelow(event) {
   if (app.extensionManager.setting.get("Comfy.VueNodes.Enabled")) return;
   event.preventDefault();
   app.canvas.canvas.dispatchEvent(new WheelEvent(event.type, event));
-}
-
-function followName(widget, view) {
-  if (!widget) return;
-  let waiting = 0;
-  const changed = widget.callback;
-  widget.callback = function (...values) {
-    clearTimeout(waiting);
-    waiting = setTimeout(() => view.news(), TYPING);
-    return changed?.apply(this, values);
-  };
 }
 
 app.registerExtension({

@@ -2,7 +2,7 @@
  * Previews in a row, the newest on the right; a slider goes back in time, a click enlarges. There
  * are never more pictures in the page than fit into the row, whatever the run has drawn.
  */
-import { element } from "./element.js";
+import { element } from "../panel.js";
 import { previewAddress } from "./source.js";
 import { say, text, whole } from "./words.js";
 
@@ -13,11 +13,11 @@ export class Strip {
     this.run = { name: "", began: 0 };
     this.steps = [];
     this.chosen = 0; // place in steps of the one on the right
-    this.row = element("div", { className: "row", role: "group" });
+    this.row = element("div", { class: "row", role: "group" });
     this.slider = this.makeSlider();
-    this.root = element("div", { className: "strip", hidden: true }, this.row, this.slider);
-    this.big = element("img", {});
-    this.caption = element("output", {});
+    this.root = element("div", { class: "strip", hidden: true }, this.row, this.slider);
+    this.big = element("img");
+    this.caption = element("output");
     this.bigSlider = this.makeSlider();
     this.close = element("button", { type: "button" });
     this.dialog = element(
@@ -33,7 +33,7 @@ export class Strip {
   }
 
   makeSlider() {
-    const slider = element("input", { type: "range", min: "0", step: "1" });
+    const slider = element("input", { type: "range", min: 0, step: 1 });
     slider.addEventListener("input", () => this.choose(Number(slider.value)));
     return slider;
   }
@@ -84,8 +84,8 @@ export class Strip {
   }
 
   makePicture() {
-    const picture = element("img", { alt: "", decoding: "async", draggable: false });
-    const button = element("button", { type: "button" }, picture, element("span", {}));
+    const picture = element("img", { alt: "", decoding: "async", draggable: "false" });
+    const button = element("button", { type: "button" }, picture, element("span"));
     button.addEventListener("click", () => {
       this.dialog.showModal();
       this.choose(Number(button.value));

@@ -2,8 +2,9 @@
  * What a training looks like on its node: state → page. Everything is in a shadow root, so that no
  * style of ours reaches the editor and none of its own reaches us but the theme's variables.
  */
+import { app } from "../../../scripts/app.js";
 import { draw, placeAt, stepAt } from "./curve.js";
-import { element } from "./element.js";
+import { element } from "../panel.js";
 import { Source } from "./source.js";
 import { Strip } from "./strip.js";
 import { duration, say, short, text, whole } from "./words.js";
@@ -24,21 +25,21 @@ export class View {
   }
 
   build() {
-    this.status = element("strong", {});
-    this.count = element("span", { className: "count" });
+    this.status = element("strong");
+    this.count = element("span", { class: "count" });
     this.bar = element("progress", { max: 1 });
-    this.facts = element("span", { className: "facts" });
-    this.buttons = element("div", { className: "buttons", role: "group" });
+    this.facts = element("span", { class: "facts" });
+    this.buttons = element("div", { class: "buttons", role: "group" });
     this.pause = this.button("pause", () => (isHeld(this.state.state) ? "resume" : "pause"));
     this.stop = this.button("stop", () => "stop");
     this.save = this.button("save", () => "save");
-    this.legend = element("p", { className: "legend" });
+    this.legend = element("p", { class: "legend" });
     this.entries = Object.fromEntries(Object.keys(LINES).map((line) => [line, this.entry(line)]));
-    this.canvas = element("canvas", {});
+    this.canvas = element("canvas");
     this.canvas.setAttribute("role", "img");
     this.strip = new Strip();
-    this.notes = element("ul", { className: "notes", tabIndex: 0 });
-    this.fault = element("p", { className: "fault", role: "alert" });
+    this.notes = element("ul", { class: "notes", tabindex: 0 });
+    this.fault = element("p", { class: "fault", role: "alert" });
     this.section = element(
       "section",
       {},
@@ -52,7 +53,7 @@ export class View {
       this.notes,
       this.strip.dialog,
     );
-    this.root = element("div", { className: "hypernet-training" });
+    this.root = element("div", { class: "hypernet-training" });
     const style = element("link", { rel: "stylesheet", href: new URL("view.css", import.meta.url) });
     style.addEventListener("load", () => this.redraw());
     this.root.attachShadow({ mode: "open" }).append(style, this.section);
@@ -76,9 +77,9 @@ export class View {
   }
 
   entry(line) {
-    const value = element("output", {});
-    const name = element("span", {});
-    this.legend.append(element("span", { className: `entry ${line}` }, name, value));
+    const value = element("output");
+    const name = element("span");
+    this.legend.append(element("span", { class: `entry ${line}` }, name, value));
     return { name, value };
   }
 
@@ -163,7 +164,7 @@ export class View {
     this.notes.hidden = !lines.length;
     this.notes.setAttribute("aria-label", text.notes);
     if (lines.join("\n") === shown.join("\n")) return; // or it would be read aloud again
-    this.notes.replaceChildren(...lines.map((line) => element("li", { textContent: line })));
+    this.notes.replaceChildren(...lines.map((line) => element("li", {}, line)));
   }
 
   point(x) {
@@ -180,6 +181,7 @@ export class View {
       const drawn = Boolean(curves?.loss.step.length);
       this.canvas.hidden = this.legend.hidden = !drawn;
       if (drawn) {
+        this.section.dataset.plots = app.extensionManager.setting.get("Hypernet.Plots");
         this.showLegend(curves);
         draw(this.canvas, curves, this.look(), this.pointed);
       }
