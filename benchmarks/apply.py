@@ -19,29 +19,27 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from hypernet_pack.compat.standalone.models import LatentDiffusion, Model
-from hypernet_pack.compat.standalone.sampling import DiscreteSampling
-from hypernet_pack.compat.standalone.unet import install_patched_attention
+from hypernet_pack.compat.standalone.models import Model
 from hypernet_pack.nodes.apply import ApplyHypernet
 from hypernet_pack.nodes.fold import FoldHypernet
 from interleaved import machine, measure
+from shaped import SD15, TEXT_TOKENS, random_model
 
-from hypernet import HypernetSpec, Hypernetwork, save_network
+from hypernet import save_network
 
 HERE = Path(__file__).resolve().parent
 RESULT = HERE.parent / "out" / "bench" / "apply.json"
 SIZE = "256² b2"
 ROUNDS = 7
-TEXT_TOKENS, TEXT_WIDTH = 77, 768
 
 
 def main() -> None:
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else ROUNDS
     print(f"{machine()}, {rounds} rounds", flush=True)
     with torch.inference_mode():
-        model = sd15_shaped_model()
+        model = random_model(SD15)
         # a UNet of its own: while a folded model is loaded, its weights are changed
-        folded = FoldHypernet.execute(sd15_shaped_model(), network("linear"), 1.0)[0]
+        folded = FoldHypernet.execute(random_model(SD15), SD15.network("linear"), 1.0)[0]
         models = applied(model) | {"folded linear [1,2,1]": folded}
         ways = {f"{what} {SIZE}": step_of(patched) for what, patched in models.items()}
         with folded.loaded():
@@ -68,37 +66,17 @@ def tell(done: int) -> None:
 def applied(model: Model) -> dict[str, Model]:
     """The model as Apply Hypernet gives it for each row."""
     return {
-        "relu [1,2,1]": ApplyHypernet.execute(model, network("relu"), 1.0)[0],
-        "linear [1,2,1]": ApplyHypernet.execute(model, network("linear"), 1.0)[0],
-        "strength 0": ApplyHypernet.execute(model, network("relu"), 0.0)[0],
+        "relu [1,2,1]": ApplyHypernet.execute(model, SD15.network("relu"), 1.0)[0],
+        "linear [1,2,1]": ApplyHypernet.execute(model, SD15.network("linear"), 1.0)[0],
+        "strength 0": ApplyHypernet.execute(model, SD15.network("relu"), 0.0)[0],
     }
-
-
-def network(activation: str) -> Hypernetwork:
-    return Hypernetwork(HypernetSpec(layer_structure=(1, 2, 1), activation=activation))
-
-
-def sd15_shaped_model() -> Model:
-    from diffusers import UNet2DConditionModel
-
-    with torch.inference_mode(False), torch.no_grad():
-        with torch.device("meta"):
-            unet = UNet2DConditionModel(cross_attention_dim=TEXT_WIDTH, attention_head_dim=8)
-        unet = unet.to_empty(device="cpu").eval()
-        chance = torch.Generator().manual_seed(0)
-        for weight in unet.parameters():
-            weight.uniform_(-0.02, 0.02, generator=chance)
-        install_patched_attention(unet)
-        betas = torch.linspace(0.00085**0.5, 0.012**0.5, 1000) ** 2
-        levels = DiscreteSampling((1 - betas).cumprod(0), "eps")
-    return Model(LatentDiffusion(unet, levels, 0.18215), torch.device("cpu"), "random")
 
 
 def step_of(model: Model) -> Callable[[], object]:
     """One call as the sampler makes it: the text arrives as a new tensor each time."""
     chance = torch.Generator().manual_seed(1)
     latents = torch.randn(2, 4, 32, 32, generator=chance)
-    text = torch.randn(2, TEXT_TOKENS, TEXT_WIDTH, generator=chance)
+    text = torch.randn(2, TEXT_TOKENS, SD15.text_width, generator=chance)
     sigma = torch.tensor([3.0])
 
     def step() -> object:
@@ -121,7 +99,7 @@ def peers(rounds: int) -> list[dict]:
         return []
     python = os.environ.get("COMFYUI_PYTHON") or sys.executable
     with tempfile.TemporaryDirectory() as place:
-        file = save_network(network("relu"), Path(place) / "relu.pt")
+        file = save_network(SD15.network("relu"), Path(place) / "relu.pt")
         script = HERE / "apply_in_comfyui.py"
         command = [python, str(script), folder, str(HERE.parent), str(file), str(rounds)]
         done = subprocess.run(command, cwd=folder, stdout=subprocess.PIPE, text=True, check=True)

@@ -4,7 +4,8 @@ A UNet of Stable Diffusion 1.5's shape with random weights. CPU: float32, 256 ×
 ours beside the plain way, in which every layer sends keys and values through the network by itself.
 GPU, if there is one: 512 × 512, batch 1; ours with the UNet in float16 beside A1111's loop as facts
 describe it (autocast to float16, GradScaler, checkpointing, attention without fusing, a network
-call per layer), with the peak of memory. Writes out/bench/train.json and prints the table.
+call per layer), with the peak of memory; and ours on SDXL's shape, 1024 × 1024, batch 1. Writes
+out/bench/train.json and prints the table.
 
     python benchmarks/train.py [ROUNDS]
     COMFYUI_DIR=… COMFYUI_PYTHON=… python benchmarks/train.py    core's Train LoRA beside ours
@@ -23,12 +24,14 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from apply import TEXT_TOKENS, TEXT_WIDTH, sd15_shaped_model, show, tell
-from hypernet_pack.compat.standalone.models import Model, denoiser
+from apply import show, tell
+from hypernet_pack.compat.standalone.models import denoiser
 from interleaved import AGAIN, machine, measure
+from shaped import SD15, SDXL, Shape, random_model
+from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from hypernet import HypernetSpec, Hypernetwork
+from hypernet import Hypernetwork
 from hypernet.attention import TrainingPatch
 from hypernet.diffusion import Batch, Denoiser, add_noise
 from hypernet.learner import Learner
@@ -45,7 +48,7 @@ Step = Callable[[], object]
 def main() -> None:
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else ROUNDS
     print(f"{machine()}, {rounds} rounds", flush=True)
-    with denoiser(sd15_shaped_model()) as unet:
+    with denoiser(random_model(SD15)) as unet:
         ways = {"ours 256² b1": ours(unet, 32), "plain per layer 256² b1": plain(unet, 32)}
         rows = measure(bare(unet, 32), ways, rounds, tell)
     show(rows)
@@ -78,12 +81,27 @@ def peers(rounds: int) -> list[dict]:
 
 
 def gpu_rows(rounds: int) -> list[dict]:
-    """The bare step is in float16 here; peaks are of one update of each way, the UNet included."""
     device = torch.device("cuda", torch.cuda.current_device())
-    with denoiser(on(device)) as unet:
-        steps = {"ours 512² b1, GPU": ours(unet, 64), "A1111's loop 512² b1, GPU": a1111(unet, 64)}
-        rows = measure(bare(unet, 64), steps, rounds, tell)
-        steps[AGAIN] = bare(unet, 64)
+    return [
+        *rows_on(
+            device,
+            SD15,
+            64,
+            rounds,
+            {"ours 512² b1, GPU": ours, "A1111's loop 512² b1, GPU": a1111},
+        ),
+        *rows_on(device, SDXL, 128, rounds, {"ours SDXL 1024² b1, GPU": ours}),
+    ]
+
+
+def rows_on(
+    device: torch.device, shape: Shape, side: int, rounds: int, ways: dict[str, Callable]
+) -> list[dict]:
+    """The bare step is in float16 here; peaks are of one update of each way, the UNet included."""
+    with denoiser(random_model(shape, device, torch.float16)) as unet:
+        steps = {what: way(unet, side, shape) for what, way in ways.items()}
+        rows = measure(bare(unet, side, shape), steps, rounds, tell)
+        steps[AGAIN] = bare(unet, side, shape)
         for row in rows:
             torch.cuda.reset_peak_memory_stats(device)
             steps[row["what"]]()
@@ -92,39 +110,33 @@ def gpu_rows(rounds: int) -> list[dict]:
     return rows
 
 
-def on(device: torch.device) -> Model:
-    model = sd15_shaped_model()
-    model.module.to(torch.float16)
-    return Model(model.model, device, "random")
-
-
-def batches(side: int) -> Callable[[int, int], Batch]:
+def batches(side: int, shape: Shape) -> Callable[[int, int], Batch]:
     chance = torch.Generator().manual_seed(1)
     latents = torch.randn(1, 4, side, side, generator=chance)
-    text = torch.randn(1, TEXT_TOKENS, TEXT_WIDTH, generator=chance)
-    return lambda first, number: Batch(latents, {"context": text})
+    condition = shape.condition(chance)
+    return lambda first, number: Batch(latents, condition)
 
 
-def network(unet: Denoiser) -> Hypernetwork:
-    return Hypernetwork(HypernetSpec(layer_structure=(1, 2, 1), activation="relu")).to(unet.device)
+def network(unet: Denoiser, shape: Shape) -> Hypernetwork:
+    return shape.network().to(unet.device)
 
 
-def inputs(unet: Denoiser, side: int) -> tuple:
+def inputs(unet: Denoiser, side: int, shape: Shape) -> tuple[Tensor, Tensor, Tensor, dict]:
     """Latents, noise, timesteps, condition, on the device."""
-    batch = batches(side)(0, 1)
+    batch = batches(side, shape)(0, 1)
     noise = torch.randn(batch.latents.shape)
     timesteps = torch.tensor([500])
     noisy = add_noise(batch.latents, noise, unet.alphas_cumprod[timesteps])
-    context = {"context": batch.condition["context"].to(unet.device)}
+    condition = {key: value.to(unet.device) for key, value in batch.condition.items()}
     noisy = noisy.to(unet.device, unet.dtype)
-    return noisy, noise.to(unet.device), timesteps.to(unet.device), context
+    return noisy, noise.to(unet.device), timesteps.to(unet.device), condition
 
 
-def bare(unet: Denoiser, side: int) -> Step:
+def bare(unet: Denoiser, side: int, shape: Shape = SD15) -> Step:
     """The way to the picture and back, without a network."""
 
     def step() -> object:
-        noisy, noise, timesteps, condition = inputs(unet, side)
+        noisy, noise, timesteps, condition = inputs(unet, side, shape)
         found = unet.predict(noisy.requires_grad_(True), timesteps, condition, None, None)
         loss = F.mse_loss(found.float(), noise)
         loss.backward()
@@ -133,19 +145,19 @@ def bare(unet: Denoiser, side: int) -> Step:
     return step
 
 
-def ours(unet: Denoiser, side: int) -> Step:
-    steps = train(Learner(network(unet), SETTINGS), unet, batches(side))
+def ours(unet: Denoiser, side: int, shape: Shape = SD15) -> Step:
+    steps = train(Learner(network(unet, shape), SETTINGS), unet, batches(side, shape))
     return lambda: next(steps)
 
 
-def plain(unet: Denoiser, side: int) -> Step:
+def plain(unet: Denoiser, side: int, shape: Shape = SD15) -> Step:
     """A training step as one writes it first."""
-    trained = network(unet).train()
+    trained = network(unet, shape).train()
     optimizer = torch.optim.AdamW(trained.parameters(), lr=1e-6)
     patch = TrainingPatch(trained)
 
     def step() -> object:
-        noisy, noise, timesteps, condition = inputs(unet, side)
+        noisy, noise, timesteps, condition = inputs(unet, side, shape)
         found = unet.predict(noisy, timesteps, condition, patch, patch)
         loss = F.mse_loss(found.float(), noise)
         loss.backward()
@@ -156,17 +168,17 @@ def plain(unet: Denoiser, side: int) -> Step:
     return step
 
 
-def a1111(unet: Denoiser, side: int) -> Step:
+def a1111(unet: Denoiser, side: int, shape: Shape = SD15) -> Step:
     """The plain step under autocast, with a scaler, checkpointing and attention that is not fused;
     it clips nothing, which is the default there."""
-    trained = network(unet).train()
+    trained = network(unet, shape).train()
     optimizer = torch.optim.AdamW(trained.parameters(), lr=1e-6)
     scaler = torch.amp.GradScaler(unet.device.type)
     patch = TrainingPatch(trained)
     checkpointed = unet.checkpointed or nullcontext
 
     def step() -> object:
-        noisy, noise, timesteps, condition = inputs(unet, side)
+        noisy, noise, timesteps, condition = inputs(unet, side, shape)
         with checkpointed(), sdpa_kernel(SDPBackend.MATH):
             with torch.autocast(unet.device.type, torch.float16):
                 found = unet.predict(noisy, timesteps, condition, patch, patch)
