@@ -18,6 +18,9 @@ demo: $(VENV)/installed
 edit: $(VENV)/installed
 	$(BIN)/hypernet serve
 
+# Two threads on cores that others use wait for each other most of the time.
+test test-web test-web-oldest test-live: export OMP_NUM_THREADS ?= 1
+
 test: $(VENV)/installed lint
 	$(BIN)/python -m pytest -q -m "not web"
 

@@ -35,12 +35,15 @@ SETTINGS = {
 }
 
 
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Before `-m "not web"` chooses."""
+    item.add_marker(pytest.mark.web)
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Ours come last: Playwright leaves an event loop in the thread, so nobody else has one."""
     ours = [item for item in items if HERE in item.path.parents]
-    for item in ours:
-        item.add_marker(pytest.mark.web)
     items[:] = [item for item in items if item not in ours] + ours
 
 
