@@ -66,7 +66,9 @@ def add_parsers(commands: Any) -> dict[str, Command]:
     add = commands.add_parser("compare", help="draw networks at several strengths in one picture")
     add.add_argument("out", metavar="OUT", help="ends in .png; never overwritten")
     add.add_argument("files", metavar="FILE", nargs="+")
-    add.add_argument("--model", required=True, metavar="CHECKPOINT", help="diffusers folder")
+    add.add_argument(
+        "--model", required=True, metavar="CHECKPOINT", help="diffusers folder or .safetensors"
+    )
     add.add_argument("--prompt", required=True, metavar="TEXT")
     add.add_argument("--negative", default="", metavar="TEXT")
     add.add_argument("--strengths", default="0, 0.5, 1", metavar="NUMBERS")
