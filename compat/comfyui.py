@@ -53,6 +53,7 @@ from ..hypernet.parallel import ALONE, Processes
 from ..hypernet.sizes import sizes_in_options
 from ..hypernet.sparing import again, outermost, visiting
 from ..hypernet.sparing import compiled as compiled_layers
+from ..hypernet.unloading import unload as unload_weights
 
 __all__ = ["ComfyExtension", "io", "ui"]
 
@@ -278,6 +279,12 @@ def release(*models) -> None:
     for model in models:
         management.unload_model_and_clones(getattr(model, "patcher", model), all_devices=True)
     management.soft_empty_cache()
+
+
+def unload(folder: Path, *models) -> None:
+    for model in models:
+        if not model.patcher.is_dynamic():  # then they are in the checkpoint's own file
+            unload_weights(model.patcher.model, folder)
 
 
 def torch_device() -> torch.device:

@@ -65,6 +65,10 @@ Models (what the sockets MODEL, CLIP, VAE, CONDITIONING carry belongs to the hos
                                          its entries as encode_texts gives texts, and "sizes"
                                          (6,), see hypernet/sizes.py, where it names a size
     release(*models) -> None             VAE or CLIP leave the accelerator (to RAM)
+    unload(folder: Path, *models) -> None
+                                         those that did leave RAM too, for a file in the folder that
+                                         is read when they are used again; OSError without room.
+                                         Weights that the host keeps in a file of its own stay there
     load_demo_model(folder: Path) -> (MODEL, CLIP, VAE)
                                          the model that comes with the pack, a diffusers folder
     denoiser(model, *, dtype=None, offload=False, compiled=None)
@@ -135,6 +139,7 @@ NAMES = (
     "conditioning",
     "read_conditioning",
     "release",
+    "unload",
     "load_demo_model",
     "denoiser",
     "attention_widths",

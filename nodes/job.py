@@ -45,6 +45,7 @@ from ..hypernet.state import (
     spec_differences,
 )
 from .config import chosen_spec
+from .encoders import leave
 from .live import LiveRun, watched
 from .material import Material, Words, from_dataset, from_given, read_given
 from .previews import Previewer, PreviewSettings
@@ -93,7 +94,7 @@ class Job:
     preview: PreviewSettings
     file: Path
     resume: bool
-    encoders_leave: bool
+    encoders: str  # where they are meanwhile, see encoders.py
     earlier: Path | None  # the file of the network to begin with
     node: str = ""  # its id in the graph
     live: LiveRun | None = None  # while it runs
@@ -311,13 +312,12 @@ class Job:
             words = [Words(prompt, compat.conditioning(self.clip, prompt))] if prompt else []
             negative = compat.conditioning(self.clip, preview.negative)
         finally:
-            if self.encoders_leave:
-                compat.release(self.vae, self.clip)
+            leave(self.encoders, self.vae, self.clip)
         return material, Previewer(
             settings=preview,
             model=self.model,
             vae=self.vae,
-            vae_leaves=self.encoders_leave,
+            encoders=self.encoders,
             words=words or [material.words[place] for place in self.previewed()],
             steps=self.previewed_steps(),
             negative=negative,

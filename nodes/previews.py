@@ -15,6 +15,7 @@ from torch import Tensor
 
 from .. import compat
 from ..hypernet.network import Hypernetwork
+from .encoders import leave
 from .material import Words
 
 MULTIPLE = 8  # pixels
@@ -64,7 +65,7 @@ class Previewer:
     settings: PreviewSettings
     model: object
     vae: object
-    vae_leaves: bool  # after every picture
+    encoders: str  # where the VAE goes after every picture, see encoders.py
     steps: list[int]
     words: list[Words]
     negative: object  # CONDITIONING
@@ -88,8 +89,7 @@ class Previewer:
                 seed=self.seed, steps=wanted.steps, cfg=wanted.cfg,
             )  # fmt: skip
         finally:
-            if self.vae_leaves:
-                compat.release(self.vae)
+            leave(self.encoders, self.vae)
 
     def texts(self, network: Hypernetwork, words: Words, picture: Tensor) -> dict[str, str]:
         """What the PNG says: `parameters` as A1111 writes it, and all of it as JSON."""

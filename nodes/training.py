@@ -14,6 +14,7 @@ from ..hypernet.parallel import present
 from ..hypernet.run import Keeping
 from ..hypernet.schedule import parse_schedule
 from ..hypernet.settings import TrainSettings
+from .encoders import CHOICES, TO_RAM
 from .files import find, known_names, name_fault, new_file
 from .job import Job, check_one_source
 from .previews import PreviewSettings
@@ -28,7 +29,6 @@ from .sockets import (
 )
 
 NOTHING = "nothing"  # to continue from
-TO_RAM, STAY = "to RAM", "stay on the card"
 SHOWN_FIRST = ("steps", "learning_rate", "batch_size", "accumulation", "seed", "save_every")
 
 
@@ -130,9 +130,10 @@ class TrainHypernet(io.ComfyNode):
                 ),
                 *more_widgets(TrainSettings, SHOWN_FIRST),
                 io.Combo.Input(
-                    "encoders", options=[TO_RAM, STAY], default=TO_RAM,
+                    "encoders", options=list(CHOICES), default=TO_RAM,
                     optional=True, advanced=True,
-                    tooltip="Where VAE and text encoder are while training: out of the way in RAM, "
+                    tooltip="Where VAE and text encoder are while training: out of the way in RAM; "
+                    "unloaded from there too, into a file that is read again when they are used; "
                     "or on the card, which saves a moment at every preview if memory allows.",
                 ),
             ],
@@ -229,6 +230,6 @@ def make_job(
         preview=PreviewSettings(**{key.removeprefix("preview_"): preview[key] for key in preview}),
         keeping=Keeping(**{key: settings.pop(key) for key in kept}),
         settings=TrainSettings(**settings),
-        encoders_leave=encoders == TO_RAM,
+        encoders=encoders,
         earlier=None if continue_from == NOTHING else find(continue_from),
     )  # fmt: skip

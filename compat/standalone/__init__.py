@@ -68,6 +68,7 @@ __all__ = [
     "torch_device",
     "track_changes",
     "ui",
+    "unload",
     "with_weight_changes",
 ]
 
@@ -120,6 +121,12 @@ def release(*given: Any) -> None:
     from . import models
 
     models.release(*given)
+
+
+def unload(folder: Path, *given: Any) -> None:
+    from . import models
+
+    models.unload(folder, *given)
 
 
 def load_demo_model(folder: Path) -> tuple[Any, Any, Any]:

@@ -29,6 +29,7 @@ from ...hypernet.fold import AttentionWeights, attention_names
 from ...hypernet.sizes import sizes_in_options
 from ...hypernet.sparing import compiled as compiled_layers
 from ...hypernet.sparing import computed_by, outermost, visited, visiting
+from ...hypernet.unloading import unload as unload_weights
 from .sampling import Conditioning, DiscreteSampling, sample
 from .text import Clip
 from .unet import run_unet, widths_of
@@ -333,6 +334,11 @@ def _entries(contexts: Tensor, options: Mapping[str, Any]) -> Iterator[dict[str,
 def release(*models: Model | Clip | Vae) -> None:
     move_to(torch.device("cpu"), *models)
     free_memory()
+
+
+def unload(folder: Path, *models: Clip | Vae) -> None:
+    for model in models:
+        unload_weights(model.module, folder)
 
 
 def free_memory() -> None:

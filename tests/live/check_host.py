@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib.util
 import sys
+import tempfile
 from pathlib import Path
 
 import torch
@@ -123,6 +124,23 @@ def released_models_leave(compat, model, clip, vae):
     assert vae.patcher not in loaded
     assert clip.patcher not in loaded
     compat.free_memory()
+
+
+def unloaded_models_give_what_they_gave(compat, model, clip, vae):
+    pictures = torch.rand(1, 64, 64, 3)
+    before = vae.encode(pictures), *compat.encode_texts(clip, ["a cat"])
+    compat.release(vae, clip)
+    with tempfile.TemporaryDirectory() as folder:
+        compat.unload(Path(folder), vae, clip)
+        lying = {
+            weight.untyped_storage().filename
+            for each in (vae, clip)
+            for weight in each.patcher.model.parameters()
+        }
+        assert None not in lying and len(lying) == 2, lying
+        after = vae.encode(pictures), *compat.encode_texts(clip, ["a cat"])
+    assert torch.equal(before[0], after[0])
+    assert torch.equal(before[1]["context"], after[1]["context"])
 
 
 def folders_of_models_are_the_hosts_and_what_it_is_configured_with(compat, model, clip, vae):
@@ -330,6 +348,7 @@ CHECKS = [
     pictures_and_texts_become_ordinary_tensors,
     latents_and_conditionings_are_read_as_pictures_and_texts_are,
     released_models_leave,
+    unloaded_models_give_what_they_gave,
     folders_of_models_are_the_hosts_and_what_it_is_configured_with,
     a_prediction_is_the_hosts_own,
     gradients_reach_both_patches_and_all_is_restored,

@@ -89,16 +89,41 @@ def test_previews_are_kept_and_shown_and_change_nothing_of_the_training(host, sh
     assert {text.removeprefix("a picture of ") for text in captions} <= words
 
 
-@pytest.mark.parametrize(("encoders", "leaving"), [("to RAM", [2, 1, 1]), ("stay on the card", [])])
+@pytest.mark.parametrize(
+    ("encoders", "leaving"),
+    [
+        ("to RAM", {"release": [2, 1, 1]}),
+        ("unloaded", {"release": [2, 1, 1], "unload": [2, 1, 1]}),
+        ("stay on the card", {}),
+    ],
+)
 def test_vae_and_text_encoder_leave_before_training_or_stay(
     host, short, monkeypatch, encoders, leaving
 ):
     _, run = host
-    left = []
-    monkeypatch.setattr(compat, "release", lambda *models: left.append(len(models)))
+    left = {}
+    really = {name: getattr(compat, name) for name in ("release", "unload")}
+    for name in really:
+
+        def noted(*given, name=name):
+            left.setdefault(name, []).append(len(given) - (name == "unload"))
+            really[name](*given)
+
+        monkeypatch.setattr(compat, name, noted)
     result = run(short(encoders=encoders, preview_every=2))
     assert result.status == "success", error_of(result)
     assert left == leaving
+
+
+def test_encoders_stay_in_ram_where_there_is_no_room_for_them(host, short, monkeypatch, caplog):
+    def full(folder, *models):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(compat, "unload", full)
+    _, run = host
+    result = run(short(encoders="unloaded"))
+    assert result.status == "success", error_of(result)
+    assert "VAE and text encoder stay in RAM: [Errno 28] No space left" in caplog.text
 
 
 def test_an_interrupt_at_any_moment_keeps_the_state_and_a_finished_run_is_not_run_again(
