@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from .effect import Effect, Schedule
 from .memo import Memo, version
 from .network import Hypernetwork
+from .quick import quicken
 from .spec import as_text
 
 Manage = Callable[[nn.Module], list]
@@ -174,6 +175,7 @@ class FrozenNetwork(nn.Module):
                 for weight in network.parameters()
             }
             self.network = copy.deepcopy(network, weights).eval()
+        quicken(self.network)
 
     @property
     def keys(self) -> Callable[..., Tensor]:

@@ -1,0 +1,76 @@
+"""Large products by oneDNN: the same but for the last bits, and only where nothing is lost."""
+
+import copy
+
+import pytest
+import torch
+
+from hypernet import HypernetSpec, Hypernetwork
+from hypernet.attention import make_patches
+from hypernet.quick import WORTHWHILE, QuickLinear, is_worthwhile, quicken
+
+pytestmark = pytest.mark.skipif(
+    not torch.backends.mkldnn.is_available(), reason="this torch is built without oneDNN"
+)
+
+
+@pytest.fixture
+def linear():
+    return torch.nn.Linear(320, 640)
+
+
+@pytest.fixture
+def many():
+    return torch.randn(2, 1024, 320)
+
+
+@pytest.mark.parametrize("inference", [False, True])
+def test_large_products_differ_in_the_last_bits_at_most(linear, many, inference):
+    quick = QuickLinear(linear)
+    with torch.inference_mode(inference), torch.no_grad():
+        assert is_worthwhile(many, quick.weight)
+        found, usual = quick(many), linear(many)
+        exact = many.double() @ linear.weight.double().T + linear.bias.double()
+        assert found.shape == usual.shape and found.is_inference() == inference
+        error, usually = ((each - exact).abs().max() for each in (found, usual))
+        assert error <= 4 * usually
+
+
+def test_small_products_and_what_learns_go_the_usual_way(linear, many):
+    quick = QuickLinear(linear)
+    few = many[:, : WORTHWHILE // linear.weight.numel() // 4]
+    with torch.no_grad():
+        assert torch.equal(quick(few), linear(few))
+    assert torch.equal(quick(many), linear(many)) and quick(many).requires_grad
+
+
+@torch.no_grad()
+def test_a_write_into_the_weights_is_seen(linear, many):
+    quick = QuickLinear(linear)
+    before = quick(many)
+    linear.weight.mul_(2)
+    linear.bias.mul_(2)
+    assert torch.allclose(quick(many), 2 * before, atol=1e-5)
+
+
+@torch.no_grad()
+def test_a_copy_and_a_moved_one_have_weights_of_their_own(linear, many):
+    module = torch.nn.Sequential(linear)
+    quicken(module)
+    expected = module(many)
+    twin = copy.deepcopy(module)
+    module[0].weight.zero_()
+    assert torch.equal(twin(many), expected)
+    twin.to(torch.float64)
+    assert torch.allclose(twin(many.double()).float(), expected, atol=1e-5)
+
+
+@torch.inference_mode()
+def test_a_patch_gives_what_the_network_gives_but_for_the_last_bits():
+    network = Hypernetwork(HypernetSpec(widths=(320,), activation="relu"))
+    patch, _ = make_patches(network)
+    n = torch.randn(2, 1024, 320)
+    _, keys, values = patch(n, n, n, {})
+    assert torch.allclose(keys, network.keys(n), rtol=0, atol=1e-6)
+    assert torch.allclose(values, network.values(n), rtol=0, atol=1e-6)
+    assert not torch.equal(keys, n)
