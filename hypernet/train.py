@@ -38,6 +38,7 @@ from .health import after_loss, after_probe, blow_up, measure
 from .learner import Learner
 from .optimizers import rate_in_use, set_rate
 from .parallel import ALONE, Processes, drawing_for_all
+from .quick import quickened
 from .schedule import held_rate, parse_schedule
 from .settings import TrainSettings
 
@@ -258,6 +259,7 @@ def accumulate(
             with (
                 saving() if saving else nullcontext(),
                 drawing_for_all(learner.network, processes),
+                quickened(learner.network),
             ):
                 loss = batch_loss(learner, denoiser, batch, count, processes)
                 loss = loss / settings.accumulation

@@ -7,7 +7,7 @@ import torch
 
 from hypernet import HypernetSpec, Hypernetwork
 from hypernet.attention import make_patches
-from hypernet.quick import WORTHWHILE, QuickLinear, is_worthwhile, quicken
+from hypernet.quick import WORTHWHILE, QuickLinear, is_worthwhile, quicken, quickened
 
 pytestmark = pytest.mark.skipif(
     not torch.backends.mkldnn.is_available(), reason="this torch is built without oneDNN"
@@ -36,12 +36,30 @@ def test_large_products_differ_in_the_last_bits_at_most(linear, many, inference)
         assert error <= 4 * usually
 
 
-def test_small_products_and_what_learns_go_the_usual_way(linear, many):
+def test_small_products_go_the_usual_way(linear, many):
     quick = QuickLinear(linear)
     few = many[:, : WORTHWHILE // linear.weight.numel() // 4]
     with torch.no_grad():
         assert torch.equal(quick(few), linear(few))
-    assert torch.equal(quick(many), linear(many)) and quick(many).requires_grad
+
+
+@pytest.mark.parametrize("bias", [True, False])
+def test_gradients_are_the_same_but_for_the_last_bits(many, bias):
+    linear, way = torch.nn.Linear(320, 640, bias=bias), torch.randn(2, 1024, 640)
+    wanted = [many.requires_grad_(), *linear.parameters()]
+    expected = torch.autograd.grad(linear(many), wanted, way)
+    with quickened(linear):
+        found = torch.autograd.grad(linear(many), wanted, way)
+    for one, other in zip(found, expected, strict=True):
+        assert (one - other).abs().max() <= 1e-5 * other.abs().max()
+    assert not torch.equal(found[0], expected[0]), "it went another way"
+    assert torch.equal(torch.autograd.grad(linear(many), wanted, way)[0], expected[0])
+
+
+def test_only_what_is_wanted_is_computed(linear, many):
+    with quickened(linear):
+        linear(many).sum().backward()
+    assert many.grad is None and linear.weight.grad is not None
 
 
 @torch.no_grad()
