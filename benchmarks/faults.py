@@ -157,7 +157,12 @@ def differences(folder: Path, calm: Path) -> list[str]:
         "files": names[0] == names[1],
         "checkpoints": all(same_network(folder / name, calm / name) for name in names[1]),
     }
-    return [f"{folder.name}: {what} differ" for what, equal in same.items() if not equal]
+    lists = {"files": f": {', '.join(names[0])} instead of {', '.join(names[1])}"}
+    return [
+        f"{folder.name}: {what} differ{lists.get(what, '')}"
+        for what, equal in same.items()
+        if not equal
+    ]
 
 
 def same_numbers(one, other) -> bool:

@@ -113,6 +113,7 @@ class Run:
             changes = differences(state.settings, plain(asdict(self.settings)))
             words = [f"{key} was {was}, is now {now}." for key, (was, now) in changes.items()]
         self._forget_after(start)
+        self._remove_old()  # of which a killed process may have left one too many
         self._noted = start
         self._history = [
             *self.earlier_manifest().get("history", []),

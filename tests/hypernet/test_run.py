@@ -195,6 +195,14 @@ def test_only_the_last_checkpoints_stay_and_the_best_and_what_others_wrote(folde
     ]  # fmt: skip
 
 
+def test_a_process_killed_before_it_removed_old_checkpoints_leaves_that_to_the_next(folder):
+    training = Training(folder, keeping=Keeping(keep_last=1)).step().save()
+    training.run._remove_old = lambda: None  # killed there
+    training.step().save()
+    Training(folder, keeping=Keeping(keep_last=1))
+    assert [n for n in names(folder) if n.startswith("style")] == ["style-2.pt"]
+
+
 def test_the_best_is_the_one_with_the_lowest_score_also_after_resuming(folder):
     training = Training(folder).step()
     assert training.run.save_best(training.network, 0.5)
