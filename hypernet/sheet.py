@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import torch
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from .compare import INK, PAPER, wrapped
@@ -15,6 +17,7 @@ from .pictures import open_picture
 
 MOST = 100  # pictures on one sheet
 SIDE, GAP, LINES = 192, 8, 5  # pixels of a thumbnail, between them, lines of words
+POINTS = 13  # height of the letters
 
 
 def contact_sheet(dataset: Dataset, most: int = 16) -> Tensor:
@@ -26,7 +29,6 @@ def contact_sheet(dataset: Dataset, most: int = 16) -> Tensor:
     if not items:
         return said("No pictures on this sheet: thumbnails is 0.")
     columns = min(len(items), max(1, round(len(items) ** 0.5 * 1.3)))
-    font = font_for([text for item in items for text in words(item, dataset)], 13)
     line = 17
     cell_x, cell_y = SIDE + GAP, SIDE + LINES * line + GAP
     rows = -(-len(items) // columns)
@@ -41,11 +43,21 @@ def contact_sheet(dataset: Dataset, most: int = 16) -> Tensor:
             sheet.paste(part, (x + (SIDE - part.width) // 2, y + (SIDE - part.height) // 2))
         except ValueError:
             pen.rectangle((x, y, x + SIDE, y + SIDE), outline=INK)
-            pen.text((x + SIDE // 2, y + SIDE // 2), "cannot be read", INK, font, anchor="mm")
-        lines = [part for text in words(item, dataset) for part in wrapped(text, font, SIDE)]
-        for number, text in enumerate(lines[:LINES]):
-            pen.text((x, y + SIDE + 2 + number * line), text, INK, font)
+            fault = "cannot be read"
+            middle = (x + SIDE // 2, y + SIDE // 2)
+            pen.text(middle, fault, INK, font_for([fault], POINTS), anchor="mm")
+        lines = list(in_lines(words(item, dataset)))
+        for number, (text, font) in enumerate(lines[:LINES]):
+            base = y + SIDE + 2 + POINTS + number * line  # fonts begin at different heights
+            pen.text((x, base), text, INK, font, anchor="ls")
     return as_tensor(sheet)
+
+
+def in_lines(texts: list[str]) -> Iterator[tuple[str, ImageFont.FreeTypeFont]]:
+    """Each line with its font: names of one folder may be in scripts that no one font has."""
+    for text in texts:
+        font = font_for([text], POINTS)
+        yield from ((part, font) for part in wrapped(text, font, SIDE))
 
 
 def words(item: Item, dataset: Dataset) -> list[str]:
@@ -69,7 +81,7 @@ def spread(items: tuple[Item, ...], most: int) -> list[Item]:
 
 def said(text: str) -> Tensor:
     """A picture of a sentence."""
-    font = font_for([text], 13)
+    font = font_for([text], POINTS)
     paper = Image.new("RGB", (int(font.getlength(text)) + 4 * GAP, 5 * GAP), PAPER)
     ImageDraw.Draw(paper).text((2 * GAP, 2 * GAP), text, INK, font, anchor="lm")
     return as_tensor(paper)

@@ -4,6 +4,7 @@ import pytest
 from PIL import ImageFont
 
 from hypernet.lettering import font_for, fonts, has
+from hypernet.sheet import in_lines
 
 
 def test_latin_words_keep_pillows_own_font():
@@ -20,6 +21,13 @@ def test_other_letters_take_a_font_that_has_them(text):
     chosen = font_for(["fox", text], 13)
     assert all(has(chosen, letter) for letter in text)
     assert len({bytes(chosen.getmask(letter)) for letter in text}) == len(set(text))
+
+
+def test_every_line_of_a_sheet_has_its_own_font():
+    texts = ["一只狐狸", "ثعلب", "fox"]
+    for text, font in in_lines(texts):
+        able = [each for each in fonts(13) if all(has(each, letter) for letter in text)]
+        assert not able or all(has(font, letter) for letter in text)
 
 
 def test_a_letter_that_no_font_has_does_no_harm():
