@@ -12,7 +12,7 @@ from PIL import Image
 
 ROOT = Path(__file__).parent.parent
 HELP = ROOT / "web" / "docs"
-GUIDES = ("tutorial", "recipes", "troubleshooting")
+GUIDES = ("tutorial", "recipes", "troubleshooting", "overnight")
 ADDRESS = "https://github.com/hypernet-founders/hypernet/blob/main/"
 QUOTE = re.compile(r"“([^”]+)”")
 IN_CODE = re.compile(r"`([^`\n]+)`")
