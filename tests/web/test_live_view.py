@@ -8,6 +8,27 @@ import pytest
 from hypernet_pack.hypernet.files import open_network
 
 STATE = "document.querySelector('.hypernet-training')?.shadowRoot.querySelector('section').dataset"
+SECTION = "document.querySelector('.hypernet-training').shadowRoot.querySelector('section')"
+CONTRASTS = f"""
+const pen = new OffscreenCanvas(1, 1).getContext("2d", {{ willReadFrequently: true }});
+const light = (colour) => {{
+  pen.fillStyle = colour;
+  pen.fillRect(0, 0, 1, 1);
+  const [r, g, b] = [...pen.getImageData(0, 0, 1, 1).data].map((each) => each / 255)
+    .map((each) => (each <= 0.03928 ? each / 12.92 : ((each + 0.055) / 1.055) ** 2.4));
+  return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+}};
+const section = {SECTION};
+const behind = light(getComputedStyle(section).backgroundColor);
+const found = {{}};
+const kinds = ["strong", ".count", ".facts", ".fault", ".loss", ".probe", ".rate", ".notes"];
+for (const kind of kinds) {{
+  const [low, high] = [light(getComputedStyle(section.querySelector(kind)).color), behind]
+    .sort((a, b) => a - b);
+  found[kind] = Math.round(((high + 0.05) / (low + 0.05)) * 100) / 100;
+}}
+return found;
+"""
 
 
 def look_at_view(editor) -> None:
@@ -131,6 +152,19 @@ def test_a_training_is_watched_paused_reloaded_resumed_and_ended_with_what_it_ha
     assert widgets(editor.saved()) == widgets(before)
     asked = editor.run("return (await app.graphToPrompt()).output")
     assert all("training" not in each["inputs"] for each in asked.values())
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_words_stand_out_from_what_is_behind_them(open_editor, renderer, theme):
+    editor = open_editor(renderer, theme=theme)
+    write_run(editor.host, "contrast", 300, ["note"])
+    editor.load_training("contrast", 300)
+    look_at_view(editor)
+    wait_for(editor, "failed")
+    found = editor.run(CONTRASTS)
+    faint = {kind: contrast for kind, contrast in found.items() if contrast < 4.5}  # WCAG 2.2, AA
+    assert found and not faint
+    editor.shot("live-themes")
 
 
 def test_words_of_a_run_never_become_markup(editor):
