@@ -7,8 +7,11 @@ Changing one picture encodes one anew. Whoever interrupts finds what was done un
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import hashlib
 import os
+import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -27,6 +30,7 @@ QUESTION = "a (red:1.3) fox by the [sea], masterpiece, " + "one tree and another
 SIDE = 64  # pixels of the question for a VAE
 VERSION = 1  # of what is kept; a change makes what was kept before void
 AHEAD = 2  # pictures that are read while another is encoded
+GIVE_BACK_EVERY = 16  # pictures
 
 Watch = Callable[[int, int], object]
 Encode = Callable[[Tensor], tuple[Tensor, Tensor]]  # (1, H, W, 3) -> mean, std (1, c, h, w)
@@ -123,6 +127,8 @@ def encode_dataset(
     try:
         for done, (key, reading) in enumerate(ahead(read, new)):
             each(done, len(new))
+            if done % GIVE_BACK_EVERY == 0:
+                give_back()
             try:
                 pixels = reading.result()
             except ValueError as fault:
@@ -136,6 +142,14 @@ def encode_dataset(
     if faults and not dataset.skip_unreadable:
         raise faults[min(faults)]
     return without(dataset, faults), Kept(shards, [k for n, k in keys.items() if n not in faults])
+
+
+def give_back() -> None:
+    """Freed memory goes back to the system. glibc keeps what one thread takes and another frees, as
+    pixels are here: of 300 pictures of 1024² between 110 and 630 MiB, 103 to 120 with this."""
+    if sys.platform == "linux":
+        with contextlib.suppress(OSError, AttributeError):  # another C library
+            ctypes.CDLL("libc.so.6").malloc_trim(0)
 
 
 def latent_of(pixels: Tensor, encode: Encode, item: Item) -> dict[str, Tensor]:
