@@ -48,6 +48,7 @@ Step = Callable[[], object]
 def main() -> None:
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else ROUNDS
     print(f"{machine()}, {rounds} rounds", flush=True)
+    show(theirs := peers(rounds))  # first: it takes 18 GB by itself
     with denoiser(random_model(SD15)) as unet:
         ways = {"ours 256² b1": ours(unet, 32), "plain per layer 256² b1": plain(unet, 32)}
         rows = measure(bare(unet, 32), ways, rounds, tell)
@@ -55,7 +56,6 @@ def main() -> None:
     if torch.cuda.is_available():
         show(on_gpu := gpu_rows(rounds))
         rows += on_gpu
-    show(theirs := peers(rounds))
     rows += theirs
     RESULT.parent.mkdir(parents=True, exist_ok=True)
     content = {"machine": machine(), "rows": rows}
