@@ -4,10 +4,11 @@
  * does one that the Chinese marks {0!}. Of all readings of a text that one counts which knows most.
  */
 const SAID = new Set(["error", "said", "why", "warnings", "notes", "fault", "faults"]); // of answers
-const MARKS = [[/[.!?] /g, ""], [/; /g, "；"], [/, /g, "、"], [/ and /g, "，"]]; // between sentences
-const END = /[.!?] [A-Z"]/; // of a sentence, before another
+const BETWEEN = /(?<=[.!?]) |\n/g; // sentences
+const LISTED = [/; /g, / and /g]; // within one
+const JOINTS = { " ": "", "\n": "\n", "; ": "；", ", ": "、", " and ": "，" };
 const WEAK = 8; // letters: what begins with a value and says less might be anyone's
-const [LONGEST, READINGS, KEPT] = [3000, 1000, 1000]; // letters, tries a text, texts
+const [LONGEST, READINGS, KEPT] = [3000, 1000, 1000]; // letters, tries for a text, texts
 
 let templates;
 let left = 0; // readings
@@ -33,7 +34,7 @@ async function load() {
 }
 
 function walk(found, said) {
-  if (typeof found === "string") return said ? found.split("\n").map(inChinese).join("\n") : found;
+  if (typeof found === "string") return said ? inChinese(found) : found;
   if (Array.isArray(found)) return found.map((each) => walk(each, said));
   if (!found || typeof found !== "object") return found;
   const each = ([key, value]) => [key, key === "lines" ? value.map(fact) : walk(value, said || SAID.has(key))];
@@ -45,28 +46,43 @@ const fact = ([label, text]) => [label, label === "name" ? text : inChinese(text
 function inChinese(text) {
   if (memo.size > KEPT) memo.clear();
   left = READINGS;
-  return text.length > LONGEST ? text : read(text, true).words;
+  if (text.length <= LONGEST) return read(text, true).words;
+  return text.includes("\n") ? text.split("\n").map(inChinese).join("\n") : text;
 }
 
 /** @returns {{ known: number, words: string }} known: how many letters are a template's */
 function read(text, first) {
   const key = first + text;
-  if (!memo.has(key)) memo.set(key, inParts(text, first));
-  return memo.get(key);
+  const found = memo.get(key) ?? inParts(text, first);
+  if (left >= 0) memo.set(key, found);
+  return found;
 }
 
+/** Rather in parts than as one, where both know as much, but for commas: values hold them, too. */
 function inParts(text, first) {
-  let best = whole(text, first);
-  for (const [mark, joint] of first ? MARKS.slice(0, 1) : MARKS) {
-    for (const { 0: found, index } of text.matchAll(mark)) {
-      if (left < 0) return best;
-      const head = whole(text.slice(0, index + (joint ? 0 : 1)), first);
-      const rest = read(text.slice(index + found.length), first);
-      const known = head.known + rest.known;
-      if (known > best.known) best = { known, words: head.words + (joint || (head.known ? "" : " ")) + rest.words };
-    }
-  }
+  let best = { known: 0, words: text };
+  const choose = (other) => other.known > best.known && (best = other);
+  for (const marks of first ? [BETWEEN] : [BETWEEN, ...LISTED]) split(text, marks, first, choose);
+  choose(whole(text, first));
+  if (!first) split(text, /, /g, first, choose);
   return best;
+}
+
+function split(text, marks, first, choose) {
+  for (const { 0: mark, index } of text.matchAll(marks)) {
+    if (left < 0) return;
+    if (isOpen(text.slice(0, index))) continue;
+    const head = whole(text.slice(0, index), first);
+    const rest = read(text.slice(index + mark.length), first);
+    const joint = head.known ? JOINTS[mark] : mark;
+    choose({ known: head.known + rest.known, words: head.words + joint + rest.words });
+  }
+}
+
+/** Does a template that says little fit by chance? */
+function isChance(value, part, known, first, { verbatim }) {
+  if (first) return known < WEAK || value.search(BETWEEN) >= 0;
+  return !part.known && !verbatim[0] && / [a-z]/i.test(value.replace(/"[^"]*"/g, ""));
 }
 
 /** As one template says it. */
@@ -78,11 +94,13 @@ function whole(text, first) {
     if (!values) continue;
     const parts = values.map((value, place) => (template.verbatim[place] ? { known: 0, words: value } : read(value.trim(), false)));
     const known = parts.reduce((sum, part) => sum + part.known, template.known);
-    if (first && template.weak && (known < WEAK || END.test(values[0]))) continue;
+    if (template.weak && isChance(values[0], parts[0], known, first, template)) continue;
     if (known > best.known) best = { known, words: template.chinese.replace(/\{(\d)!?\}/g, (_, place) => parts[place].words) };
   }
   return best;
 }
+
+const isOpen = (text) => text.split('"').length % 2 === 0; // a quote is
 
 /** What stands in the places of a template, or undefined where the text is another: each value the
  * shortest that closes its quotes, without ever going back. */
@@ -94,11 +112,11 @@ function valuesOf({ pieces, verbatim }, text) {
   let from = pieces[0].length;
   for (let place = 1; place <= last; place++) {
     let at = place === last ? end : text.indexOf(pieces[place], from);
-    const isOpen = () => !verbatim[place - 1] && text.slice(from, at).split('"').length % 2 === 0;
-    while (place < last && at >= 0 && isOpen()) at = text.indexOf(pieces[place], at + 1);
-    if (at < from || isOpen()) return undefined;
+    const cut = () => !verbatim[place - 1] && isOpen(text.slice(from, at));
+    while (place < last && at >= 0 && cut()) at = text.indexOf(pieces[place], at + 1);
+    if (at < from || cut()) return undefined;
     values.push(text.slice(from, at));
     from = at + pieces[place].length;
   }
-  return pieces[last].endsWith(".") && END.test(values.at(-1) ?? "") ? undefined : values;
+  return values;
 }

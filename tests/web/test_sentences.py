@@ -13,8 +13,9 @@ from editing import REPOSITORY
 from hypernet import HypernetSpec, Hypernetwork
 from hypernet.advice import spec_warnings, suggest
 from hypernet.convert import with_widths
+from hypernet.dataset import read_dataset
 from hypernet.effect import parse_widths
-from hypernet.files import open_network
+from hypernet.files import check_name, open_network
 from hypernet.health import Health, Measure, after_probe
 from hypernet.listing import list_folder
 from hypernet.merge import weighted
@@ -24,6 +25,7 @@ from hypernet.settings import TrainSettings
 from hypernet.trees import parse_tree
 
 CATALOGUE = json.loads((REPOSITORY / "web" / "words" / "sentences.zh.json").read_text("utf-8"))
+PICTURES = REPOSITORY / "demo" / "pictures"
 VALUE = re.compile(r"\{(\d)!?\}")
 IN_CHINESE = """
 const { translate } = await import("/extensions/hypernet/sentences.mjs");
@@ -61,6 +63,14 @@ def unlearnt() -> str:
     return note
 
 
+def odd_pictures(folder: Path) -> Path:
+    place = folder / "odd"
+    place.mkdir()
+    (place / "a, b and c. D; e.png").write_bytes(b"")
+    (place / "f.png").write_bytes(next(PICTURES.glob("*.png")).read_bytes()[:400])
+    return place
+
+
 def cut_off(folder: Path) -> Path:
     (folder / "damaged.pt").write_bytes(b"PK\x03\x04 and no more")
     return folder / "damaged.pt"
@@ -78,7 +88,9 @@ SAID = {
         "“步数”为 0：请填 1 到 10,000,000。损失函数“L1”未知。最接近的是：",
     ),
     "a schedule": (
-        lambda _: fault_of(lambda: TrainSettings(learning_rate="cosine_with_restarts 1e-4 cycles 2 period 9")),
+        lambda _: fault_of(
+            lambda: TrainSettings(learning_rate="cosine_with_restarts 1e-4 cycles 2 period 9")
+        ),
         "学习率计划“cosine_with_restarts 1e-4 cycles 2 period 9”：cycles 和 period 只能写一个。",
     ),
     "a folder and its files": (
@@ -98,7 +110,15 @@ SAID = {
         lambda _: fault_of(
             lambda: weighted([(small("a"), 1), (small("b", activation="relu"), 1)], "")
         ),
-        "这些网络不能逐个权重混合。“a”：",
+        "“a”：激活函数 linear；“b”：激活函数 relu。",
+    ),
+    "a name of two lines": (
+        lambda _: fault_of(lambda: check_name("a\nb")),
+        "名称“a\nb”：文件名里不能有 '\\n'。",
+    ),
+    "names that hold what joins sentences": (
+        lambda folder: fault_of(lambda: read_dataset(odd_pictures(folder), 64, 64)),
+        "2 张图片无法读取：“a, b and c. D; e.png”（文件是空的）；“f.png”（图片文件不完整）。请替换",
     ),
     "names that there are not": (
         lambda _: fault_of(lambda: find_files(read_tags("<hypernet:steps:1>")[1], ["loss.pt"])),
