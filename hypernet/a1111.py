@@ -224,9 +224,10 @@ def recognise(parts: Mapping[str, Tensor], in_block: bool, where: str) -> Layer:
     elif weight.shape == (1,):
         kind = nn.PReLU
     else:
+        beside = "no bias" if bias is None else "a bias"
         raise ValueError(
-            f"{where} has a weight of shape {list(weight.shape)} and "
-            f"{'no' if bias is None else 'a'} bias: no layer of a hypernetwork."
+            f"{where} has a weight of shape {list(weight.shape)} and {beside}: no layer of a "
+            "hypernetwork."
         )
     if bias is not None and bias.shape != weight.shape[:1]:
         raise ValueError(

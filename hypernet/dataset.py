@@ -154,9 +154,10 @@ def read_dataset(
     unreadable += listing.faults
     if unreadable and (not skip_unreadable or not items):
         names = "; ".join(f'"{name}" ({fault})' for name, fault in unreadable[:NAMED])
-        more = f" and {len(unreadable) - NAMED} more" if len(unreadable) > NAMED else ""
+        if len(unreadable) > NAMED:
+            names = f"{names} and {len(unreadable) - NAMED} more"
         raise ValueError(
-            f"{len(unreadable)} of the pictures cannot be read: {names}{more}. Replace or remove "
+            f"{len(unreadable)} of the pictures cannot be read: {names}. Replace or remove "
             'them, or choose "skip" for unreadable pictures.'
         )
     notes = [f'"{name}" is a link to a folder that is read already.' for name in listing.again]
@@ -260,13 +261,14 @@ def report(dataset: Dataset) -> str:
         lines.append(f"Sizes: {small}." if small == large else f"Sizes: {small} to {large}.")
     small = [path.name for path, item in files.items() if is_enlarged(item, dataset)]
     wordless = [path.name for path, item in files.items() if not item.caption]
+    lonely = dataset.without_picture
     for names, text in (
-        (small, "smaller than the training size, and enlarged"),
-        (wordless, "without words"),
-        (dataset.without_picture, "caption files without a picture"),
+        (small, f"{len(small)} smaller than the training size, and enlarged"),
+        (wordless, f"{len(wordless)} without words"),
+        (lonely, f"{len(lonely)} caption files without a picture"),
     ):
         if names:
-            lines.append(f"{len(names)} {text}: {some(names)}.")
+            lines.append(f"{text}: {some(names)}.")
     lines += [f"These look the same: {some(names)}." for names in dataset.alike[:NAMED]]
     if len(dataset.alike) > NAMED:
         lines.append(f"And {len(dataset.alike) - NAMED} more groups that look the same.")
@@ -281,9 +283,10 @@ def training_sizes(dataset: Dataset) -> str:
     if len(counts) < 2:
         width, height = counts[0][0] if counts else (dataset.width, dataset.height)
         return f"{width}×{height} pixels"
-    named = [f"{width}×{height} ({count})" for (width, height), count in counts[:NAMED]]
-    more = f" and {len(counts) - NAMED} more sizes" if len(counts) > NAMED else ""
-    return ", ".join(named) + more + " pixels"
+    named = ", ".join(f"{width}×{height} ({count})" for (width, height), count in counts[:NAMED])
+    if len(counts) > NAMED:
+        return f"{named} and {len(counts) - NAMED} more sizes pixels"
+    return f"{named} pixels"
 
 
 def is_enlarged(item: Item, dataset: Dataset) -> bool:
@@ -293,5 +296,5 @@ def is_enlarged(item: Item, dataset: Dataset) -> bool:
 
 
 def some(names: Sequence[str]) -> str:
-    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
-    return ", ".join(f'"{name}"' for name in names[:NAMED]) + more
+    named = ", ".join(f'"{name}"' for name in names[:NAMED])
+    return f"{named} and {len(names) - NAMED} more" if len(names) > NAMED else named

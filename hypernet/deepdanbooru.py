@@ -138,10 +138,10 @@ class DeepDanbooruTagger:
         expected = {key: tensor.shape for key, tensor in model.state_dict().items()}
         wrong = [key for key in expected if getattr(weights.get(key), "shape", 0) != expected[key]]
         if wrong or (strange := weights.keys() - expected.keys()):
-            named = wrong[:3] or sorted(map(str, strange))[:3]
+            named = ", ".join(wrong[:3] or sorted(map(str, strange))[:3])
+            fault = f"{named} does not fit" if wrong else f"{named} does not belong there"
             raise ValueError(
-                f'"{file}" is not DeepDanbooru\'s {FILE}: {", ".join(named)} '
-                f"{'does not fit' if wrong else 'does not belong there'}. Put TorchDeepDanbooru's "
+                f"\"{file}\" is not DeepDanbooru's {FILE}: {fault}. Put TorchDeepDanbooru's "
                 "file there."
             )
         weights = {key: tensor.float() for key, tensor in weights.items()}

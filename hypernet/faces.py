@@ -15,10 +15,13 @@ Face = tuple[int, int, int, int]  # left, top, width, height in pixels
 FindFaces = Callable[[np.ndarray], list[Face]]  # of (H, W) uint8
 
 DETECTOR = "haarcascade_frontalface_default.xml"
-LACKING = (
-    "Faces are not looked for: {}. Install opencv-python-headless of version 4 in the Python that "
-    "runs this, or set the weight of faces to 0."
-)
+
+
+def lacking(reason: str) -> str:
+    return (
+        f"Faces are not looked for: {reason}. Install opencv-python-headless of version 4 in the "
+        "Python that runs this, or set the weight of faces to 0."
+    )
 
 
 def face_finder() -> tuple[FindFaces, str]:
@@ -26,10 +29,10 @@ def face_finder() -> tuple[FindFaces, str]:
     try:
         import cv2
     except ImportError:
-        return nothing, LACKING.format("OpenCV is not installed")
+        return nothing, lacking("OpenCV is not installed")
     file = Path(getattr(getattr(cv2, "data", None), "haarcascades", ""), DETECTOR)
     if not file.is_file() or not hasattr(cv2, "CascadeClassifier"):
-        return nothing, LACKING.format(f"OpenCV {cv2.__version__} comes without its face detector")
+        return nothing, lacking(f"OpenCV {cv2.__version__} comes without its face detector")
     detector, one_at_a_time = cv2.CascadeClassifier(str(file)), threading.Lock()
 
     def find(grey: np.ndarray) -> list[Face]:

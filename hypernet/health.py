@@ -128,10 +128,10 @@ def blank_round(health: Health, step: int, loudest: float, spec: HypernetSpec) -
         return ""
     why = "Raise the learning rate."
     if spec.layer_norm:
+        most = ", most of all with linear" if spec.activation == "linear" else ""
         why = (
-            "Layer norm begins with a scale near 0 and holds the network back"
-            + (", most of all with linear" if spec.activation == "linear" else "")
-            + ": use about 10 times the learning rate, or turn layer norm off."
+            f"Layer norm begins with a scale near 0 and holds the network back{most}: use about "
+            "10 times the learning rate, or turn layer norm off."
         )
     return (
         f"Step {step}: nothing has been learnt so far. The probe's loss has fallen by "

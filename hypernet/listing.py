@@ -63,11 +63,10 @@ class Listing:
         masks = set(self.masks.values())
         found = [name for name in self._stems if name not in masks]
         if not found:
-            reasons = "".join(f' "{name}": {reason}.' for name, reason in self.faults)
-            raise ValueError(
-                f'Folder "{self.folder}" holds no pictures '
-                f"({', '.join(sorted(s[1:] for s in SUFFIXES))}).{reasons}"
-            )
+            kinds = ", ".join(sorted(suffix[1:] for suffix in SUFFIXES))
+            lack = f'Folder "{self.folder}" holds no pictures ({kinds}).'
+            reasons = (f'"{name}": {reason}.' for name, reason in self.faults)
+            raise ValueError(" ".join([lack, *reasons]))
         return found
 
     @cached_property

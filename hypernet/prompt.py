@@ -15,6 +15,7 @@ from pathlib import PurePosixPath
 from .vocabulary import nearest
 
 TAG = re.compile(r"<hypernet:([^>]+)>")
+EMPTY = "Nearest: the folder is empty."
 LIMIT = 10.0
 
 
@@ -72,9 +73,9 @@ def find_files(tags: Iterable[Tag], files: Iterable[str]) -> list[str]:
         elif matches:
             faults.append(f'"{tag.text}": several files have that name: {", ".join(matches)}.')
         else:
-            stems = {PurePosixPath(file).stem for file in files}
-            known = nearest(tag.name, sorted(stems)) or "the folder is empty"
-            faults.append(f'"{tag.text}": there is no hypernetwork "{tag.name}". Nearest: {known}.')
+            stems = sorted({PurePosixPath(file).stem for file in files})
+            near = f"Nearest: {nearest(tag.name, stems)}." if stems else EMPTY
+            faults.append(f'"{tag.text}": there is no hypernetwork "{tag.name}". {near}')
     if faults:
         raise ValueError(" ".join(faults))
     return found

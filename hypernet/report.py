@@ -73,11 +73,11 @@ def as_lines(description: dict) -> list[tuple[str, str]]:
     dropout = description["dropout_structure"]
     activation = description["activation"]
     if description["activate_output"] and activation != "linear":
-        activation += ", on the output too"
+        activation = f"{activation}, on the output too"
     structure = numbers(description["layer_structure"])
     if description["skip_connection"]:
-        structure += ", in blocks with skip connections"
-        structure += " through a matrix" if description["upsample_linear"] else ""
+        through = " through a matrix" if description["upsample_linear"] else ""
+        structure = f"{structure}, in blocks with skip connections{through}"
     return [
         ("name", description["name"]),
         ("steps", str(description["step"])),

@@ -141,7 +141,7 @@ def check_same_network(state: State, spec: HypernetSpec, what: str) -> None:
 
 def spec_differences(was: Mapping[str, Any], now: Mapping[str, Any]) -> str:
     """ "layer_structure 1, 2, 1 (now 1, 3, 1)"; "" when weights of one fit into the other."""
-    return ", ".join(
+    return "; ".join(
         f"{key} {in_text(was.get(key))} (now {in_text(now[key])})"
         for key in now
         if key not in FREE and was.get(key) != now[key]

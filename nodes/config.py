@@ -111,12 +111,12 @@ class HypernetConfig(io.ComfyNode):
             activation=activation, weight_initialization=weight_initialization,
             layer_norm=layer_norm, activate_output=activate_output, seed=seed,
         )  # fmt: skip
-        summary = (
-            f"{spec.parameters:,} parameters, {in_words(spec.file_bytes)} a file, "
-            f"widths {as_text(spec.widths)}"
-        )
+        trained = as_text(spec.widths)
         if model is None and not widths.strip():
-            summary += " (as for SD 1.x; the trained model decides)"
+            trained = f"{trained} (as for SD 1.x; the trained model decides)"
+        summary = (
+            f"{spec.parameters:,} parameters, {in_words(spec.file_bytes)} a file, widths {trained}"
+        )
         summary = "\n".join([summary, *(f"Note: {warning}" for warning in spec_warnings(spec))])
         config = Config(spec, every_width=not widths.strip())
         return io.NodeOutput(config, summary, ui=ui.PreviewText(summary))

@@ -109,8 +109,8 @@ def find(name: str) -> Path:
         if name in names and (folder / name).is_file():
             return folder / name
     folder = network_folders()[0]
-    known = nearest(name, names) or "the folder is empty"
-    raise FileNotFoundError(f'There is no hypernetwork "{name}" in {folder}. Nearest: {known}.')
+    near = f"Nearest: {nearest(name, names)}." if names else "Nearest: the folder is empty."
+    raise FileNotFoundError(f'There is no hypernetwork "{name}" in {folder}. {near}')
 
 
 def new_file(name: str, suffix: str = SUFFIXES[0]) -> Path:

@@ -3,7 +3,7 @@ import { app } from "../../scripts/app.js";
 import { api } from "../../scripts/api.js";
 import { ask, chain, element } from "./panel.js";
 import { facts } from "./file.js";
-import { words } from "./language.js";
+import { translated, words } from "./language.js";
 
 const say = words("desk");
 
@@ -116,7 +116,8 @@ function listen() {
   on("executed", ({ node, output }) => {
     if (output?.saved && !cached.has(node)) saved.push(...(output.text ?? output.saved));
   });
-  on("execution_success", () => saved.length && notice("success", say.done, saved.join("\n")));
-  on("execution_error", ({ node_type: kind, exception_message: words }) => isOurs(kind) && notice("error", say.failed, String(words).slice(0, 600)));
+  on("execution_success", async () => saved.length && notice("success", say.done, await translated(saved.join("\n"))));
+  on("execution_error", async ({ node_type: kind, exception_message: words }) =>
+    isOurs(kind) && notice("error", say.failed, (await translated(String(words))).slice(0, 600)));
   on("execution_interrupted", ({ node_type: kind }) => isOurs(kind) && notice("warn", say.stopped, kind === "HypernetTrain" ? say.kept : ""));
 }

@@ -12,6 +12,12 @@ export function words(part) {
   return new Proxy({}, { get: (_, key) => (renew(), table[part][key]) });
 }
 
+/** The server's sentences in what it answers, or one of them. It speaks English. */
+export async function translated(found) {
+  await renew();
+  return shown === "zh" ? import("./sentences.mjs").then((said) => said.translate(found)).catch(() => found) : found;
+}
+
 /** After a change of it, the former one stays until the other is there. */
 async function renew() {
   const set = String(app.extensionManager?.setting?.get("Comfy.Locale")).split("-")[0];

@@ -6,7 +6,7 @@
  */
 import { app } from "../../scripts/app.js";
 import { api } from "../../scripts/api.js";
-import { words } from "./language.js";
+import { translated, words } from "./language.js";
 
 const say = words("panel");
 export const LINKED = () => say.linked;
@@ -114,11 +114,11 @@ export function chain(node, hook, then) {
   };
 }
 
-/** What the server answers. Throws an Error with its sentence. */
+/** What the server answers, in the editor's language. Throws an Error with its sentence. */
 export async function ask(path, body) {
   const how = body && { method: "POST", body: JSON.stringify(body), headers: { "Content-Type": "application/json" } };
   const answer = await api.fetchApi(`/hypernet/${path}`, how || {});
-  const found = await answer.json().catch(() => ({}));
+  const found = await translated(await answer.json().catch(() => ({})));
   if (!answer.ok) throw new Error(found.error ?? `${answer.status} ${answer.statusText}`);
   return found;
 }

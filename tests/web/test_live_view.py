@@ -230,10 +230,17 @@ def test_a_long_run_is_a_thousand_points_and_a_view_at_rest_does_nothing(editor)
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_the_view_speaks_chinese_in_both_themes(open_editor, renderer, theme):
     editor = open_editor(renderer, theme=theme, language="zh")
-    write_run(editor.host, "zhongwen", 2000, ["note"])
+    fault = "At step 9 the loss became nan (learning rate 0.1): back to step 5, at half the rate "
+    said = [f"{fault}from here on (1 of 3 times).", "<b>unknown</b>"]
+    write_run(editor.host, "zhongwen", 2000, said)
     editor.load_training("zhongwen", 2000)
     look_at_view(editor)
     wait_for(editor, "failed")
     assert view(editor, "header strong").inner_text() == "失败"
     assert "损失" in view(editor, ".legend").inner_text()
+    why = (
+        "第 9 步，损失变成了 nan（学习率 0.1）：退回第 5 步，此后学习率减半（第 1 次，最多 3 次）。"
+    )
+    assert view(editor, ".fault").inner_text() == why
+    assert view(editor, ".notes li").all_inner_texts() == [said[1], why]
     editor.shot("live-words")

@@ -184,10 +184,37 @@ def test_commands_list_files_and_runs(editor, network):
 @pytest.mark.parametrize("theme", ["dark", "light"])
 def test_panels_speak_chinese_too(open_editor, renderer, theme):
     editor = open_editor(renderer, theme=theme, language="zh")
-    add(editor, "HypernetConfig")
+    editor.start_over()  # a page begins with a graph of the editor's own
+    add(editor, "HypernetConfig", activation="swish", layer_norm=True)
     add(editor, "HypernetLearningRate", 1)
     add(editor, "HypernetApply", 2)
+    add(editor, "HypernetLoadDataset", 3, folder="nowhere")
     fit(editor)
     panels(editor).get_by_text("个参数").wait_for()
-    panels(editor).get_by_text("加载 Hypernet").wait_for()
+    panels(editor).get_by_text("使用 swish 时建议不用层归一化。").wait_for()
+    panels(editor).get_by_text("建议：").wait_for()
+    panels(editor).get_by_text("加载超网络").wait_for()
+    panels(editor).get_by_text("nowhere”。请填 input 目录里的文件夹").wait_for()
     editor.shot("panels")
+
+
+def test_a_run_that_fails_says_why_in_chinese(open_editor, renderer, network):
+    editor = open_editor(renderer, language="zh")
+    editor.start_over()
+    load = add(editor, "HypernetLoad", name=network.name)
+    convert = add(editor, "HypernetConvert", 1, name="narrow", keep_widths="5")
+    editor.run(CONNECT, [load, convert, "hypernet"])
+    fit(editor)
+    panels(editor).get_by_text("没有记录").wait_for()
+    assert editor.end_of(editor.queue()) == "error"
+    said = f"超网络“{HOSTILE}”没有要保留的宽度 5；它的宽度是 32。"
+    editor.page.get_by_text(said).first.wait_for()
+    assert not editor.run("return window.caught")
+    editor.shot("failed-run")
+
+
+def test_an_english_editor_loads_no_chinese(editor):
+    add(editor, "HypernetConfig", layer_structure="2, 1")
+    fit(editor)
+    panels(editor).get_by_text('"2, 1" must begin and end with 1').wait_for()
+    assert not [address for address in editor.asked if "sentences" in address]

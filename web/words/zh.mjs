@@ -10,7 +10,7 @@ export default {
     steps: "步", curve: "各步的学习率",
   },
   file: {
-    none: "未选择文件。", apply: "连接“加载 Hypernet”即可查看所应用的网络。", made: "网络在运行时生成。",
+    none: "未选择文件。", apply: "连接“加载超网络”即可查看所应用的网络。", made: "网络在运行时生成。",
   },
   facts: {
     name: "名称", steps: "步数", structure: "结构", activation: "激活函数", "layer norm": "层归一化", dropout: "丢弃", widths: "宽度",
