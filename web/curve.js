@@ -9,7 +9,7 @@ const SETTINGS = ["learning_rate", "steps", "batch_size", "accumulation", "optim
 const say = words("curve");
 
 makers.HypernetLearningRate = (node) => addPanel(node, { height: 190, question: () => adviceFor(node), show });
-makers.HypernetTrain = (node) => addPanel(node, { height: 90, grows: false, question: () => scheduleOf(node), show });
+makers.HypernetTrain = (node) => addPanel(node, { height: 106, grows: false, question: () => scheduleOf(node), show });
 
 function scheduleOf(node) {
   const given = widgetValues(node, SETTINGS);
