@@ -70,7 +70,8 @@ def show_the_trainer_and_its_pictures(editor) -> None:
         const node = app.graph.nodes.find((each) => each.type === "HypernetTrain");
         const view = app.canvas.ds;
         view.scale = 0.68;
-        view.offset = [90 / view.scale - node.pos[0], 920 / view.scale - node.pos[1] - node.size[1]];
+        const [[left, top], [, high]] = [node.pos, node.size];
+        view.offset = [90 / view.scale - left, 920 / view.scale - top - high];
         app.canvas.setDirty(true, true);
         """
     )
