@@ -89,7 +89,8 @@ async function listRuns() {
 
 function openDialog(title, ...content) {
   const close = element("button", { type: "button", onclick: () => dialog.close() }, say.close);
-  const dialog = element("dialog", { class: "hypernet-box hypernet-dialog", "aria-label": title, onclose: () => dialog.remove() },
+  const dialog = element("dialog", { class: "hypernet-box hypernet-dialog", "aria-label": title, onclose: () => dialog.remove(),
+    onkeydown: ({ key }) => key === "Escape" && dialog.close() }, // some editors keep the browser from it
     element("b", {}, title), ...content, close);
   document.body.append(dialog);
   dialog.showModal();

@@ -156,7 +156,17 @@ class Editor:
             len(workflow["nodes"]),
         )
         self.run("await app.extensionManager.command.execute('Comfy.Canvas.FitView')")
-        self.page.wait_for_timeout(300)  # it glides there
+        self.settle()
+
+    def settle(self) -> None:
+        """Wait until the view has glided to its place and no node changes its size any more."""
+        sizes = None
+        for _ in range(20):
+            self.page.wait_for_timeout(300)
+            now = self.run("return app.graph.nodes.map((node) => [...node.size])")
+            if now == sizes:
+                return
+            sizes = now
 
     def saved(self) -> Workflow:
         """What saving would write."""
