@@ -78,6 +78,7 @@ def test_every_bad_file_is_named_with_its_reason(awful):
 
 def test_the_report_names_loops_and_lonely_captions(awful):
     text = report(read_dataset(awful, 64, 64, skip_unreadable=True))
+    print(text)  # to be read with pytest -rP
     assert '"inside/loop" is a link to a folder that is read already.' in text
     assert '"10²_x.txt", "lonely.txt"' in text
     assert "Sizes: 1×1 to 30000×30." in text
