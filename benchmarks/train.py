@@ -76,7 +76,11 @@ def peers(rounds: int) -> list[dict]:
         subprocess.run([python, str(writer), folder, str(checkpoint)], cwd=folder, check=True)
     script = HERE / "train_in_comfyui.py"
     command = [python, str(script), folder, str(HERE.parent), str(checkpoint), str(rounds)]
-    done = subprocess.run(command, cwd=folder, stdout=subprocess.PIPE, text=True, check=True)
+    # Freed memory goes back there, or three UNets and what they remember need more than 24 GB.
+    calm = {name: value for name, value in os.environ.items() if not name.startswith("MALLOC_")}
+    done = subprocess.run(
+        command, cwd=folder, env=calm, stdout=subprocess.PIPE, text=True, check=True
+    )
     return json.loads(done.stdout.splitlines()[-1])
 
 
