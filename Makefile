@@ -29,11 +29,11 @@ test: $(VENV)/installed lint
 test-web: $(VENV)/installed
 	$(BIN)/python -m pytest -q --reruns 2 tests/web
 
-# The same with the oldest editor that we support, ComfyUI 0.25's.
+# The same with the oldest editor that we support, ComfyUI 0.25's; or, for CI, a part of it: WHICH='-k demo'.
 OLDEST_EDITOR := 1.45.15
 test-web-oldest: $(VENV)/installed
 	$(BIN)/python -m pip install --quiet --no-deps --upgrade --target out/oldest_editor comfyui-frontend-package==$(OLDEST_EDITOR)
-	HYPERNET_FRONTEND=out/oldest_editor/comfyui_frontend_package/static $(BIN)/python -m pytest -q tests/web
+	HYPERNET_FRONTEND=out/oldest_editor/comfyui_frontend_package/static $(BIN)/python -m pytest -q --reruns 2 tests/web $(WHICH)
 
 test-live: $(VENV)/installed
 	$(BIN)/python -m pytest -q -m live
