@@ -137,7 +137,7 @@ def _inspect(files: list[str], as_json: bool) -> int:
             network = open_network(file, folders.network_folders())
             descriptions.append(report.describe(file, network))
         except (OSError, ValueError) as error:
-            _say(f'"{file}": {error}')
+            _say(str(error))  # which names the file
             code = REFUSED
     if as_json and descriptions:
         print(json.dumps(descriptions if len(files) > 1 else descriptions[0], indent=2))
