@@ -57,4 +57,4 @@ bench-data: $(VENV)/installed
 	$(BIN)/python benchmarks/data.py
 
 clean:
-	rm -rf $(VENV) out .pytest_cache .ruff_cache *.egg-info
+	rm -rf $(VENV) out build .pytest_cache .ruff_cache *.egg-info

@@ -25,15 +25,15 @@ sys.path[:0] = [str(HERE.parent / "tests" / folder) for folder in ("web", "live"
 
 from editing import Editor  # noqa: E402
 from servers import StandIn  # noqa: E402
-from test_live_view import look_at_view  # noqa: E402
+from test_live_view import LOG_HEAD, log_line, look_at_view  # noqa: E402
 
 RESULT = HERE.parent / "out" / "bench" / "live_view.json"
 NAME, UPDATES = "long", 100_000
 EVENTS = 4  # a second
 REST = 60  # seconds for which a page at rest is watched
-TELL = """
+TELL = f"""
 window.comfyAPI.api.api.dispatchCustomEvent("hypernet.step",
-  { name: "long", node: "0", state: "training", step: given, total: 100000 });
+  {{ name: "{NAME}", node: "0", state: "training", step: given, total: {UPDATES} }});
 """
 
 
@@ -65,14 +65,12 @@ def watch(editor: Editor, folder: Path, seconds: float) -> list[float]:
     heaps: list[float] = []
     begin, done = time.monotonic(), 0
     with open(folder / "loss.csv", "w") as log, open(folder / "seen.jsonl", "w") as seen:
-        log.write("step,epoch,epoch_step,loss,learn_rate\n")
+        log.write(f"{LOG_HEAD}\n")
         while done < UPDATES:
             passed = time.monotonic() - begin
             until = min(UPDATES, 1 + int(UPDATES * passed / seconds))
             for step in range(done + 1, until + 1):
-                log.write(
-                    f"{step},0,{step - 1},{0.05 + step % 7 / 100 + 1 / (step + 9):.7f},5e-06\n"
-                )
+                log.write(f"{log_line(step)}\n")
                 if step % 100 == 0:
                     seen.write(json.dumps({"step": step, "probe": 0.05 + 1 / (step + 99)}) + "\n")
             done = until

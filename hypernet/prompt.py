@@ -12,10 +12,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from .vocabulary import nearest
+from .vocabulary import nearest_file
 
 TAG = re.compile(r"<hypernet:([^>]+)>")
-EMPTY = "Nearest: the folder is empty."
 LIMIT = 10.0
 
 
@@ -74,7 +73,7 @@ def find_files(tags: Iterable[Tag], files: Iterable[str]) -> list[str]:
             faults.append(f'"{tag.text}": several files have that name: {", ".join(matches)}.')
         else:
             stems = sorted({PurePosixPath(file).stem for file in files})
-            near = f"Nearest: {nearest(tag.name, stems)}." if stems else EMPTY
+            near = nearest_file(tag.name, stems)
             faults.append(f'"{tag.text}": there is no hypernetwork "{tag.name}". {near}')
     if faults:
         raise ValueError(" ".join(faults))

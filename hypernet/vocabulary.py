@@ -7,7 +7,7 @@ modules with default arguments under lower-case names. The surprise: "swish" is 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 import torch
 from torch import nn
@@ -86,3 +86,8 @@ def nearest(word: str, words: Iterable[str]) -> str:
     """The known words most like this one, or all of them: for the end of an error message."""
     words = list(words)
     return ", ".join(difflib.get_close_matches(word, words, n=3, cutoff=0.5) or words)
+
+
+def nearest_file(name: str, files: Sequence[str]) -> str:
+    """The sentence that helps whoever asked for a file that is not there."""
+    return f"Nearest: {nearest(name, files)}." if files else "Nearest: the folder is empty."

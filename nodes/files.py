@@ -8,7 +8,7 @@ from pathlib import Path
 from ..compat import io, network_folders, network_names, ui
 from ..hypernet.files import SUFFIXES, TREE_SUFFIX, check_name, open_network, save_network
 from ..hypernet.report import as_text, describe
-from ..hypernet.vocabulary import nearest
+from ..hypernet.vocabulary import nearest_file
 from .sockets import CATEGORY, HypernetSocket
 
 
@@ -109,7 +109,7 @@ def find(name: str) -> Path:
         if name in names and (folder / name).is_file():
             return folder / name
     folder = network_folders()[0]
-    near = f"Nearest: {nearest(name, names)}." if names else "Nearest: the folder is empty."
+    near = nearest_file(name, names)
     raise FileNotFoundError(f'There is no hypernetwork "{name}" in {folder}. {near}')
 
 

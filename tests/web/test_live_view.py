@@ -9,6 +9,7 @@ from hypernet_pack.hypernet.files import open_network
 
 STATE = "document.querySelector('.hypernet-training')?.shadowRoot.querySelector('section').dataset"
 SECTION = "document.querySelector('.hypernet-training').shadowRoot.querySelector('section')"
+LOG_HEAD = "step,epoch,epoch_step,loss,learn_rate"
 CONTRASTS = f"""
 const pen = new OffscreenCanvas(1, 1).getContext("2d", {{ willReadFrequently: true }});
 const light = (colour) => {{
@@ -76,13 +77,15 @@ def button(editor, name: str):
     return view(editor, ".buttons").get_by_role("button", name=name)
 
 
+def log_line(step: int) -> str:
+    return f"{step},0,{step - 1},{0.05 + step % 7 / 100 + 1 / (step + 9):.7f},5e-06"
+
+
 def write_run(host, name: str, steps: int, notes: list[str]) -> None:
     """A finished run as it lies on the disk."""
     folder = host.base / "output" / "hypernet" / name
     folder.mkdir(parents=True, exist_ok=True)
-    lines = ["step,epoch,epoch_step,loss,learn_rate"]
-    lines += [f"{n},0,{n - 1},{0.05 + n % 7 / 100 + 1 / (n + 9):.7f},5e-06" for n in
-              range(1, steps + 1)]  # fmt: skip
+    lines = [LOG_HEAD, *map(log_line, range(1, steps + 1))]
     (folder / "loss.csv").write_text("\n".join(lines) + "\n")
     seen = [{"step": n, "probe": 0.05} for n in range(100, steps + 1, 100)]
     seen += [{"step": steps, "note": note} for note in notes]
