@@ -1,7 +1,7 @@
 /** Beside the nodes: settings, commands with their dialogs, notices of how a run ended. */
 import { app } from "../../scripts/app.js";
 import { api } from "../../scripts/api.js";
-import { ask, chain, element } from "./panel.js";
+import { ask, element, watch } from "./panel.js";
 import { facts } from "./file.js";
 import { translated, words } from "./language.js";
 
@@ -36,23 +36,29 @@ app.registerExtension({
       const widget = node.widgets?.find((each) => each.name === name);
       if (widget && value !== undefined) widget.value = value;
     });
-    leaveNoRoom(node);
+    keepBack(node);
   },
   setup: listen,
 });
 
 const isOurs = (kind) => String(kind).startsWith("Hypernet");
 
-/** Nodes 2.0 hides rare widgets, but makes room for them, and nodes become far too high. */
-function leaveNoRoom(node) {
-  const setting = app.extensionManager.setting;
-  if (!setting.get("Comfy.VueNodes.Enabled") || setting.get("Comfy.Node.AlwaysShowAdvancedWidgets")) return;
+/** Rare widgets wait behind the editor's "Show Advanced". By itself it leaves them room: empty rows, or nodes far too high. */
+function keepBack(node) {
   const rare = (node.widgets ?? []).filter((widget) => widget.options?.advanced);
-  for (const widget of rare) widget.advanced = true;
-  node.setSize([node.size[0], node.computeSize()[1]]);
-  chain(node, "onDrawForeground", () => { // by now it is the canvas that draws
-    for (const widget of rare.splice(0)) widget.advanced = false;
-  });
+  let before;
+  let high = node.computeSize()[1];
+  const look = () => {
+    const [always, vue] = ["Node.AlwaysShowAdvancedWidgets", "VueNodes.Enabled"].map((name) => app.extensionManager.setting.get(`Comfy.${name}`));
+    if (before === (before = [always, vue, node.showAdvanced].join())) return;
+    for (const widget of rare) Object.assign(widget, { advanced: !always, hidden: !(always || vue || node.showAdvanced) });
+    const now = node.computeSize()[1];
+    node.setSize([node.size[0], Math.max(now, node.size[1] + Math.min(0, now - high))]);
+    high = now;
+  };
+  if (!rare.length) return;
+  look();
+  watch(node, look);
 }
 
 /** To be read: graphs come over the network, so only whoever starts the server may choose it. */

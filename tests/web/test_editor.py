@@ -167,3 +167,25 @@ def test_in_chinese_no_node_of_ours_has_an_english_name(open_editor, renderer, k
     )
     english = {words for words in shown if not re.search(r"[\u4e00-\u9fff]", words)}
     assert english <= SAID_SO_IN_CHINESE
+
+
+def test_rare_inputs_wait_behind_the_editors_own_show_advanced(editor, renderer):
+    """They leave no empty rows, and what they say is kept."""
+    editor.run("app.graph.add(LiteGraph.createNode('HypernetTrain'))")
+    node = "app.graph.nodes.at(-1)"
+    rare = f"{node}.widgets.filter((each) => each.options.advanced)"
+
+    def look(name: str, toggle: bool) -> tuple[float, list]:
+        if toggle:
+            editor.run(f"{node}.toggleAdvanced()")
+            editor.page.wait_for_timeout(1500)  # the node looks once a second
+        editor.settle()
+        editor.shot(f"trainer-{name}")
+        return editor.run(f"return [{node}.size[1], {rare}.map((each) => each.value)]")
+
+    few, values = look("few", toggle=False)
+    high, same = look("all", toggle=True)
+    again, still = look("few-again", toggle=True)
+    assert len(values) > 20 and values == same == still
+    assert max(few, again) < high - 20 * len(values)
+    assert not editor.complaints
