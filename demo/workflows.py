@@ -23,7 +23,8 @@ from hypernet_pack.compat.standalone.objectinfo import describe
 
 HERE = Path(__file__).parent.parent / "example_workflows"
 WIDGETS = ("INT", "FLOAT", "STRING", "BOOLEAN", "COMBO")
-TITLE, SLOT, ROW, TEXT_BOX, FOOT = 30, 20, 24, 64, 36  # pixels of a node's parts
+TITLE, SLOT, ROW, TEXT_BOX, FOOT = 30, 20, 24, 64, 48  # pixels of a node's parts
+SPARE = 8  # pixels that Nodes 2.0 draws a row higher
 PANELS = {  # pixels of what the editor draws on our nodes
     "HypernetLoadDataset": 240, "HypernetCaption": 240, "HypernetConfig": 170, "HypernetApply": 80,
     "HypernetTrain": 490, "HypernetLearningRate": 190, "HypernetLoad": 150, "HypernetInspect": 150,
@@ -89,7 +90,7 @@ class Drawing:
     def __init__(self, descriptions: dict[str, dict]):
         self.descriptions = descriptions
         self.nodes: list[dict] = []
-        self.heights: list[int] = []  # with rare inputs, which the canvas always shows
+        self.heights: list[int] = []  # with what a renderer adds at the foot
         self.links: list[list] = []
         self.groups: list[dict] = []
 
@@ -101,7 +102,7 @@ class Drawing:
         described = self.descriptions[kind]
         number = len(self.nodes) + 1
         sockets, linked, widgets = [], [], []
-        height = rare = 0
+        height = rows = 0
         for name, io_type, options in self.live(described["input"], given):
             value = given.pop(name, None)
             is_link = isinstance(value, tuple)
@@ -115,9 +116,9 @@ class Drawing:
             if options.get("image_upload"):
                 widgets.append("image")  # the button
                 height += ROW
-            row = TEXT_BOX if options.get("multiline") else ROW
-            height += 0 if options.get("advanced") else row
-            rare += row if options.get("advanced") else 0
+            if not options.get("advanced"):  # the rest waits behind "Show Advanced"
+                height += TEXT_BOX if options.get("multiline") else ROW
+                rows += 1
             if is_link:
                 widget = {"name": name, "type": io_type, "widget": {"name": name}, "link": None}
                 linked.append(widget | {"from": value})
@@ -146,7 +147,7 @@ class Drawing:
         }
         node |= {"widgets_values": widgets} if widgets else {}
         self.nodes.append(node | ({"title": title} if title else {}))
-        self.heights.append(max(size[1], height + max(rare, FOOT)))
+        self.heights.append(max(size[1], height + rows * SPARE + FOOT))
         return number
 
     def live(

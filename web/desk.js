@@ -45,18 +45,22 @@ const isOurs = (kind) => String(kind).startsWith("Hypernet");
 
 /** Rare widgets wait behind the editor's "Show Advanced". By itself it leaves them room: empty rows, or nodes far too high. */
 function keepBack(node) {
-  const rare = (node.widgets ?? []).filter((widget) => widget.options?.advanced);
   let before;
-  let high = node.computeSize()[1];
+  let high = 0;
   const look = () => {
     const [always, vue] = ["Node.AlwaysShowAdvancedWidgets", "VueNodes.Enabled"].map((name) => app.extensionManager.setting.get(`Comfy.${name}`));
-    if (before === (before = [always, vue, node.showAdvanced].join())) return;
-    for (const widget of rare) Object.assign(widget, { advanced: !always, hidden: !(always || vue || node.showAdvanced) });
+    const linked = node.inputs?.filter((each) => each.link != null).map((each) => each.widget?.name) ?? [];
+    const rare = (node.widgets ?? []).filter((each) => each.options?.advanced && !linked.includes(each.name)); // choices bring others
+    if (before === (before = [always, vue, node.showAdvanced, ...rare.map((each) => each.name)].join())) return;
+    high = Math.max(high, node.computeSize()[1]);
+    for (const widget of (node.widgets ?? []).filter((each) => each.options?.advanced)) {
+      const back = !always && rare.includes(widget);
+      Object.assign(widget, { advanced: back, hidden: back && !vue && !node.showAdvanced });
+    }
     const now = node.computeSize()[1];
     node.setSize([node.size[0], Math.max(now, node.size[1] + Math.min(0, now - high))]);
     high = now;
   };
-  if (!rare.length) return;
   look();
   watch(node, look);
 }

@@ -178,7 +178,7 @@ def test_rare_inputs_wait_behind_the_editors_own_show_advanced(editor, renderer)
     def look(name: str, toggle: bool) -> tuple[float, list]:
         if toggle:
             editor.run(f"{node}.toggleAdvanced()")
-            editor.page.wait_for_timeout(1500)  # the node looks once a second
+        editor.page.wait_for_timeout(1500)  # the node looks once a second
         editor.settle()
         editor.shot(f"trainer-{name}")
         return editor.run(f"return [{node}.size[1], {rare}.map((each) => each.value)]")
@@ -188,4 +188,17 @@ def test_rare_inputs_wait_behind_the_editors_own_show_advanced(editor, renderer)
     again, still = look("few-again", toggle=True)
     assert len(values) > 20 and values == same == still
     assert max(few, again) < high - 20 * len(values)
+
+    editor.run(
+        f"""
+        const rates = LiteGraph.createNode("HypernetLearningRate");
+        const trainer = {node};
+        app.graph.add(rates);
+        rates.pos = [trainer.pos[0], trainer.pos[1] + 900];
+        rates.connect(rates.findOutputSlot("steps"), trainer, trainer.findInputSlot("max_timestep"));
+        """
+    )
+    node = "app.graph.nodes.find((each) => each.type === 'HypernetTrain')"
+    if renderer == "canvas":  # Nodes 2.0 sees to linked ones by itself
+        assert look("few-linked", toggle=False)[0] >= few + 20
     assert not editor.complaints
