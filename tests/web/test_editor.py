@@ -195,7 +195,8 @@ def test_rare_inputs_wait_behind_the_editors_own_show_advanced(editor, renderer)
         const trainer = {node};
         app.graph.add(rates);
         rates.pos = [trainer.pos[0], trainer.pos[1] + 900];
-        rates.connect(rates.findOutputSlot("steps"), trainer, trainer.findInputSlot("max_timestep"));
+        const slot = trainer.findInputSlot("max_timestep");
+        rates.connect(rates.findOutputSlot("steps"), trainer, slot);
         """
     )
     node = "app.graph.nodes.find((each) => each.type === 'HypernetTrain')"
