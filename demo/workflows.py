@@ -23,7 +23,7 @@ from hypernet_pack.compat.standalone.objectinfo import describe
 
 HERE = Path(__file__).parent.parent / "example_workflows"
 WIDGETS = ("INT", "FLOAT", "STRING", "BOOLEAN", "COMBO")
-TITLE, SLOT, ROW, TEXT_BOX, FOOT = 30, 20, 24, 64, 48  # pixels of a node's parts
+TITLE, SLOT, ROW, TEXT_BOX, FOOT = 30, 20, 24, 64, 80  # pixels of a node's parts
 SPARE = 8  # pixels that Nodes 2.0 draws a row higher
 PANELS = {  # pixels of what the editor draws on our nodes
     "HypernetLoadDataset": 240, "HypernetCaption": 240, "HypernetConfig": 170, "HypernetApply": 80,

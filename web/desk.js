@@ -1,13 +1,13 @@
 /** Beside the nodes: settings, commands with their dialogs, notices of how a run ended. */
 import { app } from "../../scripts/app.js";
 import { api } from "../../scripts/api.js";
-import { ask, element, watch } from "./panel.js";
+import { ask, element, linkedInputs, watch } from "./panel.js";
 import { facts } from "./file.js";
 import { translated, words } from "./language.js";
 
 const say = words("desk");
 
-const setting = (name) => app.extensionManager.setting.get(`Hypernet.${name}`);
+const setting = (name, whose = "Hypernet") => app.extensionManager.setting.get(`${whose}.${name}`);
 
 /** New nodes begin with what the settings say; loaded ones get their own values afterwards. */
 const FIRST = {
@@ -43,20 +43,19 @@ app.registerExtension({
 
 const isOurs = (kind) => String(kind).startsWith("Hypernet");
 
-/** Rare widgets wait behind the editor's "Show Advanced". By itself it leaves them room: empty rows, or nodes far too high. */
+/** Rare widgets wait behind the editor's "Show Advanced", which alone leaves them their room. */
 function keepBack(node) {
   let before;
   let high = 0;
   const look = () => {
-    const [always, vue] = ["Node.AlwaysShowAdvancedWidgets", "VueNodes.Enabled"].map((name) => app.extensionManager.setting.get(`Comfy.${name}`));
-    const linked = node.inputs?.filter((each) => each.link != null).map((each) => each.widget?.name) ?? [];
-    const rare = (node.widgets ?? []).filter((each) => each.options?.advanced && !linked.includes(each.name)); // choices bring others
-    if (before === (before = [always, vue, node.showAdvanced, ...rare.map((each) => each.name)].join())) return;
+    const shown = node.showAdvanced || setting("VueNodes.Enabled", "Comfy");
+    const always = setting("Node.AlwaysShowAdvancedWidgets", "Comfy");
+    const linked = linkedInputs(node);
+    const rare = node.widgets?.filter((each) => each.options?.advanced) ?? []; // choices bring others
+    const back = rare.map((each) => !always && !linked.has(each.name));
+    if (before === (before = [shown, node.showAdvanced, ...rare.map((each, i) => each.name + back[i])].join())) return;
     high = Math.max(high, node.computeSize()[1]);
-    for (const widget of (node.widgets ?? []).filter((each) => each.options?.advanced)) {
-      const back = !always && rare.includes(widget);
-      Object.assign(widget, { advanced: back, hidden: back && !vue && !node.showAdvanced });
-    }
+    rare.forEach((each, i) => Object.assign(each, { advanced: back[i], hidden: back[i] && !shown }));
     const now = node.computeSize()[1];
     node.setSize([node.size[0], Math.max(now, node.size[1] + Math.min(0, now - high))]);
     high = now;

@@ -12,7 +12,7 @@ const say = words("panel");
 export const LINKED = () => say.linked;
 
 const PULSE = 300; // milliseconds; what has not changed for one of them is asked
-/** What our nodes get when they are made, by their kind. @type {Record<string, (node: object) => void>} */
+/** What our nodes get when they are made, by their kind. */
 export const makers = {};
 app.registerExtension({ name: "Hypernet.Panels", nodeCreated: (node) => makers[node.comfyClass]?.(node) });
 
@@ -123,9 +123,13 @@ export async function ask(path, body) {
   return found;
 }
 
+/** The names of inputs that a link gives. */
+export const linkedInputs = (node) =>
+  new Set((node.inputs ?? []).filter((_, slot) => node.isInputConnected(slot)).map((input) => input.name));
+
 /** The values of these widgets; a missing key is one that a link gives. */
 export function widgetValues(node, names) {
-  const linked = new Set((node.inputs ?? []).filter((_, slot) => node.isInputConnected(slot)).map((input) => input.name));
+  const linked = linkedInputs(node);
   const known = (node.widgets ?? []).filter((each) => names.includes(each.name) && !linked.has(each.name));
   return Object.fromEntries(known.map((each) => [each.name, each.value]));
 }

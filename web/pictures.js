@@ -16,7 +16,7 @@ const RULES = [
 ];
 const THROUGH = { HypernetPrepare: "dataset", HypernetCaption: "dataset", HypernetWords: "dataset" };
 const say = words("pictures");
-/** Words by name, by folder: nodes that show the same folder share them. @type {Map<string, Record<string, string>>} */
+/** Words by name, by folder: nodes that show the same folder share them. */
 const edits = new Map();
 
 makers.HypernetLoadDataset = (node) => new Album(node, () => node);

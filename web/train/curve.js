@@ -54,9 +54,8 @@ export function stepAt(canvas, curves, x) {
 }
 
 /**
- * @param {HTMLCanvasElement} canvas
  * @param {Curves | null} curves
- * @param {{loss: string, probe: string, rate: string, text: string, grid: string, font: string}} look
+ * @param look colours and font
  * @param {number | null} pointed the step under the pointer
  */
 export function draw(canvas, curves, look, pointed) {

@@ -9,7 +9,7 @@ const HEIGHT = 400; // pixels, at least: all that a training shows fits
 
 /** @type {Map<object, View>} by node */
 const views = new Map();
-/** @type {WeakMap<object, string>} by node: the run it was last heard of, where its name is linked */
+/** By node: the run it was last heard of, where its name is linked. */
 const heard = new WeakMap();
 
 /** The run that a node is about: by its name, or where another node gives that, by its own id. */
