@@ -1,4 +1,4 @@
-/** Beside the nodes: settings, commands with their dialogs, notices of how a run ended. */
+/** Beside the nodes: settings, commands and dialogs, notices of how a run ended. */
 import { app } from "../../scripts/app.js";
 import { api } from "../../scripts/api.js";
 import { ask, element, linkedInputs, watch } from "./panel.js";

@@ -55,7 +55,7 @@ export function stepAt(canvas, curves, x) {
 
 /**
  * @param {Curves | null} curves
- * @param look colours and font
+ * @param look colours, font
  * @param {number | null} pointed the step under the pointer
  */
 export function draw(canvas, curves, look, pointed) {
