@@ -90,7 +90,7 @@ class Drawing:
     def __init__(self, descriptions: dict[str, dict]):
         self.descriptions = descriptions
         self.nodes: list[dict] = []
-        self.heights: list[int] = []  # with what a renderer adds at the foot
+        self.heights: list[int] = []  # with what Nodes 2.0 adds to rows and foot
         self.links: list[list] = []
         self.groups: list[dict] = []
 
@@ -191,7 +191,7 @@ class Drawing:
         return number
 
     def box(self, number: int) -> Box:
-        """What the node covers at most, its title included."""
+        """What the node covers with its rare inputs hidden, its title included."""
         node = self.nodes[number - 1]
         left, top = node["pos"]
         return left, top - TITLE, node["size"][0], self.heights[number - 1] + TITLE

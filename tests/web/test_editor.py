@@ -172,13 +172,13 @@ def test_in_chinese_no_node_of_ours_has_an_english_name(open_editor, renderer, k
 def test_rare_inputs_wait_behind_the_editors_own_show_advanced(editor, renderer):
     """They leave no empty rows, and what they say is kept."""
     editor.run("app.graph.add(LiteGraph.createNode('HypernetTrain'))")
-    node = "app.graph.nodes.at(-1)"
+    node = "app.graph.nodes.find((each) => each.type === 'HypernetTrain')"
     rare = f"{node}.widgets.filter((each) => each.options.advanced)"
 
     def look(name: str, toggle: bool) -> tuple[float, list]:
         if toggle:
             editor.run(f"{node}.toggleAdvanced()")
-        editor.page.wait_for_timeout(1500)  # the node looks once a second
+        editor.page.wait_for_timeout(1500)  # the node looks three times a second
         editor.settle()
         editor.shot(f"trainer-{name}")
         return editor.run(f"return [{node}.size[1], {rare}.map((each) => each.value)]")
@@ -199,7 +199,6 @@ def test_rare_inputs_wait_behind_the_editors_own_show_advanced(editor, renderer)
         rates.connect(rates.findOutputSlot("steps"), trainer, slot);
         """
     )
-    node = "app.graph.nodes.find((each) => each.type === 'HypernetTrain')"
     if renderer == "canvas":  # Nodes 2.0 sees to linked ones by itself
         assert look("few-linked", toggle=False)[0] >= few + 20
     assert not editor.complaints
