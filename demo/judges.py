@@ -23,7 +23,8 @@ from torch import Tensor, nn
 
 FOLDER = Path(__file__).parent / "judges"
 SIDE = 64  # pixels that a judge looks at
-BINS = 8  # of the colour histogram, for each of red, green and blue
+BINS = 16  # of the colour histogram, for each of red, green and blue
+KEPT = 512  # of these BINS³ that a judge looks at: most are empty in every picture
 STYLES = ("noto", "twemoji", "neither")
 
 
@@ -33,12 +34,13 @@ class Judge(nn.Module):
 
     Three looks: at the shares of all colours, at single colours that tell a set's palette, and at
     the shapes: on average, at their clearest, and how much they vary. Once trained, a judge looks
-    at the picture and at its mirror image.
+    at the picture and at its mirror image. `kept` (KEPT,) are the histogram's bins that count.
     """
 
-    def __init__(self, classes: int) -> None:
+    def __init__(self, classes: int, kept: Tensor) -> None:
         super().__init__()
-        self.colours = nn.Sequential(nn.Linear(BINS**3, 48), nn.ReLU())
+        self.register_buffer("kept", kept.int())
+        self.colours = nn.Sequential(nn.Linear(len(kept), 48), nn.ReLU())
         self.pixels = nn.Sequential(
             nn.Conv2d(3, 32, 1), nn.ReLU(), nn.Conv2d(32, 48, 1), nn.BatchNorm2d(48), nn.ReLU()
         )
@@ -59,7 +61,7 @@ class Judge(nn.Module):
         pixels = self.pixels(F.avg_pool2d(pictures, 2) * 2 - 1).flatten(2)
         shapes = self.shapes(pictures * 2 - 1).flatten(2)
         found = [
-            self.colours(histogram(pictures)),
+            self.colours(histogram(pictures)[:, self.kept]),
             *(pixels.mean(dim=2), pixels.amax(dim=2)),
             *(shapes.mean(dim=2), shapes.amax(dim=2), shapes.std(dim=2)),
         ]
@@ -77,6 +79,12 @@ def histogram(pictures: Tensor) -> Tensor:
     pairs = (red.unsqueeze(2) * green.unsqueeze(1)).flatten(1, 2)
     shares = pairs @ blue.mT / pixels.shape[-1]
     return (shares.flatten(1) + 1e-6).sqrt() * 4
+
+
+def fullest_bins(pictures: Tensor) -> Tensor:
+    """(KEPT,): the histogram's bins that matter most in (B, 3, 64, 64) uint8."""
+    parts = [histogram(part.float() / 255).sum(dim=0) for part in pictures.split(64)]
+    return torch.stack(parts).sum(dim=0).topk(KEPT).indices.sort().values
 
 
 def block(inward: int, outward: int, *, kernel: int, stride: int) -> list[nn.Module]:
@@ -118,8 +126,8 @@ def seen(pictures: Tensor) -> Tensor:
 def load_judges(folder: Path = FOLDER) -> Judges:
     weights, record = load_file(folder / "judges.safetensors"), read_record(folder)
     return Judges(
-        style_judge=with_weights(Judge(len(STYLES)), weights, "style."),
-        content_judge=with_weights(Judge(len(record["subcategories"])), weights, "content."),
+        style_judge=with_weights(len(STYLES), weights, "style."),
+        content_judge=with_weights(len(record["subcategories"]), weights, "content."),
         subcategories=tuple(record["subcategories"]),
         classifier_accuracy=record["classifier_accuracy"],
     )
@@ -129,8 +137,9 @@ def read_record(folder: Path = FOLDER) -> dict:
     return json.loads((folder / "judges.json").read_text("utf-8"))
 
 
-def with_weights(judge: Judge, weights: dict[str, Tensor], prefix: str) -> Judge:
+def with_weights(classes: int, weights: dict[str, Tensor], prefix: str) -> Judge:
     own = {k.removeprefix(prefix): v for k, v in weights.items() if k.startswith(prefix)}
+    judge = Judge(classes, own["kept"])
     judge.load_state_dict(own)
     return judge.eval().requires_grad_(False)
 

@@ -9,7 +9,8 @@ with a vocabulary of its own, and a UNet with self- and cross-attention (learnt 
 The text width, 96, is no channel width of the UNet, so every hypernetwork width has one meaning.
 
 Every stage goes on from the newest state in DIR, so the script may be stopped at any time.
-The bundled weights took an hour on two cores, with an older model to start from.
+The bundled weights took an hour on two cores, with an older model to start from; sharpen_vae.py has
+gone on with their VAE since.
 """
 
 from __future__ import annotations
@@ -128,13 +129,13 @@ def picture_loss(found: torch.Tensor, real: torch.Tensor, colours: float = 2.0) 
     return fine + colours * F.l1_loss(hues(found), hues(real))
 
 
-def hues(pictures: torch.Tensor) -> torch.Tensor:
-    """Means of 8×8 squares along the colours' principal axes, each of about unit spread: from blue
+def hues(pictures: torch.Tensor, side: int = 8) -> torch.Tensor:
+    """Means of squares along the colours' principal axes, each of about unit spread: from blue
     to orange counts as much as from dark to light, and so does from magenta to green, the weakest
     axis, which a VAE of four channels else leaves out."""
     light, orange, green = [0.57, 0.85, 0.99], [1.48, 0.27, -1.07], [-1.92, 3.36, -1.78]
     axes = torch.tensor([light, orange, green], device=pictures.device)
-    return torch.einsum("bchw,ac->bahw", F.avg_pool2d(pictures, 8), axes)
+    return torch.einsum("bchw,ac->bahw", F.avg_pool2d(pictures, side), axes)
 
 
 def train_vae(pictures: torch.Tensor, steps: int, work: Path, batch: int = 16) -> AutoencoderKL:

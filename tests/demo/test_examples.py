@@ -1,31 +1,12 @@
 """The example workflows are what `python -m demo.workflows` draws, laid out to be read."""
 
-import importlib.util
 import json
-import sys
 from itertools import combinations
-from pathlib import Path
 
 import pytest
 from PIL import Image
 
-DEMO = Path(__file__).parents[2] / "demo"
-
-
-def load_demo() -> None:
-    """`demo` as a package, as `python -m demo.…` sees it, wherever the tests run."""
-    if "demo" in sys.modules:
-        return
-    spec = importlib.util.spec_from_file_location(
-        "demo", DEMO / "__init__.py", submodule_search_locations=[str(DEMO)]
-    )
-    sys.modules["demo"] = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(sys.modules["demo"])
-
-
-load_demo()
-
-from demo import workflows  # noqa: E402
+from demo import workflows
 
 FILES = sorted(workflows.HERE.glob("*.json"))
 

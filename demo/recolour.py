@@ -1,0 +1,99 @@
+"""Pictures in other palettes: the same drawing in flat colours, each moved a little.
+
+What has seen a set's own colours only knows them by heart; shown these, a VAE has to carry colours
+as they are. Colours are CIELAB's (CIE 1976, D65), in which equal steps look alike.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Generator, Tensor
+
+COLOURS = 28  # of a palette; the first is white, which stays white
+BLUR = 50.0  # squared distance over which a pixel between two colours is mixed of both
+GROUPS = 4  # of colours that move together: yellow to brown, red to violet, green to blue, grey
+TOGETHER, ALONE = (6.0, 9.0, 9.0), (5.0, 7.0, 7.0)  # spreads of the moves, in L, a and b
+GREY = 9.0  # chroma below which a colour is one of the greys
+
+XYZ = torch.tensor([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]])
+WHITE = torch.tensor([0.95047, 1.0, 1.08883])
+
+
+def to_lab(colours: Tensor) -> Tensor:
+    """sRGB (..., 3) in 0..1 to CIELAB (..., 3)."""
+    linear = torch.where(colours > 0.04045, ((colours + 0.055) / 1.055) ** 2.4, colours / 12.92)
+    ratio = linear @ XYZ.T / WHITE
+    root = torch.where(ratio > 0.008856, ratio.clamp(min=1e-6) ** (1 / 3), 7.787 * ratio + 16 / 116)
+    x, y, z = root.unbind(-1)
+    return torch.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)], dim=-1)
+
+
+def to_rgb(colours: Tensor) -> Tensor:
+    """CIELAB (..., 3) to sRGB (..., 3), what lies outside cut off."""
+    light, a, b = colours.unbind(-1)
+    y = (light + 16) / 116
+    root = torch.stack([y + a / 500, y, y - b / 200], dim=-1)
+    ratio = torch.where(root > 0.2069, root**3, (root - 16 / 116) / 7.787)
+    linear = (ratio * WHITE @ torch.linalg.inv(XYZ).T).clamp(0, 1)
+    curved = 1.055 * linear.clamp(min=1e-6) ** (1 / 2.4) - 0.055
+    return torch.where(linear > 0.0031308, curved, 12.92 * linear).clamp(0, 1)
+
+
+def find_palette(pictures: Tensor, draw: Generator, rounds: int = 40) -> Tensor:
+    """(COLOURS, 3) in CIELAB: white, and the colours about which (B, 3, H, W) in 0..1 gather."""
+    pixels = pictures.movedim(1, -1).reshape(-1, 3)
+    pixels = pixels[pixels.mean(dim=-1) < 0.985]
+    pixels = to_lab(pixels[torch.randperm(len(pixels), generator=draw)[:40_000]])
+    found = pixels[:1]
+    while len(found) < COLOURS - 1:  # k-means++
+        far = torch.cdist(pixels, found).amin(dim=1)
+        found = torch.cat([found, pixels[torch.multinomial(far, 1, generator=draw)]])
+    for _ in range(rounds):
+        nearest = torch.cdist(pixels, found).argmin(dim=1)
+        sums = torch.zeros_like(found).index_add_(0, nearest, pixels)
+        counts = nearest.bincount(minlength=len(found)).clamp(min=1)
+        found = sums / counts.unsqueeze(1)
+    return torch.cat([torch.tensor([[100.0, 0.0, 0.0]]), found])
+
+
+def find_nearest(pictures: Tensor, palette: Tensor) -> tuple[Tensor, Tensor]:
+    """For (B, 3, H, W) in 0..1: the two nearest colours of every pixel, (B, H, W, 2) uint8, and how
+    much of the second is in it, (B, H, W)."""
+    nearest, shares = [], []
+    for picture in to_lab(pictures.movedim(1, -1)):
+        far, places = torch.cdist(picture.flatten(0, 1), palette).topk(2, largest=False)
+        share = torch.softmax(-far.square() / BLUR, dim=1)[:, 1] * (far[:, 0] > 1.5)
+        nearest.append(places.view(*picture.shape[:2], 2).byte())
+        shares.append(share.view(picture.shape[:2]))
+    return torch.stack(nearest), torch.stack(shares)
+
+
+def groups(palette: Tensor) -> Tensor:
+    """(COLOURS,): which of GROUPS a colour moves with."""
+    _, a, b = palette.unbind(-1)
+    hue = torch.rad2deg(torch.atan2(b, a)) % 360
+    found = torch.full((len(palette),), 2)
+    found[(hue >= 48) & (hue < 110)] = 0
+    found[(hue < 48) | (hue >= 305)] = 1
+    found[(a.square() + b.square()).sqrt() < GREY] = 3
+    return found
+
+
+def moved(palette: Tensor, count: int, draw: Generator) -> Tensor:
+    """(count, COLOURS, 3): palettes in sRGB, each colour moved with its group and by itself."""
+    group = groups(palette)
+    together = torch.randn(count, GROUPS, 3, generator=draw) * torch.tensor(TOGETHER)
+    alone = torch.randn(count, len(palette), 3, generator=draw) * torch.tensor(ALONE)
+    moves = together[:, group] + alone
+    moves[:, group == 3] *= torch.tensor([1.0, 0.5, 0.5])
+    moves[:, 0] = 0
+    return to_rgb(palette + moves)
+
+
+def recoloured(nearest: Tensor, shares: Tensor, palettes: Tensor) -> Tensor:
+    """(B, 3, 2H, 2W) in 0..1: what find_nearest found, each in its own of (B, COLOURS, 3)."""
+    row = torch.arange(len(nearest)).view(-1, 1, 1)
+    first, second = (palettes[row, nearest[..., i].long()] for i in (0, 1))
+    flat = torch.lerp(first, second, shares.unsqueeze(-1)).movedim(-1, 1)
+    return F.interpolate(flat, scale_factor=2, mode="bicubic", align_corners=False).clamp(0, 1)
