@@ -14,7 +14,9 @@ MODEL = Path(__file__).parent / "tiny-sd"
 STEPS, CFG = 24, 4.0
 
 
-def draw(model, clip, vae, prompts: list[str], *, seed: int = 0, batch: int = 16) -> Tensor:
+def draw(
+    model, clip, vae, prompts: list[str], *, seed: int = 0, batch: int = 16, cfg: float = CFG
+) -> Tensor:
     """(N, 128, 128, 3) in 0..1. The noise of a prompt depends on seed and place, not on batches."""
     empty = clip.encode("")[0]
     pictures = []
@@ -27,7 +29,7 @@ def draw(model, clip, vae, prompts: list[str], *, seed: int = 0, batch: int = 16
             torch.zeros(len(words), 4, 16, 16),
             seed=seed + first,
             steps=STEPS,
-            cfg=CFG,
+            cfg=cfg,
         )
         pictures.append(vae.decode(latents))
     return torch.cat(pictures)
