@@ -18,7 +18,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from PIL import Image
+from torch import Generator, Tensor
 
 SIZE = 128  # pixels: the 64-pixel originals, doubled
 
@@ -89,7 +91,11 @@ def picture_path(package: Path, vendor: str, file: str) -> Path:
 
 def open_picture(path: Path, size: int = SIZE) -> Image.Image:
     """The picture on white, `size` pixels square, RGB."""
-    picture = Image.open(path).convert("RGBA")
+    return on_white(Image.open(path), size)
+
+
+def on_white(picture: Image.Image, size: int = SIZE) -> Image.Image:
+    picture = picture.convert("RGBA")
     ground = Image.new("RGBA", picture.size, "white")
     ground.alpha_composite(picture)
     return ground.convert("RGB").resize((size, size), Image.LANCZOS)
@@ -98,3 +104,22 @@ def open_picture(path: Path, size: int = SIZE) -> Image.Image:
 def to_tensor(pictures: list[Image.Image]) -> torch.Tensor:
     """(B, 3, H, W) uint8."""
     return torch.stack([torch.from_numpy(np.array(p)).permute(2, 0, 1) for p in pictures])
+
+
+def bent(pictures: Tensor, draw: Generator) -> Tensor:
+    """(B, 3, H, W) in 0..1, each turned, scaled and shifted a little, on white.
+
+    A model that has seen every name in one picture only knows them by heart, and breaks when a
+    hypernetwork steers it; this one has room about each.
+    """
+
+    def uniform(low: float, high: float, *shape: int) -> Tensor:
+        return torch.rand(len(pictures), *shape, generator=draw) * (high - low) + low
+
+    turn, scale, shift = uniform(-0.05, 0.05), uniform(0.97, 1.1), uniform(-0.05, 0.05, 2)
+    rows = [
+        torch.stack([turn.cos() * scale, -turn.sin() * scale, shift[:, 0]], dim=1),
+        torch.stack([turn.sin() * scale, turn.cos() * scale, shift[:, 1]], dim=1),
+    ]
+    grid = F.affine_grid(torch.stack(rows, dim=1), list(pictures.shape), align_corners=False)
+    return 1 - F.grid_sample(1 - pictures, grid, align_corners=False)

@@ -14,6 +14,7 @@ COLOURS = 28  # of a palette; the first is white, which stays white
 BLUR = 50.0  # squared distance over which a pixel between two colours is mixed of both
 GROUPS = 4  # of colours that move together: yellow to brown, red to violet, green to blue, grey
 TOGETHER, ALONE = (6.0, 9.0, 9.0), (5.0, 7.0, 7.0)  # spreads of the moves, in L, a and b
+MOVE = 15.0  # in CIELAB: the unit of moves
 GREY = 9.0  # chroma below which a colour is one of the greys
 
 XYZ = torch.tensor([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]])
@@ -80,15 +81,35 @@ def groups(palette: Tensor) -> Tensor:
     return found
 
 
-def moved(palette: Tensor, count: int, draw: Generator) -> Tensor:
-    """(count, COLOURS, 3): palettes in sRGB, each colour moved with its group and by itself."""
+def moved(palette: Tensor, count: int, draw: Generator) -> tuple[Tensor, Tensor]:
+    """(count, COLOURS, 3): palettes in sRGB, each colour moved with its group and by itself, some
+    palettes little and some much; and how far they moved in CIELAB, (count, COLOURS · 3), in MOVE.
+
+    In four of ten palettes the shades of one colour draw together, as in flat drawings."""
     group = groups(palette)
     together = torch.randn(count, GROUPS, 3, generator=draw) * torch.tensor(TOGETHER)
     alone = torch.randn(count, len(palette), 3, generator=draw) * torch.tensor(ALONE)
-    moves = together[:, group] + alone
+    moves = (together[:, group] + alone) * (torch.rand(count, 1, 1, generator=draw) * 1.5 + 0.3)
     moves[:, group == 3] *= torch.tensor([1.0, 0.5, 0.5])
     moves[:, 0] = 0
-    return to_rgb(palette + moves)
+    found = palette + moves
+    mean = (found + found[:, nearest_shade(palette, group)]) / 2
+    kept = torch.rand(count, 1, 1, generator=draw) * 1.1
+    is_flat = torch.rand(count, 1, 1, generator=draw) < 0.4
+    found = to_rgb(torch.where(is_flat, mean + (found - mean) * kept, found))
+    return found, (to_lab(found) - palette).flatten(1) / MOVE
+
+
+def nearest_shade(palette: Tensor, group: Tensor) -> Tensor:
+    """(COLOURS,): for each colour the nearest other one of its group; white stays by itself."""
+    far = torch.cdist(palette, palette)
+    others = group.unsqueeze(0) != group.unsqueeze(1)
+    others.fill_diagonal_(True)
+    others[:, 0] = True
+    alone = others.all(dim=1)
+    alone[0] = True
+    found = far.masked_fill(others, torch.inf).argmin(dim=1)
+    return torch.where(alone, torch.arange(len(palette)), found)
 
 
 def recoloured(nearest: Tensor, shares: Tensor, palettes: Tensor) -> Tensor:

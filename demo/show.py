@@ -28,17 +28,15 @@ HERE = Path(__file__).parent
 OUT = Path("out/demo")
 NAME = "twemoji"
 # Offset noise takes the colours away that a half-drawn picture shows, so that the network learns to
-# put its own there; and below level 650 the picture is laid out, so that it keeps what was asked
-# for. The first rates warm AdamW up.
-BELOW = 650
-START = 1 - BELOW / 1000  # of the way from noise to picture
+# put its own there. What is drawn is decided in the first steps, and they are left to the model, so
+# that it draws what was asked for. The first rates warm AdamW up.
+START = 0.2  # of the way from noise to picture
 CFG = 2.0
 TRAINING = {
     "steps": 300,
     "learning_rate": "1e-5:30, 3e-4",
     "batch_size": 16,
-    "noise_offset": 1.0,
-    "max_timestep": BELOW,
+    "noise_offset": 0.5,
     "seed": 1,
     "save_every": 100,
     "preview_every": 0,

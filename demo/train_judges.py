@@ -9,7 +9,7 @@ from the style judge, and its accuracy is measured on them; the content judge kn
 has to know what is asked for.
 
 DIR keeps the reconstructions, so that a second run starts with the training; and a sheet of what
-the judges saw. The bundled ones took half an hour on one core.
+the judges saw. The bundled ones took 50 minutes on one core.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ from torch import Generator, Tensor
 from . import damage
 from .choose import hashed, split
 from .judges import SIDE, STYLES, Judge, fullest_bins, save_judges
+from .learning import HALF
 from .pictures import SIGNS, Emoji, open_picture, picture_path, read_names, to_tensor
-from .train_base import HALF
 
 # What a picture went through. The first three are imperfect at most; the last is damaged.
 RAW, EXACT, NEAR, FAR, BROKEN = range(5)
@@ -212,7 +212,7 @@ def main() -> None:
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "judges")
     parser.add_argument("--style-steps", type=int, default=1600)
-    parser.add_argument("--content-steps", type=int, default=2000)
+    parser.add_argument("--content-steps", type=int, default=1800)
     options = parser.parse_args()
     options.work.mkdir(parents=True, exist_ok=True)
 

@@ -70,7 +70,6 @@ def test_the_content_judge_knows_what_real_pictures_show(judges, style):
     assert set(truth) <= set(judges.subcategories)
 
 
-@pytest.mark.xfail(strict=True, reason="0.884 so far: the tiny model's VAE blurs style away")
 def test_the_style_judge_was_right_about_names_it_never_saw(judges):
     assert judges.classifier_accuracy >= 0.95
 

@@ -43,8 +43,10 @@ def test_a_picture_in_its_own_palette_is_nearly_itself(drawn, palette):
 
 def test_colours_move_and_white_stays(drawn, palette):
     draw = torch.Generator().manual_seed(1)
-    palettes = recolour.moved(palette, len(drawn), draw)
+    palettes, moves = recolour.moved(palette, len(drawn), draw)
     assert torch.allclose(palettes[:, 0], torch.ones(3), atol=1e-3)
+    told = palette + moves.view(len(drawn), -1, 3) * recolour.MOVE
+    assert torch.allclose(recolour.to_rgb(told), palettes, atol=2e-3)
     nearest, shares = recolour.find_nearest(drawn, palette)
     found = F.avg_pool2d(recolour.recoloured(nearest, shares, palettes), 2)
     way, blank = (found - drawn).abs(), drawn.amin(dim=1, keepdim=True) > 0.999
