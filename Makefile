@@ -22,7 +22,7 @@ edit: $(VENV)/installed
 test test-web test-web-oldest test-live: export OMP_NUM_THREADS ?= 1
 
 test: $(VENV)/installed lint
-	$(BIN)/python -m pytest -q -n 2 -m "not web"
+	$(BIN)/python -m pytest -q -n 2 --dist worksteal -m "not web"
 
 # The graph editor in a headless browser; pictures of it land in out/web. A busy machine now and then
 # outlasts the browser's patience, so what fails is tried again.
