@@ -70,6 +70,13 @@ def find_nearest(pictures: Tensor, palette: Tensor) -> tuple[Tensor, Tensor]:
     return torch.stack(nearest), torch.stack(shares)
 
 
+def take_apart(pictures: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """The palette of (B, 3, 2H, 2W) uint8, and what find_nearest finds at half their size."""
+    small = F.avg_pool2d(pictures.float() / 255, 2)
+    palette = find_palette(small, Generator().manual_seed(1))
+    return palette, *find_nearest(small, palette)
+
+
 def groups(palette: Tensor) -> Tensor:
     """(COLOURS,): which of GROUPS a colour moves with."""
     _, a, b = palette.unbind(-1)

@@ -26,7 +26,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-import torch.nn.functional as F
 from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
 from diffusers.models.attention_processor import AttnProcessor
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
@@ -37,7 +36,7 @@ from .choose import WELL_KNOWN
 from .hands import HANDS, open_hands
 from .learning import DEVICE, HALF, learn
 from .pictures import SIGNS, Emoji, bent, open_picture, picture_path, read_names, to_tensor
-from .recolour import COLOURS, find_nearest, find_palette, moved, recoloured
+from .recolour import COLOURS, moved, recoloured, take_apart
 from .train_vae import encode
 
 TEXT_LENGTH = 24  # tokens; the longest name has 15
@@ -158,9 +157,7 @@ def make_pool(
         found = [encode(vae, real), *(encode(vae, bent(real, draw)) for _ in range(count))]
         return torch.stack(found, dim=1).half()
 
-    small = F.avg_pool2d(noto.float() / 255, 2)
-    palette = find_palette(small, Generator().manual_seed(1))
-    nearest, shares = find_nearest(small, palette)
+    palette, nearest, shares = take_apart(noto)
     coloured, moves = [], []
     for _ in range(palettes):
         colours, move = moved(palette, len(noto), draw)
@@ -201,15 +198,14 @@ class Lesson:
     """
 
     def __init__(self, base: Base, pool: Pool, names: list[Emoji], tokenizer: CLIPTokenizer):
-        self.base, self.pool, self.names = base, pool, names
+        self.base, self.pool = base, pool
         self.tokens = [tokenize(tokenizer, list(name.captions)) for name in names]
         self.empty = tokenize(tokenizer, [""])[0]
         known = [i for i, name in enumerate(names) if name.subcategory in WELL_KNOWN]
         self.known = torch.tensor(known)
         self.alphas = noise_schedule().alphas_cumprod
-        self.weight = (self.alphas / (1 - self.alphas)).clamp(max=5) / (
-            self.alphas / (1 - self.alphas)
-        )
+        snr = self.alphas / (1 - self.alphas)
+        self.weight = snr.clamp(max=5) / snr
 
     def __call__(self, step: int) -> Tensor:
         draw = Generator().manual_seed(step)
@@ -236,7 +232,8 @@ class Lesson:
         def chance() -> Tensor:
             return torch.rand(BATCH, generator=draw)
 
-        of = torch.where(chance() < 0.4, self.known[below(len(self.known))], below(len(self.names)))
+        often = chance() < 0.4
+        of = torch.where(often, self.known[below(len(self.known))], below(len(self.tokens)))
         kind, hand = chance(), below(len(pool.hands))
         is_hand = (kind >= PLAIN + COLOURED) & pool.drawn[hand, of]
         is_plain = kind < PLAIN
@@ -268,9 +265,8 @@ def main() -> None:
     options = parser.parse_args()
     options.work.mkdir(parents=True, exist_ok=True)
 
-    names = read_names(options.google, options.twitter)
-    named_by = names
-    names = [name for name in names if name.subcategory not in SIGNS]
+    everything = read_names(options.google, options.twitter)
+    names = [name for name in everything if name.subcategory not in SIGNS]
     vae = AutoencoderKL.from_pretrained(options.vae).float().to(DEVICE).eval()
     kept = options.work / "pool.pt"
     if not kept.exists():
@@ -287,7 +283,7 @@ def main() -> None:
         text = CLIPTextModel.from_pretrained(options.start_from / "text_encoder")
         unet = UNet2DConditionModel.from_pretrained(options.start_from / "unet")
     else:
-        tokenizer = make_tokenizer(named_by, options.work / "tokenizer")
+        tokenizer = make_tokenizer(everything, options.work / "tokenizer")
         text, unet = new_text_model(len(tokenizer)), new_unet()
     base = Base(text.float(), unet.float()).to(DEVICE)
     if DEVICE == "cpu":  # plain matrix products: torch's fused attention is slow backwards there

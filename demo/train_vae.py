@@ -27,7 +27,7 @@ from torch import Generator, Tensor, nn
 from .hands import open_hands
 from .learning import DEVICE, HALF, learn
 from .pictures import bent, read_names
-from .recolour import find_nearest, find_palette, moved, recoloured
+from .recolour import moved, recoloured, take_apart
 from .train_judges import open_both
 
 BATCH = 32
@@ -132,9 +132,7 @@ def main() -> None:
     noto, twemoji = open_both(names, options.google, options.twitter)
     others, drawn = open_hands(names, options.icons)
     others = others[drawn]
-    small = F.avg_pool2d(noto.float() / 255, 2)
-    palette = find_palette(small, Generator().manual_seed(1))
-    nearest, shares = find_nearest(small, palette)
+    palette, nearest, shares = take_apart(noto)
     vae = AutoencoderKL.from_pretrained(options.start_from) if options.start_from else new_vae()
     vae, likeness = vae.float().to(DEVICE), Likeness().to(DEVICE)
     for net in (vae, likeness):
