@@ -106,6 +106,11 @@ def to_tensor(pictures: list[Image.Image]) -> torch.Tensor:
     return torch.stack([torch.from_numpy(np.array(p)).permute(2, 0, 1) for p in pictures])
 
 
+def open_set(names: list[Emoji], package: Path, vendor: str) -> Tensor:
+    """One set's pictures, (N, 3, 128, 128) uint8."""
+    return to_tensor([open_picture(picture_path(package, vendor, name.file)) for name in names])
+
+
 def bent(pictures: Tensor, draw: Generator) -> Tensor:
     """(B, 3, H, W) in 0..1, each turned, scaled and shifted a little, on white.
 

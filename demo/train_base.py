@@ -35,7 +35,7 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 from .choose import WELL_KNOWN
 from .hands import HANDS, open_hands
 from .learning import DEVICE, HALF, learn
-from .pictures import SIGNS, Emoji, bent, open_picture, picture_path, read_names, to_tensor
+from .pictures import SIGNS, Emoji, bent, open_set, read_names
 from .recolour import COLOURS, moved, recoloured, take_apart
 from .train_vae import encode
 
@@ -270,8 +270,7 @@ def main() -> None:
     vae = AutoencoderKL.from_pretrained(options.vae).float().to(DEVICE).eval()
     kept = options.work / "pool.pt"
     if not kept.exists():
-        paths = [picture_path(options.google, "google", name.file) for name in names]
-        noto = to_tensor([open_picture(path) for path in paths])
+        noto = open_set(names, options.google, "google")
         size = {"copies": options.copies, "palettes": options.palettes}
         torch.save(vars(make_pool(vae, noto, *open_hands(names, options.icons), **size)), kept)
     pool = Pool(**torch.load(kept, weights_only=True))

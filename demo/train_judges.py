@@ -30,7 +30,7 @@ from . import damage
 from .choose import hashed, split
 from .judges import SIDE, STYLES, Judge, fullest_bins, save_judges
 from .learning import HALF
-from .pictures import SIGNS, Emoji, open_picture, picture_path, read_names, to_tensor
+from .pictures import SIGNS, Emoji, open_set, read_names
 
 # What a picture went through. The first three are imperfect at most; the last is damaged.
 RAW, EXACT, NEAR, FAR, BROKEN = range(5)
@@ -71,15 +71,6 @@ def broken(latents: Tensor, draw: Generator) -> Tensor:
     noise = torch.randn(latents.shape, generator=draw)
     drowned = latents + noise * damage.uniform(draw, count, 0.9, 1.5)
     return torch.where(torch.rand(count, 1, 1, 1, generator=draw) < 0.5, blown, drowned)
-
-
-def open_both(names: list[Emoji], google: Path, twitter: Path) -> list[Tensor]:
-    """Noto and Twemoji, (N, 3, 128, 128) uint8 each."""
-    folders = ((google, "google"), (twitter, "twitter"))
-    return [
-        to_tensor([open_picture(picture_path(folder, vendor, n.file)) for n in names])
-        for folder, vendor in folders
-    ]
 
 
 def is_kept_from_style(name: Emoji) -> bool:
@@ -220,7 +211,8 @@ def main() -> None:
     kept = options.work / "reconstructions.pt"
     if not kept.exists():
         vae = AutoencoderKL.from_pretrained(options.vae).float().eval()
-        both = open_both(names, options.google, options.twitter)
+        sets = (options.google, "google"), (options.twitter, "twitter")
+        both = [open_set(names, folder, vendor) for folder, vendor in sets]
         torch.save(torch.stack([reconstruct(vae, p, seed=i) for i, p in enumerate(both)]), kept)
     seen = torch.load(kept, weights_only=True)
 

@@ -26,9 +26,8 @@ from torch import Generator, Tensor, nn
 
 from .hands import open_hands
 from .learning import DEVICE, HALF, learn
-from .pictures import bent, read_names
+from .pictures import bent, open_set, read_names
 from .recolour import moved, recoloured, take_apart
-from .train_judges import open_both
 
 BATCH = 32
 KL = 1e-5  # weight of the divergence, per latent number
@@ -129,7 +128,8 @@ def main() -> None:
     options.work.mkdir(parents=True, exist_ok=True)
 
     names = read_names(options.google, options.twitter)
-    noto, twemoji = open_both(names, options.google, options.twitter)
+    noto = open_set(names, options.google, "google")
+    twemoji = open_set(names, options.twitter, "twitter")
     others, drawn = open_hands(names, options.icons)
     others = others[drawn]
     palette, nearest, shares = take_apart(noto)
