@@ -20,7 +20,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .spec import HypernetSpec
-from .vocabulary import ACTIVATIONS, INITIALIZATIONS
+from .vocabulary import ACTIVATIONS, INITIALIZATIONS, ZERO_OUTPUT
 
 
 @dataclass(kw_only=True)
@@ -97,13 +97,18 @@ class ResidualMlp(nn.Module):
 
     @torch.no_grad()
     def initialize(self, name: str, generator: torch.Generator) -> None:
-        """A1111's: biases 0; the scale of a layer norm starts near 0 too, as N(0, 0.01)."""
+        """A1111's: biases 0; the scale of a layer norm starts near 0 too, as N(0, 0.01).
+
+        ZERO_OUTPUT zeroes the last layer besides, and every residual block's: each adds to x."""
+        linears = [layer for layer in self.modules() if isinstance(layer, nn.Linear)]
         for layer in self.modules():
             if isinstance(layer, nn.Linear) and layer.bias is None:  # torch's own, as aria1th's is
                 nn.init.kaiming_uniform_(layer.weight, a=5**0.5, generator=generator)
             elif isinstance(layer, nn.Linear):
                 INITIALIZATIONS[name](layer.weight, generator)
                 nn.init.zeros_(layer.bias)
+                if name == ZERO_OUTPUT and (layer is linears[-1] or self.skip_connection):
+                    nn.init.zeros_(layer.weight)
             elif isinstance(layer, nn.LayerNorm):
                 INITIALIZATIONS["Normal"](layer.weight, generator)
                 nn.init.zeros_(layer.bias)

@@ -12,7 +12,14 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
-from .vocabulary import ACTIVATIONS, INITIALIZATIONS, UNUSABLE_ACTIVATIONS, nearest
+from .vocabulary import (
+    ACTIVATIONS,
+    FLAT_AT_ZERO,
+    INITIALIZATIONS,
+    UNUSABLE_ACTIVATIONS,
+    ZERO_OUTPUT,
+    nearest,
+)
 
 SD1_WIDTHS = (320, 640, 768, 1280)
 
@@ -116,6 +123,12 @@ class HypernetSpec:
                 f'Weight initialization "{self.weight_initialization}" is not known. '
                 f"Nearest: {nearest(self.weight_initialization, INITIALIZATIONS)}."
             )
+        elif self.weight_initialization == ZERO_OUTPUT and self.activation in FLAT_AT_ZERO:
+            if self.activate_output or self.skip_connection:
+                faults.append(
+                    f'"{self.activation}" after layers of 0 lets nothing be learnt: use another '
+                    f"weight initialization than {ZERO_OUTPUT}."
+                )
         return faults
 
     def _dropout_faults(self) -> list[str]:

@@ -64,8 +64,12 @@ UNUSABLE_ACTIVATIONS = {
     "multiheadattention": "it is no activation and needs arguments that the format does not hold",
 }
 
+# Their slope at 0 is 0: nothing gets back through them to weights that give 0.
+FLAT_AT_ZERO = ("relu", "relu6", "hardshrink", "softshrink", "tanhshrink")
 
 Fill = Callable[[torch.Tensor, torch.Generator | None], object]
+
+ZERO_OUTPUT = "ZeroOutput"
 
 # Xavier has gain 1. A1111 gives Kaiming a slope of 0 for "leakyrelu" and says "relu" for all other
 # activations: the gain is √2 either way. Biases are zero.
@@ -79,6 +83,11 @@ INITIALIZATIONS: dict[str, Fill] = {
     ),
     "XavierUniform": lambda weight, generator: nn.init.xavier_uniform_(weight, generator=generator),
     "XavierNormal": lambda weight, generator: nn.init.xavier_normal_(weight, generator=generator),
+    # Not A1111's, which doesn't mind the name. The last layer becomes 0 (network.py), as LoRA's
+    # does: the network begins as nothing, and what the layers before it give has unit spread.
+    ZERO_OUTPUT: lambda weight, generator: nn.init.normal_(
+        weight, 0.0, weight.shape[1] ** -0.5, generator=generator
+    ),
 }
 
 

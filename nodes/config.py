@@ -38,7 +38,9 @@ class HypernetConfig(io.ComfyNode):
                     options=list(INITIALIZATIONS),
                     default=default(HypernetSpec, "weight_initialization"),
                     advanced=True,
-                    tooltip="How weights begin. Normal is the quiet one: standard deviation 0.01.",
+                    tooltip="How weights begin. Normal is the quiet one of A1111: standard "
+                    "deviation 0.01. ZeroOutput is ours: the network begins as nothing, as a LoRA "
+                    "does, and learns sooner; A1111 opens its files too.",
                 ),
                 io.Boolean.Input(
                     "layer_norm",

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from hypernet import HypernetSpec, Hypernetwork
+from hypernet.vocabulary import ACTIVATIONS, FLAT_AT_ZERO
 
 
 def randomized(spec):
@@ -61,6 +62,7 @@ def test_one_seed_gives_one_network_and_another_seed_another():
         ("XavierUniform", (2 / (256 + 512)) ** 0.5),
         ("KaimingNormal", (2 / 256) ** 0.5),
         ("KaimingUniform", (2 / 256) ** 0.5),
+        ("ZeroOutput", (1 / 256) ** 0.5),
     ],
 )
 def test_first_weights_have_the_spread_of_their_initialization(name, spread):
@@ -71,6 +73,41 @@ def test_first_weights_have_the_spread_of_their_initialization(name, spread):
     assert mlp[1].weight.detach().std() == pytest.approx(0.01, rel=0.15), (
         "layer norm's too: a known trap"
     )
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        dict(activation="relu"),
+        dict(activation="mish", layer_structure=(1, 2, 2, 1), layer_norm=True),
+        dict(layer_structure=(1, 1)),
+        dict(activation="mish", skip_connection=True),
+        dict(activation="mish", activate_output=True),
+    ],
+)
+def test_with_zero_output_a_network_begins_as_nothing_and_learns_from_the_first_step(settings):
+    spec = HypernetSpec(widths=(16,), weight_initialization="ZeroOutput", **settings)
+    network = Hypernetwork(spec).requires_grad_(True)
+    x = torch.randn(2, 3, 16)
+    found = network.keys(x)
+    assert torch.allclose(found, x, atol=1e-6)
+    (found * torch.randn(2, 3, 16)).sum().backward()
+    *_, last = (layer for layer in network.pairs["16"]["k"].modules() if hasattr(layer, "bias"))
+    assert last.weight.grad.abs().sum() > 0 or last.bias.grad.abs().sum() > 0
+
+
+@pytest.mark.parametrize("where", ["activate_output", "skip_connection"])
+@pytest.mark.parametrize("activation", FLAT_AT_ZERO)
+def test_zero_output_is_refused_where_nothing_could_be_learnt(activation, where):
+    with pytest.raises(ValueError, match=f'"{activation}" after layers of 0 .* than ZeroOutput'):
+        HypernetSpec(activation=activation, weight_initialization="ZeroOutput", **{where: True})
+
+
+@pytest.mark.parametrize("activation", sorted(ACTIVATIONS.keys() - {"softmax2d"}))
+def test_which_activations_are_flat_at_zero(activation):
+    x = torch.zeros(1, 4, requires_grad=True)
+    (ACTIVATIONS[activation]()(x) * torch.arange(4)).sum().backward()
+    assert (x.grad.abs().sum() == 0) == (activation in FLAT_AT_ZERO)
 
 
 @pytest.mark.parametrize("skip", [False, True])
