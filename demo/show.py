@@ -29,12 +29,12 @@ OUT = Path("out/demo")
 NAME = "twemoji"
 # Offset noise takes the colours away that a half-drawn picture shows, so that the network learns to
 # put its own there. What is drawn is decided in the first steps, and they are left to the model, so
-# that it draws what was asked for. The first rates warm AdamW up.
+# that it draws what was asked for.
 START = 0.2  # of the way from noise to picture
 CFG = 2.0
 TRAINING = {
-    "steps": 300,
-    "learning_rate": "1e-5:30, 3e-4",
+    "steps": 200,
+    "learning_rate": "cosine 2e-4 to 1e-6 warmup 20",
     "batch_size": 16,
     "noise_offset": 0.5,
     "seed": 1,
@@ -52,7 +52,8 @@ def run_workflow() -> Path:
         "HypernetLoadDataset.folder": "pictures",
         "HypernetLoadDataset.width": 128,
         "HypernetLoadDataset.height": 128,
-        "HypernetConfig.activation": "mish",
+        "HypernetConfig.activation": "linear",
+        "HypernetConfig.weight_initialization": "ZeroOutput",
         "HypernetConfig.layer_structure": "1, 2, 1",
         "HypernetConfig.widths": "48, 96, 112, 128",
         "HypernetTrain.name": NAME,

@@ -27,6 +27,13 @@ def spec(structure=(1, 2, 1), **given):
         (dict(activation="relu"), (30,), "1e-05:100, 1e-06:1500, 2e-07", 10000, "61492265"),
         (dict(activation="swish"), (30,), "0.0001:100, 1e-05:1500, 2e-06", 10000, "swish"),
         (
+            dict(weight_initialization="ZeroOutput"),
+            (30,),
+            "3.3e-05:100, 3.3e-06:1500, 6.7e-07",
+            10000,
+            "× 0.667: ZeroOutput learns sooner",
+        ),
+        (
             dict(dropout_structure=(0, 0.3, 0)),
             (30,),
             "7.5e-05:100, 7.5e-06:1500, 1.5e-06",
