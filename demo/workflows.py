@@ -336,13 +336,15 @@ def first_network_demo(d: Drawing) -> None:
     words = d.add("HypernetCaption", (0, d.below(data)), dataset=(data, 0))
     d.group("1. What to learn", [model, data, words], BLUE)
     config = d.add(
-        "HypernetConfig", (400, 0), activation="mish", widths="48, 112, 128", model=(model, 0)
-    )
+        "HypernetConfig", (400, 0), weight_initialization="ZeroOutput",
+        widths="48, 96, 112, 128", model=(model, 0),
+    )  # fmt: skip
     trainer = d.add(
         "HypernetTrain", (400, d.below(config, 60)), size=(360, 0),
         model=(model, 0), clip=(model, 1), vae=(model, 2), dataset=(words, 0), config=(config, 0),
-        name="my_first_network", steps=150, learning_rate="5e-5:20, 5e-4", batch_size=8, seed=1,
-        preview_prompt="red heart", preview_cfg=4.0, preview_every=50, held_out=0, probe_every=0,
+        name="my_first_network", steps=150, learning_rate="cosine 3e-4 to 1e-6 warmup 20",
+        batch_size=8, seed=1, noise_offset=0.5, preview_prompt="red heart", preview_cfg=4.0,
+        preview_every=50, held_out=0, probe_every=0,
     )  # fmt: skip
     d.group("2. How", [config, trainer], VIOLET)
     before_and_after(

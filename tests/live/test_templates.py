@@ -79,7 +79,7 @@ def test_the_demo_runs_as_it_is_and_its_pictures_differ(comfyui: ComfyUI):
     assert outcome.status == "success", outcome.error or outcome.node_errors
     print(f"{time.monotonic() - began:.0f} s for {QUICK}")
     network = open_network(comfyui.base / "models" / "hypernetworks" / "my_first_network.pt")
-    assert network.spec.widths == (48, 112, 128)
+    assert network.spec.widths == (48, 96, 112, 128)
     assert network.record.step == 3
     pictures = [
         (comfyui.base / "output" / each["subfolder"] / each["filename"]).read_bytes()
