@@ -26,7 +26,11 @@ FILES = sorted(workflows.HERE.glob("*.json"))
 OF_A_USER = {  # values that name files of the user's
     "ckpt_name", "name", "lora_name", "control_net_name", "image", "continue_from", "tagger.model",
 }  # fmt: skip
-QUICK = {"HypernetTrain.steps": 3, "HypernetTrain.preview_every": 0}
+QUICK = {
+    "HypernetTrain.steps": 3,
+    "HypernetTrain.learning_rate": "cosine 3e-4 to 1e-6 warmup 1",
+    "HypernetTrain.preview_every": 0,
+}
 
 
 def contents(file: Path) -> dict:
