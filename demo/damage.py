@@ -60,6 +60,16 @@ def bent(pictures: Tensor, draw: Generator) -> Tensor:
     return 1 - F.grid_sample(1 - pictures, grid + wobble, align_corners=False)
 
 
+def recast(pictures: Tensor, draw: Generator) -> Tensor:
+    """In other colours, each picture its own; white stays white. For those who look at shapes."""
+    mix = (
+        torch.randn(len(pictures), 3, 3, generator=draw)
+        * uniform(draw, len(pictures), 0, 0.35)[:, 0]
+    )
+    mix = mix + torch.eye(3)
+    return (1 - torch.einsum("bij,bjhw->bihw", mix, 1 - pictures)).clamp(0, 1)
+
+
 # --- damaged -------------------------------------------------------------------------------------
 
 

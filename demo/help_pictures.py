@@ -27,7 +27,7 @@ from .pictures import open_picture
 OUT = Path("out/help")
 PICTURES = Path(__file__).parent.parent / "web" / "docs" / "assets"
 MOST_BYTES = 40_000
-STRIPS = {"three friends": ["fox_face", "bear", "alien"], "two things": ["bike", "axe"]}
+STRIPS = {"three faces": ["grin", "joy_cat", "skull"], "two hearts": ["heart", "blue_heart"]}
 SIZE, NODE, GAP, LINE, MARGIN = 760, 300, 16, 19, 14  # pixels
 PAPER, BODY, TITLE, FIELD = "#202020", "#353535", "#2a363b", "#222222"
 INK, QUIET, LINK = "#dddddd", "#999999", "#7faed6"

@@ -30,11 +30,11 @@ STYLES = ("noto", "twemoji", "neither")
 
 class Judge(nn.Module):
     """(B, 3, 64, 64) in 0..1 to (B, classes) logits; 0.13 M parameters for three classes,
-    0.16 M for the subcategories.
+    0.14 M for the subcategories, with half of the bins.
 
     Three looks: at the shares of all colours, at single colours that tell a set's palette, and at
     the shapes: on average, at their clearest, and how much they vary. Once trained, a judge looks
-    at the picture and at its mirror image. `kept` (KEPT,) are the histogram's bins that count.
+    at the picture and at its mirror image. `kept` are the histogram's bins that count.
     """
 
     def __init__(self, classes: int, kept: Tensor) -> None:

@@ -319,12 +319,12 @@ def before_and_after(
 def first_network_demo(d: Drawing) -> None:
     d.note(
         (-440, 0), (380, 330),
-        "1. Press **Run**. The model and the 64 pictures came with Hypernet: nothing is "
-        "downloaded.\n"
+        "1. Press **Run**. The model and the 64 pictures of faces and hearts came with Hypernet: "
+        "nothing is downloaded.\n"
         "2. Watch *Train Hypernet*: every 50 updates it draws what it has learnt. Then compare "
         "*Before* and *After*.\n"
-        "3. Change the *Prompt* to something simple, such as **pizza**, **penguin** or **rocket**, "
-        "and press **Run** again: only the pictures are made anew.\n\n"
+        "3. Change the *Prompt* to something simple, such as **sleeping face**, **purple heart** "
+        "or **pizza**, and press **Run** again: only the pictures are made anew.\n\n"
         "To train again, give another *name*. For your own pictures and a real model, open the "
         "template **train_style**.",
     )  # fmt: skip
@@ -343,12 +343,12 @@ def first_network_demo(d: Drawing) -> None:
         "HypernetTrain", (400, d.below(config, 60)), size=(360, 0),
         model=(model, 0), clip=(model, 1), vae=(model, 2), dataset=(words, 0), config=(config, 0),
         name="my_first_network", steps=150, learning_rate="cosine 3e-4 to 1e-6 warmup 20",
-        batch_size=8, seed=1, noise_offset=0.5, preview_prompt="red heart", preview_cfg=4.0,
+        batch_size=8, seed=1, noise_offset=0.5, preview_prompt="grinning face", preview_cfg=4.0,
         preview_every=50, held_out=0, probe_every=0,
     )  # fmt: skip
     d.group("2. How", [config, trainer], VIOLET)
     before_and_after(
-        d, 840, (model, 1, 2), (trainer, 0), "red heart", pixels=128, count=4, steps=16, cfg=4.0
+        d, 840, (model, 1, 2), (trainer, 0), "grinning face", pixels=128, count=4, steps=16, cfg=4.0
     )
 
 

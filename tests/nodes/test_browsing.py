@@ -101,9 +101,9 @@ def test_the_suggested_rate_counts_the_pictures_of_a_folder(pictures):
 
 
 def test_the_pictures_of_the_pack_keep_their_captions(pictures):
-    file = DEMO / "pictures" / "cat.txt"
+    file = DEMO / "pictures" / "heart.txt"
     before = file.read_bytes()
-    body = {"folder": "pictures [demo]", "subfolders": True, "edits": {"cat.png": "a dog"}}
+    body = {"folder": "pictures [demo]", "subfolders": True, "edits": {"heart.png": "a dog"}}
     with pytest.raises(ValueError, match=r"pictures \[demo\].*Copy them"):
         ask("captions", body)
     assert file.read_bytes() == before
