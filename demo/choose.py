@@ -2,9 +2,9 @@
 
     python -m demo.choose GOOGLE TWITTER
 
-GOOGLE and TWITTER are the unpacked npm packages of pictures.py. The names are faces and hearts. A
-network learns how a subject is drawn from several pictures of it: 64 pictures of 36 subjects, as
-the demo had before, taught it little about any. Half of every subcategory's names may be trained on
+GOOGLE and TWITTER are the unpacked npm packages of pictures.py. The names are faces and hearts: a
+network learns how a subject is drawn from several pictures of it, and 64 pictures of 32 subjects
+teach it little about any (docs/recipes.md). Half of every subcategory's names may be trained on
 and half held out, by a hash of the name, so both halves cover the same ground and nobody picked the
 easy ones. Subcategories of fewer than five names (glasses, hats) are left out.
 
@@ -23,7 +23,7 @@ from pathlib import Path
 from .pictures import Emoji, picture_path, read_names
 
 HERE = Path(__file__).parent
-COUNT = 64  # names of each kind
+COUNT = 64  # names to train on; as many are held out
 
 FACES_AND_HEARTS = {
     "cat-face": "crying_cat_face heart_eyes_cat joy_cat kissing_cat pouting_cat scream_cat "
@@ -69,13 +69,13 @@ def hashed(text: str) -> int:
 
 def split() -> tuple[list[str], list[str]]:
     """The keys to train on and the keys held out, COUNT each."""
-    halves: tuple[list[str], list[str]] = [], []
-    for keys in FACES_AND_HEARTS.values():
-        ordered = sorted(keys.split(), key=hashed)
-        for half, found in zip(halves, (ordered[::2], ordered[1::2]), strict=True):
-            half += found
-    trained, held_out = (sorted(sorted(half, key=hashed)[:COUNT]) for half in halves)
-    return trained, held_out
+    ordered = [sorted(keys.split(), key=hashed) for keys in FACES_AND_HEARTS.values()]
+
+    def half(first: int) -> list[str]:
+        found = [key for keys in ordered for key in keys[first::2]]
+        return sorted(sorted(found, key=hashed)[:COUNT])
+
+    return half(0), half(1)
 
 
 def write(names: list[Emoji], google: Path, twitter: Path, out: Path) -> None:

@@ -62,10 +62,8 @@ def bent(pictures: Tensor, draw: Generator) -> Tensor:
 
 def recast(pictures: Tensor, draw: Generator) -> Tensor:
     """In other colours, each picture its own; white stays white. For those who look at shapes."""
-    mix = (
-        torch.randn(len(pictures), 3, 3, generator=draw)
-        * uniform(draw, len(pictures), 0, 0.35)[:, 0]
-    )
+    count = len(pictures)
+    mix = torch.randn(count, 3, 3, generator=draw) * uniform(draw, count, 0, 0.35).squeeze(1)
     mix = mix + torch.eye(3)
     return (1 - torch.einsum("bij,bjhw->bihw", mix, 1 - pictures)).clamp(0, 1)
 

@@ -18,17 +18,7 @@ DOCS = Path(__file__).parent.parent / "docs"
 PICTURES = Path(__file__).parent / "pictures"
 FINER = 4  # drawn so many times larger, then made smaller: smooth edges
 DARK, LINE, UNIT, WAY = "#1d2330", "#8fa3c7", "#ffb454", "#5ac8a8"
-NAMES = [
-    "grin",
-    "heart",
-    "joy_cat",
-    "skull",
-    "imp",
-    "blue_heart",
-    "scream",
-    "hankey",
-    "star_struck",
-]
+NAMES = "grin heart joy_cat skull wink blue_heart scream zany_face star_struck".split()
 
 
 def icon(side: int) -> Image.Image:

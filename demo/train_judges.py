@@ -10,8 +10,8 @@ has to know what is asked for. Half of what it sees is in other colours (damage.
 picture shows must not depend on the hand that drew it.
 
 DIR keeps the reconstructions, so that a second run starts with the training; and a sheet of what
-the judges saw. The bundled ones took 35 minutes on one core; the content judge's
-steps went along two schedules, 2,200 and 1,300 more.
+the judges saw. The bundled ones took 40 minutes on one core; the content judge's steps went along
+two schedules, 2,200 and 1,300 more.
 """
 
 from __future__ import annotations

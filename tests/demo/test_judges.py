@@ -70,7 +70,7 @@ def test_the_content_judge_knows_what_real_pictures_show(judges, style):
     assert set(truth) <= set(judges.subcategories)
 
 
-def test_recast_pictures_keep_white_and_shape_and_change_colours():
+def test_recast_pictures_keep_white_and_change_colours():
     real = pictures("twemoji").movedim(-1, 1)
     recast = damage.recast(real, torch.Generator().manual_seed(0))
     white = (real == 1).all(dim=1, keepdim=True).expand_as(real)
