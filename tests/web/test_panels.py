@@ -50,8 +50,10 @@ def folder(editor):
     folder = editor.host.base / "input" / "leafing"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
-    for file in sorted((REPOSITORY / "demo" / "pictures").iterdir())[:12]:
-        shutil.copy(file, folder)
+    pictures = sorted((REPOSITORY / "demo" / "pictures").glob("*.png"))[:6]
+    for name, picture in zip(["alien", "bee", "cat", "dog", "eel", "fox"], pictures, strict=True):
+        shutil.copy(picture, folder / f"{name}.png")
+        (folder / f"{name}.txt").write_text(name)
     (folder / "alien.txt").write_text(f"{HOSTILE}, green")
     return folder
 
