@@ -72,9 +72,11 @@ class Jobs:
         return job
 
     def finish(self, shown: dict[str, Any], completed: bool, messages: list) -> None:
-        """The job that was taken is done. shown: {"outputs", "meta"}."""
+        """The job that was taken is done, and whoever wants it stopped has what they want.
+        shown: {"outputs", "meta"}."""
         with self._news:
             job, self._running = self._running, None
+            clear_interrupt()
             word = "success" if completed else "error"
             status = {"status_str": word, "completed": completed, "messages": messages}
             self._done[job.prompt_id] = {"prompt": job.as_list(), "status": status, **shown}

@@ -23,6 +23,7 @@ from aiohttp import web  # noqa: E402
 from hypernet_pack.compat.standalone import editor, folders, io  # noqa: E402
 from hypernet_pack.compat.standalone.editor_files import frontend_folder, translations  # noqa: E402
 from hypernet_pack.compat.standalone.gate import refusal  # noqa: E402
+from hypernet_pack.compat.standalone.jobs import Job, Jobs  # noqa: E402
 from hypernet_pack.compat.standalone.progress import (  # noqa: E402
     Progress,
     is_interrupted,
@@ -243,6 +244,16 @@ def test_a_running_prompt_is_interrupted_and_waiting_ones_are_taken_out(served):
     assert "execution_interrupted" in dict(served.ended(running_id)["status"]["messages"])
     assert served.get("/api/jobs")["jobs"][0]["status"] == "cancelled"
     assert served.post(f"/api/jobs/{running_id}/cancel", {})[1] == {"cancelled": False}
+
+
+def test_a_stop_that_comes_too_late_stops_nothing_else():
+    jobs = Jobs()
+    jobs.add(Job(number=1, prompt_id="late", prompt={}, extra_data={}, outputs=[]))
+    jobs.take()
+    jobs.interrupt()
+    assert is_interrupted()
+    jobs.finish({"outputs": {}, "meta": {}}, completed=True, messages=[])
+    assert not is_interrupted()
 
 
 @pytest.mark.parametrize("metadata", [True, False])
