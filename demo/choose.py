@@ -6,7 +6,8 @@ GOOGLE and TWITTER are the unpacked npm packages of pictures.py. The names are f
 network learns how a subject is drawn from several pictures of it, and 64 pictures of 32 subjects
 teach it little about any (docs/recipes.md). Half of every subcategory's names may be trained on
 and half held out, by a hash of the name, so both halves cover the same ground and nobody picked the
-easy ones. Subcategories of fewer than five names (glasses, hats) are left out.
+easy ones. Subcategories of fewer than five names (glasses, hats) are left out, and so are costumes:
+ghosts, robots and ogres have little of a face.
 
 Writes pictures/KEY.png (Twemoji) with KEY.txt beside it, and held_out/ with both sets' pictures and
 names.json. The files are the packages' own, 64 pixels and with their transparency.
@@ -35,8 +36,6 @@ FACES_AND_HEARTS = {
     "disappointed_relieved face_holding_back_tears face_with_diagonal_mouth fearful flushed "
     "frowning hushed open_mouth persevere pleading_face scream slightly_frowning_face sob "
     "sweat tired_face weary white_frowning_face worried yawning_face",
-    "face-costume": "alien clown_face ghost hankey japanese_goblin japanese_ogre robot_face "
-    "space_invader",
     "face-hand": "face_with_hand_over_mouth face_with_open_eyes_and_hand_over_mouth "
     "face_with_peeking_eye hugging_face saluting_face shushing_face thinking_face",
     "face-negative": "angry face_with_symbols_on_mouth imp rage skull skull_and_crossbones "

@@ -30,14 +30,14 @@ NAME = "twemoji"
 # Offset noise takes the colours away that a half-drawn picture shows, so that the network learns to
 # put its own there. What is drawn is decided in the first steps, and they are left to the model, so
 # that it draws what was asked for.
-START = 0.2  # of the way from noise to picture
+START = 0.3  # of the way from noise to picture
 CFG = 3.0
 TRAINING = {
     "steps": 280,
-    "learning_rate": "cosine 2e-4 to 1e-6 warmup 20",
+    "learning_rate": "cosine 4e-4 to 2e-6 warmup 20",
     "batch_size": 16,
     "noise_offset": 0.5,
-    "seed": 1,
+    "seed": 2,
     "save_every": 100,
     "preview_every": 0,
     "held_out": 0,
@@ -52,7 +52,7 @@ def run_workflow() -> Path:
         "HypernetLoadDataset.folder": "pictures",
         "HypernetLoadDataset.width": 128,
         "HypernetLoadDataset.height": 128,
-        "HypernetConfig.activation": "linear",
+        "HypernetConfig.activation": "mish",
         "HypernetConfig.weight_initialization": "ZeroOutput",
         "HypernetConfig.layer_structure": "1, 2, 1",
         "HypernetConfig.widths": "48, 96, 112, 128",
