@@ -27,13 +27,13 @@ test: $(VENV)/installed lint
 # The graph editor in a headless browser; pictures of it land in out/web. A busy machine now and then
 # outlasts the browser's patience, so what fails is tried again.
 test-web: $(VENV)/installed
-	$(BIN)/python -m pytest -q --reruns 2 tests/web
+	$(BIN)/python -m pytest -q -n 2 --dist worksteal --reruns 2 tests/web
 
 # The same with the oldest editor that we support, ComfyUI 0.25's; or, for CI, a part of it: WHICH='-k demo'.
 OLDEST_EDITOR := 1.45.15
 test-web-oldest: $(VENV)/installed
 	$(BIN)/python -m pip install --quiet --no-deps --upgrade --target out/oldest_editor comfyui-frontend-package==$(OLDEST_EDITOR)
-	HYPERNET_FRONTEND=out/oldest_editor/comfyui_frontend_package/static $(BIN)/python -m pytest -q --reruns 2 tests/web $(WHICH)
+	HYPERNET_FRONTEND=out/oldest_editor/comfyui_frontend_package/static $(BIN)/python -m pytest -q -n 2 --dist worksteal --reruns 2 tests/web $(WHICH)
 
 test-live: $(VENV)/installed
 	$(BIN)/python -m pytest -q -m live

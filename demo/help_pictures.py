@@ -34,11 +34,11 @@ INK, QUIET, LINK = "#dddddd", "#999999", "#7faed6"
 WIDGETS = ("INT", "FLOAT", "STRING", "BOOLEAN", "COMBO")
 SMALL = {"width": 128, "height": 128}
 SAMPLING = {"seed": 3, "steps": STEPS, "cfg": CFG}
-WORDS = "pizza"  # which no training picture shows
+WORDS = "sleeping face"  # which no training picture shows
 STYLE, CALM, EARLY = "my_style", "calm", "early"
 TRAINING = {  # shorter than the demo's: enough to see a difference
-    "steps": 300, "learning_rate": "1e-5:30, 2e-4", "batch_size": 8, "seed": 1, "save_every": 100,
-    "held_out": 0, "preview_every": 100,
+    "steps": 300, "learning_rate": "cosine 4e-4 to 2e-6 warmup 20", "batch_size": 8, "seed": 1,
+    "noise_offset": 0.5, "save_every": 100, "held_out": 0, "preview_every": 100,
 }  # fmt: skip
 
 
@@ -77,7 +77,7 @@ def begun() -> Graph:
 def config(g: Graph, name: str, activation: str, widths: str) -> list:
     return g.add(
         name, "HypernetConfig", layer_structure="1, 2, 1", activation=activation, widths=widths,
-        weight_initialization="Normal", layer_norm=False, dropout_structure="",
+        weight_initialization="ZeroOutput", layer_norm=False, dropout_structure="",
         activate_output=False, seed=0,
     )  # fmt: skip
 
@@ -88,9 +88,9 @@ def training() -> Graph:
     for node, name, activation in (("train", STYLE, "mish"), ("train calm", CALM, "linear")):
         g.add(
             node, "HypernetTrain", model=["model", 0], clip=["model", 1], vae=["model", 2],
-            config=config(g, f"{node} config", activation, "48, 112, 128"),
+            config=config(g, f"{node} config", activation, "48, 96, 112, 128"),
             dataset=["load_dataset", 0], name=name, accumulation=1, resume=True,
-            preview_prompt="red heart", preview_steps=STEPS, preview_cfg=CFG, **TRAINING,
+            preview_prompt="grinning face", preview_steps=STEPS, preview_cfg=CFG, **TRAINING,
         )  # fmt: skip
     return g
 
