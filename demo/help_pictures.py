@@ -20,9 +20,10 @@ from hypernet_pack.compat.standalone import command, folders
 from hypernet_pack.compat.standalone.executor import Executor, Run
 from PIL import Image, ImageDraw, ImageFont
 
-from .drawing import CFG, MODEL, STEPS
+from .drawing import CFG, MODEL, STEPS, WIDTHS
 from .locales import descriptions, inputs_of
 from .pictures import open_picture
+from .show import TRAINING as DEMO
 
 OUT = Path("out/help")
 PICTURES = Path(__file__).parent.parent / "web" / "docs" / "assets"
@@ -36,10 +37,8 @@ SMALL = {"width": 128, "height": 128}
 SAMPLING = {"seed": 3, "steps": STEPS, "cfg": CFG}
 WORDS = "sleeping face"  # which no training picture shows
 STYLE, CALM, EARLY = "my_style", "calm", "early"
-TRAINING = {  # shorter than the demo's: enough to see a difference
-    "steps": 300, "learning_rate": "cosine 4e-4 to 2e-6 warmup 20", "batch_size": 8, "seed": 1,
-    "noise_offset": 0.5, "save_every": 100, "held_out": 0, "preview_every": 100,
-}  # fmt: skip
+# of half as many pictures as the demo's: enough to see a difference
+TRAINING = DEMO | {"steps": 300, "batch_size": 8, "seed": 1, "preview_every": 100}
 
 
 class Graph(dict):
@@ -74,10 +73,10 @@ def begun() -> Graph:
     return g
 
 
-def config(g: Graph, name: str, activation: str, widths: str) -> list:
+def config(g: Graph, name: str, activation: str, widths: str, begin: str = "Normal") -> list:
     return g.add(
         name, "HypernetConfig", layer_structure="1, 2, 1", activation=activation, widths=widths,
-        weight_initialization="ZeroOutput", layer_norm=False, dropout_structure="",
+        weight_initialization=begin, layer_norm=False, dropout_structure="",
         activate_output=False, seed=0,
     )  # fmt: skip
 
@@ -88,7 +87,7 @@ def training() -> Graph:
     for node, name, activation in (("train", STYLE, "mish"), ("train calm", CALM, "linear")):
         g.add(
             node, "HypernetTrain", model=["model", 0], clip=["model", 1], vae=["model", 2],
-            config=config(g, f"{node} config", activation, "48, 96, 112, 128"),
+            config=config(g, f"{node} config", activation, WIDTHS, "ZeroOutput"),
             dataset=["load_dataset", 0], name=name, accumulation=1, resume=True,
             preview_prompt="grinning face", preview_steps=STEPS, preview_cfg=CFG, **TRAINING,
         )  # fmt: skip

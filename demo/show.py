@@ -20,7 +20,7 @@ from hypernet_pack.compat.standalone import command
 from hypernet_pack.hypernet import open_network
 from hypernet_pack.nodes.apply import ApplyHypernet
 
-from .drawing import MODEL, STEPS, draw, load_checkpoint, sheet, to_image
+from .drawing import MODEL, STEPS, WIDTHS, draw, load_checkpoint, sheet, to_image
 from .judges import load_judges
 from .pictures import open_picture
 
@@ -55,7 +55,7 @@ def run_workflow() -> Path:
         "HypernetConfig.activation": "mish",
         "HypernetConfig.weight_initialization": "ZeroOutput",
         "HypernetConfig.layer_structure": "1, 2, 1",
-        "HypernetConfig.widths": "48, 96, 112, 128",
+        "HypernetConfig.widths": WIDTHS,
         "HypernetTrain.name": NAME,
         "HypernetTrain.preview_prompt": "grinning face",
         **{f"HypernetTrain.{key}": value for key, value in TRAINING.items()},

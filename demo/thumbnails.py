@@ -23,6 +23,8 @@ from typing import Any
 
 from PIL import Image, ImageDraw, ImageFont
 
+from .drawing import WIDTHS
+from .show import TRAINING
 from .workflows import HERE, WIDGETS, fields, first_value
 
 SIZE = 128  # of the demo model's pictures
@@ -39,7 +41,7 @@ CHANGES: dict[str, dict[str, Any]] = {
         "HypernetLoadDataset.folder": "pictures [demo]",
         "HypernetLoadDataset.width": SIZE,
         "HypernetLoadDataset.height": SIZE,
-        "HypernetConfig.widths": "48, 96, 112, 128",
+        "HypernetConfig.widths": WIDTHS,
         "HypernetConfig.weight_initialization": "ZeroOutput",
         "EmptyLatentImage.width": SIZE,
         "EmptyLatentImage.height": SIZE,
@@ -55,8 +57,8 @@ CHANGES: dict[str, dict[str, Any]] = {
         "HypernetTrain.preview_cfg": 4.0,
         "HypernetTrain.batch_size": 8,
         "HypernetTrain.steps": 150,
-        "HypernetTrain.learning_rate": "cosine 4e-4 to 2e-6 warmup 20",
-        "HypernetTrain.noise_offset": 0.5,
+        "HypernetTrain.learning_rate": TRAINING["learning_rate"],
+        "HypernetTrain.noise_offset": TRAINING["noise_offset"],
         "HypernetTrain.held_out": 0,
         "HypernetTrain.probe_every": 0,
         "HypernetTrain.preview_every": 50,

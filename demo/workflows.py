@@ -21,6 +21,8 @@ from hypernet_pack.compat.standalone.core_nodes import CORE_NODES
 from hypernet_pack.compat.standalone.io import DYNAMIC_COMBO
 from hypernet_pack.compat.standalone.objectinfo import describe
 
+from .drawing import WIDTHS
+
 HERE = Path(__file__).parent.parent / "example_workflows"
 WIDGETS = ("INT", "FLOAT", "STRING", "BOOLEAN", "COMBO")
 TITLE, SLOT, ROW, TEXT_BOX, FOOT = 30, 20, 24, 64, 80  # pixels of a node's parts
@@ -337,7 +339,7 @@ def first_network_demo(d: Drawing) -> None:
     d.group("1. What to learn", [model, data, words], BLUE)
     config = d.add(
         "HypernetConfig", (400, 0), weight_initialization="ZeroOutput",
-        widths="48, 96, 112, 128", model=(model, 0),
+        widths=WIDTHS, model=(model, 0),
     )  # fmt: skip
     trainer = d.add(
         "HypernetTrain", (400, d.below(config, 60)), size=(360, 0),

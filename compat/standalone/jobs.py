@@ -67,7 +67,6 @@ class Jobs:
             if self._closed:
                 return None
             self._running = job = heapq.heappop(self._waiting)
-            clear_interrupt()
         self._changed()
         return job
 
