@@ -8,7 +8,8 @@ they do agree bit by bit, because all get the same average; what follows from it
 back after a blow-up) is decided alike everywhere and need not be told. One activation is an
 exception: rrelu draws for negative numbers only, so its slopes depend on who else is in the batch.
 
-torch.distributed connects them; `present` finds what a launcher has set up.
+torch.distributed connects them: `connected` for as long as a block lasts. `present` finds what it,
+or any other launcher, has set up.
 """
 
 from __future__ import annotations
@@ -83,6 +84,26 @@ def present() -> Processes:
     if not torch.distributed.is_available() or not torch.distributed.is_initialized():
         return ALONE
     return Processes(torch.distributed.get_rank(), torch.distributed.get_world_size())
+
+
+@contextmanager
+def connected(backend: str, **connection: Any) -> Iterator[Processes]:
+    """Inside, the processes are present. connection: as init_process_group has it.
+
+    At the end the group is gone, with its threads. One that outlives the interpreter aborts the
+    process: gloo's thread drops the tensors of the last exchange a moment after everybody has its
+    result, which takes Python's lock, and a thread that asks an ending interpreter for its lock is
+    torn down in the midst of a C++ destructor ("terminate called without an active exception").
+    """
+    # Its functions have "the group that there is" as a default, and so keep it for ever when they
+    # are imported later; every optimizer imports them, by way of torch._dynamo.
+    import torch.distributed.nn
+
+    torch.distributed.init_process_group(backend, **connection)
+    try:
+        yield present()
+    finally:
+        torch.distributed.destroy_process_group()
 
 
 @contextmanager

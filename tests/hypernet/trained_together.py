@@ -6,6 +6,7 @@ python trained_together.py NUMBER COUNT FOLDER      writes FOLDER/<case>-NUMBER.
 from __future__ import annotations
 
 import sys
+import weakref
 from pathlib import Path
 
 import torch
@@ -13,7 +14,7 @@ import torch
 from hypernet import HypernetSpec, Hypernetwork
 from hypernet.diffusion import Batch, Denoiser
 from hypernet.learner import Learner
-from hypernet.parallel import ALONE, Processes, present
+from hypernet.parallel import ALONE, Processes, connected, present
 from hypernet.settings import TrainSettings
 from hypernet.train import Probe, train
 
@@ -88,21 +89,27 @@ def trained(case: str, processes: Processes) -> dict:
     }
 
 
-def main() -> None:
-    number, count, folder = int(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3])
-    assert present() == ALONE
-    torch.distributed.init_process_group(
-        "gloo", init_method=f"file://{folder / 'store'}", rank=number, world_size=count
-    )
-    processes = present()
-    assert processes == Processes(number, count)
+def exchange(processes: Processes, folder: Path) -> None:
+    """Train all cases, ask all questions; what came of it lies in the folder."""
+    number = processes.number
     for case in CASES:
         torch.manual_seed(number)  # the global state must not matter
         torch.save(trained(case, processes), folder / f"{case}-{number}.pt")
     asked = [processes.any(number == 1), processes.any(False)]
     asked += [processes.agree("all"), processes.agree(number), processes.told(number)]
     torch.save(asked, folder / f"asked-{number}.pt")
-    torch.distributed.destroy_process_group()
+
+
+def main() -> None:
+    number, count, folder = int(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3])
+    assert present() == ALONE
+    meeting = dict(init_method=f"file://{folder / 'store'}", rank=number, world_size=count)
+    with connected("gloo", **meeting) as processes:
+        assert present() == processes == Processes(number, count)
+        group = weakref.ref(torch.distributed.group.WORLD)
+        exchange(processes, folder)
+    assert present() == ALONE
+    assert group() is None, "its threads may outlive the interpreter, which aborts the process"
 
 
 if __name__ == "__main__":
