@@ -25,7 +25,10 @@ from torch import Tensor, nn
 
 @dataclass(frozen=True)
 class Processes:
-    """This process and how many there are. Every method must be called in all of them."""
+    """This process and how many there are. Every method must be called in all of them.
+
+    Raises ConnectionError where another of them has ended.
+    """
 
     number: int = 0
     count: int = 1
@@ -45,7 +48,8 @@ class Processes:
             return loss
         tensors = [loss, *gradients]
         flat = torch.cat([tensor.reshape(-1) for tensor in tensors])
-        torch.distributed.all_reduce(flat)
+        with _exchange():
+            torch.distributed.all_reduce(flat)
         flat /= self.count
         parts = flat.split([tensor.numel() for tensor in tensors])
         for tensor, part in zip(tensors, parts, strict=True):
@@ -57,7 +61,8 @@ class Processes:
         if self.count == 1:
             return is_true
         found = torch.tensor(int(is_true))
-        torch.distributed.all_reduce(found)
+        with _exchange():
+            torch.distributed.all_reduce(found)
         return bool(found)
 
     def agree(self, value: Any) -> bool:
@@ -65,15 +70,25 @@ class Processes:
         values = [value]
         if self.count > 1:
             values *= self.count
-            torch.distributed.all_gather_object(values, value)
+            with _exchange():
+                torch.distributed.all_gather_object(values, value)
         return all(each == value for each in values)
 
     def told(self, value: Any = None) -> Any:
         """What the leading process says; the others wait for it."""
         said = [value]
         if self.count > 1:
-            torch.distributed.broadcast_object_list(said, device=torch.device("cpu"))
+            with _exchange():
+                torch.distributed.broadcast_object_list(said, device=torch.device("cpu"))
         return said[0]
+
+
+@contextmanager
+def _exchange() -> Iterator[None]:
+    try:
+        yield
+    except RuntimeError as fault:  # gloo has no kind of its own for it
+        raise ConnectionError(f"Another process that trains along has ended: {fault}") from fault
 
 
 ALONE = Processes()

@@ -25,7 +25,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -38,7 +38,7 @@ from .file_commands import Command, add_parsers
 from .gate import is_loopback
 from .io import ComfyNode
 from .progress import request_interrupt
-from .workflow import WorkflowError, read_workflow, set_value
+from .workflow import Workflow, WorkflowError, read_workflow, set_value
 
 DONE, FAILED, REFUSED, STOPPED = 0, 1, 2, 130
 
@@ -148,35 +148,54 @@ def _inspect(files: list[str], as_json: bool) -> int:
 
 def _launch(argv: list[str], arguments: argparse.Namespace) -> int:
     """The same command in several processes."""
-    return together.launch(f"{__package__}.command", argv, arguments.processes, arguments.restarts)
+    module, restarts = f"{__package__}.command", arguments.restarts
+    return together.launch(module, argv, arguments.processes, restarts, _say)
 
 
 def _run_together(arguments: argparse.Namespace) -> int:
-    processes = together.join()
-    if processes.leads:
-        code = _run(arguments, None)
-        if code in (DONE, STOPPED):  # otherwise they are ended by whoever launched them
-            together.dismiss(processes)
+    with together.joined() as team:
+        if not team.processes.leads:
+            return _help(team, arguments)
+        code = _run(arguments, None, lambda sentence: team.may_complain() and _say(sentence))
+        if code == DONE:  # after anything else they notice that we are gone
+            together.dismiss(team.processes)
         return code
+
+
+def _help(team: together.Team, arguments: argparse.Namespace) -> int:
+    """Only help to train; speak only of a fault that no other process has told."""
+    together.ignore_signals()
     executor = Executor(asyncio.run(_installed_nodes()))
+    try:
+        prompt = _workflow(arguments, executor).prompt
+        fault, code = together.help_to_train(team.processes, executor, prompt), FAILED
+    except WorkflowError as error:
+        fault, code = str(error), REFUSED
+    if not fault or not team.may_complain():
+        return DONE
+    _say(f"Process {team.processes.number + 1} of {team.processes.count}: {fault}")
+    return code
+
+
+def _workflow(arguments: argparse.Namespace, executor: Executor) -> Workflow:
+    """As it was asked for; WorkflowError if that cannot be."""
     workflow = read_workflow(arguments.workflow, executor.nodes)
     for assignment in arguments.set:
         set_value(workflow.prompt, assignment, executor.nodes)
-    fault = together.help_to_train(processes, executor, workflow.prompt)
-    if fault:
-        _say(fault)
-    return FAILED if fault else DONE
+    return workflow
 
 
-def _run(arguments: argparse.Namespace, nodes: Iterable[type[ComfyNode]] | None) -> int:
+def _run(
+    arguments: argparse.Namespace,
+    nodes: Iterable[type[ComfyNode]] | None,
+    say: Callable[[str], object] = _say,
+) -> int:
     installed = list(nodes) if nodes is not None else asyncio.run(_installed_nodes())
     executor = Executor(installed)
     try:
-        workflow = read_workflow(arguments.workflow, executor.nodes)
-        for assignment in arguments.set:
-            set_value(workflow.prompt, assignment, executor.nodes)
+        workflow = _workflow(arguments, executor)
     except WorkflowError as error:
-        _say(str(error))
+        say(str(error))
         return REFUSED
 
     started = time.time()
@@ -184,9 +203,9 @@ def _run(arguments: argparse.Namespace, nodes: Iterable[type[ComfyNode]] | None)
         with _ctrl_c_asks():
             run = executor.run(workflow.prompt, workflow.extra_pnginfo)
     except KeyboardInterrupt:
-        _say("Stopped at once; what the running node had not written is lost.")
+        say("Stopped at once; what the running node had not written is lost.")
         return STOPPED
-    return _tell(run, workflow.prompt, executor.nodes, started, arguments.traceback)
+    return _tell(run, workflow.prompt, executor.nodes, started, arguments.traceback, say)
 
 
 def _serve(arguments: argparse.Namespace, nodes: Iterable[type[ComfyNode]] | None) -> int:
@@ -245,7 +264,12 @@ def _ctrl_c_asks() -> Iterator[None]:
 
 
 def _tell(
-    run: Run, prompt: Mapping[str, Any], nodes: Nodes, started: float, with_traceback: bool
+    run: Run,
+    prompt: Mapping[str, Any],
+    nodes: Nodes,
+    started: float,
+    with_traceback: bool,
+    say: Callable[[str], object],
 ) -> int:
     def name(node_id: str) -> str:
         node = nodes.get(prompt[node_id].get("class_type"))
@@ -260,12 +284,12 @@ def _tell(
             print(f"{name(node_id)}: {path}")
     for node_id, entry in run.node_errors.items():
         for sentence in dict.fromkeys(map(_sentence, entry["errors"])):
-            _say(f"{name(node_id)}: {sentence}")
+            say(f"{name(node_id)}: {sentence}")
     for error in run.blocked:
-        _say(f"{name(error['node_id'])}: {error['exception_message']}")
+        say(f"{name(error['node_id'])}: {error['exception_message']}")
     if run.status == "invalid":
         if not run.node_errors:
-            _say(_sentence(run.error))
+            say(_sentence(run.error))
         return REFUSED
     if run.status == "success":
         return REFUSED if run.node_errors else DONE
@@ -274,12 +298,12 @@ def _tell(
     for path in kept:
         print(f"kept: {path}")
     if run.status == "interrupted":
-        _say(f"{name(run.error['node_id'])} was stopped. Files kept: {len(kept) + len(written)}.")
+        say(f"{name(run.error['node_id'])} was stopped. Files kept: {len(kept) + len(written)}.")
         return STOPPED
     if with_traceback:
-        _say("".join(run.error["traceback"]).rstrip())
+        say("".join(run.error["traceback"]).rstrip())
     message = run.error["exception_message"] or run.error["exception_type"]
-    _say(f"{name(run.error['node_id'])} failed: {message}")
+    say(f"{name(run.error['node_id'])} failed: {message}")
     return FAILED
 
 

@@ -4,24 +4,28 @@
     torchrun --nproc-per-node 2 … --no-python hypernet run train.json       on any
 
 The others wait until the first comes to a node that trains, run that node after what it needs, and
-wait again. Only the first writes results and speaks. Nodes that training needs run in every
-process, so they had better only read; if pictures or words differ because of one that does not,
-the training refuses to begin.
+wait again. Only the first writes results. Nodes that training needs run in every process, so they
+had better only read; if pictures or words differ because of one that does not, the training refuses
+to begin. Of a fault one process speaks, the first that meets it: the others then meet no more than
+its consequences. Only a process that died (a signal, the system without memory) lets all begin
+again; a fault that was told would come again.
 """
 
 from __future__ import annotations
 
 import io
+import logging
 import os
 import signal
-from collections.abc import Iterable, Mapping
-from contextlib import redirect_stderr, redirect_stdout
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
 import torch
 
-from ...hypernet.parallel import Processes, present
+from ...hypernet.parallel import Processes, connected, present
 from .executor import Executor
 from .progress import running_node
 
@@ -33,28 +37,72 @@ def is_launched() -> bool:
     return int(os.environ.get("WORLD_SIZE", "1")) > 1 and "RANK" in os.environ
 
 
-def launch(module: str, arguments: Iterable[str], processes: int, restarts: int) -> int:
+def launch(
+    module: str,
+    arguments: Sequence[str],
+    processes: int,
+    restarts: int,
+    say: Callable[[str], object],
+) -> int:
     """Run `python -m module arguments` in so many processes by torchrun; the exit code.
 
-    When one of them dies, all begin again, at most `restarts` times.
+    When one of them dies, say hears of it and all begin again, at most `restarts` times.
     """
     from torch.distributed.elastic.multiprocessing.api import SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.run import main as torchrun
 
-    given = ["--standalone", f"--nproc-per-node={processes}", f"--max-restarts={restarts}"]
+    given = ["--standalone", f"--nproc-per-node={processes}", "-m", module, *arguments]
+    for restart in range(restarts + 1):
+        try:
+            with _silent_log():
+                torchrun(given)
+            return 0
+        except SignalException:
+            return 130
+        except ChildFailedError as failed:
+            _, first = failed.get_first_failure()
+            died = {n: -each.exitcode for n, each in failed.failures.items() if each.exitcode < 0}
+        if not died:
+            return first.exitcode
+        number, by = next(iter(died.items()))
+        what = f"Process {number + 1} of {processes} was ended by {signal.Signals(by).name}."
+        again = f" All begin again, {restart + 1} of {restarts}." if restart < restarts else ""
+        say(what + again)
+    return 1
+
+
+@contextmanager
+def _silent_log() -> Iterator[None]:
+    """torchrun logs a page about every process that ends with another code than 0."""
+    before = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
     try:
-        torchrun([*given, "-m", module, *arguments])
-    except ChildFailedError as failed:
-        _, first = failed.get_first_failure()
-        return first.exitcode if first.exitcode > 0 else 1
-    except SignalException:
-        return 130
-    return 0
+        yield
+    finally:
+        logging.disable(before)
 
 
-def join() -> Processes:
-    """Connect to the processes that were launched with this one; each gets its own accelerator."""
+@dataclass(frozen=True)
+class Team:
+    """The processes that one launcher has started, and its store, which outlives them."""
+
+    processes: Processes
+    store: torch.distributed.Store
+
+    def may_complain(self) -> bool:
+        """Is this the process that tells what went wrong? It is the first that asks."""
+        number = str(self.processes.number)
+        try:
+            return self.store.compare_set("complains", "", number).decode() == number
+        except RuntimeError:  # the launcher is gone
+            return True
+
+
+@contextmanager
+def joined() -> Iterator[Team]:
+    """Inside, this process is connected to those that were launched with it; each has its own
+    accelerator."""
     backend = "gloo"
     if torch.cuda.is_available():
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
@@ -63,10 +111,9 @@ def join() -> Processes:
     store, rank, count = next(torch.distributed.rendezvous("env://", timeout=PATIENCE))
     attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
     store = torch.distributed.PrefixStore(f"hypernet {attempt}", store)
-    torch.distributed.init_process_group(
-        backend, store=store, rank=rank, world_size=count, timeout=PATIENCE
-    )
-    return present()
+    how = dict(store=store, rank=rank, world_size=count, timeout=PATIENCE)
+    with connected(backend, **how) as processes:
+        yield Team(processes, store)
 
 
 def gather_processes() -> Processes:
@@ -79,22 +126,26 @@ def gather_processes() -> Processes:
 
 def dismiss(processes: Processes) -> None:
     """Nothing is left to help with."""
-    if processes.leads:
+    with suppress(ConnectionError):  # one of them is gone already
         processes.told(None)
+
+
+def ignore_signals() -> None:
+    """The first process alone is asked to stop; it saves, and the others end with it."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
 
 
 def help_to_train(processes: Processes, executor: Executor, prompt: Mapping[str, Any]) -> str:
     """Run the nodes that the first process calls us to, quietly; what went wrong, or ""."""
     while True:
-        for number in (signal.SIGINT, signal.SIGTERM):  # waiting, there is nothing to save
-            signal.signal(number, signal.SIG_DFL)
-        node_id = processes.told()
+        try:
+            node_id = processes.told()
+        except ConnectionError as fault:  # the first has failed, or was stopped
+            return str(fault)
         if node_id is None:
             return ""
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # the first process is asked, and tells us
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
         with redirect_stderr(io.StringIO()), redirect_stdout(io.StringIO()):
             run = executor.run(prompt, only=node_id)
         if run.status in ("error", "invalid"):
-            fault = run.error["exception_message"] if run.status == "error" else run.node_errors
-            return f"Process {processes.number + 1} of {processes.count}: {fault}"
+            return run.error.get("exception_message") or run.error["message"]

@@ -25,9 +25,11 @@ def hypernet(host, graph):
     (folder / "hypernet").symlink_to(ROOT / "hypernet")
     (folder / "hypernet_pack").symlink_to(ROOT)
 
-    def start(*arguments, **changes):
+    def start(*arguments, only_draws=False, **changes):
         prompt = graph(**changes)
         prompt["words"]["inputs"] |= {"template": "[filewords]"}
+        if only_draws:
+            prompt = drawing(prompt["model"], changes["name"])
         file = folder / f"{changes['name']}.json"
         file.write_text(json.dumps(prompt))
         places = [f"--{each}={folder / kind}" for each, kind in
@@ -43,6 +45,20 @@ def hypernet(host, graph):
         )
 
     return start
+
+
+def drawing(model, name):
+    """A graph without a node that trains."""
+    return {
+        "model": model,
+        "empty": node("EmptyLatentImage", width=64, height=64, batch_size=1),
+        "picture": node("VAEDecode", samples=["empty", 0], vae=["model", 2]),
+        "save": node("SaveImage", images=["picture", 0], filename_prefix=name),
+    }
+
+
+def node(kind, **inputs):
+    return {"class_type": kind, "inputs": inputs}
 
 
 def weights(folder, name):
@@ -78,14 +94,59 @@ def test_two_processes_leave_the_files_of_one_with_twice_the_batch(host, hyperne
     assert out.count("Saved ") == 1, "the other process says nothing"
 
 
+REFUSED = [
+    (["--set", "train.stepps=9"], {}, 2, 'no input "stepps"'),  # before anything runs
+    ([], {"learning_rate": "fast"}, 2, "fast"),  # by a node's validation
+    (["--restarts=2", "--set", "data.folder=broken"], {}, 1, "broken.png"),  # by a node that runs
+]
+
+
+@pytest.mark.parametrize(("arguments", "changes", "code", "words"), REFUSED)
+def test_what_cannot_be_is_said_once(host, hypernet, arguments, changes, code, words):
+    folder = host[0] / "input" / "broken"
+    folder.mkdir()
+    (folder / "broken.png").write_bytes(b"no picture")
+    found, _, err = ended(hypernet("--processes=2", *arguments, name="bad", **changes))
+    assert found == code and words in err
+    assert err.count("\n") == 1, err
+
+
+def test_processes_that_have_nothing_to_help_with_end_with_the_first(host, hypernet, graph):
+    process = hypernet("--processes=2", "--restarts=1", only_draws=True, name="idle")
+    code, out, err = ended(process)
+    assert (code, err.count("Traceback")) == (0, 0), err
+    assert out.count("idle_00001_.png") == 1
+
+
+@pytest.mark.parametrize("asked", [signal.SIGINT, signal.SIGTERM])
+def test_asked_to_stop_they_keep_what_was_trained(host, hypernet, asked):
+    folder, _ = host
+    process = hypernet("--processes=2", "--restarts=1", name="stopped", save_every=1, steps=2000)
+    state = folder / "output" / "hypernet" / "stopped" / "state.pt"
+    appears(state)
+    process.send_signal(asked)
+    code, out, err = ended(process)
+    assert code == 130 and "Traceback" not in err, err
+    assert err.count("was stopped. Files kept: ") == 1 and "kept: " in out
+    assert open_network(next(state.parent.glob("stopped-*.pt"))).record.step > 0
+
+
+def test_a_process_that_dies_is_named(host, hypernet):
+    folder, _ = host
+    process = hypernet("--processes=2", name="dead", save_every=1, steps=2000)
+    appears(folder / "output" / "hypernet" / "dead" / "state.pt")
+    os.kill(workers(process.pid)[-1], signal.SIGKILL)
+    code, _, err = ended(process)
+    assert code == 1 and "Traceback" not in err, err
+    assert err.splitlines()[-1] == "Process 2 of 2 was ended by SIGKILL."
+
+
 def test_a_process_that_dies_brings_all_back_to_the_last_state(host, hypernet, graph):
     folder, run = host
     settings = dict(batch_size=1, save_every=1, steps=12, keep_last=2)
     process = hypernet("--processes=2", "--restarts=1", name="killed", **settings)
     state = folder / "output" / "hypernet" / "killed" / "state.pt"
-    patience = time.monotonic() + 300
-    while not state.exists() and time.monotonic() < patience:
-        time.sleep(0.05)
+    appears(state)
     os.kill(workers(process.pid)[-1], signal.SIGKILL)
     code, _, err = ended(process)
     assert code == 0, err
@@ -96,6 +157,12 @@ def test_a_process_that_dies_brings_all_back_to_the_last_state(host, hypernet, g
     assert run(alone).status == "success"
     calm = folder / "output" / "hypernet" / "calm"
     assert losses(state.parent) == pytest.approx(losses(calm), rel=1e-4)
+
+
+def appears(file):
+    patience = time.monotonic() + 300
+    while not file.exists() and time.monotonic() < patience:
+        time.sleep(0.05)
 
 
 def workers(launcher):
