@@ -1,0 +1,162 @@
+"""From a file to what is written in it: JSON as editors, shells and ComfyUI save it.
+
+A workflow lies in a text file, in any encoding in which Windows writes text, or in a picture that
+ComfyUI has saved: PNG keeps it in text chunks, WebP in the EXIF block as "workflow:{…}". Whatever
+else people pick by mistake is told by name, because "not a workflow" leaves them guessing.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ...hypernet.captions import decode
+
+PICTURES = (b"\x89PNG", b"RIFF", b"\xff\xd8\xff", b"GIF8", b"BM")
+SAVE_AGAIN = "Save it in ComfyUI with Save or Export (API)."
+_SHOWN = 60  # letters of the user's text in an error
+_SPARE_COMMA = re.compile(r",\s*[\]},]")
+_MADE_BY = re.compile(r"\s*(workflow|prompt)\s*:\s*(?=[{\[])", re.IGNORECASE)
+
+
+class WorkflowError(ValueError):
+    """The workflow file, or a --set, is not what it should be. The message is for the user."""
+
+
+def read_content(path: str | Path) -> Any:
+    """The JSON in the file; of a picture, its workflow, else its prompt. Raises WorkflowError."""
+    try:
+        written = Path(path).read_bytes()
+    except OSError as error:
+        raise WorkflowError(f'workflow "{path}" cannot be read: {error.strerror}.') from error
+    except ValueError as error:  # a name with a null character
+        raise WorkflowError(f'workflow "{path}" cannot be read: {error}.') from error
+    if written.startswith(PICTURES):
+        return _of_picture(path)
+    if not written.strip():
+        raise WorkflowError(f'workflow "{path}" is not JSON: the file is empty. {SAVE_AGAIN}')
+    text = decode(written).removeprefix("\ufeff")
+    return _parsed(text, f'workflow "{path}"')
+
+
+def _parsed(text: str, what: str) -> Any:
+    try:
+        # NaN and Infinity are null for the editor too
+        return json.loads(text, parse_constant=lambda word: None)
+    except json.JSONDecodeError as error:
+        raise WorkflowError(f"{what} is not JSON: {_fault(text, error)}") from error
+    except RecursionError as error:
+        raise WorkflowError(f"{what} is not JSON: its brackets nest too deep.") from error
+    except ValueError as error:  # a number of more digits than Python reads
+        raise WorkflowError(f"{what} is not JSON: {error}.") from error
+
+
+def _fault(text: str, error: json.JSONDecodeError) -> str:
+    """What stands where JSON does not allow it, and what to do."""
+    if text.lstrip()[:1] == "<":
+        return "it is a web page (HTML or XML). Download the file itself, not the page about it."
+    if "\0" in text or not text.lstrip()[:1].isprintable():
+        return f"it is no text. {SAVE_AGAIN}"
+    after = text[error.pos :].lstrip()
+    if not after:
+        return f"it ends in the middle of the text, so it was not saved whole. {SAVE_AGAIN}"
+    if comma := _SPARE_COMMA.search(text, max(0, len(text[: error.pos].rstrip()) - 1)):
+        if comma.start() <= error.pos:  # Python up to 3.12 stops after the comma, 3.13 at it
+            return f"{_place(text, comma.start())}: a comma too many. Take it out."
+    place, line = _place(text, error.pos), after.splitlines()[0][:_SHOWN]
+    if after.startswith(("//", "/*", "#")):
+        return f'{place}: JSON has no comments. Take out "{line}".'
+    if after[0] in "'‘’“”":
+        return f'{place}: {after[0]} stands where " belongs.'
+    return f'{error.msg} at {place}: "{line}". {SAVE_AGAIN}'
+
+
+def _place(text: str, position: int) -> str:
+    before = text[:position]
+    return f"line {before.count(chr(10)) + 1}, column {position - before.rfind(chr(10))}"
+
+
+def _of_picture(path: str | Path) -> Any:
+    """The workflow that ComfyUI wrote into a picture."""
+    from PIL import Image
+
+    try:
+        with Image.open(path) as picture:
+            picture.load()  # PNG may keep text behind the pixels
+            texts = {str(name).lower(): each for name, each in picture.info.items()}
+            texts |= _of_exif(picture.getexif())
+    except Exception as error:  # Pillow raises a dozen kinds for broken files
+        raise WorkflowError(f'picture "{path}" cannot be read: {error}.') from error
+    for name in ("workflow", "prompt"):  # in the order in which the editor takes them
+        if isinstance(text := texts.get(name), (str, bytes)) and text.strip():
+            text = text if isinstance(text, str) else decode(text)
+            return _parsed(text, f'the {name} in picture "{path}"')
+    if "parameters" in texts:
+        raise WorkflowError(
+            f'picture "{path}" holds A1111\'s settings, which are no workflow. '
+            "Drop it onto ComfyUI's editor, which makes a workflow of them, and save that."
+        )
+    raise WorkflowError(
+        f'picture "{path}" holds no workflow. ComfyUI writes one into PNG and WebP files; '
+        "editing or uploading a picture takes it out."
+    )
+
+
+def _of_exif(exif: Mapping[int, Any]) -> dict[str, str]:
+    """{"workflow", "prompt"} as ComfyUI writes them into WebP: a tag's text, after a name."""
+    found = {}
+    for value in exif.values():
+        text = decode(value) if isinstance(value, bytes) else value
+        if isinstance(text, str) and (name := _MADE_BY.match(text)):
+            found[name[1].lower()] = text[name.end() :].rstrip("\0")
+    return found
+
+
+def described(content: Any) -> str:
+    """What a file holds that is no workflow, as the end of a sentence."""
+    if isinstance(content, list):
+        return f"it is a list of {len(content)} entries"
+    if not isinstance(content, dict):
+        return f"it holds only {_quoted(content)}"
+    if not content:
+        return "it is empty: {}"
+    if "error" in content or "node_errors" in content:
+        return f"it is an error that an API sent: {_quoted(_message(content))}"
+    for keys, what in _KNOWN:
+        if all(any(re.fullmatch(key, name) for name in content) for key in keys):
+            return f"it is {what}"
+    names = ", ".join(f'"{name}"' for name in list(content)[:5])
+    return f"it has {names}{' …' if len(content) > 5 else ''}, and no nodes"
+
+
+def _message(content: Mapping[str, Any]) -> Any:
+    error = content.get("error") or content.get("node_errors")
+    if isinstance(error, dict):
+        return error.get("message") or error.get("type") or error
+    return error
+
+
+def _quoted(value: Any) -> str:
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return f'"{text[:_SHOWN]}…"' if len(text) > _SHOWN else f'"{text}"'
+
+
+# What people pick by mistake: keys, as patterns, that it has, and its name.
+_KNOWN = (
+    (("sd_model_checkpoint",), "A1111's settings file (config.json)"),
+    ((r"(txt2img|img2img)/.*",), "A1111's ui-config.json"),
+    (("prompt", "steps|sampler_name|cfg_scale"), "a request to A1111's API"),
+    (("images", "parameters|info"), "an answer of A1111's API"),
+    ((r"Comfy\..*",), "the settings file of ComfyUI's editor (comfy.settings.json)"),
+    (("_class_name|_diffusers_version",), "the description of a diffusers model"),
+    (("architectures|model_type",), "the description of a transformers model"),
+    (("__metadata__",), "the header of a .safetensors file"),
+    (("queue_running",), "ComfyUI's queue"),
+    (("prompt_id",), "ComfyUI's answer to a prompt that was queued"),
+    (("outputs", "status"), "an entry of ComfyUI's history"),
+    (("ss_.*",), "the metadata of a network that kohya's scripts trained"),
+    (("version", "ui_.*|groupNodes|templates"), "a settings file"),
+)
