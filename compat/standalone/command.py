@@ -2,7 +2,7 @@
 
     hypernet serve [--listen ADDRESS] [--port N] [--input DIR] [--models DIR] [--out DIR]
     hypernet run WORKFLOW.json [--set NODE.INPUT=VALUE ...] [--out DIR] [--models DIR] [--input DIR]
-                               [--processes N [--restarts N]]
+                               [--seed N] [--processes N [--restarts N]]
     hypernet inspect FILE [FILE ...] [--json]
     hypernet convert FILE OUT [--numbers float16] [--keep WIDTHS] [--one-matrix] [--for-core]
     hypernet merge OUT FILE FILE [...] [--method side-by-side] [--factors NUMBERS]
@@ -32,6 +32,7 @@ from types import FrameType
 from typing import Any
 
 from . import folders, together
+from .at_queueing import as_queued
 from .calls import title_of
 from .executor import Executor, Run
 from .file_commands import Command, add_parsers
@@ -70,7 +71,10 @@ def _parser() -> tuple[argparse.ArgumentParser, dict[str, Command]]:
     parser = argparse.ArgumentParser(prog="hypernet", description="Hypernetworks without ComfyUI.")
     commands = parser.add_subparsers(dest="command", required=True)
     run = commands.add_parser("run", help="run a workflow saved by ComfyUI")
-    run.add_argument("workflow", metavar="WORKFLOW.json", help="in API or editor format")
+    run.add_argument(
+        "workflow", metavar="WORKFLOW.json",
+        help="in API or editor format, or a PNG or WebP that ComfyUI has saved",
+    )  # fmt: skip
     run.add_argument(
         "--set",
         action="append",
@@ -78,6 +82,10 @@ def _parser() -> tuple[argparse.ArgumentParser, dict[str, Command]]:
         metavar="NODE.INPUT=VALUE",
         help="change an input; NODE is an id, a title or a class that occurs once",
     )
+    run.add_argument(
+        "--seed", type=int, metavar="N",
+        help="decides between {a|b} in prompts (default: the first seed in the workflow)",
+    )  # fmt: skip
     run.add_argument(
         "--processes", type=int, default=1, metavar="N",
         help="train on so many accelerators; a batch is N times batch_size",
@@ -178,11 +186,12 @@ def _help(team: together.Team, arguments: argparse.Namespace) -> int:
 
 
 def _workflow(arguments: argparse.Namespace, executor: Executor) -> Workflow:
-    """As it was asked for; WorkflowError if that cannot be."""
+    """What is run: the file with all --set, as the editor would queue it; WorkflowError if that
+    cannot be."""
     workflow = read_workflow(arguments.workflow, executor.nodes)
     for assignment in arguments.set:
         set_value(workflow.prompt, assignment, executor.nodes)
-    return workflow
+    return as_queued(workflow, executor.nodes, arguments.seed)
 
 
 def _run(
@@ -197,6 +206,8 @@ def _run(
     except WorkflowError as error:
         say(str(error))
         return REFUSED
+    for notice in workflow.notices:
+        _say(notice)
 
     started = time.time()
     try:
