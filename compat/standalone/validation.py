@@ -261,6 +261,11 @@ def _value_problem(call: Call, name: str, judged: set[str]) -> dict | None:
         extra = {"received_value": value, "exception_message": str(error)}
         return _input_problem(call, name, "invalid_input_type", details, **extra)
     call.inputs[name] = value
+    several = getattr(socket, "multiselect", False)
+    if kind == "COMBO" and not isinstance(value, list if several else str):
+        if value not in (getattr(socket, "options", None) or []):  # hooks expect names
+            details = f'{name}: "{value}" is not {"a list" if several else "a name"}'
+            return _input_problem(call, name, "invalid_input_type", details, received_value=value)
     if name in judged:
         return None
     low, high = getattr(socket, "min", None), getattr(socket, "max", None)
@@ -276,7 +281,6 @@ def _value_problem(call: Call, name: str, judged: set[str]) -> dict | None:
         choices = list(getattr(socket, "options", None) or [])
     else:
         return None
-    several = getattr(socket, "multiselect", False) and isinstance(value, list)
     if wrong := [each for each in (value if several else [value]) if each not in choices]:
         listed = choices if len(choices) <= _MANY else f"(list of length {len(choices)})"
         details = f"{name}: {', '.join(map(repr, wrong))} not in {listed}"
