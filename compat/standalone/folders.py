@@ -19,6 +19,7 @@ from types import MappingProxyType
 
 NETWORK_ENDINGS = (".pt", ".safetensors")
 WEIGHT_ENDING = ".safetensors"
+EMBEDDING_ENDINGS = (".safetensors", ".pt", ".bin")  # the first that is there counts
 
 _moved: ContextVar[Mapping[str, Path]] = ContextVar("moved folders", default=MappingProxyType({}))
 
@@ -126,6 +127,34 @@ def weight_file_names(kind: str) -> list[str]:
         for path in top.rglob("*")
         if path.suffix.lower() == WEIGHT_ENDING and path.is_file()
     )
+
+
+def find_embedding(name: str) -> Path | None:
+    """The file called name, with or without its ending, in or anywhere below models/embeddings;
+    letters of another case count where no name is exact."""
+    top = models_folder() / "embeddings"
+    found = [
+        Path(folder, file)
+        for folder, _, files in os.walk(top, followlinks=True)
+        for file in files
+        if file.lower().endswith(EMBEDDING_ENDINGS)
+    ]
+    found.sort(key=lambda path: (len(path.parts), path))
+    wanted = name.replace("\\", "/").strip("/")
+    for alike in (str, str.casefold):
+        for ending in ("", *EMBEDDING_ENDINGS):
+            for path in found if wanted else ():
+                if f"/{alike(path.relative_to(top).as_posix())}".endswith(
+                    alike(f"/{wanted}{ending}")
+                ):
+                    return path
+    return None
+
+
+def embedding_names() -> list[str]:
+    """Of the files in models/embeddings, without their endings."""
+    top = models_folder() / "embeddings"
+    return sorted({p.stem for p in top.rglob("*") if p.suffix.lower() in EMBEDDING_ENDINGS})
 
 
 def find_checkpoint(name: str) -> Path:

@@ -3,7 +3,8 @@
 As in ComfyUI, `(word)` weighs a word by 1.1, `(word:1.3)` by 1.3, brackets nest, `\\(` is a plain
 bracket, and a prompt of more tokens than the model has places continues in a second chunk, which
 makes T a multiple of the model's length. A weight w moves a token away from what the empty prompt
-has in its place: empty + w · (token − empty). Embeddings (textual inversion) are left out.
+has in its place: empty + w · (token − empty). `embedding:name` puts vectors of a file in the place
+of words; an embedding that is not there, or is for another text model, is left out and named.
 
 Stable Diffusion 1 reads the last layer of one text model, 2 the last but one. SDXL reads the last
 but one of two text models, side by side and without the final norm, and the pooled vector of the
@@ -12,16 +13,28 @@ second.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import difflib
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from . import folders
+from .embeddings import Mention, is_mention, mentions, read_embedding
+
+log = logging.getLogger(__name__)
+
 LONGEST_WORD = 8  # a segment of fewer tokens is not torn apart at the end of a chunk
 
-Token = tuple[int, float]  # its number and its weight
+PLACEHOLDER = 0  # the token in whose place a vector is put; any but the end, at which CLIP pools
+
+# A token's number or, of an embedding, its vector (C,), and the weight. None keeps the place of a
+# vector for another text model, so that all models of a checkpoint divide a prompt alike.
+Token = tuple[int | Tensor | None, float]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,17 +47,40 @@ class TextEncoder:
     final_norm: bool = True  # over what is taken
     projection: nn.Module | None = None  # of the pooled vector
 
-    def encode(self, numbers: list[int], device: torch.device) -> tuple[Tensor, Tensor]:
+    @property
+    def width(self) -> int:
+        return self.module.get_input_embeddings().weight.shape[1]
+
+    def encode(self, tokens: list[Token], device: torch.device) -> tuple[Tensor, Tensor]:
         """(hidden states (1, T, C), pooled (1, P)) of one chunk, float32 on the CPU."""
-        found = self.module(
-            input_ids=torch.tensor([numbers], device=device), output_hidden_states=True
-        )
+        numbers = [each if isinstance(each, int) else PLACEHOLDER for each, _ in tokens]
+        with self._vectors_of(tokens):
+            found = self.module(
+                input_ids=torch.tensor([numbers], device=device), output_hidden_states=True
+            )
         text_model = getattr(self.module, "text_model", self.module)  # transformers before 5.6
         hidden = found.hidden_states[self._place(len(found.hidden_states))]
         hidden = text_model.final_layer_norm(hidden) if self.final_norm else hidden
         pooled = found.pooler_output
         pooled = pooled if self.projection is None else self.projection(pooled)
         return hidden.float().cpu(), pooled.float().cpu()
+
+    @contextmanager
+    def _vectors_of(self, tokens: list[Token]) -> Iterator[None]:
+        """Inside, vectors of embeddings stand where the model looks up what a token means."""
+        vectors = [(k, each) for k, (each, _) in enumerate(tokens) if isinstance(each, Tensor)]
+
+        def put_in(module: nn.Module, given: tuple, looked_up: Tensor) -> Tensor:
+            changed = looked_up.clone()
+            for place, vector in vectors:
+                changed[0, place] = vector.to(changed)
+            return changed
+
+        handle = self.module.get_input_embeddings().register_forward_hook(put_in)
+        try:
+            yield
+        finally:
+            handle.remove()
 
     def _place(self, states: int) -> int:
         """A layer further back than the model has any is the last, as in ComfyUI."""
@@ -60,6 +96,7 @@ class Clip:
         self.tokenizer = tokenizer
         self.encoders = tuple(encoders)
         self.load_device = device
+        self._said: set[str] = set()
         self.length = self.encoders[0].module.config.max_position_embeddings
         parts = [part for each in encoders for part in (each.module, each.projection)]
         self.module = nn.ModuleList([part for part in parts if part is not None])
@@ -74,30 +111,70 @@ class Clip:
     def encode(self, text: str) -> tuple[Tensor, Tensor]:
         """(hidden states (1, T, C) of all models side by side, pooled (1, P) of the last one),
         float32 on the CPU."""
-        chunks = self._chunks(text)
+        pieces = self._pieces(text)
         self.module.to(self.load_device)
-        found = [self._encode(encoder, chunks) for encoder in self.encoders]
-        return torch.cat([hidden for hidden, _ in found], dim=-1), found[-1][1]
+        found = [self._encode(encoder, self._chunks(encoder, pieces)) for encoder in self.encoders]
+        shortest = min(hidden.shape[1] for hidden, _ in found)  # an embedding may be longer in one
+        return torch.cat([hidden[:, :shortest] for hidden, _ in found], dim=-1), found[-1][1]
 
     def _encode(self, encoder: TextEncoder, chunks: list[list[Token]]) -> tuple[Tensor, Tensor]:
         full = [self._filled(chunk, encoder.padding) for chunk in chunks]
-        numbers = [[number for number, _ in chunk] for chunk in full]
-        found = [encoder.encode(each, self.load_device) for each in numbers]
+        found = [encoder.encode(each, self.load_device) for each in full]
         hidden = torch.cat([hidden for hidden, _ in found], dim=1)
         weights = torch.tensor([weight for chunk in full for _, weight in chunk])
         if (weights != 1).any():
-            nothing = [number for number, _ in self._filled([], encoder.padding)]
-            empty, _ = encoder.encode(nothing, self.load_device)
+            empty, _ = encoder.encode(self._filled([], encoder.padding), self.load_device)
             hidden = torch.lerp(empty.repeat(1, len(full), 1), hidden, weights.view(1, -1, 1))
         return hidden, found[0][1]
 
-    def _chunks(self, text: str) -> list[list[Token]]:
+    def _pieces(self, text: str) -> list[tuple[list[int] | list[Tensor], float]]:
+        """The prompt in pieces: the numbers of words, or an embedding's vectors, one tensor (n, C)
+        for each kind of text model that it is for; and their weight."""
+        found: list[tuple[list[int] | list[Tensor], float]] = []
+        for segment, weight in weigh(text):
+            for piece in mentions(segment):
+                if isinstance(piece, Mention):
+                    found.append((self._vectors(piece), weight))
+                else:
+                    numbers = self.tokenizer(piece, add_special_tokens=False, verbose=False)
+                    found.append((numbers.input_ids, weight))
+        return found
+
+    def _vectors(self, mention: Mention) -> list[Tensor]:
+        """Of all text models; none of a file that cannot be used, which is said."""
+        if mention.path is None:
+            near = difflib.get_close_matches(mention.name, folders.embedding_names(), 3, 0.4)
+            hint = f" Near: {', '.join(near)}." if near else ""
+            place = folders.models_folder() / "embeddings"
+            self._say(f'"embedding:{mention.name}" is left out: no such file in {place}.{hint}')
+            return []
+        try:
+            vectors = read_embedding(mention.path)
+        except ValueError as fault:
+            self._say(f'"embedding:{mention.name}" is left out: {fault}')
+            return []
+        widths = {each.shape[-1] for each in vectors}
+        for missed in {encoder.width for encoder in self.encoders} - widths:
+            self._say(
+                f'"embedding:{mention.name}" is left out of the text model of width {missed}: '
+                f"its vectors have the width {' and '.join(map(str, sorted(widths)))}."
+            )
+        return vectors
+
+    def _say(self, sentence: str) -> None:
+        """Once, although there may be thousands of captions."""
+        if sentence not in self._said:
+            self._said.add(sentence)
+            log.warning("%s", sentence)
+
+    def _chunks(
+        self, encoder: TextEncoder, pieces: list[tuple[list[int] | list[Tensor], float]]
+    ) -> list[list[Token]]:
         """The prompt's tokens in one or more chunks, without what surrounds and fills them."""
         room = self.length - 2  # the first and the last place hold the start and the end
         chunks: list[list[Token]] = [[]]
-        for segment, weight in weigh(text):
-            numbers = self.tokenizer(segment, add_special_tokens=False, verbose=False).input_ids
-            tokens = [(number, weight) for number in numbers]
+        for piece, weight in pieces:
+            tokens = [(each, weight) for each in _for_encoder(encoder, piece)]
             breaks = len(tokens) >= min(LONGEST_WORD, room)
             while len(tokens) > room - len(chunks[-1]):
                 fitting = room - len(chunks[-1]) if breaks else 0
@@ -109,8 +186,19 @@ class Clip:
 
     def _filled(self, tokens: list[Token], padding: int) -> list[Token]:
         start, end = self.tokenizer.bos_token_id, self.tokenizer.eos_token_id
+        tokens = [each for each in tokens if each[0] is not None]
         filling = [(padding, 1.0)] * (self.length - 2 - len(tokens))
         return [(start, 1.0), *tokens, (end, 1.0), *filling]
+
+
+def _for_encoder(
+    encoder: TextEncoder, piece: list[int] | list[Tensor]
+) -> list[int] | list[Tensor] | list[None]:
+    """A piece of the prompt as this text model takes it; of embeddings, by the vectors' width."""
+    if not piece or isinstance(piece[0], int):
+        return piece
+    own = [each for each in piece if each.shape[-1] == encoder.width]
+    return list(own[0]) if own else [None] * max(len(each) for each in piece)
 
 
 def weigh(text: str) -> list[tuple[str, float]]:
@@ -138,7 +226,7 @@ def _weigh_brackets(text: str, weight: float) -> list[tuple[str, float]]:
 
 def _weigh_inside(inside: str, weight: float) -> list[tuple[str, float]]:
     words, colon, number = inside.rpartition(":")
-    if words and colon:
+    if words and colon and not is_mention(words + colon):
         try:
             return _weigh_brackets(words, float(number))
         except ValueError:
