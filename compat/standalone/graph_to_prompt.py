@@ -172,7 +172,8 @@ class _Flattening:
         known = self.schema(node.kind)
         search_name = node.properties.get("Node name for S&R")
         try:
-            values = self.widgets(node)
+            values = {"value": _first(node.values)} if node.kind in PRIMITIVES else {}
+            values |= self.widgets(node)
         except WorkflowError:
             values = {}  # if the node is run, `inputs` tells
         named = NamedNode(

@@ -171,6 +171,7 @@ PREFIXES = [
     ("%Encode.text%", "a_b _ c_d"),
     ("%Encode Prompt.text%", "a_b _ c_d"),
     ("%width%x%height%_%year%%month%", "%width%x%height%_%year%%month%"),
+    ("%Number.value%", "12"),
     ("%nothing%", "%nothing%"),
     ("%Main.nothing%", "%Main.nothing%"),
     ("%Nobody.seed%", "%Nobody.seed%"),
@@ -181,7 +182,8 @@ PREFIXES = [
 @pytest.mark.parametrize(("prefix", "filled"), PREFIXES)
 def test_words_of_file_names_are_filled_in_as_in_the_editor(queue, prefix, filled):
     second = sample(9, "fixed", number=7, title="Second pass")
-    workflow = queue(encode("a/b ? c:d"), SAMPLER, second, saving(prefix))
+    number = {"id": 3, "type": "PrimitiveNode", "title": "Number", "widgets_values": [12, "fixed"]}
+    workflow = queue(encode("a/b ? c:d"), SAMPLER, second, number, saving(prefix))
     assert workflow.prompt["8"]["inputs"]["filename_prefix"] == filled
     known = {"%width%", "%height%", "%year%", "%month%"}
     unknown = "%" in filled and filled != "100% sure" and not any(k in filled for k in known)

@@ -9,9 +9,11 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from editing import EXAMPLES, REPOSITORY
+from hypernet_pack.compat.standalone.at_queueing import as_queued
 from hypernet_pack.compat.standalone.command import _installed_nodes
 from hypernet_pack.compat.standalone.workflow import read_workflow
 
+WORKFLOWS = REPOSITORY / "tests" / "compat" / "workflows"
 NAMES = sorted(path.stem for path in EXAMPLES.glob("*.json"))
 OF_THE_EDITOR = {"MarkdownNote"}  # no server knows it
 SAID_SO_IN_CHINESE = {"CLIP", "VAE", "Latent", "TensorBoard", "EMA", "min-SNR-γ"}
@@ -115,6 +117,27 @@ def test_hypernet_run_reads_from_a_file_what_the_editor_would_queue(
     }
     for number, node in queued.items():
         assert read[number]["inputs"] == node["inputs"], node["class_type"]
+
+
+OTHERS = sorted(
+    path.relative_to(WORKFLOWS).as_posix()
+    for path in WORKFLOWS.rglob("*.json")
+    if path.parent.name[:2] in ("11", "as") or path.name == "short_link.json"
+)
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_hypernet_run_reads_old_damaged_and_nested_files_as_the_editor_does(
+    editor, installed_nodes, name
+):
+    editor.load(json.loads((WORKFLOWS / name).read_text("utf-8")))
+    queued = editor.run("return (await app.graphToPrompt()).output")
+    read = as_queued(read_workflow(WORKFLOWS / name, installed_nodes), installed_nodes).prompt
+    assert {number: node["class_type"] for number, node in read.items()} == {
+        number: node["class_type"] for number, node in queued.items()
+    }
+    for number, node in queued.items():
+        assert read[number]["inputs"] == node["inputs"], number
 
 
 def test_names_captions_and_prompts_never_become_markup(editor):
