@@ -16,7 +16,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from .calls import Call, call_of, is_link, title_of
-from .io import ComfyNode, DynamicCombo, overrides
+from .io import ComfyNode, DynamicCombo, WidgetInput, overrides
 
 _COERCE = {"INT": int, "FLOAT": float, "STRING": str, "BOOLEAN": bool}
 _MANY = 20  # options that an error message still lists
@@ -254,6 +254,10 @@ def _value_problem(call: Call, name: str, judged: set[str]) -> dict | None:
     if isinstance(value, dict) and "__value__" in value:  # a list that is not a link
         value = value["__value__"]
     kind = socket.get_io_type()
+    is_widget = isinstance(socket, (WidgetInput, DynamicCombo.Input))
+    if not is_widget and kind != "*" and not (value is None and socket.optional):
+        details = f'{name}: "{value}" stands where a link to a node that makes {kind} belongs'
+        return _input_problem(call, name, "invalid_input_type", details, received_value=value)
     try:
         value = _COERCE.get(kind, lambda same: same)(value)
     except (TypeError, ValueError, OverflowError) as error:

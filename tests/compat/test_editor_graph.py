@@ -153,6 +153,18 @@ def test_more_than_ten_names_are_counted(read):
     assert workflow.notices[0].endswith("[9] and 3 more.")
 
 
+VALUES_FOR_LINKS = [5, "m", True, {}, {"__value__": ["1", 0]}, 0.5]
+
+
+@pytest.mark.parametrize("value", VALUES_FOR_LINKS)
+def test_a_value_in_the_place_of_a_link_is_refused_before_the_node_runs(read, value):
+    api = {"9": {"class_type": "Save", "inputs": {"model": value, "text": "t"}}}
+    _, error, _, _ = validate_prompt(read(api).prompt, NODES)
+    assert "stands where a link to a node that makes MODEL belongs" in error["details"]
+    api["9"]["inputs"]["model"] = None  # it is optional
+    assert validate_prompt(read(api).prompt, NODES)[0]
+
+
 # --- nodes that live in the editor
 
 
@@ -480,7 +492,7 @@ def damaged(content, dice):
             other = dice.randrange(len(parent))
             parent[last], parent[other] = parent[other], parent[last]
         else:
-            parent[last] = dice.choice(JUNK)
+            parent[last] = json.loads(json.dumps(dice.choice(JUNK)))
     return content
 
 
