@@ -17,8 +17,11 @@ from ...hypernet.captions import decode
 
 PICTURES = (b"\x89PNG", b"RIFF", b"\xff\xd8\xff", b"GIF8", b"BM")
 SAVE_AGAIN = "Save it in ComfyUI with Save or Export (API)."
+_BEFORE_TEXT = b"\0\xff\xfe\xef\xbb\xbf \t\r\n"  # marks of encodings, and blanks
+_TEXT_BEGINS = (b"{", b"[", b'"', b"<", b"/", b"#")
 _SHOWN = 60  # letters of the user's text in an error
 _SPARE_COMMA = re.compile(r",\s*[\]},]")
+_NOTHING = ("", "null", "{}", "[]", "undefined")
 _MADE_BY = re.compile(r"\s*(workflow|prompt)\s*:\s*(?=[{\[])", re.IGNORECASE)
 
 
@@ -36,10 +39,19 @@ def read_content(path: str | Path) -> Any:
         raise WorkflowError(f'workflow "{path}" cannot be read: {error}.') from error
     if written.startswith(PICTURES):
         return _of_picture(path)
+    what = f'workflow "{path}"'
     if not written.strip():
-        raise WorkflowError(f'workflow "{path}" is not JSON: the file is empty. {SAVE_AGAIN}')
-    text = decode(written).removeprefix("\ufeff")
-    return _parsed(text, f'workflow "{path}"')
+        raise WorkflowError(f"{what} is not JSON: the file is empty. {SAVE_AGAIN}")
+    if b"\0" in written and written.lstrip(_BEFORE_TEXT)[:1] not in _TEXT_BEGINS:
+        raise WorkflowError(
+            f"{what} is not JSON: it is no text, but perhaps an archive, a video or a model. "
+            f"{SAVE_AGAIN}"
+        )
+    try:
+        text = decode(written).removeprefix("\ufeff")
+    except ValueError as error:
+        raise WorkflowError(f"{what} is not JSON: {error}") from error
+    return _parsed(text, what)
 
 
 def _parsed(text: str, what: str) -> Any:
@@ -58,8 +70,6 @@ def _fault(text: str, error: json.JSONDecodeError) -> str:
     """What stands where JSON does not allow it, and what to do."""
     if text.lstrip()[:1] == "<":
         return "it is a web page (HTML or XML). Download the file itself, not the page about it."
-    if "\0" in text or not text.lstrip()[:1].isprintable():
-        return f"it is no text. {SAVE_AGAIN}"
     after = text[error.pos :].lstrip()
     if not after:
         return f"it ends in the middle of the text, so it was not saved whole. {SAVE_AGAIN}"
@@ -91,8 +101,9 @@ def _of_picture(path: str | Path) -> Any:
     except Exception as error:  # Pillow raises a dozen kinds for broken files
         raise WorkflowError(f'picture "{path}" cannot be read: {error}.') from error
     for name in ("workflow", "prompt"):  # in the order in which the editor takes them
-        if isinstance(text := texts.get(name), (str, bytes)) and text.strip():
-            text = text if isinstance(text, str) else decode(text)
+        text = texts.get(name)
+        text = decode(text) if isinstance(text, bytes) else text
+        if isinstance(text, str) and text.strip() not in _NOTHING:
             return _parsed(text, f'the {name} in picture "{path}"')
     if "parameters" in texts:
         raise WorkflowError(

@@ -80,6 +80,8 @@ def test_a_picture_gives_its_workflow_else_its_prompt(tmp_path, write, name):
     assert set(read_workflow(path, {}).prompt) == {"7"}
     write(path, prompt=json.dumps(API))
     assert read_workflow(path, {}).prompt == API
+    write(path, workflow="null", prompt=json.dumps(API))
+    assert read_workflow(path, {}).prompt == API
 
 
 def test_a_number_that_json_does_not_have_is_null_as_in_the_editor(read):
@@ -102,8 +104,9 @@ NOT_JSON = [
     ("{“1”: 2}", "“ stands where \" belongs"),
     ("<!DOCTYPE html><html>", "a web page"),
     ("\n<html>", "a web page"),
-    ("\x00\x01\x02\x03", "no text|not JSON"),
-    ("PK\x03\x04\x00\x00", "not JSON"),
+    ("\x00\x01\x02\x03", "it is no text"),
+    ("PK\x03\x04\x00\x00", "it is no text, but perhaps an archive"),
+    ("\x00\x00\x00\x20ftypisom", "it is no text"),
     ('{"1": 2} {"3": 4}', "Extra data at line 1, column 10"),
     ("masterpiece, 1girl", "not JSON"),
     ("[" * 100_000, "brackets nest too deep"),
