@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from .calls import is_link, title_of
-from .editor_graph import Faults
+from .editor_graph import Faults, counted
 from .graph_to_prompt import NamedNode, flatten
 from .io import ComfyNode, WidgetInput, live_inputs
 from .io import Input as InputSocket
@@ -41,24 +41,26 @@ class Workflow:
 
 def read_workflow(path: str | Path, nodes: Nodes) -> Workflow:
     """The workflow in a JSON file of either format, or in a picture. Raises WorkflowError."""
-    found = content = read_content(path)
+    content = read_content(path)
+    found = content.json
     for name in _WRAPPERS:
         if isinstance(found, dict) and isinstance(found.get(name), dict):
             if not _is_api(found) and not _is_editor(found):
                 found = found[name]
     try:
         if _is_editor(found):
-            return _from_editor(found, nodes)
+            return _from_editor(found, nodes, content.notices)
     except WorkflowError as error:
         raise WorkflowError(f'workflow "{path}": {error}') from None
     except RecursionError:
         raise WorkflowError(f'workflow "{path}": its nodes nest too deep.') from None
     if _is_api(found):
-        prompt, notices = _needed({name: _tidy(node) for name, node in found.items()}, nodes, ())
-        return Workflow(prompt, notices=tuple(notices))
+        prompt = {name: _tidy(node) for name, node in found.items()}
+        prompt, notices = _needed(prompt, nodes, _outputs(prompt, nodes))
+        return Workflow(prompt, notices=(*content.notices, *notices))
     raise WorkflowError(
         f'workflow "{path}" is neither in API format nor saved by the editor: '
-        f"{described(content)}. {SAVE_AGAIN}"
+        f"{described(content.json)}. {SAVE_AGAIN}"
     )
 
 
@@ -87,45 +89,59 @@ def _tidy(node: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in node.items() if name != "_meta"}
 
 
-def _from_editor(content: dict[str, Any], nodes: Nodes) -> Workflow:
+def _from_editor(content: dict[str, Any], nodes: Nodes, notices: tuple[str, ...]) -> Workflow:
     faults = Faults()
     found = flatten(content, nodes, faults)
-    prompt, notices = _needed(found.prompt, nodes, found.holding_outputs)
+    outputs = [*_outputs(found.prompt, nodes), *found.holding_outputs]
+    prompt, left_out = _needed(found.prompt, nodes, outputs)
     for node_id, reason in found.refused.items():
         if node_id in prompt:
             raise WorkflowError(reason)
+    absent = [_named(each, prompt) for each in prompt if prompt[each]["class_type"] not in nodes]
+    if outputs and absent:
+        raise WorkflowError(
+            f"{counted('its outputs need nodes that are not installed here', absent)} Install "
+            "the node packs that have them. If they are of those that live in the editor only, "
+            "save with Export (API)."
+        )
     return Workflow(
         prompt,
         {"workflow": content},
-        notices=(*faults.notices(), *notices),
+        notices=(*notices, *faults.notices(), *left_out),
         names=tuple(found.names),
     )
 
 
+def _named(node_id: str, prompt: Mapping[str, Any]) -> str:
+    return f'"{prompt[node_id].get("class_type")}" (node {node_id})'
+
+
+def _outputs(prompt: Mapping[str, Any], nodes: Nodes) -> list[str]:
+    """The nodes that save or show."""
+    kinds = {entry.get("class_type") for entry in prompt.values()} & nodes.keys()
+    outputs = {kind for kind in kinds if nodes[kind].GET_SCHEMA().is_output_node}
+    return [each for each in prompt if prompt[each].get("class_type") in outputs]
+
+
 def _needed(
-    prompt: dict[str, Any], nodes: Nodes, roots: Collection[str]
+    prompt: dict[str, Any], nodes: Nodes, outputs: Collection[str]
 ) -> tuple[dict[str, Any], list[str]]:
     """The prompt without nodes that are not installed and that no output needs, and a notice.
 
-    roots: ids that count as outputs. Without any output the prompt stays whole, for the validation
-    to name what is missing.
+    Without any output the prompt stays whole, for the validation to name what is missing.
     """
-    kinds = {entry.get("class_type") for entry in prompt.values()} & nodes.keys()
-    outputs = {kind for kind in kinds if nodes[kind].GET_SCHEMA().is_output_node}
-    roots = [*roots, *(each for each in prompt if prompt[each].get("class_type") in outputs)]
-    if not roots:
+    if not outputs:
         return prompt, []
-    needed = set().union(*(_ancestry(prompt, each) for each in roots))
+    needed = set().union(*(_ancestry(prompt, each) for each in outputs))
     unknown = {each for each in prompt if prompt[each].get("class_type") not in nodes}
     gone = {
         each
         for each in prompt
         if each not in needed and (unknown - needed) & _ancestry(prompt, each)
     }
-    faults = Faults()
-    for each in sorted(gone & unknown, key=list(prompt).index):
-        faults.add(UNNEEDED, f'"{prompt[each].get("class_type")}" (node {each})')
-    return {each: prompt[each] for each in prompt if each not in gone}, faults.notices()
+    named = [_named(each, prompt) for each in prompt if each in gone & unknown]
+    kept = {each: prompt[each] for each in prompt if each not in gone}
+    return kept, [counted(UNNEEDED, named)] if named else []
 
 
 def _ancestry(prompt: Mapping[str, Any], node_id: str) -> set[str]:

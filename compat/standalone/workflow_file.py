@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,7 @@ from ...hypernet.captions import decode
 
 PICTURES = (b"\x89PNG", b"RIFF", b"\xff\xd8\xff", b"GIF8", b"BM")
 SAVE_AGAIN = "Save it in ComfyUI with Save or Export (API)."
-_BEFORE_TEXT = b"\0\xff\xfe\xef\xbb\xbf \t\r\n"  # marks of encodings, and blanks
-_TEXT_BEGINS = (b"{", b"[", b'"', b"<", b"/", b"#")
+_NO_TEXT = "it is no text, but perhaps an archive, a video or a model."
 _SHOWN = 60  # letters of the user's text in an error
 _SPARE_COMMA = re.compile(r",\s*[\]},]")
 _NOTHING = ("", "null", "{}", "[]", "undefined")
@@ -29,7 +29,15 @@ class WorkflowError(ValueError):
     """The workflow file, or a --set, is not what it should be. The message is for the user."""
 
 
-def read_content(path: str | Path) -> Any:
+@dataclass(frozen=True)
+class Content:
+    """What JSON says, and what of it was read with a guess."""
+
+    json: Any
+    notices: tuple[str, ...] = ()
+
+
+def read_content(path: str | Path) -> Content:
     """The JSON in the file; of a picture, its workflow, else its prompt. Raises WorkflowError."""
     try:
         written = Path(path).read_bytes()
@@ -38,20 +46,34 @@ def read_content(path: str | Path) -> Any:
     except ValueError as error:  # a name with a null character
         raise WorkflowError(f'workflow "{path}" cannot be read: {error}.') from error
     if written.startswith(PICTURES):
-        return _of_picture(path)
+        return Content(_of_picture(path))
     what = f'workflow "{path}"'
     if not written.strip():
         raise WorkflowError(f"{what} is not JSON: the file is empty. {SAVE_AGAIN}")
-    if b"\0" in written and written.lstrip(_BEFORE_TEXT)[:1] not in _TEXT_BEGINS:
-        raise WorkflowError(
-            f"{what} is not JSON: it is no text, but perhaps an archive, a video or a model. "
-            f"{SAVE_AGAIN}"
-        )
+    encoding = json.detect_encoding(written)  # by the zeros among the first letters
     try:
-        text = decode(written).removeprefix("\ufeff")
-    except ValueError as error:
-        raise WorkflowError(f"{what} is not JSON: {error}") from error
-    return _parsed(text, what)
+        text = written.decode(encoding).removeprefix("\ufeff")
+    except UnicodeDecodeError:
+        return _of_old_letters(written, what)
+    if "\0" in text or ("utf-8" not in encoding and not text.lstrip()[:1].isascii()):
+        raise WorkflowError(f"{what} is not JSON: {_NO_TEXT} {SAVE_AGAIN}")
+    return Content(_parsed(text, what))
+
+
+def _of_old_letters(written: bytes, what: str) -> Content:
+    """JSON in an encoding of one country, which can only be guessed."""
+    if b"\0" in written:
+        raise WorkflowError(f"{what} is not JSON: {_NO_TEXT} {SAVE_AGAIN}")
+    text = decode(written) or written.decode("cp1252", "replace")
+    content = _parsed(text, what)
+    letters = "".join(dict.fromkeys(re.findall(r"[^\x00-\x7f]", text)))[:20]
+    return Content(
+        content,
+        (
+            f'{what} is not in UTF-8. Its letters beyond ASCII were read as "{letters}". '
+            "If that is wrong, save it as UTF-8.",
+        ),
+    )
 
 
 def _parsed(text: str, what: str) -> Any:

@@ -269,8 +269,11 @@ def test_what_is_not_installed_goes_where_nothing_that_runs_needs_it(read):
     workflow = read(graph(MODEL, absent, after, save(7), links=links))
     assert set(workflow.prompt) == {"1", "9"}
     assert workflow.notices[0].endswith('(1): "Absent" (node 5).')
-    needed = read(graph(MODEL, absent, after, save(10, number=9), links=links))
-    assert "5" in needed.prompt, "the validation names it"
+    needed = graph(MODEL, absent, after, save(10, number=9), links=links)
+    with pytest.raises(WorkflowError) as caught:
+        read(needed)
+    assert 'not installed here (1): "Absent" (node 5). Install' in str(caught.value)
+    assert "live in the editor only, save with Export (API)" in str(caught.value)
 
 
 PRIMITIVES = [

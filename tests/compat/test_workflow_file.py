@@ -41,7 +41,9 @@ def test_marks_of_both_ends_and_western_letters_are_read(read):
     text = json.dumps(API, ensure_ascii=False)
     assert read(b"\xfe\xff" + text.encode("utf-16-be")).prompt == API
     western = text.replace("红狐", "€ “fox”")
-    assert read(western.encode("cp1252")).prompt == json.loads(western)
+    workflow = read(western.encode("cp1252"))
+    assert workflow.prompt == json.loads(western)
+    assert 'is not in UTF-8. Its letters beyond ASCII were read as "ü€“”é"' in workflow.notices[0]
     assert read(b"\xef\xbb\xbf" * 2 + text.encode()).prompt == API, "some tools add a second mark"
 
 
@@ -104,7 +106,7 @@ NOT_JSON = [
     ("{“1”: 2}", "“ stands where \" belongs"),
     ("<!DOCTYPE html><html>", "a web page"),
     ("\n<html>", "a web page"),
-    ("\x00\x01\x02\x03", "it is no text"),
+    ("\x00\x01\x02\x03", "not JSON"),
     ("PK\x03\x04\x00\x00", "it is no text, but perhaps an archive"),
     ("\x00\x00\x00\x20ftypisom", "it is no text"),
     ('{"1": 2} {"3": 4}', "Extra data at line 1, column 10"),
