@@ -206,7 +206,7 @@ def _run(
     except WorkflowError as error:
         say(str(error))
         return REFUSED
-    for notice in workflow.notices:
+    for notice in dict.fromkeys(workflow.notices):
         _say(notice)
 
     started = time.time()

@@ -8,54 +8,31 @@ nodes of older editors, stays in the prompt under its own type and is refused on
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from .editor_graph import (
-    BYPASSED,
-    INPUTS,
-    MUTED,
-    OUTPUTS,
-    Faults,
-    Graph,
-    Link,
-    Node,
-    Socket,
-    read_graph,
+from .editor_graph import BYPASSED, INPUTS, MUTED, OUTPUTS, Faults, Graph, Node, Socket, read_graph
+from .editor_nodes import (
+    BROADCASTS,
+    GETTERS,
+    GROUPS,
+    PRIMITIVES,
+    SETTERS,
+    UUID,
+    bypass,
+    first_value,
+    is_virtual,
+    variable,
 )
 from .io import ComfyNode, Schema
-from .validation import types_match
+from .subgraphs import Scope, Value, proxied, shown
 from .widget_values import widget_inputs, wrapped
 from .workflow_file import WorkflowError
 
 Nodes = Mapping[str, type[ComfyNode]]
 
 CURE = "save with Export (API)"
-
-# Classes that no server knows, by what the editor does with them. A class that is installed is
-# never one of these.
-REROUTES = ("Reroute", "Reroute (rgthree)", "ReroutePrimitive|pysssss", "Reroute Primitive 🐍")
-SETTERS = ("SetNode", "easy setNode")
-GETTERS = ("GetNode", "easy getNode")
-PRIMITIVES = (
-    "PrimitiveNode", "PrimitiveInt", "PrimitiveFloat", "PrimitiveString",
-    "PrimitiveStringMultiline", "PrimitiveBoolean",
-)  # fmt: skip
-DECORATIONS = (
-    "Note", "MarkdownNote", "Note Plus (mtb)", "Label (rgthree)", "Bookmark (rgthree)",
-    "Fast Groups Muter (rgthree)", "Fast Groups Bypasser (rgthree)", "Fast Muter (rgthree)",
-    "Fast Bypasser (rgthree)", "Fast Actions Button (rgthree)", "Node Collector (rgthree)",
-    "Mute / Bypass Relay (rgthree)", "Mute / Bypass Repeater (rgthree)",
-    "Random Unmuter (rgthree)", "Node Combiner (rgthree)",
-)  # fmt: skip
-BROADCASTS = (
-    "Anything Everywhere", "Anything Everywhere?", "Anything Everywhere3", "Prompts Everywhere",
-    "Seed Everywhere",
-)  # fmt: skip
-GROUPS = ("workflow/", "workflow>")  # in front of a group node's name
-UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 
 NOWHERE = "Inputs whose link leads to nothing were taken as not linked"
 UNFOLLOWED = (
@@ -64,27 +41,7 @@ UNFOLLOWED = (
 )
 
 
-@dataclass(frozen=True)
-class Value:
-    """What an input takes instead of a link."""
-
-    value: Any
-
-
 Source = list | Value | None  # [node id, slot]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Scope:
-    """A graph where it stands: the top one, or a subgraph inside a node of the outer scope."""
-
-    graph: Graph
-    path: tuple[str, ...] = ()
-    outer: Scope | None = None
-    host: Node | None = None  # the node of the outer scope that holds this graph
-
-    def id_of(self, node: Node) -> str:
-        return ":".join((*self.path, node.id))
 
 
 @dataclass
@@ -154,7 +111,7 @@ class _Flattening:
             self.name(scope, node)
             if node.mode in (MUTED, BYPASSED):
                 continue
-            if self.is_virtual(node):
+            if is_virtual(node, self.classes):
                 if node.kind in BROADCASTS:
                     self.faults.add(UNFOLLOWED, f'"{node.kind}" (node {scope.id_of(node)})')
                 continue
@@ -172,7 +129,7 @@ class _Flattening:
         known = self.schema(node.kind)
         search_name = node.properties.get("Node name for S&R")
         try:
-            values = {"value": _first(node.values)} if node.kind in PRIMITIVES else {}
+            values = {"value": first_value(node.values)} if node.kind in PRIMITIVES else {}
             values |= self.widgets(node)
         except WorkflowError:
             values = {}  # if the node is run, `inputs` tells
@@ -183,17 +140,6 @@ class _Flattening:
             values=values,
         )
         self.result.names.append(named)
-
-    def is_virtual(self, node: Node) -> bool:
-        return node.kind not in self.classes and (
-            node.kind in (*DECORATIONS, *PRIMITIVES, *SETTERS, *GETTERS, *BROADCASTS)
-            or self.is_reroute(node)
-        )
-
-    def is_reroute(self, node: Node) -> bool:
-        if node.kind in self.classes or len(node.inputs) > 1 or len(node.outputs) > 1:
-            return node.kind in REROUTES and node.kind not in self.classes
-        return node.kind in REROUTES or "reroute" in node.kind.lower()
 
     def refuse_if_unknown(self, node_id: str, node: Node) -> None:
         """Note why a node of an older editor, or of a file that is not whole, cannot be run."""
@@ -234,7 +180,7 @@ class _Flattening:
             inputs = self.widgets(node)
         except WorkflowError as error:
             raise WorkflowError(f'node {scope.id_of(node)} "{node.kind}": {error}') from None
-        inputs |= self.proxied(scope, node, inputs)
+        inputs |= proxied(scope, node, inputs)
         for socket in node.inputs:
             source = self.source_of_input(scope, node, socket, socket.type, ())
             if isinstance(source, Value):
@@ -243,18 +189,6 @@ class _Flattening:
             elif source is not None:
                 inputs[socket.name] = source
         return inputs
-
-    def proxied(self, scope: Scope, node: Node, inputs: Mapping[str, Any]) -> dict[str, Any]:
-        """Values that the subgraph's node shows for widgets of this one (some editors of 2025)."""
-        pairs = _proxies(scope.host)
-        values = scope.host.values if scope.host else None
-        if not isinstance(values, list) or len(values) != len(pairs):
-            return {}
-        return {
-            name: wrapped(value)
-            for (node_id, name), value in zip(pairs, values, strict=True)
-            if node_id == node.id and name in inputs and value is not None
-        }
 
     def source_of_input(
         self, scope: Scope, node: Node, socket: Socket, wanted: str, seen: tuple
@@ -284,21 +218,7 @@ class _Flattening:
         socket = scope.host.input(names[slot])
         if socket and socket.link is not None:
             return self.source_of_input(scope.outer, scope.host, socket, wanted, seen)
-        return self.shown(scope, names[slot])
-
-    def shown(self, scope: Scope, name: str) -> Value | None:
-        """The value in the subgraph's node, which has a widget for each input that leads to one."""
-        values = scope.host.values
-        if isinstance(values, dict):
-            return Value(values[name]) if name in values else None
-        pairs = _proxies(scope.host)
-        if pairs and len(values or ()) == len(pairs):
-            order = [each if node_id == "-1" else "" for node_id, each in pairs]
-        else:
-            order = [each for k, each in enumerate(scope.graph.inputs) if _promoted(scope.graph, k)]
-        if name not in order or len(values or ()) <= order.index(name):
-            return None
-        return Value(values[order.index(name)])
+        return shown(scope, names[slot])
 
     # Sources
 
@@ -312,10 +232,10 @@ class _Flattening:
             through = bypass(node, slot, wanted)
         elif node.kind in self.subgraphs:
             return self.from_inside(self.inside(scope, node), slot, wanted, seen)
-        elif not self.is_virtual(node):
+        elif not is_virtual(node, self.classes):
             return [scope.id_of(node), slot]
         elif node.kind in PRIMITIVES:
-            return Value(_first(node.values))
+            return Value(first_value(node.values))
         elif node.kind in GETTERS:
             return self.set_elsewhere(scope, node, wanted, seen)
         else:  # a reroute or a Set node
@@ -359,55 +279,3 @@ class _Flattening:
         node_id = scope.id_of(getter)
         self.faults.add(NOWHERE, f'node {node_id} gets "{name}", which no Set node has')
         return None
-
-
-def variable(node: Node) -> str:
-    """The name that a Set or Get node sets or gets."""
-    name = _first(node.values)
-    if not isinstance(name, str) or not name:
-        name = node.properties.get("previousName") or node.title.partition("_")[2]
-    return str(name)
-
-
-def bypass(node: Node, slot: int, wanted: str) -> Socket | None:
-    """The input that a bypassed node hands to its output: at the same place, else the first of
-    the very type that is wanted, else the first that fits."""
-    if slot >= len(node.outputs):
-        return None
-    kind = node.outputs[slot] if wanted == "*" else wanted
-    same = node.inputs[slot : slot + 1]
-    exact = tuple(each for each in node.inputs if each.type == kind)
-    candidates = (*(each for each in same if types_match(each.type, kind)), *exact, *node.inputs)
-    return next((each for each in candidates if types_match(each.type, kind)), None)
-
-
-def _first(values: list | dict | None) -> Any:
-    if isinstance(values, dict):
-        return next(iter(values.values()), None)
-    return values[0] if values else None
-
-
-def _proxies(host: Node | None) -> list[tuple[str, str]]:
-    """(id of the inner node, widget) for each value of a subgraph's node; −1 is an own input."""
-    found = host.properties.get("proxyWidgets") if host else None
-    pairs = found if isinstance(found, list) else []
-    return [
-        (str(each[0]), str(each[1])) if isinstance(each, list) and len(each) > 1 else ("", "")
-        for each in pairs
-    ]
-
-
-def _promoted(graph: Graph, slot: int) -> bool:
-    """Does this input of the subgraph lead to a widget?"""
-
-    def leads(link_id: str, link: Link) -> bool:
-        node = graph.nodes.get(link.target)
-        return node is not None and any(
-            socket.link == link_id and socket.is_widget for socket in node.inputs
-        )
-
-    return any(
-        link.source == INPUTS and link.slot == slot and leads(link_id, link)
-        for link_id, links in graph.links.items()
-        for link in links
-    )
