@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 from .calls import is_link
@@ -118,20 +119,17 @@ def _resolve_prompts(prompt: Mapping[str, Any], nodes: Nodes, seed: int, faults:
         text = inputs[name]
         for comment in _COMMENT.findall(text):
             faults.add(COMMENTS, f'node {node_id} "{_short(comment)}"')
-        dice = random.Random(f"{seed}/{node_id}/{name}")
-        chosen: list[str] = []
-
-        def pick(
-            alternatives: list[str], dice: random.Random = dice, chosen: list[str] = chosen
-        ) -> str:
-            found = dice.choice(alternatives)
-            if len(alternatives) > 1:
-                chosen.append(found)
-            return found
-
-        inputs[name] = resolve(text, pick)
+        dice, chosen = random.Random(f"{seed}/{node_id}/{name}"), []
+        inputs[name] = resolve(text, partial(_choose, dice, chosen))
         for each in chosen:
             faults.add(CHOSEN.format(seed=seed), f'node {node_id} "{_short(each)}"')
+
+
+def _choose(dice: random.Random, chosen: list[str], alternatives: list[str]) -> str:
+    found = dice.choice(alternatives)
+    if len(alternatives) > 1:
+        chosen.append(found)
+    return found
 
 
 def resolve(text: str, pick: Pick) -> str:

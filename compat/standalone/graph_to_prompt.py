@@ -249,7 +249,9 @@ class _Flattening:
             around, graph = scope, self.subgraphs[node.kind]
             while around is not None:
                 if around.graph is graph:
-                    raise WorkflowError(f'the subgraph "{graph.name}" contains itself.')
+                    raise WorkflowError(
+                        f'the subgraph "{graph.name}" contains itself. Unpack it in the editor.'
+                    )
                 around = around.outer
             self.inner[path] = Scope(graph=graph, path=path, outer=scope, host=node)
         return self.inner[path]

@@ -4,7 +4,8 @@ Outputs are judged one by one with all that they need: the good ones run althoug
 Numbers, texts and booleans are coerced in place. A required input that is not given is an error
 even where the node has a default: defaults belong to the editor. Stricter than ComfyUI where that
 would fail later and in darker words: a choice that a DynamicCombo does not have, a link to a node
-or an output that is not there, a link into an input that the node does not have.
+or an output that is not there, a link into an input that the node does not have, a value where only
+a link can stand.
 """
 
 from __future__ import annotations
