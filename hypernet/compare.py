@@ -15,6 +15,8 @@ from torch import Tensor
 
 from .lettering import font_for
 from .network import Hypernetwork
+from .parsing import read_numbers
+from .prompt import LIMIT
 
 GAP = 8  # pixels between pictures
 PAPER, INK = (255, 255, 255), (20, 20, 20)
@@ -35,6 +37,19 @@ def compared(
         for network in networks
     ]
     return grid(rows, [f"{strength:g}" for strength in strengths], names_of(networks))
+
+
+def read_strengths(text: str) -> tuple[float, ...]:
+    """The strengths of "0, 0.5, 1". Raises ValueError quoting what is none."""
+
+    def are_in_reach(numbers: tuple[float, ...]) -> bool:
+        return all(abs(number) <= LIMIT for number in numbers)
+
+    strengths = read_numbers(text, "Strengths", "0, 0.5, 1", are_in_reach)
+    if not are_in_reach(strengths):
+        beyond = max(strengths, key=abs)
+        raise ValueError(f'Strengths "{text}": {beyond:g} is beyond ±{LIMIT:g}.')
+    return strengths
 
 
 def names_of(networks: Sequence[Hypernetwork]) -> list[str]:

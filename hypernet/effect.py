@@ -9,7 +9,6 @@ so the factor of the moment stays a tensor there: reading it would make the CPU 
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -17,6 +16,8 @@ from itertools import pairwise
 
 import torch
 from torch import Tensor
+
+from .parsing import number_in, unwrapped
 
 PROMPTS = ("both", "positive", "negative")
 POINTS = 201  # of a curve's table: one per half percent
@@ -151,15 +152,13 @@ def parse_widths(text: str) -> tuple[tuple[int, float], ...]:
 
 def parse_pairs(text: str, what: str, advice: str) -> tuple[tuple[float, float], ...]:
     pairs = []
-    for part in filter(None, (part.strip() for part in re.split(r"[,，、;\n]", text))):
+    for part in filter(None, map(str.strip, re.split(r"[,;\n]", unwrapped(text)))):
         numbers = []
-        for word in re.split(r"[:：]", part):
-            try:
-                numbers.append(float(word))
-            except ValueError:
-                fault = f'{what} "{text}": "{word.strip()}" is not a number. {advice}'
-                raise ValueError(fault) from None
-        if len(numbers) != 2 or not all(map(math.isfinite, numbers)):
+        for word in part.split(":"):
+            if (number := number_in(word)) is None:
+                raise ValueError(f'{what} "{text}": "{word.strip()}" is not a number. {advice}')
+            numbers.append(number)
+        if len(numbers) != 2:
             raise ValueError(f'{what} "{text}": "{part}" is not two numbers. {advice}')
         pairs.append((numbers[0], numbers[1]))
     return tuple(pairs)

@@ -28,6 +28,7 @@ from .fold import (
     widths_of,
 )
 from .network import Hypernetwork, Record
+from .parsing import read_numbers
 from .spec import HypernetSpec, as_text
 
 Parts = Sequence[tuple[Linear, float]]  # networks with their factors
@@ -36,6 +37,14 @@ Parts = Sequence[tuple[Linear, float]]  # networks with their factors
 FORGOTTEN = {"seed", "weight_initialization", "dropout_structure"}
 # Functions of a whole row, or with weights of their own: the hidden layers would not stay apart.
 NOT_ELEMENTWISE = {"softmax", "softmin", "logsoftmax", "softmax2d", "prelu"}
+
+
+def read_factors(text: str, count: int | None = None) -> tuple[float, ...]:
+    """The factors of "0.5, 0.5", for so many networks if that is known. Raises ValueError."""
+    factors = read_numbers(text, "Factors", "0.5, 0.5", lambda found: len(found) == count)
+    if count not in (None, len(factors)):
+        raise ValueError(f'Factors "{text}": {len(factors)} for {count} networks; give one each.')
+    return factors
 
 
 def weighted(parts: Parts, name: str) -> Hypernetwork:

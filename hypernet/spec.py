@@ -8,10 +8,10 @@ A spec that would not fit into any memory is refused here, before a single numbe
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
+from .parsing import read_numbers
 from .vocabulary import (
     ACTIVATIONS,
     FLAT_AT_ZERO,
@@ -172,20 +172,41 @@ class HypernetSpec:
 
 
 def parse_structure(text: str) -> tuple[float, ...]:
-    """Numbers from "1, 2, 1"; commas (or Chinese commas) and blanks between them.
+    """The factors of "1, 2, 1", with commas, semicolons or blanks between them.
 
     Raises ValueError quoting the text and the part that is no number.
     """
-    numbers = []
-    for part in re.split(r"[,，、\s]+", text.strip().strip("[]()")):
-        try:
-            number = float(part)
-        except ValueError:
-            raise ValueError(
-                f'Structure "{text}": "{part}" is not a number. Write it like "1, 2, 1".'
-            ) from None
-        numbers.append(int(number) if number.is_integer() else number)
-    return tuple(numbers)
+
+    def begins_and_ends_with_1(numbers: tuple[float, ...]) -> bool:
+        return len(numbers) > 1 and numbers[0] == 1 == numbers[-1] and min(numbers) > 0
+
+    return read_numbers(text, "Structure", "1, 2, 1", begins_and_ends_with_1)
+
+
+def parse_dropout(text: str, layers: int) -> tuple[float, ...]:
+    """The probabilities of "0, 0.3, 0", one for each of so many layers; none of an empty text.
+
+    Raises ValueError quoting the text and the part that is no number.
+    """
+
+    def are_probabilities(numbers: tuple[float, ...]) -> bool:
+        return len(numbers) == layers and all(0 <= number < 1 for number in numbers)
+
+    if not text.strip():
+        return ()
+    return read_numbers(text, "Dropout structure", "0, 0.3, 0", are_probabilities)
+
+
+def read_widths(text: str) -> tuple[int, ...]:
+    """The widths of "768, 1280"; none of an empty text. Raises ValueError quoting the text."""
+
+    def are_usual(numbers: tuple[float, ...]) -> bool:
+        return all(isinstance(each, int) and 16 <= each <= 2**16 for each in numbers)
+
+    numbers = read_numbers(text, "Widths", "768, 1280", are_usual) if text.strip() else ()
+    if any(not isinstance(number, int) or number < 1 for number in numbers):
+        raise ValueError(f'Widths "{text}": give whole numbers above 0, such as 768, 1280.')
+    return numbers
 
 
 def as_text(numbers: Sequence[float]) -> str:

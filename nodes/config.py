@@ -5,7 +5,14 @@ from dataclasses import replace
 from ..compat import attention_widths, io, ui
 from ..hypernet.advice import spec_warnings
 from ..hypernet.run import in_words
-from ..hypernet.spec import SD1_WIDTHS, HypernetSpec, as_text, parse_structure
+from ..hypernet.spec import (
+    SD1_WIDTHS,
+    HypernetSpec,
+    as_text,
+    parse_dropout,
+    parse_structure,
+    read_widths,
+)
 from ..hypernet.vocabulary import ACTIVATIONS, INITIALIZATIONS
 from .sockets import CATEGORY, Config, ConfigSocket, default
 
@@ -150,10 +157,10 @@ def spec_of(
     found: tuple[int, ...], structure: str, dropout: str, widths: str, **settings
 ) -> HypernetSpec:
     """The spec that the widgets' texts describe; raises ValueError quoting what is wrong."""
-    chosen = tuple(int(w) for w in parse_structure(widths)) if widths.strip() else found
+    layers = parse_structure(structure)
     return HypernetSpec(
-        widths=chosen,
-        layer_structure=parse_structure(structure),
-        dropout_structure=parse_structure(dropout) if dropout.strip() else (),
+        widths=read_widths(widths) or found,
+        layer_structure=layers,
+        dropout_structure=parse_dropout(dropout, len(layers)),
         **settings,
     )

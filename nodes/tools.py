@@ -2,6 +2,7 @@
 
 import itertools
 import json
+from collections.abc import Callable
 from dataclasses import replace
 
 from ..compat import Progress, generate, io, network_folders, ui
@@ -9,7 +10,7 @@ from ..hypernet import compare, convert, estimate, merge
 from ..hypernet.files import open_network, save_network
 from ..hypernet.network import Hypernetwork
 from ..hypernet.report import as_text, describe
-from ..hypernet.spec import parse_structure
+from ..hypernet.spec import read_widths
 from .apply import ApplyHypernet
 from .files import LoadHypernet, find, name_fault, new_file
 from .sockets import CATEGORY, ConfigSocket, HypernetSocket
@@ -186,15 +187,12 @@ class MergeHypernets(io.ComfyNode):
 
     @classmethod
     def validate_inputs(cls, factors: str | None = None) -> bool | str:
-        return structure_fault(factors)
+        return fault_of(merge.read_factors, factors)
 
     @classmethod
     def execute(cls, method: str, factors: str, name: str, **given) -> io.NodeOutput:
-        chosen, numbers = given_networks(given), parse_structure(factors)
-        if len(numbers) != len(chosen):
-            raise ValueError(
-                f'Factors "{factors}": {len(numbers)} for {len(chosen)} networks; give one each.'
-            )
+        chosen = given_networks(given)
+        numbers = merge.read_factors(factors, len(chosen))
         return io.NodeOutput(merge.MERGES[method](list(zip(chosen, numbers, strict=True)), name))
 
 
@@ -241,14 +239,14 @@ class CompareHypernets(io.ComfyNode):
 
     @classmethod
     def validate_inputs(cls, strengths: str | None = None) -> bool | str:
-        return structure_fault(strengths)
+        return fault_of(compare.read_strengths, strengths)
 
     @classmethod
     def execute(
         cls, model, vae, positive, negative, strengths: str, width: int, height: int, seed: int,
         steps: int, cfg: float, **given,
     ) -> io.NodeOutput:  # fmt: skip
-        chosen, columns = given_networks(given), parse_structure(strengths)
+        chosen, columns = given_networks(given), compare.read_strengths(strengths)
         progress, count = Progress(len(chosen) * len(columns)), itertools.count(1)
 
         def draw(network: Hypernetwork | None, strength: float):
@@ -312,15 +310,9 @@ def given_networks(given: dict) -> list[Hypernetwork]:
     return [network for network in found if network is not None]
 
 
-def read_widths(text: str) -> tuple[int, ...]:
-    numbers = parse_structure(text) if text.strip() else ()
-    if any(not isinstance(number, int) or number < 1 for number in numbers):
-        raise ValueError(f'Widths "{text}": give whole numbers above 0, such as 768, 1280.')
-    return numbers
-
-
-def structure_fault(text: str | None) -> bool | str:
+def fault_of(read: Callable[[str], object], text: str | None) -> bool | str:
+    """What is wrong with a text, if it is known yet."""
     try:
-        return True if text is None else bool(parse_structure(text))
+        return True if text is None else bool(read(text))
     except ValueError as fault:
         return str(fault)

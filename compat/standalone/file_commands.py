@@ -23,10 +23,10 @@ from ...hypernet.effect import Effect
 from ...hypernet.files import open_network, save_network, write_whole
 from ...hypernet.fold import AttentionWeights, attention_names, save_lora, to_lora
 from ...hypernet.network import Hypernetwork
-from ...hypernet.prompt import LIMIT
+from ...hypernet.parsing import single_number_in
 from ...hypernet.report import as_text, describe
 from ...hypernet.run import in_words
-from ...hypernet.spec import SD1_WIDTHS, HypernetSpec, parse_structure
+from ...hypernet.spec import SD1_WIDTHS, HypernetSpec, parse_structure, read_widths
 from ...hypernet.trees import NetworkTree
 from . import folders, models
 
@@ -59,7 +59,7 @@ def add_parsers(commands: Any) -> dict[str, Command]:
     add.add_argument(
         "--model", required=True, metavar="CHECKPOINT", help="diffusers folder or .safetensors"
     )
-    add.add_argument("--strength", type=float, default=1.0)
+    add.add_argument("--strength", type=number, default=1.0)
     add.add_argument("--rank", type=int, default=0, help="0 (the default): whole differences")
     add.add_argument("--numbers", choices=("float16", "float32"), default="float16")
 
@@ -75,7 +75,7 @@ def add_parsers(commands: Any) -> dict[str, Command]:
     for side in ("--width", "--height"):
         add.add_argument(side, type=int, default=512, metavar="PIXELS")
     add.add_argument("--steps", type=int, default=20)
-    add.add_argument("--cfg", type=float, default=7.0)
+    add.add_argument("--cfg", type=number, default=7.0)
     add.add_argument("--seed", type=int, default=0)
 
     add = commands.add_parser("estimate", help="foretell size and memory of a network")
@@ -91,9 +91,16 @@ def add_parsers(commands: Any) -> dict[str, Command]:
     }
 
 
+def number(text: str) -> float:
+    """An argument: 0,8 is 0.8, and what is no finite number is refused."""
+    if (found := single_number_in(text)) is None:
+        raise argparse.ArgumentTypeError(f'"{text}" is not a number, such as 0.8')
+    return found
+
+
 def convert_file(arguments: argparse.Namespace) -> str:
     network = convert.with_widths(
-        opened(arguments.file), keep=widths(arguments.keep), add=widths(arguments.add)
+        opened(arguments.file), keep=read_widths(arguments.keep), add=read_widths(arguments.add)
     )
     record = network.record
     if arguments.one_matrix:
@@ -110,9 +117,7 @@ def merge_files(arguments: argparse.Namespace) -> str:
     if arguments.factors is None:
         factors = (1 / count,) * count
     else:
-        factors = parse_structure(arguments.factors)
-    if len(factors) != count:
-        raise ValueError(f'"{arguments.factors}": {len(factors)} factors for {count} files.')
+        factors = merge.read_factors(arguments.factors, count)
     parts = list(zip(map(opened, arguments.files), factors, strict=True))
     method = merge.MERGES[arguments.method.replace("-", " ")]
     path = save_network(method(parts, Path(arguments.out).stem), arguments.out)
@@ -137,8 +142,8 @@ def write_lora(arguments: argparse.Namespace) -> str:
 def compare_files(arguments: argparse.Namespace) -> str:
     from .checkpoint import load_checkpoint
 
-    out, strengths = Path(arguments.out), parse_structure(arguments.strengths)
-    check_sheet(out, strengths, arguments.width, arguments.height)
+    out, strengths = Path(arguments.out), compare.read_strengths(arguments.strengths)
+    check_sheet(out, arguments.width, arguments.height)
     networks = [opened(file) for file in arguments.files]
     model, clip, vae = load_checkpoint(folders.find_checkpoint(arguments.model))
     words = [models.conditioning(clip, text) for text in (arguments.prompt, arguments.negative)]
@@ -163,22 +168,19 @@ def compare_files(arguments: argparse.Namespace) -> str:
     )
 
 
-def check_sheet(out: Path, strengths: tuple[float, ...], width: int, height: int) -> None:
+def check_sheet(out: Path, width: int, height: int) -> None:
     """Raises before anything is drawn, which takes minutes."""
     if out.suffix.lower() != ".png":
         raise ValueError(f'"{out.name}": a comparison is a picture whose name ends in ".png".')
     if out.exists():
         raise FileExistsError(f'"{out}" exists and is kept. Choose another name.')
-    beyond = [strength for strength in strengths if abs(strength) > LIMIT]
-    if beyond:
-        raise ValueError(f"Strength {beyond[0]:g} is beyond ±{LIMIT:g}.")
     if min(width, height) < 16 or width % 8 or height % 8:
         raise ValueError(f"Pictures of {width}×{height}: sides are multiples of 8, at least 16.")
 
 
 def estimate_size(arguments: argparse.Namespace) -> str:
     spec = HypernetSpec(
-        widths=widths(arguments.widths) or SD1_WIDTHS,
+        widths=read_widths(arguments.widths) or SD1_WIDTHS,
         layer_structure=parse_structure(arguments.structure),
         layer_norm=arguments.layer_norm,
     )
@@ -187,13 +189,6 @@ def estimate_size(arguments: argparse.Namespace) -> str:
 
 def opened(file: str) -> Hypernetwork | NetworkTree:
     return open_network(file, folders.network_folders())
-
-
-def widths(text: str) -> tuple[int, ...]:
-    numbers = parse_structure(text) if text.strip() else ()
-    if any(not isinstance(number, int) or number < 1 for number in numbers):
-        raise ValueError(f'Widths "{text}": give whole numbers above 0, such as 768, 1280.')
-    return numbers
 
 
 # The attention of a checkpoint on the disk
