@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from .optimizers import OPTIMIZERS
-from .schedule import parse_schedule
 from .settings import TrainSettings, some_steps
 from .spec import HypernetSpec, as_text
 from .vocabulary import ZERO_OUTPUT
@@ -177,7 +176,10 @@ def small(spec: HypernetSpec) -> HypernetSpec:
 def settings_warnings(settings: TrainSettings) -> list[str]:
     """A sentence for everything in the settings that is allowed and probably not meant."""
     found = []
-    schedule = parse_schedule(settings.learning_rate, settings.steps)
+    schedule = settings.schedule
+    found += schedule.notes
+    if settings.gradient_clip != "off":
+        found += settings.limits.notes
     if schedule.end < settings.steps:
         found.append(
             f'Training ends after step {schedule.end} of {settings.steps}, where "'

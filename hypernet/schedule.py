@@ -7,7 +7,8 @@
 `rate:N` serves the updates with index < N (the first update has index 0); a rate without a step,
 or with step −1, serves all the rest, and nothing after it counts. When the last step is reached,
 training ends, though more steps were asked for. The surprise: A1111 moves on by one entry per
-update, so an entry whose step is already past still serves one update.
+update, so an entry whose step is already past still serves one update. What counts for less than it
+seems to is in the schedule's notes; what A1111 misreads (0,00005 as a rate of 0) is refused.
 
 Curves have kohya's names: "cosine 1e-4 to 1e-6 warmup 100". They reach from update 0 to the last
 one, resumed or not: the rate is a pure function of the step and the number of steps.
@@ -16,17 +17,21 @@ one, resumed or not: the rate is a pure function of the step and the number of s
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-RATE = "Learning rate schedule"
+from .parsing import number_in, unwrapped, whole_in
+
+RATE, LIMIT = "Learning rate schedule", "Clip limit"
 
 
 class Schedule(Protocol):
     """A rate for every update."""
 
     end: int  # the first index that no rate serves
+    notes: tuple[str, ...]  # what the user should know: sentences
 
     def rate_at(self, step: int) -> float | None:
         """The rate of the update with this 0-based index; None once the schedule has run out."""
@@ -39,6 +44,7 @@ class RateList:
     begins: tuple[int, ...]
     rates: tuple[float, ...]
     end: int
+    notes: tuple[str, ...] = ()
 
     def rate_at(self, step: int) -> float | None:
         if step >= self.end:
@@ -67,6 +73,7 @@ class Curve:
     period: float = 0.0
     mult: float = 1.0
     decay: float = 1.0
+    notes: tuple[str, ...] = ()
 
     def rate_at(self, step: int) -> float | None:
         if step >= self.end:
@@ -136,9 +143,19 @@ def parse_schedule(text: str, max_steps: int, start: int = 0, what: str = RATE) 
     what: how messages call it. Raises ValueError quoting the text and the part that is wrong.
     """
     text = str(text)
-    if text.strip()[:1].isalpha() and not text.strip().lower().startswith(("nan", "inf")):
-        return parse_curve(text, max_steps, what)
-    return parse_list(text, max_steps, start, what)
+    written = unwrapped(text)
+    if written[:1].isalpha() and not written.lower().startswith(("nan", "inf")):
+        found = parse_curve(written, text, max_steps, what)
+        learns = found.high or found.low
+    else:
+        found = parse_list(written, text, max_steps, start, what)
+        learns = all(found.rates)
+    if what == RATE and not learns:
+        raise ValueError(
+            f'{RATE} "{text}": at a rate of 0 nothing would be learnt. Give a rate above 0, or '
+            "leave that entry out."
+        )
+    return found
 
 
 def held_rate(schedule: Schedule, step: int) -> float:
@@ -157,19 +174,32 @@ def sampled(schedule: Schedule, most: int = 2000) -> list[tuple[int, float]]:
     return [(step, schedule.rate_at(step) or 0.0) for step in sorted(places)]
 
 
-def parse_list(text: str, max_steps: int, start: int, what: str) -> RateList:
+# A list
+
+# Commas that A1111 takes for the end of an entry, and signs in place of one.
+THOUSANDS = re.compile(r"(:\s*\d{1,3})((?:[,.' ]\d{3})+)(?!\s*[\d.e:])", re.I)  # 5e-5:1,000
+DECIMAL = re.compile(r"(?<![^\s,;])(\d+),(\d[^\s,;]*)")  # 0,00005
+MISSING = re.compile(r"(:\s*\d+)\s*[\s;/|-]\s*(?=[\d.])")  # 5e-5:100 5e-6:200
+NAMED = 10  # entries that a note names
+
+
+def parse_list(written: str, text: str, max_steps: int, start: int, what: str) -> RateList:
+    if wrong := wrong_part(written):
+        meant = with_commas_between(written)
+        advice = "" if wrong_part(meant) else f' Perhaps you mean "{meant}".'
+        fault = (
+            f'{what} "{text}": "{wrong}" should be a rate, or a rate and the whole step it '
+            'lasts until, as in "5e-5:100, 5e-6:1500, 1e-6"; or give a curve, as in '
+            f"{EXAMPLE} ({', '.join(SHAPES)})."
+        )
+        raise ValueError(fault + advice)
+    pairs = [(pair, *read_pair(pair)) for pair in map(str.strip, written.split(",")) if pair]
     entries: list[tuple[float, int]] = []
-    closed = False
-    for pair in text.split(","):
-        if not pair.strip():
-            continue
-        rate, step = read_pair(pair, text, what)
-        if closed:
-            continue
+    for _, rate, step in pairs:
         if step is None or step == -1 or step > max_steps:
             entries.append((rate, max_steps))
-            closed = True
-        elif step > start:
+            break
+        if step > start:
             entries.append((rate, step))
     if not entries:
         raise ValueError(
@@ -180,27 +210,66 @@ def parse_list(text: str, max_steps: int, start: int, what: str) -> RateList:
     for _, until in entries:
         begins.append(max(until, begins[-1] + 1))
     rates = tuple(rate for rate, _ in entries)
-    return RateList(tuple(begins[:-1]), rates, min(begins[-1], max_steps))
+    notes = tuple(list_notes(text, [(pair, step) for pair, _, step in pairs], max_steps))
+    return RateList(tuple(begins[:-1]), rates, min(begins[-1], max_steps), notes)
 
 
-def read_pair(pair: str, text: str, what: str = RATE) -> tuple[float, int | None]:
-    parts = pair.split(":")
-    try:
-        rate = float(parts[0])
-        step = int(parts[1]) if len(parts) == 2 else None
-    except ValueError:
-        rate, step = math.nan, None
-    if not math.isfinite(rate) or rate < 0:
-        raise ValueError(
-            f'{what} "{text}": "{pair.strip()}" should be a rate, or a rate and the whole step it '
-            'lasts until, as in "5e-5:100, 5e-6:1500, 1e-6"; or give a curve, as in '
-            f"{EXAMPLE} ({', '.join(SHAPES)})."
-        )
-    return rate, step
+def read_pair(pair: str) -> tuple[float, int | None] | None:
+    """(rate, step), the step None where A1111 reads none: with no colon, or with several."""
+    rate, *steps = pair.split(":")
+    number, whole = number_in(rate), [whole_in(step) for step in steps]
+    if number is None or number < 0 or None in whole:
+        return None
+    return number, whole[0] if len(whole) == 1 else None
 
 
-def parse_curve(text: str, max_steps: int, what: str) -> Curve:
-    name, *rest = text.replace(",", " ").split()
+def wrong_part(written: str) -> str | None:
+    """The first part of a list that is no entry, or whose comma may be meant as no end of one."""
+    if found := THOUSANDS.search(written) or DECIMAL.search(written):
+        return found[0].lstrip(": ")
+    pairs = (pair.strip() for pair in written.split(","))
+    return next((pair for pair in pairs if pair and not read_pair(pair)), None)
+
+
+def with_commas_between(written: str) -> str:
+    """What was probably meant: decimal points, whole steps, and a comma after every entry."""
+    found = THOUSANDS.sub(lambda match: match[1] + re.sub(r"\D", "", match[2]), written)
+    return MISSING.sub(r"\1, ", DECIMAL.sub(r"\1.\2", found))
+
+
+def list_notes(text: str, pairs: list[tuple[str, int | None]], max_steps: int) -> Iterator[str]:
+    """A sentence for what counts for less than it seems to."""
+    reached = 0
+    for place, (pair, step) in enumerate(pairs):
+        later = ", ".join(f'"{each}"' for each, _ in pairs[place + 1 :][:NAMED])
+        if step in (None, -1):
+            if pair.count(":") > 1:
+                yield f'In "{text}" the steps of "{pair}" do not count: an entry has one step.'
+            if later:
+                yield (
+                    f'In "{text}" {later} can never count: "{pair}" has no step, so it lasts to '
+                    "the end."
+                )
+            return
+        if step >= max_steps:
+            if later:
+                yield f'In "{text}" {later} can never count: the run ends after step {max_steps}.'
+            return
+        if step < 1:
+            yield f'In "{text}" "{pair}" can never count: it ends before the first step.'
+        elif step <= reached:
+            yield (
+                f'In "{text}" "{pair}" counts for one step only: it ends at step {step}, where '
+                f"another rate lasts until step {reached}."
+            )
+        reached = max(reached, step)
+
+
+# A curve
+
+
+def parse_curve(written: str, text: str, max_steps: int, what: str) -> Curve:
+    name, *rest = written.replace(",", " ").split()
     name = name.lower()
     if name not in SHAPES:
         raise ValueError(
@@ -210,7 +279,12 @@ def parse_curve(text: str, max_steps: int, what: str) -> Curve:
         raise ValueError(f'{what} "{text}" has no rate. Write it like {EXAMPLE}.')
     high = read_number(rest[0], False, text, what)
     given = read_words(name, rest[1:], text, what)
-    warmup = int(given.get("warmup", 0))
+    warmup, notes = int(given.get("warmup", 0)), ()
+    if warmup >= max_steps:
+        asked, warmup = warmup, max_steps // 10
+        notes = (
+            f"A warmup of {asked} steps leaves none of {max_steps}: it is shortened to {warmup}.",
+        )
     length = max_steps - warmup
     curve = Curve(
         name=name,
@@ -221,6 +295,7 @@ def parse_curve(text: str, max_steps: int, what: str) -> Curve:
         period=given.get("period", max(length, 1) / max(given.get("cycles", 1), 1)),
         mult=given.get("mult", 1.0),
         decay=given.get("decay", 1.0),
+        notes=notes,
     )
     faults = list(curve_faults(curve, given))
     if faults:
@@ -246,19 +321,14 @@ def read_words(name: str, words: list[str], text: str, what: str) -> dict[str, f
 
 
 def read_number(word: str, whole: bool, text: str, what: str) -> float:
-    try:
-        number = float(int(word)) if whole else float(word)
-    except ValueError:
-        number = math.nan
-    if not math.isfinite(number) or number < 0:
+    number = whole_in(word) if whole else number_in(word)
+    if number is None or number < 0:
         kind = "a whole number" if whole else "a number"
         raise ValueError(f'{what} "{text}": "{word}" should be {kind}, 0 or more, as in {EXAMPLE}.')
-    return number
+    return float(number)
 
 
 def curve_faults(curve: Curve, given: Mapping[str, float]) -> Iterator[str]:
-    if curve.warmup >= curve.end:
-        yield f"a warmup of {curve.warmup} steps leaves none of {curve.end}"
     if curve.name == "exponential" and not (curve.high and curve.low):
         yield 'an exponential curve goes from one rate above 0 "to" another'
     if "cycles" in given and "period" in given:

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, fields
+from functools import cached_property
 from typing import Any
 
 from .diffusion import LATENT_SAMPLING, LOSSES, TIMESTEPS
 from .optimizers import OPTIMIZERS, optimizer_fault
-from .schedule import RATE, parse_schedule
+from .schedule import LIMIT, RATE, Schedule, parse_schedule
 from .vocabulary import nearest
 
 CLIPS = ("off", "value", "norm")
@@ -163,6 +164,16 @@ class TrainSettings:
         if faults:
             raise ValueError(" ".join(faults))
 
+    @cached_property
+    def schedule(self) -> Schedule:
+        """What learning_rate says."""
+        return parse_schedule(self.learning_rate, self.steps)
+
+    @cached_property
+    def limits(self) -> Schedule:
+        """What clip_limit says, where gradients are clipped."""
+        return parse_schedule(self.clip_limit, self.steps, what=LIMIT)
+
     def _word_faults(self) -> Iterator[str]:
         if fault := optimizer_fault(self.optimizer):
             yield fault
@@ -187,7 +198,7 @@ class TrainSettings:
                 )
         if self.gradient_clip != "off":
             try:
-                limits = parse_schedule(self.clip_limit, steps, what="Clip limit")
+                limits = parse_schedule(self.clip_limit, steps, what=LIMIT)
             except ValueError as fault:
                 yield str(fault)
             else:

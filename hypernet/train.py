@@ -92,7 +92,7 @@ def train(
     settings = learner.settings
     check_host(settings, denoiser, processes)
     parse_schedule(settings.learning_rate, settings.steps, learner.done)  # is it over by then?
-    schedule = parse_schedule(settings.learning_rate, settings.steps)  # whole: steps may fall
+    schedule = settings.schedule  # whole: steps may fall
     if not learner.can_go_back:
         learner.keep_good()
     if probe is not None and settings.probe_every and learner.health.first_loss is None:
@@ -226,8 +226,7 @@ def update(learner: Learner, denoiser: Denoiser) -> None:
     """One step of the optimizer from the gradients in place, clipped."""
     settings, parameters = learner.settings, list(learner.network.parameters())
     if settings.gradient_clip != "off":
-        limits = parse_schedule(settings.clip_limit, settings.steps, what="Clip limit")
-        limit = held_rate(limits, learner.done)
+        limit = held_rate(settings.limits, learner.done)
         if settings.gradient_clip == "value":
             torch.nn.utils.clip_grad_value_(parameters, limit)
         else:

@@ -65,7 +65,7 @@ class LearningRate(io.ComfyNode):
     @classmethod
     def validate_inputs(cls, learning_rate: str | None = None) -> bool | str:
         try:
-            parse_schedule(learning_rate or "1", MOST_STEPS)
+            parse_schedule((learning_rate or "").strip() or "1", MOST_STEPS)
         except ValueError as fault:
             return str(fault)
         return True

@@ -11,7 +11,7 @@ from ..hypernet.advice import settings_warnings
 from ..hypernet.files import TREE_SUFFIX, open_network
 from ..hypernet.outline import outline
 from ..hypernet.report import as_lines, describe
-from ..hypernet.schedule import RateList, parse_schedule, sampled
+from ..hypernet.schedule import RateList, sampled
 from ..hypernet.settings import TrainSettings
 from ..hypernet.spec import SD1_WIDTHS, HypernetSpec
 from .asking import values
@@ -71,12 +71,11 @@ def learning_rate(query: dict[str, str], body: object) -> dict:
 
 
 def curve(settings: TrainSettings) -> dict:
-    found = parse_schedule(settings.learning_rate, settings.steps)
     return {
         "learning_rate": settings.learning_rate,
         "steps": settings.steps,
-        "points": sampled(found, POINTS),
-        "stepped": isinstance(found, RateList),
+        "points": sampled(settings.schedule, POINTS),
+        "stepped": isinstance(settings.schedule, RateList),
     }
 
 

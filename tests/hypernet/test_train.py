@@ -492,7 +492,8 @@ def test_a_range_test_finds_rates_that_lower_the_loss_and_leaves_the_network_alo
         (dict(batch_size=0), "batch_size 0"),
         (dict(save_every=-1), "save_every -1"),
         (dict(learning_rate="fast"), '"fast"'),
-        (dict(learning_rate="cosine 1e-4 warmup 3000"), "warmup of 3000 steps leaves none of 2000"),
+        (dict(learning_rate="0"), "at a rate of 0 nothing would be learnt"),
+        (dict(learning_rate="0,00005"), 'Perhaps you mean "0.00005"'),
         (dict(optimizer="AdamX"), 'Optimizer "AdamX" is not known. Nearest: AdamW'),
         (dict(optimizer="Prodigy"), '"5e-5:100, 5e-6:1500, 1e-6" would keep Prodigy from learning'),
         (dict(gradient_clip="norn"), 'gradient_clip "norn" is not known. Nearest: norm'),
@@ -518,6 +519,7 @@ def test_wrong_settings_are_refused_in_words_all_at_once(settings, words):
     [
         dict(optimizer="Prodigy", learning_rate="cosine 1"),
         dict(gradient_clip="off", clip_limit="nonsense"),
+        dict(learning_rate="cosine 1e-4 warmup 3000"),
     ],
 )
 def test_settings_that_only_look_wrong_are_taken(settings):

@@ -1,0 +1,44 @@
+"""Numbers, tags and prompts that are almost right, in the graph: read, refused or said."""
+
+import pytest
+from hypernet_pack.nodes.learning_rate import LearningRate
+from hypernet_pack.nodes.training import TrainHypernet
+
+
+def texts(run, node="train"):
+    return "\n".join(run.outputs[node]["text"])
+
+
+@pytest.mark.parametrize(
+    "rate", ["0,00005", "5e-5:1,000", "5e-5:100 5e-6:200", "5e-5:100\n5e-6:200", "0"]
+)
+def test_case_28_train_refuses_a_rate_that_would_be_misread_when_it_is_queued(host, graph, rate):
+    _, run = host
+    result = run(graph(learning_rate=rate))
+    assert result.status == "invalid"
+    assert f'"{rate}"' in result.node_errors["train"]["errors"][0]["details"]
+    assert f'"{rate}"' in LearningRate.validate_inputs(learning_rate=rate)
+
+
+def test_case_28_a_rate_that_never_counts_is_named_where_training_is_watched(host, graph):
+    _, run = host
+    result = run(graph(steps=2, learning_rate="1e-4, 5e-5:100"))
+    assert result.status == "success"
+    assert '"5e-5:100" can never count: "1e-4" has no step' in texts(result)
+
+
+def test_a_warmup_longer_than_the_run_is_shortened_and_said(host, graph):
+    _, run = host
+    rate = "cosine 3e-4 to 1e-6 warmup 20"  # of first_network_demo
+    result = run(graph(steps=3, learning_rate=rate))
+    assert result.status == "success"
+    assert "A warmup of 20 steps leaves none of 3: it is shortened to 0." in texts(result)
+    given = dict(pictures=30, batch_size=1, accumulation=1, optimizer="AdamW")
+    _, _, advice, _ = LearningRate.execute(**given, learning_rate=rate, steps=20).result
+    assert "Note: A warmup of 20 steps leaves none of 20: it is shortened to 2." in advice
+
+
+@pytest.mark.parametrize("rate", ["５ｅ－５：１００，1e-6", "5e−5", " 5e-5\u00a0", "cosine 1e−4"])
+def test_rates_of_other_keyboards_are_taken(rate):
+    assert TrainHypernet.validate_inputs(learning_rate=[rate]) is True
+    assert LearningRate.validate_inputs(learning_rate=rate) is True
