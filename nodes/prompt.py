@@ -2,7 +2,7 @@
 
 from ..compat import io, network_folders, ui
 from ..hypernet.files import open_network
-from ..hypernet.prompt import find_files, read_tags
+from ..hypernet.prompt import find_files, read_tags, take_out_tags
 from .apply import ApplyHypernet
 from .files import LoadHypernet, find, known_names
 from .sockets import CATEGORY
@@ -55,6 +55,11 @@ class HypernetPrompt(io.ComfyNode):
     def execute(cls, model, prompt: str) -> io.NodeOutput:
         clean, tags = read_tags(prompt)
         warnings = []
+        if others := take_out_tags(clean)[1]:
+            warnings.append(
+                f"Left in the prompt as words: {' '.join(others)}. Only hypernet tags are applied "
+                "here; Load LoRA applies a LoRA."
+            )
         for tag, file in zip(tags, find_files(tags, known_names()), strict=True):
             network = open_network(find(file), network_folders())
             applied = ApplyHypernet.execute(model, network, tag.strength)

@@ -24,6 +24,7 @@ from ...hypernet.files import open_network, save_network, write_whole
 from ...hypernet.fold import AttentionWeights, attention_names, save_lora, to_lora
 from ...hypernet.network import Hypernetwork
 from ...hypernet.parsing import single_number_in
+from ...hypernet.prompt import take_out_tags
 from ...hypernet.report import as_text, describe
 from ...hypernet.run import in_words
 from ...hypernet.spec import SD1_WIDTHS, HypernetSpec, parse_structure, read_widths
@@ -146,8 +147,13 @@ def compare_files(arguments: argparse.Namespace) -> str:
     check_sheet(out, arguments.width, arguments.height)
     networks = [opened(file) for file in arguments.files]
     model, clip, vae = load_checkpoint(folders.find_checkpoint(arguments.model))
-    words = [models.conditioning(clip, text) for text in (arguments.prompt, arguments.negative)]
+    prompts, taken_out = zip(
+        *map(take_out_tags, (arguments.prompt, arguments.negative)), strict=True
+    )
+    words = [models.conditioning(clip, text) for text in prompts]
     warnings = [check_fit(network, models.attention_widths(model)) for network in networks]
+    if tags := [tag for each in taken_out for tag in each]:
+        warnings.append(f"Taken out of the prompts: {' '.join(tags)}.")
     wanted = {
         name: getattr(arguments, name) for name in ("width", "height", "seed", "steps", "cfg")
     }

@@ -2,7 +2,7 @@
 
 import pytest
 
-from hypernet.prompt import Tag, find_files, read_tags
+from hypernet.prompt import Tag, find_files, read_tags, take_out_tags
 
 FILES = ["ink.pt", "styles/Ink wash.pt", "styles/pop.safetensors", "old/pop.pt", "a.b.pt"]
 
@@ -81,3 +81,112 @@ def test_several_unknown_names_make_one_message_and_an_empty_folder_is_named():
     tags = [Tag(name, 1.0, f"<hypernet:{name}>") for name in ("one", "two")]
     with pytest.raises(ValueError, match=r'"one".*the folder is empty.*"two"'):
         find_files(tags, [])
+
+
+@pytest.mark.parametrize(
+    "prompt",
+    [
+        "&lt;hypernet:one:1&gt;", "＜hypernet：one：1＞", "<hypernet：one：1>", "<Hypernet:one:1>",
+        "< hypernet:one:1>", "<hypernetwork:one:1>",
+    ],
+)  # fmt: skip
+def test_case_22_a_tag_that_is_almost_one_is_read_as_it_is_meant(prompt):
+    clean, tags = read_tags(f"a cat, {prompt}")
+    assert clean == "a cat, " and [(tag.name, tag.strength) for tag in tags] == [("one", 1.0)]
+
+
+def test_case_22_a_tag_without_its_end_is_refused_with_the_tag_that_is_meant():
+    with pytest.raises(ValueError, match="looks like a tag and is none") as fault:
+        read_tags("a cat, <hypernet:one:1")
+    assert '"<hypernet:one:1"' in str(fault.value) and "<hypernet:one:1>." in str(fault.value)
+
+
+@pytest.mark.parametrize(
+    ("prompt", "clean", "name", "strength"),
+    [
+        ("《hypernet：one：0.5》画", "画", "one", 0.5),  # what < is on a Chinese keyboard
+        ("〈hypernet：one〉", "", "one", 1.0),
+        ("＜ｈｙｐｅｒｎｅｔ：ｏｎｅ：０．８＞", "", "ｏｎｅ", 0.8),
+        ("<HYPERNET:one:1>", "", "one", 1.0),
+        ("<hyper-net:one:1>", "", "one", 1.0),
+        ("<Hypernetworks : one : 1 >", "", "one", 1.0),
+        ("&amp;lt;hypernet:one:1&amp;gt;", "", "one", 1.0),
+        ("&#60;hypernet:one:1&#62;", "", "one", 1.0),
+        ("\\<hypernet:one:1\\>", "", "one", 1.0),  # as Discord escapes it
+        ("<\u200bhypernet:one:\u00a01>", "", "one", 1.0),
+        ("<hypernet:one:0,8>", "", "one", 0.8),
+        ("<hypernet:one:−0.5>", "", "one", -0.5),
+        ("<hypernet:one:１>", "", "one", 1.0),
+        ("<hypernet:Tom &amp; Jo:1>", "", "Tom & Jo", 1.0),
+        ("<hypernet:《画》:1>", "", "《画》", 1.0),
+        ("<hypernet:新（二）：1>", "", "新（二）", 1.0),
+    ],
+)
+def test_a_tag_is_read_in_every_hand_and_its_name_as_it_is_written(prompt, clean, name, strength):
+    found_clean, (tag,) = read_tags(prompt)
+    assert (found_clean, tag.name, tag.strength) == (clean, name, strength)
+
+
+@pytest.mark.parametrize(
+    ("prompt", "meant"),
+    [
+        ("<hypernet:one:0.5, a cat", "<hypernet:one:0.5>"),
+        ("<hypernet:one:1 a cat, <hypernet:two:1>", "<hypernet:one:1>"),
+        ("<hypernet:Ink wash", "<hypernet:Ink wash:1>"),
+        ("<hypernet:one:1》", "<hypernet:one:1>"),
+        ("<hypernet;one;1>", "<hypernet:one:1>"),
+        ("<hypernet=one>", "<hypernet:one:1>"),
+        ("<hypernet one 1>", "<hypernet:name:1>"),
+        ("hypernet:one:1>", "<hypernet:one:1>"),
+        ("(hypernet:one:0.7)", "<hypernet:one:0.7>"),
+        ("hypernet：one：1", "<hypernet:one:1>"),
+        ("<hypernt:one:1>", "<hypernet:one:1>"),
+        ("<hyper:one:1>", "<hypernet:one:1>"),
+        ("<hypernetwrk:one:1>", "<hypernet:one:1>"),
+    ],
+)
+def test_what_looks_like_a_tag_is_refused_with_the_tag_that_is_meant(prompt, meant):
+    with pytest.raises(ValueError, match="looks like a tag and is none") as fault:
+        read_tags(prompt)
+    assert f"Write it like {meant}." in str(fault.value)
+
+
+@pytest.mark.parametrize(
+    "prompt",
+    ["<hypernet>", "a hypernet of light", "(hypernet:1.2)", "I <3 cats: yes>", "a <b> c",
+     "《书：画》", "<lora:hypernet:1>", "&lt;3", "hypernetwork", "<embedding:x>", "a > b < c"],
+)  # fmt: skip
+def test_other_words_are_left_alone(prompt):
+    assert read_tags(prompt) == (prompt, [])
+
+
+def test_full_width_letters_of_a_name_count_only_where_names_differ_by_nothing_else():
+    tag = Tag("ＩＮＫ", 1.0, "<hypernet:ＩＮＫ>")
+    assert find_files([tag], FILES) == ["ink.pt"]
+    assert find_files([tag], [*FILES, "ＩＮＫ.pt"]) == ["ＩＮＫ.pt"]
+
+
+@pytest.mark.parametrize(
+    ("prompt", "clean", "taken"),
+    [
+        ("heart <hypernet:one:0.5>", "heart", ["<hypernet:one:0.5>"]),
+        ("heart <lora:foo:1>", "heart", ["<lora:foo:1>"]),
+        (
+            "<lyco:a:1> heart, ＜lora：foo：1＞ red",
+            "heart,  red",
+            ["<lyco:a:1>", "＜lora：foo：1＞"],
+        ),
+        ("《hypernet：one：1》", "", ["《hypernet：one：1》"]),
+        ("heart &lt;lora:foo:1&gt;", "heart", ["&lt;lora:foo:1&gt;"]),
+        ("heart <hypernet:one:much>", "heart", ["<hypernet:one:much>"]),
+        ("heart <3, 《书：画》", "heart <3, 《书：画》", []),
+        (" heart ", " heart ", []),
+    ],
+)
+def test_tags_of_all_kinds_are_taken_out_where_none_is_applied(prompt, clean, taken):
+    assert take_out_tags(prompt) == (clean, tuple(taken))
+
+
+def test_a_tag_without_its_end_is_not_left_where_none_is_applied():
+    with pytest.raises(ValueError, match="Write it like <lora:foo:1>"):
+        take_out_tags("heart <lora:foo:1, red")

@@ -2,7 +2,10 @@
 
 import pytest
 from hypernet_pack.nodes.learning_rate import LearningRate
+from hypernet_pack.nodes.previews import PreviewSettings
+from hypernet_pack.nodes.prompt import HypernetPrompt
 from hypernet_pack.nodes.training import TrainHypernet
+from PIL import Image
 
 
 def texts(run, node="train"):
@@ -42,3 +45,37 @@ def test_a_warmup_longer_than_the_run_is_shortened_and_said(host, graph):
 def test_rates_of_other_keyboards_are_taken(rate):
     assert TrainHypernet.validate_inputs(learning_rate=[rate]) is True
     assert LearningRate.validate_inputs(learning_rate=rate) is True
+
+
+@pytest.mark.parametrize("tag", ["<hypernet:one:0.5>", "<lora:foo:1>", "＜lora：foo：1＞"])
+def test_case_29_tags_are_taken_out_of_the_preview_prompt_and_said_once(host, graph, tag):
+    folder, run = host
+    told = run(graph(name="tag", steps=2, preview_prompt=f"red dog {tag}", preview_every=2))
+    plain = run(graph(name="plain", steps=2, preview_prompt="red dog", preview_every=2))
+    assert told.status == plain.status == "success"
+    assert texts(told).count(f"Taken out of the prompts of previews: {tag}.") == 1
+    assert "Taken out" not in texts(plain)
+    pictures = [
+        Image.open(folder / "output" / "hypernet" / name / "previews" / f"{name}-2.png")
+        for name in ("tag", "plain")
+    ]
+    assert pictures[0].tobytes() == pictures[1].tobytes()
+    assert tag not in pictures[0].text["parameters"] and tag not in pictures[0].text["hypernet"]
+    assert pictures[0].text["parameters"].startswith("red dog\n")
+
+
+def test_a_tag_without_its_end_in_a_preview_prompt_is_refused_with_the_field_named():
+    with pytest.raises(ValueError, match='preview_negative: "<lora:foo:1" looks like a tag'):
+        PreviewSettings(prompt="heart <lora:foo:1>", negative="<lora:foo:1")
+
+
+def test_tags_that_hypernets_from_prompt_does_not_apply_are_said_and_stay():
+    found = HypernetPrompt.execute(model="model", prompt="a cat <lora:x:1>")
+    assert found.result == ("model", "a cat <lora:x:1>")
+    (text,) = found.ui.as_dict()["text"]
+    assert text.startswith("Left in the prompt as words: <lora:x:1>.")
+    assert HypernetPrompt.execute(model="model", prompt="a cat <3").ui is None
+
+
+def test_case_22_a_tag_without_its_end_is_refused_when_it_is_queued():
+    assert "<hypernet:one:1>" in HypernetPrompt.validate_inputs(prompt="a cat <hypernet:one:1")
