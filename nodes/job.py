@@ -140,6 +140,11 @@ class Job:
         check_disk(self.folder, self.spec, self.settings, self.keeping)
         for sentence in settings_warnings(self.settings):
             self.say(sentence)
+        if self.preview.taken_out:
+            self.say(
+                f"Taken out of the prompts of previews: {' '.join(self.preview.taken_out)}. "
+                "Previews show the network that is being trained, and no other."
+            )
         if not self.resume and is_unfinished(self.folder):
             raise FileExistsError(
                 f'There is an unfinished run "{self.file.stem}" in {self.folder}. Turn resume on '

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from .. import compat
 from ..hypernet.network import Hypernetwork
+from ..hypernet.prompt import take_out_tags
 from .encoders import leave
 from .material import Words
 
@@ -24,7 +25,8 @@ MULTIPLE = 8  # pixels
 @dataclass(frozen=True, kw_only=True)
 class PreviewSettings:
     """every: updates between previews, 0 for one at the end alone. prompt: "" for the caption
-    that is being learnt. seed: −1 for the training's. width, height: 0 for the training's.
+    that is being learnt; networks that it names in <…> are taken out, as A1111 takes them out of
+    previews. seed: −1 for the training's. width, height: 0 for the training's.
 
     Raises ValueError with every fault found, in one message.
     """
@@ -37,6 +39,7 @@ class PreviewSettings:
     cfg: float = 7.0
     width: int = 0
     height: int = 0
+    taken_out: tuple[str, ...] = field(default=(), init=False)  # tags that were in the prompts
 
     def __post_init__(self) -> None:
         faults = [
@@ -47,6 +50,14 @@ class PreviewSettings:
         ]
         if self.every < 0:
             faults.append(f"preview_every {self.every}: give 0 (at the end alone) or more.")
+        for name in ("prompt", "negative"):
+            try:
+                clean, tags = take_out_tags(getattr(self, name))
+            except ValueError as fault:
+                faults.append(f"preview_{name}: {fault}")
+            else:
+                object.__setattr__(self, name, clean)
+                object.__setattr__(self, "taken_out", (*self.taken_out, *tags))
         if faults:
             raise ValueError(" ".join(faults))
 
