@@ -16,7 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .files import write_whole
-from .tags import NO_EDITS, TagEdits, edit_caption, split_tags, with_trigger
+from .parsing import plain
+from .tags import NO_EDITS, TagEdits, edit_caption, read_list, split_tags, with_commas, with_trigger
 
 FILEWORDS = ("sidecar", "file name")
 SOURCES = ("sidecar", "file name", "folder name", "fixed text", "tagger")
@@ -126,7 +127,7 @@ class CaptionRules:
 
 def read_sources(text: str) -> tuple[str, ...]:
     """ "tagger, file name" as a tuple; raises ValueError naming what is no source."""
-    names = tuple(" ".join(part.lower().split()) for part in text.split(",") if part.strip())
+    names = tuple(" ".join(part.lower().split()) for part in read_list(plain(text)))
     unknown = [name for name in names if name not in SOURCES]
     if unknown or not names:
         listed = ", ".join(SOURCES)
@@ -136,7 +137,9 @@ def read_sources(text: str) -> tuple[str, ...]:
 
 
 def one_line(text: str) -> str:
-    """The words with single blanks between them, and nothing that is not a character."""
+    """The words with single blanks between them, tags with commas (see tags.with_commas), and
+    nothing that is not a character."""
+    text = with_commas(text)
     if not text.isprintable():
         text = "".join(
             " " if unicodedata.category(letter) in ("Cc", "Cs", "Zl", "Zp") else letter

@@ -21,12 +21,13 @@ import numpy as np
 import torch
 
 from .buckets import groups_of
-from .captions import FILEWORDS, caption_of
+from .captions import WHOLE_NAME, one_line, sidecar
 from .crop import Cut, cover, take
 from .duplicates import MOST, alike, look_of
 from .listing import Listing, list_folder, repeats_of
 from .measured import Measurement, cache_file, read_measurements, write_measurements
 from .pictures import measure, open_picture
+from .tags import has_several
 from .words import AS_CAPTIONED, Words
 
 NAMED = 10  # files that a line of the report names
@@ -133,14 +134,17 @@ def read_dataset(
         raise ValueError(f"Size {width}×{height}: width and height must be multiples of 8 pixels.")
     listing = list_folder(folder, recursive)
     measured, unreadable = measure_all(listing, cache, find_alike, each)
-    items = []
+    items, several = [], []
     for name, found in measured.items():
         path, mask = folder / name, listing.masks.get(name)
         try:
-            caption = caption_of(path, sources=FILEWORDS)
+            words = sidecar(path)
+            caption = one_line(words) or one_line(WHOLE_NAME(path))
         except OSError as fault:
             unreadable.append((name, f"its caption: {fault.strerror or fault}"))
             continue
+        if has_several(words):
+            several.append(path.name)
         items.append(
             Item(
                 path=path,
@@ -161,6 +165,11 @@ def read_dataset(
             'them, or choose "skip" for unreadable pictures.'
         )
     notes = [f'"{name}" is a link to a folder that is read already.' for name in listing.again]
+    if several:
+        notes.append(
+            f"{len(several)} captions have several lines, which become one: {some(several)}. Write "
+            "one caption a file."
+        )
     if listing.masks:
         notes.append(f"{len(listing.masks)} pictures have a mask beside them.")
     if find_alike and len(measured) > MOST:

@@ -3,6 +3,10 @@
 A tagger gives names such as `long_hair` and `smile_(expression)` with a score each; a caption has
 them as `long hair, smile \\(expression\\)`, because brackets mean emphasis in a prompt. Lists that
 a user gives compare either way: case, underscores, escapes and emphasis do not count.
+
+Line ends and the commas of other keyboards part tags, too, where a caption is a list of tags. The
+surprise is prose, in which a line end is a blank and a comma no end of anything: which of both a
+caption is shows in how short its parts are.
 """
 
 from __future__ import annotations
@@ -10,9 +14,17 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 from types import MappingProxyType
 
+from .parsing import COMMAS, plain
+
 ORDERS = ("alphabet", "score")
+OTHER_COMMAS = re.compile(f"[{COMMAS}；\r\n]")
+# Parts of a list of tags: how many words the longest has, and all have in the mean.
+LONGEST_TAG, MEAN_TAG = 6, 2.5
+WORD_OR_SIGN = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]|[^\W_]+")
+SENTENCE_END = re.compile(r"\w\W*\s\W*\w.*[.!?]$|\w{3,}[。！？]$", re.DOTALL)
 EMPHASIS = re.compile(r"^\((.+):[\d.]+\)$")
 
 
@@ -105,7 +117,7 @@ def edited(name: str, edits: TagEdits) -> list[str]:
     key = meaning(name)
     if key in edits.block:
         return []
-    names = split_tags(edits.replacements[key]) if key in edits.replacements else [name]
+    names = split_at_commas(edits.replacements[key]) if key in edits.replacements else [name]
     return [each for each in names if meaning(each) not in edits.block]
 
 
@@ -113,20 +125,24 @@ def with_trigger(caption: str, trigger: str) -> str:
     """The trigger word first, and only there."""
     if not trigger.strip():
         return caption
-    front = split_tags(trigger)
+    front = read_list(trigger)
     said = {meaning(tag) for tag in front}
     return ", ".join([*front, *(t for t in split_tags(caption) if meaning(t) not in said)])
 
 
 def meaning(tag: str) -> str:
     """What lists compare: `(Long_Hair:1.2)` and `long hair` are one tag."""
-    plain = EMPHASIS.sub(r"\1", tag.strip())
-    return re.sub(r"\\(.)", r"\1", plain).replace("_", " ").strip().casefold()
+    bare = EMPHASIS.sub(r"\1", plain(tag))
+    return " ".join(re.sub(r"\\(.)", r"\1", bare).replace("_", " ").split()).casefold()
 
 
 def split_tags(text: str) -> list[str]:
     """At commas outside of brackets, so that `(red, blue:1.2)` stays whole; at every comma where
     brackets do not close, as in `:(`. Empty ones do not count."""
+    return split_at_commas(with_commas(text))
+
+
+def split_at_commas(text: str) -> list[str]:
     if not re.search(r"[()\[\]\\]", text):  # most captions, and far quicker
         return [part.strip() for part in text.split(",") if part.strip()]
     parts, depth, word = [], 0, ""
@@ -143,20 +159,66 @@ def split_tags(text: str) -> list[str]:
     return [part.strip() for part in parts if part.strip()]
 
 
+def with_commas(text: str) -> str:
+    """The text on one line: with commas where other signs and line ends part tags, with blanks
+    where a line of prose ends. What has nothing but commas stays as it is."""
+    text = text.strip()
+    if not OTHER_COMMAS.search(text):
+        return text
+    parts = split_at_commas(OTHER_COMMAS.sub(",", text))
+    if are_tags(parts) and (len(parts) > 2 or re.search(f"[,；{COMMAS}]", text)):
+        return ", ".join(parts)
+    lines = [line for line in map(str.strip, text.splitlines()) if line]
+    joined = lines[0]
+    for before, line in pairwise(lines):
+        parted = any(are_tags(split_at_commas(each)) for each in (before, line))
+        joined += (", " if parted and not before.endswith(",") else " ") + line
+    return joined
+
+
+def are_tags(parts: list[str]) -> bool:
+    """Is it a list of tags, rather than prose with commas in it?"""
+    lengths = [words_in(part) for part in parts]
+    if len(parts) < 2 or any(map(SENTENCE_END.search, parts)):
+        return False
+    return max(lengths) <= LONGEST_TAG and sum(lengths) <= MEAN_TAG * len(parts)
+
+
+def words_in(text: str) -> float:
+    """Two signs of Chinese or Japanese are about a word."""
+    found = WORD_OR_SIGN.findall(text)
+    return sum(0.5 if each > "\u3000" and len(each) == 1 else 1 for each in found)
+
+
+def has_several(text: str) -> bool:
+    """Does a caption have several lines that are not one tag each, or one list broken in lines?"""
+    lines = [line for line in map(str.strip, text.splitlines()) if line]
+    ended = all(line[-1] in f",;{COMMAS}；" for line in lines[:-1])
+    single = (
+        len(lines) > 2 and are_tags(lines) and all(len(split_tags(each)) == 1 for each in lines)
+    )
+    return len(lines) > 1 and not ended and not single
+
+
 def read_list(text: str) -> tuple[str, ...]:
-    """Tags with commas or line ends between them."""
-    return tuple(tag for line in text.splitlines() for tag in split_tags(line))
+    """Tags with commas of any keyboard, semicolons or line ends between them. A semicolon that no
+    letter stands before is part of a face, ;)."""
+    text = re.sub(r"(?<=\w);", ",", OTHER_COMMAS.sub(",", text.replace("\t", ",")))
+    return tuple(split_at_commas(text))
+
+
+ARROW = re.compile(r"\s*(?:[-–—=]+(?:>|＞|&gt;)|→|⇒|➜|－＞|＝＞)\s*")
 
 
 def read_replacements(text: str) -> dict[str, str]:
-    """One a line: `old -> new`, `old -> new, newer`, or `old ->` for nothing.
+    """One a line: `old -> new`, `old, older -> new, newer`, or `old ->` for nothing.
 
     Raises ValueError quoting the lines that are neither.
     """
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    wrong = [line for line in lines if not re.match(r".*\S.*->", line)]
+    pairs = [ARROW.split(line) for line in lines]
+    wrong = [line for line, pair in zip(lines, pairs, strict=True) if len(pair) != 2 or not pair[0]]
     if wrong:
         quoted = "; ".join(f'"{line}"' for line in wrong)
         raise ValueError(f"Replacements {quoted}: write one a line, as in: gray hair -> grey hair.")
-    pairs = (line.split("->", 1) for line in lines)
-    return {old.strip(): new.strip() for old, new in pairs}
+    return {old: ", ".join(read_list(new)) for olds, new in pairs for old in read_list(olds)}

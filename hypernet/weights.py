@@ -13,6 +13,7 @@ from fnmatch import fnmatchcase
 from fractions import Fraction
 from math import gcd, lcm
 
+from .parsing import folded, plain, single_number_in
 from .tags import meaning, split_tags
 
 FINEST = 20  # weights are rounded to a fraction with at most this below the line
@@ -25,10 +26,11 @@ def read_weights(text: str) -> tuple[Rule, ...]:
     """One rule a line. Raises ValueError quoting every line that is none."""
     rules, faults = [], []
     for line in filter(None, map(str.strip, text.splitlines())):
-        pattern, _, number = (part.strip() for part in line.rpartition("="))
-        if not pattern or not re.fullmatch(r"\d{1,9}(\.\d{1,9})?", number):
+        place = folded(line).rfind("=")  # ＝ too
+        pattern, weight = line[: max(place, 0)].strip(), weight_in(line[place + 1 :])
+        if weight is None or not is_pattern(pattern):
             faults.append(f'"{line}"')
-        elif (weight := Fraction(number)) > LARGEST:
+        elif weight > LARGEST:
             faults.append(f'"{line}" (at most {LARGEST})')
         else:
             rules.append((pattern.casefold(), weight.limit_denominator(FINEST)))
@@ -38,6 +40,19 @@ def read_weights(text: str) -> tuple[Rule, ...]:
             "number from 0, which leaves a picture out."
         )
     return tuple(rules)
+
+
+def weight_in(text: str) -> Fraction | None:
+    """0,5 is a half; 1,000 may be 1 or 1000."""
+    number = plain(text).replace(",", ".")
+    short = re.fullmatch(r"\d{1,9}(\.\d{1,9})?", number)
+    return Fraction(number) if short and single_number_in(text) is not None else None
+
+
+def is_pattern(text: str) -> bool:
+    """Not if another rule is in it, as of `a = 2, b` = 3, or a second sign, as of `a =` = 2."""
+    rules = re.search(r"=\s*[\d.]+\s*[,;\s]", folded(text))
+    return bool(text) and not rules and not re.fullmatch("[^=]*=", folded(text))
 
 
 def weight_of(name: str, caption: str, rules: Sequence[Rule]) -> Fraction:

@@ -12,6 +12,7 @@ one of them: all prompts are known, and encoded, before training begins.
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,10 @@ from .chance import seed_for
 from .tags import split_tags
 
 TEMPLATE = "[filewords]"
+PLACES = {
+    f"[{kind}]": re.compile(rf"[\[［【]\s*{pattern}\s*[\]］】]", re.IGNORECASE)
+    for kind, pattern in (("filewords", "file[ _]?words"), ("name", "name"))
+}
 LONGEST_FILE = 256 * 1024  # bytes of templates
 
 
@@ -112,8 +117,10 @@ def template_at(templates: tuple[str, ...], seed: int, sample: int) -> str:
 
 def read_templates(text: str) -> tuple[str, ...]:
     """One template per line, as in A1111's files; lines that begin with # and empty lines do not
-    count. The plain caption if there are none."""
+    count. The plain caption if there are none. [ FileWords ] and ［name］ are read as meant."""
     lines = [line.strip() for line in text.splitlines()]
+    for place, pattern in PLACES.items():
+        lines = [pattern.sub(place, line) for line in lines]
     return tuple(line for line in lines if line and not line.startswith("#")) or (TEMPLATE,)
 
 

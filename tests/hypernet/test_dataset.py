@@ -7,6 +7,7 @@ from PIL import Image
 from hypernet.dataset import read_dataset, read_pixels, report
 from hypernet.latents import Examples, all_prompts, lengthen
 from hypernet.listing import find_pictures
+from hypernet.tags import TagEdits, edit_caption, read_list, split_tags
 
 
 def picture(path, size=(40, 20), color="red", mode="RGB", **save):
@@ -104,3 +105,33 @@ def test_all_prompts_are_each_asked_for_once(tmp_path):
 def test_short_prompts_grow_by_their_last_part():
     tokens = torch.arange(4.0).view(4, 1)
     assert lengthen(tokens, 9, part=2).flatten().tolist() == [0, 1, 2, 3, 2, 3, 2, 3, 2]
+
+
+@pytest.mark.parametrize(
+    ("written", "left"),
+    [
+        ("1girl, solo, red hair, smile", ["1girl", "solo", "smile"]),
+        ("1girl\nsolo\nred hair\nsmile", ["1girl", "solo", "smile"]),
+        ("1girl，solo，red hair，smile", ["1girl", "solo", "smile"]),
+        ("1girl、solo、red hair", ["1girl", "solo"]),
+        ("1girl, solo, red hair\na girl with red hair smiles",
+         ["1girl", "solo", "a girl with red hair smiles"]),
+    ],
+)  # fmt: skip
+def test_case_27_tags_on_lines_or_with_other_commas_are_tags(tmp_path, written, left):
+    picture(tmp_path / "a.png")
+    (tmp_path / "a.txt").write_text(written, "utf-8")
+    (item,) = read_dataset(tmp_path, 64, 64).items
+    assert split_tags(edit_caption(item.caption, TagEdits(block=read_list("red hair")))) == left
+
+
+def test_case_27_captions_of_several_lines_are_counted_and_named(tmp_path):
+    for name, words in (("a", "A fox.\nA red fox."), ("b", "1girl\nsolo\nhat"), ("c", "a\nb c")):
+        picture(tmp_path / f"{name}.png")
+        (tmp_path / f"{name}.txt").write_text(words, "utf-8")
+    said = report(read_dataset(tmp_path, 64, 64))
+    assert '2 captions have several lines, which become one: "a.png", "c.png".' in said
+
+
+def test_case_27_a_block_list_has_commas_of_every_keyboard():
+    assert read_list("red hair, green hair，blue hair") == ("red hair", "green hair", "blue hair")

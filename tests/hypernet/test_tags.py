@@ -8,10 +8,12 @@ from hypernet.tags import (
     TagRules,
     caption_of_tags,
     edit_caption,
+    has_several,
     meaning,
     read_list,
     read_replacements,
     split_tags,
+    with_commas,
     with_trigger,
 )
 
@@ -96,3 +98,113 @@ def test_lists_and_replacements_are_read_from_text():
     assert read_replacements(text) == {"grey hair": "gray hair", "=_=": ""}
     with pytest.raises(ValueError, match='"cat = dog"; "-> x"'):
         read_replacements("a -> b\ncat = dog\n-> x")
+
+
+@pytest.mark.parametrize(
+    ("caption", "line"),
+    [
+        ("1girl\nsolo\nred hair\nsmile", "1girl, solo, red hair, smile"),
+        ("1girl\r\n\r\nsolo\r\nred hair\r\n", "1girl, solo, red hair"),
+        ("1girl，solo，red hair", "1girl, solo, red hair"),
+        ("1girl、solo、red hair", "1girl, solo, red hair"),
+        ("1girl；solo；red hair", "1girl, solo, red hair"),
+        ("1girl, solo，red hair", "1girl, solo, red hair"),
+        ("1girl, solo,\nred hair, smile,", "1girl, solo, red hair, smile"),
+        ("红发，看向观众，白色连衣裙", "红发, 看向观众, 白色连衣裙"),
+        ("赤い髪、笑顔、セーラー服", "赤い髪, 笑顔, セーラー服"),
+        ("빨간 머리，미소", "빨간 머리, 미소"),
+        ("1girl، solo، hat", "1girl, solo, hat"),
+        ("(red，blue:1.2)，hat", "(red,blue:1.2), hat"),
+        ("smile \\(a\\)，hat，:(", "smile \\(a\\), hat, :("),
+        ("1girl, solo, red hair\na girl with red hair smiles",
+         "1girl, solo, red hair, a girl with red hair smiles"),
+        # prose, and what has nothing but commas
+        ("A fox, in snow, looks back.", "A fox, in snow, looks back."),
+        ("A red fox sits in the snow, looking\nback at the viewer.",
+         "A red fox sits in the snow, looking back at the viewer."),
+        ("A fox in the snow.\nIt looks back.", "A fox in the snow. It looks back."),
+        ("一个红头发的女孩，微笑着，站在雪地里。", "一个红头发的女孩，微笑着，站在雪地里。"),
+        ("a girl in a park，who looks at the camera", "a girl in a park，who looks at the camera"),
+        ("1girl,solo ,  red hair", "1girl,solo ,  red hair"),
+        ("a fox\nin snow", "a fox in snow"),
+    ],
+)  # fmt: skip
+def test_line_ends_and_other_commas_part_tags_and_leave_prose_alone(caption, line):
+    assert with_commas(caption) == line
+    assert with_commas(line) == line
+
+
+@pytest.mark.parametrize(
+    ("caption", "several"),
+    [
+        ("1girl, solo, red hair\na girl with red hair smiles", True),
+        ("A fox.\nA red fox.", True),
+        ("1girl, solo\n1boy, hat", True),
+        ("1girl\nsolo\nred hair", False),
+        ("1girl, solo,\nred hair", False),
+        ("1girl，solo，\nred hair\n", False),
+        ("a fox\n\n", False),
+        ("", False),
+    ],
+)
+def test_several_captions_in_one_are_noticed(caption, several):
+    assert has_several(caption) is several
+
+
+@pytest.mark.parametrize(
+    ("text", "tags"),
+    [
+        ("red hair, green hair，blue hair", ["red hair", "green hair", "blue hair"]),
+        ("red hair、green hair；blue hair; hat", ["red hair", "green hair", "blue hair", "hat"]),
+        ("red hair\tgreen hair\r\nblue hair", ["red hair", "green hair", "blue hair"]),
+        (";d, ;), hat", [";d", ";)", "hat"]),
+        ("(red，blue:1.2)，hat,", ["(red,blue:1.2)", "hat"]),
+        ("，,\n", []),
+        ("looking at the viewer from behind a tree，hat",
+         ["looking at the viewer from behind a tree", "hat"]),
+    ],
+)  # fmt: skip
+def test_a_list_of_tags_has_commas_of_every_keyboard(text, tags):
+    assert list(read_list(text)) == tags
+
+
+@pytest.mark.parametrize(
+    ("text", "replacements"),
+    [
+        ("gray hair → grey hair", {"gray hair": "grey hair"}),
+        ("gray hair —> grey hair", {"gray hair": "grey hair"}),
+        ("gray hair => grey hair", {"gray hair": "grey hair"}),
+        ("gray hair －＞ grey hair", {"gray hair": "grey hair"}),
+        ("gray hair -&gt; grey hair", {"gray hair": "grey hair"}),
+        (
+            "gray hair, silver hair -> grey hair",
+            {"gray hair": "grey hair", "silver hair": "grey hair"},
+        ),
+        ("灰发，银发 -> 白发、长发", {"灰发": "白发, 长发", "银发": "白发, 长发"}),
+    ],
+)
+def test_replacements_have_arrows_of_every_keyboard(text, replacements):
+    assert read_replacements(text) == replacements
+
+
+@pytest.mark.parametrize("line", ["a -> b -> c", "a -> b, c -> d", "a -> b; c -> d", "a > b"])
+def test_two_replacements_on_a_line_are_refused(line):
+    with pytest.raises(ValueError, match="write one a line") as fault:
+        read_replacements(line)
+    assert f'"{line}"' in str(fault.value)
+
+
+@pytest.mark.parametrize(
+    "tag",
+    [
+        "ｒｅｄ　ｈａｉｒ",
+        "red\u00a0hair",
+        "Red  Hair",
+        "red\u200b hair",
+        "red_hair",
+        "“red hair”"[1:-1],
+    ],
+)
+def test_tags_of_other_keyboards_are_found(tag):
+    assert edit_caption("1girl, red hair", TagEdits(block=(tag,))) == "1girl"
+    assert edit_caption(f"1girl, {tag}", TagEdits(block=("red hair",))) == "1girl"

@@ -49,3 +49,29 @@ def test_every_line_that_is_no_rule_is_quoted():
     for line in ('"close-up: 2"', '"= 3"', '"b = -1"', '"c = 1e9"', '"d = 5000" (at', '"e = nan"'):
         assert line in str(fault.value)
     assert '"a = 1"' not in str(fault.value)
+
+
+@pytest.mark.parametrize(
+    ("line", "weight"),
+    [
+        ("close-up = 0,5", Fraction(1, 2)),
+        ("close-up ＝ ０．５", Fraction(1, 2)),
+        ("close-up=2", 2),
+        ("=_= = 3", 3),
+        ("close-up\u00a0= 2", 2),
+        ("close-up = 1,000", None),
+        ("close-up == 2", None),
+        ("close-up = 2, hat = 3", None),
+        ("close-up = 2; hat = 3", None),
+        ("close-up = 50%", None),
+        ("close-up : 2", None),
+        ("= 2", None),
+    ],
+)
+def test_a_rule_is_read_in_every_hand_or_refused(line, weight):
+    if weight is not None:
+        assert [found for _, found in read_weights(line)] == [weight]
+        return
+    with pytest.raises(ValueError) as fault:
+        read_weights(line)
+    assert f'"{line}"' in str(fault.value)

@@ -165,3 +165,16 @@ def test_encoded_prompts_lie_on_the_disk_and_batches_find_them(tmp_path):
 def test_settings_that_cannot_be_are_named(settings, text):
     with pytest.raises(ValueError, match=text):
         Words(**settings)
+
+
+@pytest.mark.parametrize(
+    "template",
+    ["[FileWords] by [Name]", "［filewords］ by ［name］", "【filewords】 by 【name】",
+     "[ filewords ] by [ name ]", "[file words] by [name]", "[file_words] by [name]"],
+)  # fmt: skip
+def test_the_places_in_a_template_are_found_in_every_hand(template):
+    assert read_templates(template) == ("[filewords] by [name]",)
+
+
+def test_other_brackets_in_a_template_stay():
+    assert read_templates("[cat|dog], 【filename】") == ("[cat|dog], 【filename】",)
