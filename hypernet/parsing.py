@@ -29,7 +29,7 @@ SIGNS = {
 WRAPPING = "[](){}\"'` "  # around a whole list that is copied from code or out of a sentence
 
 NUMBER = re.compile(r"[+-]?(\d+(_\d{3})*(\.\d*)?|\.\d+)(e[+-]?\d+)?", re.I)
-WHOLE = re.compile(r"[+-]?\d{1,15}(_\d{3}){0,4}")
+WHOLE = re.compile(r"[+-]?\d{1,30}(_\d{3}){0,4}")
 POWER = re.compile(r"([+-]?[\d.]+)\s*[×x*·]\s*10\s*\^?\s*([+-]?\d+)", re.I)  # 5×10⁻⁵
 RAISED = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻", "0123456789+-")
 CYRILLIC_E = str.maketrans("еЕ", "ee")

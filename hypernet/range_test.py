@@ -15,10 +15,12 @@ from dataclasses import dataclass, replace
 from .diffusion import Batch, Denoiser
 from .learner import Learner
 from .network import Hypernetwork
+from .parsing import number_in, unwrapped
 from .settings import TrainSettings
 from .train import Probe, TrainingDiverged, train
 
 GIVE_UP = 2.0  # times the first loss
+TO = re.compile(r"\s*(?:\bto\b|[~→到至])\s*|\s+-+\s+", re.IGNORECASE)  # between two rates
 LEAST_FALL = 0.002  # of the first loss: less is no fall
 
 
@@ -108,13 +110,10 @@ def suggested_schedule(band: Band) -> str:
 
 def read_rates(text: str) -> tuple[float, float]:
     """(lowest, highest) of "1e-7 to 1e-2". Raises ValueError quoting the text."""
-    found = re.fullmatch(r"\s*(\S+)\s+to\s+(\S+)\s*", text)
-    try:
-        low, high = map(float, found.groups())
-    except (AttributeError, ValueError):
-        raise ValueError(
-            f'Rates "{text}" are not two learning rates: write them as 1e-7 to 1e-2.'
-        ) from None
+    found = [number_in(part) for part in TO.split(unwrapped(text))]
+    if len(found) != 2 or None in found:
+        raise ValueError(f'Rates "{text}" are not two learning rates: write them as 1e-7 to 1e-2.')
+    low, high = found
     check_rates(low, high)
     return low, high
 

@@ -274,7 +274,7 @@ def _value_problem(call: Call, name: str, judged: set[str]) -> dict | None:
     if name in judged:
         return None
     low, high = getattr(socket, "min", None), getattr(socket, "max", None)
-    if low is not None and value < low:
+    if low is not None and not value >= low:  # NaN is not, either
         details = f"{name}: {value} is below {low}"
         return _input_problem(call, name, "value_smaller_than_min", details, received_value=value)
     if high is not None and value > high:

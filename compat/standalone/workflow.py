@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ...hypernet.parsing import single_number_in, whole_in
 from .calls import is_link, title_of
 from .editor_graph import Faults, counted
 from .graph_to_prompt import NamedNode, flatten
@@ -229,10 +230,12 @@ def _value_from(text: str, socket: InputSocket | None, assignment: str) -> Any:
         return text
     if kind == "BOOLEAN" and text.strip().lower() in (*_YES, *_NO):
         return text.strip().lower() in _YES
+    if kind in ("INT", "FLOAT"):
+        value = whole_in(text) if kind == "INT" else single_number_in(text)
     fits = {
         "BOOLEAN": isinstance(value, bool),
-        "INT": isinstance(value, int) and not isinstance(value, bool),
-        "FLOAT": isinstance(value, (int, float)) and not isinstance(value, bool),
+        "INT": value is not None,
+        "FLOAT": value is not None,
     }
     if not fits.get(kind, True):
         raise WorkflowError(f'"{assignment}": "{text}" is not {kind}.')

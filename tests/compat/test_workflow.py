@@ -185,6 +185,10 @@ SETTINGS = [
     ("Sample.sampler=dpm", "3", {"sampler": "dpm"}),
     ('3.model=["5", 0]', "3", {"model": ["5", 0]}),
     ("The Train.opt.lr=1e-3", "4", {"opt.lr": 0.001}),
+    ("4.opt.lr=0,8", "4", {"opt.lr": 0.8}),
+    ("4.opt.lr=５e−5", "4", {"opt.lr": 5e-5}),
+    ("3.seed=１２", "3", {"seed": 12}),
+    ("3.seed=18446744073709551615", "3", {"seed": 2**64 - 1}),
     ("Train.fast=No", "4", {"fast": False}),
     ("Train.opt=sgd", "4", {"opt": "sgd", "opt.momentum": 0.9}),
     ("second.name=a=b.c", "6", {"name": "a=b.c"}),
@@ -212,6 +216,10 @@ MISTAKES = [
     ("3.seed=1.5", '"1.5" is not INT'),
     ("4.fast=perhaps", '"perhaps" is not BOOLEAN'),
     ("4.opt.lr=fast", '"fast" is not FLOAT'),
+    ("4.opt.lr=nan", '"nan" is not FLOAT'),
+    ("4.opt.lr=Infinity", '"Infinity" is not FLOAT'),
+    ("3.seed=1,000", '"1,000" is not INT'),
+    ("3.seed=true", '"true" is not INT'),
 ]
 
 

@@ -10,6 +10,7 @@ from hypernet.effect import parse_curve
 from hypernet.effect import parse_widths as parse_factors
 from hypernet.merge import read_factors
 from hypernet.parsing import number_in, plain, single_number_in, whole_in
+from hypernet.range_test import read_rates
 from hypernet.spec import parse_dropout, read_widths
 
 
@@ -158,3 +159,21 @@ def test_the_text_of_any_structure_in_any_hand_is_that_structure():
 
 def test_words_keep_their_letters_when_signs_become_plain():
     assert plain("红发， ｒｅｄ＿ｈａｉｒ – “été” &gt;_&lt;") == '红发, red_hair - "été" >_<'
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["1e-7 to 1e-2", "１ｅ－７　ｔｏ　１ｅ－２", "1E−7 TO 1E−2", "1e-7 - 1e-2", "1e-7~1e-2",
+     "1e-7～1e-2", "1e-7 到 1e-2", "1e-7至1e-2", "1e-7 → 1e-2", "“1e-7 to 1e-2”"],
+)  # fmt: skip
+def test_two_rates_are_read_in_every_hand(text):
+    assert read_rates(text) == (1e-7, 1e-2)
+
+
+@pytest.mark.parametrize(
+    "text", ["1e-7", "1e-7 1e-2", "0,0001 to 0,01", "1e-7 to nan", "1e-7 to 1e-2 to 1", "1e-7-1e-2"]
+)
+def test_what_are_no_two_rates_is_refused(text):
+    with pytest.raises(ValueError, match="write them as 1e-7 to 1e-2") as fault:
+        read_rates(text)
+    assert f'"{text}"' in str(fault.value)

@@ -79,3 +79,10 @@ def test_tags_that_hypernets_from_prompt_does_not_apply_are_said_and_stay():
 
 def test_case_22_a_tag_without_its_end_is_refused_when_it_is_queued():
     assert "<hypernet:one:1>" in HypernetPrompt.validate_inputs(prompt="a cat <hypernet:one:1")
+
+
+def test_a_number_that_is_none_is_refused_when_it_is_queued(host, graph):
+    _, run = host
+    result = run(graph(preview_cfg=float("nan")))
+    assert result.status == "invalid"
+    assert "preview_cfg: nan is below 0" in result.node_errors["train"]["errors"][0]["details"]
