@@ -21,20 +21,20 @@ from .parsing import folded, plain, single_number_in
 from .vocabulary import nearest_file
 
 LIMIT = 10.0
-HYPERNET = ("hypernet", "hypernetwork", "hypernets", "hypernetworks")
+HYPERNET = ("hypernet", "hypernetwork", "hypernets", "hypernetworks", "超网络")
 OTHERS = ("lora", "lyco", "locon", "loha")  # of A1111 and its extensions
 LONGEST = 60  # letters of what is quoted
 
 # Patterns for folded text (parsing.py), where ＜ and ： are < and :. What is between one kind of
 # brackets may hold the other: <hypernet:《画》:1>.
 BRACKETS = (
-    (r"\\?<|&(?:amp;)*(?:lt|#60|#x3c);", r"\\?>|&(?:amp;)*(?:gt|#62|#x3e);"),
+    (r"\\?<|&(?:amp;)*(?:lt|#60|#x3c);?|%3c", r"\\?>|&(?:amp;)*(?:gt|#62|#x3e);?|%3e"),
     ("[〈《‹⟨]", "[〉》›⟩]"),
 )
 TAGS = tuple(
     re.compile(
         rf"(?:{left})\s*"
-        + r"(?P<kind>[a-z][\w -]*?)\s*:"
+        + r"(?P<kind>[^\W\d_][\w -]*?)\s*:"
         + rf"(?P<inside>(?:(?!{left}|{right}).)*?)(?:{right})",
         re.IGNORECASE | re.DOTALL,
     )

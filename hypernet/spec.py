@@ -28,6 +28,7 @@ MOST_NUMBERS = 2**31
 MOST_LAYERS = 64
 MOST_WIDTHS = 64
 LARGEST_FACTOR = 1024
+NARROWEST = 4  # width that anybody asks for; a lesser one was a part of 1,280
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -206,6 +207,11 @@ def read_widths(text: str) -> tuple[int, ...]:
     numbers = read_numbers(text, "Widths", "768, 1280", are_usual) if text.strip() else ()
     if any(not isinstance(number, int) or number < 1 for number in numbers):
         raise ValueError(f'Widths "{text}": give whole numbers above 0, such as 768, 1280.')
+    if numbers and min(numbers) < NARROWEST:
+        raise ValueError(
+            f'Widths "{text}": {min(numbers)} is too narrow. Write large numbers without a comma '
+            "inside, such as 1280."
+        )
     return numbers
 
 

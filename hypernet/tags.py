@@ -20,7 +20,23 @@ from types import MappingProxyType
 from .parsing import COMMAS, plain
 
 ORDERS = ("alphabet", "score")
-OTHER_COMMAS = re.compile(f"[{COMMAS}；\r\n]")
+OTHER_COMMAS = re.compile(rf"[{COMMAS}；\r\n\t]|(?<=\w)\s*\|\s*(?=\w)")
+BULLET = re.compile(r"^\s*(?:[•·*-]|\d+[.)])\s+", re.MULTILINE)  # of a list with one entry a line
+SEMICOLON = re.compile(r"(?<=\w);(?:\s|$)")  # not in ;) or ;d
+SMALL_WORDS = {
+    "a",
+    "an",
+    "and",
+    "at",
+    "by",
+    "in",
+    "is",
+    "of",
+    "on",
+    "the",
+    "to",
+    "with",
+}  # of prose
 # Parts of a list of tags: how many words the longest has, and all have in the mean.
 LONGEST_TAG, MEAN_TAG = 6, 2.5
 WORD_OR_SIGN = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]|[^\W_]+")
@@ -163,8 +179,11 @@ def with_commas(text: str) -> str:
     """The text on one line: with commas where other signs and line ends part tags, with blanks
     where a line of prose ends. What has nothing but commas stays as it is."""
     text = text.strip()
+    if "," not in text and (tags := tags_without_commas(text)):
+        return ", ".join(tags)
     if not OTHER_COMMAS.search(text):
         return text
+    text = BULLET.sub("", text) if "\n" in text else text
     parts = split_at_commas(OTHER_COMMAS.sub(",", text))
     if are_tags(parts) and (len(parts) > 2 or re.search(f"[,；{COMMAS}]", text)):
         return ", ".join(parts)
@@ -174,6 +193,17 @@ def with_commas(text: str) -> str:
         parted = any(are_tags(split_at_commas(each)) for each in (before, line))
         joined += (", " if parted and not before.endswith(",") else " ") + line
     return joined
+
+
+def tags_without_commas(text: str) -> list[str]:
+    """Of "1girl; solo; hat", and of "1girl solo red_hair blue_eyes" as boards have it."""
+    parts = [part.strip() for part in SEMICOLON.split(text) if part.strip()]
+    if len(parts) > 2 and are_tags(parts):
+        return parts
+    words = text.split()
+    joined = sum(bool(re.search(r"\w_\w", word)) for word in words)
+    is_board = joined > 1 and len(words) > 2 and "\n" not in text
+    return words if is_board and SMALL_WORDS.isdisjoint(words) else []
 
 
 def are_tags(parts: list[str]) -> bool:
@@ -203,8 +233,9 @@ def has_several(text: str) -> bool:
 def read_list(text: str) -> tuple[str, ...]:
     """Tags with commas of any keyboard, semicolons or line ends between them. A semicolon that no
     letter stands before is part of a face, ;)."""
-    text = re.sub(r"(?<=\w);", ",", OTHER_COMMAS.sub(",", text.replace("\t", ",")))
-    return tuple(split_at_commas(text))
+    text = OTHER_COMMAS.sub(",", BULLET.sub("", text.strip()))
+    parts = split_at_commas(re.sub(r"(?<=\w);", ",", text))
+    return tuple(part.strip('“”"') if part[0] in '“"' else part for part in parts)
 
 
 ARROW = re.compile(r"\s*(?:[-–—=]+(?:>|＞|&gt;)|→|⇒|➜|－＞|＝＞)\s*")

@@ -23,8 +23,8 @@ from .tags import split_tags
 
 TEMPLATE = "[filewords]"
 PLACES = {
-    f"[{kind}]": re.compile(rf"[\[［【]\s*{pattern}\s*[\]］】]", re.IGNORECASE)
-    for kind, pattern in (("filewords", "file[ _]?words"), ("name", "name"))
+    "[filewords]": re.compile(r"[\[［【{(<（]\s*file[ _]?words?\s*[\]］】})>）]", re.IGNORECASE),
+    "[name]": re.compile(r"[\[［【]\s*name\s*[\]］】]", re.IGNORECASE),
 }
 LONGEST_FILE = 256 * 1024  # bytes of templates
 

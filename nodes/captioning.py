@@ -14,7 +14,14 @@ from ..hypernet.captions import (
     write_sidecar,
 )
 from ..hypernet.dataset import Dataset, some
-from ..hypernet.tags import TagEdits, read_list, read_replacements
+from ..hypernet.tags import (
+    NO_EDITS,
+    TagEdits,
+    meaning,
+    read_list,
+    read_replacements,
+    split_tags,
+)
 from ..hypernet.words import TEMPLATE, prompt_of, read_templates
 from .demo_model import refuse_demo
 from .sockets import CATEGORY, DatasetSocket
@@ -189,11 +196,22 @@ def captioned_by(
             'them, or choose "skip" for unreadable pictures in Load Dataset.'
         )
     words = [rules.caption(path, had, tagged.get(path, "")) for path, had in pairs]
-    notes = [f"Not shown to the tagger: {fault}" for fault in faults]
+    notes = unfound(rules, pairs) if rules.edits != NO_EDITS and not tagged else []
+    notes += [f"Not shown to the tagger: {fault}" for fault in faults]
     empty = [path.name for (path, _), text in zip(pairs, words, strict=True) if not text]
     if empty:
         notes.append(f"{len(empty)} pictures have no words: {some(empty)}.")
     return dataset.with_captions(words), notes
+
+
+def unfound(rules: CaptionRules, pairs: list[tuple[Path, str]]) -> list[str]:
+    """Tags to block or to replace that no caption has, in words."""
+    bare = replace(rules, edits=NO_EDITS)
+    said = {meaning(tag) for path, had in pairs for tag in split_tags(bare.caption(path, had))}
+    lost = [tag for tag in (*rules.edits.block, *rules.edits.replacements) if tag not in said]
+    if not lost:
+        return []
+    return [f"No caption has {len(lost)} of the tags to block or replace: {some(lost)}."]
 
 
 def samples(dataset: Dataset) -> list[str]:

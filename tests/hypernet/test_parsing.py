@@ -131,6 +131,7 @@ def test_what_a_comma_means_follows_from_what_makes_sense_in_the_field(read, tex
         (read_strengths, "0, nan", 'Strengths "0, nan": "nan" is not a number'),
         (read_strengths, "1, -11", "-11 is beyond ±10"),
         (read_widths, "768.5", "whole numbers above 0"),
+        (read_widths, "768,1,280", "1 is too narrow"),
         (read_widths, "-768", "whole numbers above 0"),
         (lambda text: read_factors(text, 2), "1, inf", 'Factors "1, inf": "inf" is not a number'),
         (lambda text: read_factors(text, 2), "0,5,0,5", "4 for 2 networks"),

@@ -113,6 +113,9 @@ def test_case_22_a_tag_without_its_end_is_refused_with_the_tag_that_is_meant():
         ("&amp;lt;hypernet:one:1&amp;gt;", "", "one", 1.0),
         ("&#60;hypernet:one:1&#62;", "", "one", 1.0),
         ("\\<hypernet:one:1\\>", "", "one", 1.0),  # as Discord escapes it
+        ("%3Chypernet:one:1%3E", "", "one", 1.0),
+        ("&lthypernet:one:1&gt", "", "one", 1.0),
+        ("<超网络：one：1>", "", "one", 1.0),
         ("<\u200bhypernet:one:\u00a01>", "", "one", 1.0),
         ("<hypernet:one:0,8>", "", "one", 0.8),
         ("<hypernet:one:−0.5>", "", "one", -0.5),

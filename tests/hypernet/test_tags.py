@@ -118,6 +118,11 @@ def test_lists_and_replacements_are_read_from_text():
         ("smile \\(a\\)，hat，:(", "smile \\(a\\), hat, :("),
         ("1girl, solo, red hair\na girl with red hair smiles",
          "1girl, solo, red hair, a girl with red hair smiles"),
+        ("1girl; solo; red hair", "1girl, solo, red hair"),
+        ("1girl | solo | red hair", "1girl, solo, red hair"),
+        ("1girl\tsolo\tred hair", "1girl, solo, red hair"),
+        ("- 1girl\n- solo\n- red hair", "1girl, solo, red hair"),
+        ("1girl solo red_hair blue_eyes", "1girl, solo, red_hair, blue_eyes"),
         # prose, and what has nothing but commas
         ("A fox, in snow, looks back.", "A fox, in snow, looks back."),
         ("A red fox sits in the snow, looking\nback at the viewer.",
@@ -127,6 +132,9 @@ def test_lists_and_replacements_are_read_from_text():
         ("a girl in a park，who looks at the camera", "a girl in a park，who looks at the camera"),
         ("1girl,solo ,  red hair", "1girl,solo ,  red hair"),
         ("a fox\nin snow", "a fox in snow"),
+        ("a photo of sks_fox in my_house", "a photo of sks_fox in my_house"),
+        ("a fox; it sleeps", "a fox; it sleeps"),
+        ("smile ;d |_|", "smile ;d |_|"),
     ],
 )  # fmt: skip
 def test_line_ends_and_other_commas_part_tags_and_leave_prose_alone(caption, line):
@@ -158,6 +166,10 @@ def test_several_captions_in_one_are_noticed(caption, several):
         ("red hair、green hair；blue hair; hat", ["red hair", "green hair", "blue hair", "hat"]),
         ("red hair\tgreen hair\r\nblue hair", ["red hair", "green hair", "blue hair"]),
         (";d, ;), hat", [";d", ";)", "hat"]),
+        ("• red hair\n• hat", ["red hair", "hat"]),
+        ("1. red hair\n2) hat", ["red hair", "hat"]),
+        ("red hair | hat, |_|", ["red hair", "hat", "|_|"]),
+        ("“red hair”, \"hat\"", ["red hair", "hat"]),
         ("(red，blue:1.2)，hat,", ["(red,blue:1.2)", "hat"]),
         ("，,\n", []),
         ("looking at the viewer from behind a tree，hat",

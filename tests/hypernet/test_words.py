@@ -170,7 +170,8 @@ def test_settings_that_cannot_be_are_named(settings, text):
 @pytest.mark.parametrize(
     "template",
     ["[FileWords] by [Name]", "［filewords］ by ［name］", "【filewords】 by 【name】",
-     "[ filewords ] by [ name ]", "[file words] by [name]", "[file_words] by [name]"],
+     "[ filewords ] by [ name ]", "[file words] by [name]", "[file_words] by [name]",
+     "{filewords} by [name]", "(filewords) by [name]", "[fileword] by [name]"],
 )  # fmt: skip
 def test_the_places_in_a_template_are_found_in_every_hand(template):
     assert read_templates(template) == ("[filewords] by [name]",)

@@ -86,3 +86,19 @@ def test_a_number_that_is_none_is_refused_when_it_is_queued(host, graph):
     result = run(graph(preview_cfg=float("nan")))
     assert result.status == "invalid"
     assert "preview_cfg: nan is below 0" in result.node_errors["train"]["errors"][0]["details"]
+
+
+def test_case_27_a_block_list_of_any_keyboard_blocks_and_what_no_caption_has_is_named(host, graph):
+    folder, run = host
+    for number, words in enumerate(["1girl，red hair，hat", "1girl\nsolo\ngreen hair\nblue hair"]):
+        name = f"{number} {('red dog', 'blue cat')[number]}.txt"
+        (folder / "input" / "pictures" / name).write_text(words, "utf-8")
+    prompt = graph(steps=1, preview_steps=1)
+    prompt["words"]["inputs"] |= {
+        "block_tags": "red hair, green hair，blue hair、violet hair",
+        "replace_tags": "hat → cap",
+        "template": "[filewords]",
+    }
+    report = texts(run(prompt), "words")
+    assert report.startswith("1girl, cap\n1girl, solo\n")
+    assert 'No caption has 1 of the tags to block or replace: "violet hair".' in report
