@@ -34,7 +34,7 @@ BRACKETS = (
 TAGS = tuple(
     re.compile(
         rf"(?:{left})\s*"
-        + r"(?P<kind>[^\W\d_][\w -]*?)\s*:"
+        + r"(?P<kind>[^\W\d_][\w -]{0,30}?)\s*:"
         + rf"(?P<inside>(?:(?!{left}|{right}).)*?)(?:{right})",
         re.IGNORECASE | re.DOTALL,
     )

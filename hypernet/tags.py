@@ -40,7 +40,7 @@ SMALL_WORDS = {
 # Parts of a list of tags: how many words the longest has, and all have in the mean.
 LONGEST_TAG, MEAN_TAG = 6, 2.5
 WORD_OR_SIGN = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]|[^\W_]+")
-SENTENCE_END = re.compile(r"\w\W*\s\W*\w.*[.!?]$|\w{3,}[。！？]$", re.DOTALL)
+SENTENCE_ENDS = ".!?。！？"
 EMPHASIS = re.compile(r"^\((.+):[\d.]+\)$")
 
 
@@ -209,9 +209,12 @@ def tags_without_commas(text: str) -> list[str]:
 def are_tags(parts: list[str]) -> bool:
     """Is it a list of tags, rather than prose with commas in it?"""
     lengths = [words_in(part) for part in parts]
-    if len(parts) < 2 or any(map(SENTENCE_END.search, parts)):
+    if len(parts) < 2 or max(lengths) > LONGEST_TAG or sum(lengths) > MEAN_TAG * len(parts):
         return False
-    return max(lengths) <= LONGEST_TAG and sum(lengths) <= MEAN_TAG * len(parts)
+    return not any(
+        length > 1 and part[-1] in SENTENCE_ENDS
+        for part, length in zip(parts, lengths, strict=True)
+    )
 
 
 def words_in(text: str) -> float:
@@ -238,7 +241,7 @@ def read_list(text: str) -> tuple[str, ...]:
     return tuple(part.strip('“”"') if part[0] in '“"' else part for part in parts)
 
 
-ARROW = re.compile(r"\s*(?:[-–—=]+(?:>|＞|&gt;)|→|⇒|➜|－＞|＝＞)\s*")
+ARROW = re.compile(r"[-–—=－＝]{1,3}(?:>|＞|&gt;)|→|⇒|➜")
 
 
 def read_replacements(text: str) -> dict[str, str]:
@@ -247,7 +250,7 @@ def read_replacements(text: str) -> dict[str, str]:
     Raises ValueError quoting the lines that are neither.
     """
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    pairs = [ARROW.split(line) for line in lines]
+    pairs = [[part.strip() for part in ARROW.split(line)] for line in lines]
     wrong = [line for line, pair in zip(lines, pairs, strict=True) if len(pair) != 2 or not pair[0]]
     if wrong:
         quoted = "; ".join(f'"{line}"' for line in wrong)
