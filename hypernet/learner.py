@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from .health import Health
-from .network import Hypernetwork
+from .network import Hypernetwork, load_weights
 from .optimizers import build_optimizer
 from .settings import TrainSettings
 
@@ -114,7 +114,7 @@ class Learner:
             )
         self.average = self._new_average()
         if self.average is not None and state["average"] is not None:
-            self.average.load_state_dict(state["average"])
+            load_weights(self.average, state["average"])
         self.scaler = self._new_scaler()  # an old one may have seen half an update
         if state["scaler"] and self.scaler.is_enabled():
             self.scaler.load_state_dict(dict(state["scaler"]))
@@ -137,7 +137,7 @@ class Learner:
         """Return to the last good state at half the rate; the number of updates it has."""
         assert self._good is not None
         halvings = self.health.halvings + 1
-        self.network.load_state_dict(self._good["weights"])
+        load_weights(self.network, self._good["weights"])
         self.network.record.step = self._good["step"]
         self._load(self._good)
         self.health = replace(self.health, halvings=halvings)

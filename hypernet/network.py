@@ -12,6 +12,7 @@ Linear, LayerNorm, Dropout, activation. There f(x) = blocks(x) − x, so the for
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
 
@@ -175,3 +176,11 @@ class Hypernetwork(nn.Module):
             twin = Hypernetwork(self.spec, Record(**vars(self.record)), blank=True)
             twin.load_state_dict({key: value.clone() for key, value in self.state_dict().items()})
         return twin
+
+
+def load_weights(network: Hypernetwork, weights: Mapping[str, Tensor]) -> None:
+    """Put a state_dict into the network by place: a dropout more or less renames the layers after
+    it. Raises ValueError or RuntimeError when they do not fit."""
+    names = list(network.state_dict())
+    with torch.inference_mode(False):
+        network.load_state_dict(dict(zip(names, weights.values(), strict=True)))

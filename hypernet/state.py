@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 
 from .files import read_payload, settle, write_whole
-from .network import Hypernetwork
+from .network import Hypernetwork, load_weights
 from .optim import on_cpu
 from .spec import HypernetSpec, as_text
 
@@ -158,13 +158,6 @@ def load_state(state: State, network: Hypernetwork, optimizer: Any) -> None:
         load_weights(network, state.weights)
         network.record.step = state.step
         load_optimizer(optimizer, state.optimizer)
-
-
-def load_weights(network: Hypernetwork, weights: Mapping[str, Tensor]) -> None:
-    """By place: a dropout more or less renames the layers after it."""
-    names = list(network.state_dict())
-    with torch.inference_mode(False):
-        network.load_state_dict(dict(zip(names, weights.values(), strict=True)))
 
 
 def load_optimizer(optimizer: Any, state: Mapping[str, Any]) -> None:

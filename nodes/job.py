@@ -25,7 +25,7 @@ from ..hypernet.files import open_network
 from ..hypernet.given import Given
 from ..hypernet.identity import model_hash
 from ..hypernet.learner import Learner
-from ..hypernet.network import Hypernetwork, Record
+from ..hypernet.network import Hypernetwork, Record, load_weights
 from ..hypernet.optim import open_optimizer, optimizer_file
 from ..hypernet.optimizers import missing_package
 from ..hypernet.parallel import Processes
@@ -39,7 +39,6 @@ from ..hypernet.state import (
     is_unfinished,
     load_optimizer,
     load_state,
-    load_weights,
     newest_state,
     plain,
     spec_differences,
