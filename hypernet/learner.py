@@ -25,6 +25,12 @@ from .network import Hypernetwork, load_weights
 from .optimizers import build_optimizer
 from .settings import TrainSettings
 
+# Settings that decide how large a loss is: those of other values are no measure for a blow-up.
+DECIDE_LOSSES = (
+    "loss", "huber_delta", "min_snr_gamma", "noise_offset", "timesteps", "min_timestep",
+    "max_timestep",
+)  # fmt: skip
+
 
 class Learner:
     """One network in training. Raises ModuleNotFoundError when its optimizer is not installed.
@@ -90,13 +96,18 @@ class Learner:
             "scaler": self.scaler.state_dict(),
             "health": asdict(self.health),
             "learning_rate": self.settings.learning_rate,
+            "decide_losses": self._decide_losses(),
         }
+
+    def _decide_losses(self) -> dict[str, Any]:
+        return {name: getattr(self.settings, name) for name in DECIDE_LOSSES}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from a saved state; the network's weights and its record.step are loaded already.
 
         New settings win: another optimizer starts afresh, another learning rate counts whole
-        again, and an average that was not kept begins here.
+        again, losses of another kind are counted anew, and an average that was not kept begins
+        here.
         """
         self._load(state)
         self._good = kept(state["good"]) if state.get("good") else None
@@ -121,6 +132,8 @@ class Learner:
         self.health = Health(**{**state["health"], "said": tuple(state["health"]["said"])})
         if state["learning_rate"] != self.settings.learning_rate:
             self.health = replace(self.health, halvings=0)
+        if state.get("decide_losses", self._decide_losses()) != self._decide_losses():
+            self.health = replace(self.health, counted=0, total=0.0, reference=None)
 
     # --- the last good state ---
 

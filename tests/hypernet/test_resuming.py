@@ -8,6 +8,7 @@ import torch
 
 from hypernet import HypernetSpec
 from hypernet.diffusion import Batch, Denoiser
+from hypernet.health import SETTLED
 from hypernet.learner import Learner
 from hypernet.network import Hypernetwork
 from hypernet.optimizers import OPTIMIZERS, missing_package
@@ -149,3 +150,29 @@ def test_a_run_goes_on_where_the_network_would_have_begun_otherwise(tmp_path, ke
     assert torch.equal(weights(learner.network), weights(first.network))
     assert torch.equal(weights(learner.result), weights(first.result))
     goes_on(learner)
+
+
+LOSS_CHANGES = [
+    ({"loss": "Huber", "huber_delta": 0.01}, {"loss": "MSE"}),
+    ({"loss": "Huber", "huber_delta": 0.01}, {"loss": "Huber", "huber_delta": 1.0}),
+    ({"min_snr_gamma": 0.01}, {"min_snr_gamma": 0.0}),
+    ({"max_timestep": 10}, {"max_timestep": 1000}),
+    ({"min_timestep": 990}, {"min_timestep": 0}),
+    ({"noise_offset": 0.0}, {"noise_offset": 1.0}),
+]
+
+
+@pytest.mark.parametrize(("before", "after"), LOSS_CHANGES, ids=str)
+def test_losses_that_are_counted_otherwise_are_no_blow_up(tmp_path, before, after):
+    first, file = written(tmp_path, replace(BEFORE, steps=SETTLED + 1, **before))
+    assert first.health.reference is not None
+    learner = resumed(file, replace(BEFORE, steps=2 * SETTLED, **after))
+    assert learner.health.reference is None
+    steps = list(train(learner, denoiser_for(learner.settings), batch_at, PROBE))
+    assert [step.went_back_to for step in steps] == [None] * (SETTLED - 1)
+
+
+def test_losses_that_are_counted_alike_stay_the_reference(tmp_path):
+    first, file = written(tmp_path, replace(BEFORE, steps=SETTLED + 1))
+    learner = resumed(file, replace(AFTER, batch_size=4, learning_rate="1e-3", seed=7))
+    assert learner.health == first.health
