@@ -20,6 +20,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from .devices import as_tensors_name_it
 from .effect import Effect, Schedule
 from .memo import Memo, version
 from .network import Hypernetwork
@@ -122,6 +123,7 @@ class HypernetPatch:
         if isinstance(target, torch.device):
             self.weights.go_to(target)
             if self.effect.schedule is not None:
+                target = as_tensors_name_it(target)
                 self._schedules = {target: self.effect.schedule.to(target)}
         return self
 
@@ -206,6 +208,7 @@ class Weights:
         return sum(version(weight) or 0 for weight in self._source)
 
     def on(self, device: torch.device) -> FrozenNetwork:
+        device = as_tensors_name_it(device)
         if device_of(self.home) == device:
             return self.home
         if device not in self._copies:

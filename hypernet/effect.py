@@ -17,6 +17,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
+from .devices import as_tensors_name_it
 from .parsing import number_in, unwrapped
 
 PROMPTS = ("both", "positive", "negative")
@@ -83,7 +84,9 @@ class Schedule:
         return found * acts
 
     def to(self, device: torch.device) -> Schedule:
-        if self.sigmas is None or self.factors is None or self.sigmas.device == device:
+        if self.sigmas is None or self.factors is None:
+            return self
+        if self.sigmas.device == as_tensors_name_it(device):
             return self
         return Schedule(self.first, self.last, self.sigmas.to(device), self.factors.to(device))
 

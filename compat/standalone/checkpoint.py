@@ -12,6 +12,7 @@ from pathlib import Path
 
 import torch
 
+from ...hypernet.devices import as_tensors_name_it
 from .diffusers_folder import read_folder
 from .models import LatentDiffusion, Model, Vae
 from .single_file import read_file, read_vae
@@ -25,9 +26,9 @@ def accelerator() -> tuple[torch.device, torch.dtype | None]:
     """Where models run and in what dtype the UNet does, None for that of a file with 16 bits, else
     float16; the VAE and the text models use float32."""
     if torch.cuda.is_available():
-        return torch.device("cuda"), None
+        return as_tensors_name_it(torch.device("cuda")), None
     if torch.backends.mps.is_available():
-        return torch.device("mps"), torch.float32
+        return as_tensors_name_it(torch.device("mps")), torch.float32
     return torch.device("cpu"), torch.float32
 
 
