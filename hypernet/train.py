@@ -93,10 +93,9 @@ def train(
     check_host(settings, denoiser, processes)
     parse_schedule(settings.learning_rate, settings.steps, learner.done)  # is it over by then?
     schedule = settings.schedule  # whole: steps may fall
+    look_first(learner, denoiser, probe)
     if not learner.can_go_back:
         learner.keep_good()
-    if probe is not None and settings.probe_every and learner.health.first_loss is None:
-        look(learner, denoiser, probe)
     went_back_to = None
     while learner.done < settings.steps:
         rate = schedule.rate_at(learner.done)
@@ -106,6 +105,7 @@ def train(
         loss, gradient = find_gradients(learner, denoiser, batch_at, processes)
         if fault := blow_up(learner.health, loss, gradient):
             went_back_to = go_back(learner, fault)
+            look_first(learner, denoiser, probe)
             continue
         update(learner, denoiser)
         learner.health = after_loss(learner.health, loss)
@@ -138,6 +138,14 @@ def check_host(settings: TrainSettings, denoiser: Denoiser, processes: Processes
         faults.append('checkpointing "on": it cannot be done with this model here. Choose "auto".')
     if faults:
         raise ValueError(" ".join(faults))
+
+
+def look_first(learner: Learner, denoiser: Denoiser, probe: Probe | None) -> None:
+    """Measure what all later probes are compared with, unless this state has it."""
+    if probe is None or not learner.settings.probe_every:
+        return
+    if learner.health.first_loss is None:
+        look(learner, denoiser, probe)
 
 
 def look(learner: Learner, denoiser: Denoiser, probe: Probe) -> dict:

@@ -467,6 +467,21 @@ def test_the_probe_is_smooth_and_changes_nothing():
     assert torch.equal(weights(learner.network), weights(unmeasured.network))
 
 
+@pytest.mark.parametrize("before", [{}, {"probe_every": 0}], ids=["always", "since it resumed"])
+def test_a_blow_up_does_not_lose_what_the_probe_said_first(before):
+    """All is compared with a network without effect. An earlier state may not have measured it."""
+    settings = TrainSettings(steps=8, learning_rate="1e-2", probe_every=4)
+    whole, _, _ = trained(settings, probe=PROBE)
+    begun, _, _ = trained(replace(settings, steps=1, **before), probe=PROBE)
+    assert (begun.health.first_loss is None) == bool(before)
+    resumed_learner = resumed(begun, settings)
+    looked = len(PROBE.batches) if before else 0  # calls
+    learner, steps, _ = trained(settings, resumed_learner, denoiser_of(spoil=[looked + 2]), PROBE)
+    assert [step.went_back_to for step in steps][:2] == [None, 0]
+    assert learner.health.first_loss == whole.health.first_loss
+    assert [step.done for step in steps if step.probe is not None] == [4, 8]
+
+
 def test_a_range_test_finds_rates_that_lower_the_loss_and_leaves_the_network_alone():
     network = new_network()
     begun = weights(network).clone()
