@@ -41,8 +41,17 @@ from .files import open_network, remove_passing, save_network, write_whole
 from .learner import Learner
 from .network import Hypernetwork
 from .optim import optimizer_file, save_optimizer
+from .schedule import parse_schedule
 from .spec import HypernetSpec
-from .state import State, bytes_in, load_state, plain, save_state, state_of
+from .state import (
+    State,
+    bytes_in,
+    bytes_of_states,
+    load_state,
+    plain,
+    save_state,
+    state_of,
+)
 from .train import Step, TrainSettings
 
 COLUMNS = ("step", "epoch", "epoch_step", "loss", "learn_rate")
@@ -369,18 +378,23 @@ def versions() -> dict[str, str]:
 
 
 def check_disk(
-    folder: Path, spec: HypernetSpec, settings: TrainSettings, keeping: Keeping | None = None
+    folder: Path,
+    spec: HypernetSpec,
+    settings: TrainSettings,
+    keeping: Keeping | None = None,
+    start: int = 0,
 ) -> None:
-    """Raise OSError, with the numbers, if the run will not fit on the disk."""
-    checkpoints = settings.steps // settings.save_every if settings.save_every else 0
-    if keeping and keeping.keep_last:
-        checkpoints = min(checkpoints, keeping.keep_last + 1)
-    files = checkpoints + 3  # the network itself, the best, and one at an interrupt
+    """Raise OSError, with the numbers, if what the run still writes will not fit on the disk.
+
+    start: the updates that are done.
+    """
+    files = networks_to_come(folder, settings, keeping or Keeping(), start)
     # the newest state, the one before and the next: weights, AdamW's two moments and an average,
     # each perhaps twice, as they are and as they were when all was well
-    copies = 2 * (3 + bool(settings.ema))
+    state = spec.file_bytes * 2 * (3 + bool(settings.ema))
+    states = max(state, 3 * state - bytes_of_states(folder))
     moments = 2 * (files - 1) if settings.save_optimizer else 0  # of AdamW; the best has none
-    needed = spec.file_bytes * (files + 3 * copies + moments)
+    needed = spec.file_bytes * (files + moments) + states
     free = shutil.disk_usage(existing(folder)).free
     if needed > free:
         raise OSError(
@@ -389,6 +403,18 @@ def check_disk(
             f"{in_words(free)} are free. Save less often, keep fewer, use a smaller structure, or "
             "make room."
         )
+
+
+def networks_to_come(folder: Path, settings: TrainSettings, keeping: Keeping, start: int) -> int:
+    """How many files of the network the run adds at most: numbered ones, the network itself, the
+    best, and one at an interrupt."""
+    last = min(settings.steps, parse_schedule(settings.learning_rate, settings.steps).end)
+    every = settings.save_every
+    numbered = max(0, last // every - start // every) if every else 0
+    if keeping.keep_last:
+        there = sum(path.stem.rpartition("-")[2].isdecimal() for path in folder.glob("*-*.pt"))
+        numbered = min(numbered, max(1, keeping.keep_last + 1 - there))
+    return numbered + 2 + (not any(folder.glob("*-best.pt")))
 
 
 def existing(folder: Path) -> Path:

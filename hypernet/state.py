@@ -82,6 +82,12 @@ def is_unfinished(folder: Path) -> bool:
     return any((folder / name).exists() for name in (NEXT, NEWEST, BEFORE))
 
 
+def bytes_of_states(folder: Path) -> int:
+    """How much of the disk the states in the folder take."""
+    paths = [folder / name for name in (NEXT, NEWEST, BEFORE)]
+    return sum(path.stat().st_size for path in paths if path.exists())
+
+
 def newest_state(folder: Path) -> tuple[State | None, str]:
     """The newest whole state, None where there is no file of one; and, in words, which were not.
 

@@ -136,7 +136,6 @@ class Job:
         """Everything that can be wrong, before any time is spent."""
         if lacking := missing_package(self.settings.optimizer):
             raise ValueError(lacking)
-        check_disk(self.folder, self.spec, self.settings, self.keeping)
         for sentence in settings_warnings(self.settings):
             self.say(sentence)
         if self.preview.taken_out:
@@ -150,6 +149,7 @@ class Job:
                 "to go on with it, choose another name, or move that folder away."
             )
         self.find_start()
+        check_disk(self.folder, self.spec, self.settings, self.keeping, self.start)
         if self.start < self.settings.steps:  # does the schedule reach that far?
             parse_schedule(self.settings.learning_rate, self.settings.steps, self.start)
         if self.dataset is None:

@@ -264,6 +264,55 @@ def test_checkpoints_that_will_not_stay_need_no_room(folder, monkeypatch):
     check_disk(folder, spec, settings, Keeping(keep_last=3))
 
 
+@pytest.mark.parametrize(
+    ("there", "start", "given", "files"),  # of 1,000 steps
+    [
+        ([], 0, dict(), 103),
+        ([], 0, dict(save_every=0), 3),
+        ([], 0, dict(learning_rate="1e-3:2000"), 103),
+        ([], 0, dict(learning_rate="1e-3:55"), 8),  # where the schedule ends, the run does
+        ([], 950, dict(), 8),  # continue_from begins with another's updates
+        (["state.pt", "style-950.pt", "style-best.pt"], 950, dict(), 7),
+        (["state.pt", "style-990.pt", "style-best.pt"], 995, dict(), 3),
+        (["state.pt", "style-best.pt"], 1000, dict(), 2),
+        ([], 0, dict(keep_last=3), 7),
+        (["style-30.pt", "style-40.pt"], 45, dict(keep_last=3), 5),
+        (["style-20.pt", "style-30.pt", "style-40.pt"], 45, dict(keep_last=3), 4),
+        ([f"style-{n}.pt" for n in range(10, 950, 10)], 945, dict(keep_last=3), 4),
+        (["style-980.pt"], 985, dict(keep_last=30), 5),
+    ],
+)
+def test_only_what_is_still_to_be_written_needs_room(
+    folder, monkeypatch, there, start, given, files
+):
+    folder.mkdir()
+    for name in there:
+        (folder / name).write_bytes(b"")
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=0))
+    keeping = Keeping(keep_last=given.pop("keep_last", 0))
+    settings = TrainSettings(**dict(steps=1000, save_every=10, learning_rate="1e-3") | given)
+    with pytest.raises(OSError, match=rf"\({files} files of"):
+        check_disk(folder, HypernetSpec(**SPEC), settings, keeping, start)
+
+
+def test_states_that_are_there_have_their_room_already(folder, monkeypatch):
+    """Two lie there: only the one that replaces the older is still to come."""
+    folder.mkdir()
+    spec, settings = HypernetSpec(), TrainSettings(steps=1000, save_every=0)
+    state = 6 * spec.file_bytes
+    room = SimpleNamespace(free=3 * spec.file_bytes + state)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: room)
+    with pytest.raises(OSError, match="The run needs"):
+        check_disk(folder, spec, settings, start=500)
+    for name in ("state.pt", "state-before.pt"):
+        with open(folder / name, "wb") as file:
+            file.truncate(state)
+    check_disk(folder, spec, settings, start=500)
+    room.free -= 1
+    with pytest.raises(OSError, match="The run needs"):
+        check_disk(folder, spec, settings, start=500)
+
+
 def test_a_preview_carries_its_words(folder):
     training = Training(folder)
     path = training.run.save_preview(np.zeros((8, 16, 3), np.uint8), 4, {"parameters": "犬\nSteps"})

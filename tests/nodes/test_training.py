@@ -242,5 +242,17 @@ def test_too_little_disk_is_said_before_the_run(host, graph, monkeypatch):
     assert result.status != "success" and "only 1000 bytes are free" in error_of(result)
 
 
+def test_a_run_that_goes_on_asks_for_no_room_for_what_is_done(host, graph, monkeypatch):
+    _, run = host
+    assert succeeded(run(graph(name="first", steps=4, save_every=1)))
+    full = SimpleNamespace(total=2**40, used=2**40, free=1000)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: full)
+    further = dict(steps=6, save_every=1, continue_from="first.pt")
+    assert "(5 files of" in error_of(run(graph(name="second", **further)))
+    assert "(9 files of" in error_of(
+        run(graph(name="third", **further | {"continue_from": "nothing"}))
+    )
+
+
 def node(kind, **inputs):
     return {"class_type": kind, "inputs": inputs}
