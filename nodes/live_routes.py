@@ -26,19 +26,22 @@ def runs_folder() -> Path:
 
 def state(query: dict[str, str], body: object) -> dict:
     """How the run stands, as LiveRun.snapshot says it; {"state": "none"} where there is none."""
-    if "node" in query:
-        at_node = [live for live in list(running.values()) if live.node == query["node"]]
-        found = at_node[0].name if at_node else ""
-        if not found:
-            return {"state": "none", "name": ""}
-    else:
-        found = run_name(query.get("name"))
+    live, found = look_up(query)  # one look: it may end at any moment
     folder = runs_folder() / found
-    if found in running:
-        return running[found].snapshot() | {"previews": previews(folder)}
-    if not folder.is_dir():
+    if live is not None:
+        return live.snapshot() | {"previews": previews(folder)}
+    if not found or not folder.is_dir():
         return {"state": "none", "name": found}
     return of_folder(folder) | {"previews": previews(folder)}
+
+
+def look_up(query: dict[str, str]) -> tuple[LiveRun | None, str]:
+    """(the training, if it goes on, and its name): by name, or "" where no node has one."""
+    if "node" in query:
+        at_node = [live for live in list(running.values()) if live.node == query["node"]]
+        return (at_node[0], at_node[0].name) if at_node else (None, "")
+    name = run_name(query.get("name"))
+    return running.get(name), name
 
 
 def of_folder(folder: Path) -> dict:
@@ -74,9 +77,10 @@ def ask(query: dict[str, str], body: object) -> dict:
 
 
 def find(name: str) -> LiveRun:
-    if name not in running:
+    live = running.get(name)
+    if live is None:
         raise FileNotFoundError(f'"{name}" is not being trained just now.')
-    return running[name]
+    return live
 
 
 def run_name(name: object) -> str:

@@ -7,7 +7,7 @@ import time
 import pytest
 from hypernet_pack import compat
 from hypernet_pack.compat.standalone import editor, folders
-from hypernet_pack.nodes import live
+from hypernet_pack.nodes import live, live_routes
 from PIL import Image
 
 from hypernet import open_network
@@ -233,6 +233,41 @@ def test_of_very_many_previews_some_are_listed_the_newest_among_them(tmp_path, s
         (pictures / f"many-{step}.png").touch()
     found = server("GET", "state", {"name": "many"})["previews"]
     assert len(found) <= 1000 and found[-1] == 2500 and found == sorted(found)
+
+
+class EndsWhenLookedAt(dict):
+    """The registry, of which each training is gone after the first look."""
+
+    def __contains__(self, name):
+        found = super().__contains__(name)
+        self.clear()
+        return found
+
+    def get(self, name):
+        found = super().get(name)
+        self.clear()
+        return found
+
+    def values(self):
+        found = [*super().values()]
+        self.clear()
+        return found
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "given"),
+    [
+        ("GET", "state", {"name": "style"}),
+        ("GET", "state", {"node": "12"}),
+        ("POST", "ask", {"name": "style", "ask": "pause"}),
+    ],
+)
+def test_a_training_that_ends_while_it_is_looked_at_is_no_fault(
+    server, monkeypatch, method, path, given
+):
+    training = live.LiveRun(name="style", node="12", total=1)
+    monkeypatch.setattr(live_routes, "running", EndsWhenLookedAt(style=training))
+    assert server(method, path, given)["state"] in ("preparing", "pausing")
 
 
 def test_wishes_that_cannot_be_fulfilled_are_refused_in_words(server, monkeypatch):
