@@ -39,6 +39,7 @@ from .file_commands import Command, add_parsers
 from .gate import is_loopback
 from .io import ComfyNode
 from .progress import request_interrupt
+from .validation import sentence
 from .workflow import Workflow, WorkflowError, read_workflow, set_value
 
 DONE, FAILED, REFUSED, STOPPED = 0, 1, 2, 130
@@ -294,13 +295,13 @@ def _tell(
             written.append(path)
             print(f"{name(node_id)}: {path}")
     for node_id, entry in run.node_errors.items():
-        for sentence in dict.fromkeys(map(_sentence, entry["errors"])):
-            say(f"{name(node_id)}: {sentence}")
+        for said in dict.fromkeys(map(sentence, entry["errors"])):
+            say(f"{name(node_id)}: {said}")
     for error in run.blocked:
         say(f"{name(error['node_id'])}: {error['exception_message']}")
     if run.status == "invalid":
         if not run.node_errors:
-            say(_sentence(run.error))
+            say(sentence(run.error))
         return REFUSED
     if run.status == "success":
         return REFUSED if run.node_errors else DONE
@@ -316,13 +317,6 @@ def _tell(
     message = run.error["exception_message"] or run.error["exception_type"]
     say(f"{name(run.error['node_id'])} failed: {message}")
     return FAILED
-
-
-def _sentence(error: Mapping[str, Any]) -> str:
-    reason = error["details"]
-    if error["type"] == "custom_validation_failed":  # one error for each input, one reason for all
-        reason = reason.partition(" - ")[2] or reason
-    return f"{error['message']}: {reason}" if reason else error["message"]
 
 
 def _files(shown: Mapping[str, Any]) -> list[Path]:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import json
 import traceback
 from collections.abc import Collection, Mapping
 from typing import Any
@@ -43,16 +44,8 @@ async def validate(
     only: Collection[str] | None = None,
 ) -> Verdict:
     for node_id, entry in prompt.items():
-        class_type = entry.get("class_type")
-        if class_type not in nodes:
-            title = title_of(node_id, prompt)
-            if class_type is None:
-                message = f'Node "{title}" has no class_type.'
-            else:
-                message = f'Node "{title}" is of a class that is not installed: "{class_type}".'
-            error = _problem("missing_node_type", message, f"node {node_id}", node_id=node_id)
-            error["extra_info"] |= {"class_type": class_type, "node_title": title}
-            return False, error, [], {}
+        if problem := _entry_problem(node_id, entry, nodes):
+            return False, problem, [], {}
         entry.setdefault("inputs", {})
 
     check = _Check(prompt, nodes)
@@ -62,8 +55,10 @@ async def validate(
         if (only is None or node_id in only) and check.call(node_id).schema.is_output_node
     ]
     if not outputs:
-        message = "The workflow has no output node, so nothing would run."
-        return False, _problem("prompt_no_outputs", message, ""), [], {}
+        details = (
+            "the workflow has no output node. Add one that saves or shows, such as Save Image."
+        )
+        return False, _problem("prompt_no_outputs", "Nothing would run", details), [], {}
 
     good, node_errors = [], {}
     for output in outputs:
@@ -88,15 +83,56 @@ async def validate(
                 entry["dependent_outputs"].append(output)
     if good:
         return True, None, good, node_errors
-    details = "\n".join(
-        f"{error['message']}: {error['details']}"
-        for entry in node_errors.values()
-        for error in entry["errors"]
-    )
+    sentences = [sentence(error) for entry in node_errors.values() for error in entry["errors"]]
+    details = "\n".join(dict.fromkeys(sentences))
     error = _problem(
         "prompt_outputs_failed_validation", "No output of the workflow can run", details
     )
     return False, error, [], node_errors
+
+
+def sentence(error: Mapping[str, Any]) -> str:
+    """ "message: details", as the editor joins the two, so a message has no full stop."""
+    reason = error["details"]
+    if error["type"] == "custom_validation_failed":  # one error for each input, one reason for all
+        reason = reason.partition(" - ")[2] or reason
+    return f"{error['message']}: {reason}"
+
+
+def _entry_problem(node_id: str, entry: Any, nodes: Mapping[str, type[ComfyNode]]) -> dict | None:
+    """What is wrong with an entry that is no node, or one of a class that is not here."""
+    if fault := _shape_fault(entry):
+        details = f'{fault}. A node is an object such as {{"class_type": …, "inputs": {{…}}}}.'
+        return _problem("invalid_prompt", f"Node {node_id} cannot run", details, node_id=node_id)
+    class_type = entry.get("class_type")
+    if class_type in nodes:
+        return None
+    title = title_of(node_id, {node_id: entry})
+    if class_type is None:
+        details = "it has no class_type. Save the workflow anew, in API format."
+    else:
+        details = (
+            f'the class "{class_type}" is not installed. Install the node pack that has it, or '
+            "take the node out of the workflow."
+        )
+    name = f"Node {node_id}" if title in (class_type, node_id) else f'Node {node_id} ("{title}")'
+    extra = {"node_id": node_id, "class_type": class_type, "node_title": title}
+    return _problem("missing_node_type", f"{name} cannot run", details, **extra)
+
+
+def _shape_fault(entry: Any) -> str:
+    """Why this is no node; "" where it has the form of one."""
+    if not isinstance(entry, dict):
+        return f"it is {_brief(entry)}"
+    for name, kind in (("class_type", str), ("inputs", dict), ("_meta", dict)):
+        if name in entry and not isinstance(entry[name], kind):
+            return f"its {name} is {_brief(entry[name])}"
+    return ""
+
+
+def _brief(value: Any) -> str:
+    text = json.dumps(value, default=str)
+    return text if len(text) <= 60 else f"{text[:60]} …"
 
 
 class _Check:
@@ -245,7 +281,9 @@ def _exception(type: str, error: Exception) -> dict:
         "exception_message": str(error),
         "traceback": traceback.format_tb(error.__traceback__),
     }
-    return _problem(type, "Checking the node failed", str(error), **extra)
+    return _problem(
+        type, "Checking the node failed", str(error) or error.__class__.__name__, **extra
+    )
 
 
 def _value_problem(call: Call, name: str, judged: set[str]) -> dict | None:

@@ -9,6 +9,7 @@ import pytest
 import torch
 from hypernet_pack.compat.standalone import io, progress
 from hypernet_pack.compat.standalone.executor import Executor, validate_prompt
+from hypernet_pack.compat.standalone.validation import sentence
 
 RAN: list = []  # what the test nodes did, in order; emptied before each test
 
@@ -374,6 +375,15 @@ WRONG = [
     ({"2": {"class_type": "Nowhere", "inputs": {}}}, "missing_node_type"),
     ({"2": {"inputs": {}}}, "missing_node_type"),
     (prompt(n1=("Number", {"value": 1})), "prompt_no_outputs"),
+    ({}, "prompt_no_outputs"),
+    ({"1": 5}, "invalid_prompt"),
+    ({"1": None}, "invalid_prompt"),
+    ({"1": []}, "invalid_prompt"),
+    ({"1": {"class_type": ["Show"], "inputs": {}}}, "invalid_prompt"),
+    ({"1": {"class_type": "Show", "inputs": 5}}, "invalid_prompt"),
+    ({"1": {"class_type": "Show", "inputs": None}}, "invalid_prompt"),
+    ({"1": {"class_type": "Show", "inputs": {}, "_meta": "a title"}}, "invalid_prompt"),
+    ({"1": {"class_type": "Nowhere", "_meta": {"title": 5}}}, "missing_node_type"),
 ]
 
 
@@ -381,6 +391,47 @@ WRONG = [
 def test_a_workflow_that_cannot_run_at_all_has_one_error(nodes, kind):
     ok, error, good, node_errors = validate_prompt(nodes, NODES)
     assert (ok, error["type"], good, node_errors) == (False, kind, [], {})
+    assert_joins(error)
+
+
+def assert_joins(error):
+    """The editor and the command show "message: details"."""
+    assert error["message"] and error["details"].strip() and error["message"][-1] not in ".:"
+    assert error["details"].startswith(error["message"]) is False
+    assert error["details"].count(": ") < 3
+
+
+MISSING = [
+    (
+        {},
+        'Node 20 cannot run: the class "Nowhere" is not installed. Install the node pack that has '
+        "it, or take the node out of the workflow.",
+    ),
+    (
+        {"_meta": {"title": "My node"}},
+        'Node 20 ("My node") cannot run: the class "Nowhere" is not installed. Install the node '
+        "pack that has it, or take the node out of the workflow.",
+    ),
+    (
+        {"_meta": {"title": "Nowhere"}},
+        'Node 20 cannot run: the class "Nowhere" is not installed. Install the node pack that has '
+        "it, or take the node out of the workflow.",
+    ),
+]
+
+
+@pytest.mark.parametrize(("more", "expected"), MISSING)
+def test_a_class_that_is_not_here_is_named_once_with_what_to_do(more, expected):
+    _, error, _, _ = validate_prompt({"20": {"class_type": "Nowhere", "inputs": {}} | more}, NODES)
+    assert sentence(error) == expected
+
+
+def test_a_reason_is_said_once_however_many_inputs_it_is_about():
+    nodes = prompt(n1=("Even", {"value": 7}), n2=SHOW_1, n3=("Show", {"value": ["1", 0]}))
+    _, error, _, _ = validate_prompt(nodes, NODES)
+    assert sentence(error) == (
+        "No output of the workflow can run: The node refuses its inputs: 7 is odd"
+    )
 
 
 REFUSED = [
@@ -413,6 +464,7 @@ def test_a_bad_input_is_reported_with_its_node_and_value(bad, kind, words):
     assert set(found) == {"type", "message", "details", "extra_info"}
     assert found["extra_info"]["input_name"] in found["details"]
     assert node_errors["1"]["class_type"] == bad[0]
+    assert_joins(found)
     assert list(node_errors) == ["1"], "nodes that only depend on it have no errors of their own"
 
 
