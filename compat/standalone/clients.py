@@ -22,6 +22,7 @@ from typing import Any
 from aiohttp import WSMsgType, web
 from PIL import Image, ImageOps
 
+from .bodies import OBJECT, check_object, parse
 from .jobs import Job
 
 log = logging.getLogger(__name__)
@@ -70,10 +71,10 @@ class Clients:
 
     def _hear(self, client: Client, text: str) -> None:
         try:
-            said = json.loads(text)
+            said = check_object(parse(text, "the socket"), {"data": OBJECT}, "the socket")
         except ValueError:
             return
-        if isinstance(said, dict) and said.get("type") == "feature_flags":
+        if said.get("type") == "feature_flags":
             client.features = said.get("data") or {}
             self._put(client, _as_text("feature_flags", self._features))
 

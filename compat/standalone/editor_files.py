@@ -24,6 +24,7 @@ from PIL import Image
 
 from ...hypernet.files import write_whole
 from . import folders
+from .bodies import TEXT, check_object, parse, read_json, read_object
 from .gate import is_active
 
 PACK = "hypernet"
@@ -200,9 +201,13 @@ async def upload_image(request: web.Request) -> web.Response:
 async def upload_mask(request: web.Request) -> web.Response:
     """The opacity of the uploaded picture, given to another that is here."""
     form = await request.post()
-    where = {"filename": ""} | json.loads(form.get("original_ref", "{}"))
+    given = parse(_text(form, "original_ref") or "{}", "original_ref")
+    where = check_object(
+        given, dict.fromkeys(("type", "subfolder", "filename"), TEXT), request.path
+    )
     folder = place_of(where.get("type") or "output")
-    path = folders.within(folder, f"{where.get('subfolder', '')}/{where['filename']}".lstrip("/"))
+    name = f"{where.get('subfolder') or ''}/{where.get('filename') or ''}".lstrip("/")
+    path = folders.within(folder, name)
 
     def masked() -> bytes:
         file = BytesIO()
@@ -221,9 +226,16 @@ def _uploaded(form: Any) -> bytes:
     return form["image"].file.read()
 
 
+def _text(form: Any, name: str) -> str:
+    value = form.get(name, "")
+    if not isinstance(value, str):
+        raise ValueError(f'"{name}" of the upload is a file; give a text.')
+    return value
+
+
 def _take_in(form: Any, content: bytes) -> dict[str, str]:
     """Write an uploaded file into the input folder; the same file twice is one file."""
-    kind, subfolder = form.get("type") or "input", form.get("subfolder", "")
+    kind, subfolder = _text(form, "type") or "input", _text(form, "subfolder")
     if kind != "input":
         raise ValueError(f'uploads go into the input folder, not into "{kind}".')
     name = Path(form["image"].filename.replace("\\", "/")).name
@@ -369,16 +381,13 @@ async def get_setting(request: web.Request) -> web.Response:
 
 @routes.post("/settings")
 async def post_settings(request: web.Request) -> web.Response:
-    changes = await request.json()
-    if not isinstance(changes, dict):
-        raise ValueError("settings are given as an object, value by id.")
-    _change_settings(changes)
+    _change_settings(await read_object(request))
     return web.Response()
 
 
 @routes.post("/settings/{id}")
 async def post_setting(request: web.Request) -> web.Response:
-    _change_settings({request.match_info["id"]: await request.json()})
+    _change_settings({request.match_info["id"]: await read_json(request)})
     return web.Response()
 
 

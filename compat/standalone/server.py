@@ -24,8 +24,10 @@ from typing import Any
 
 import torch
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from . import editor, editor_files, folders
+from .bodies import NUMBER, OBJECT, TEXT, TEXTS, read_json, read_object
 from .clients import Clients, Reporter
 from .editor_files import PACK, extensions, send_file, send_page
 from .executor import Executor
@@ -41,6 +43,17 @@ log = logging.getLogger(__name__)
 UPLOAD_BYTES = 100 * 2**20
 LOG_LINES = 300
 FEATURES = {"supports_preview_metadata": True, "max_upload_size": UPLOAD_BYTES}
+PROMPT = {
+    "prompt": OBJECT,
+    "prompt_id": TEXT,
+    "client_id": TEXT,
+    "number": NUMBER,
+    "partial_execution_targets": TEXTS,
+    "extra_data": OBJECT,
+    "extra_data.client_id": TEXT,
+    "extra_data.extra_pnginfo": OBJECT,
+    "extra_data.extra_pnginfo.workflow": OBJECT,
+}
 STOP_SECONDS = 600  # that a node has to keep its work after the first Ctrl-C
 
 
@@ -120,7 +133,8 @@ class Server:
 
         @route("POST", "/prompt")
         async def post_prompt(request: web.Request) -> web.Response:
-            status, content = await asyncio.to_thread(self.queue, await _object(request))
+            asked = await read_object(request, PROMPT)
+            status, content = await asyncio.to_thread(self.queue, asked)
             return answer(content, status=status)
 
         @route("GET", "/queue")
@@ -130,10 +144,10 @@ class Server:
 
         @route("POST", "/queue")
         async def post_queue(request: web.Request) -> web.Response:
-            asked = await _object(request)
+            asked = await read_object(request, {"delete": TEXTS})
             if asked.get("clear"):
                 self.jobs.clear()
-            self.jobs.remove(asked.get("delete", ()))
+            self.jobs.remove(asked.get("delete") or ())
             return web.Response()
 
         @route("GET", "/history")
@@ -149,21 +163,22 @@ class Server:
 
         @route("POST", "/history")
         async def post_history(request: web.Request) -> web.Response:
-            asked = await _object(request)
+            asked = await read_object(request, {"delete": TEXTS})
             if asked.get("clear"):
                 self.jobs.forget()
-            self.jobs.forget(asked.get("delete", ()))
+            self.jobs.forget(asked.get("delete") or ())
             return web.Response()
 
         @route("POST", "/interrupt")
         async def interrupt(request: web.Request) -> web.Response:
-            asked = await _object(request) if request.can_read_body else {}
+            kinds = {"prompt_id": TEXT}
+            asked = await read_object(request, kinds) if request.can_read_body else {}
             self.jobs.interrupt(asked.get("prompt_id"))
             return web.Response()
 
         @route("POST", "/free")
         async def free(request: web.Request) -> web.Response:
-            asked = await _object(request)
+            asked = await read_object(request)
             self._forget = bool(asked.get("unload_models") or asked.get("free_memory"))
             return web.Response()
 
@@ -178,8 +193,9 @@ class Server:
 
         @route("POST", "/jobs/cancel")
         async def cancel_jobs(request: web.Request) -> web.Response:
-            asked = (await _object(request)).get("job_ids", [])
-            return answer({"cancelled": any([self.jobs.cancel(each) for each in asked])})
+            asked = await read_object(request, {"job_ids": TEXTS})
+            cancelled = [self.jobs.cancel(each) for each in asked.get("job_ids") or ()]
+            return answer({"cancelled": any(cancelled)})
 
         @route("POST", "/jobs/{id}/cancel")
         async def cancel_job(request: web.Request) -> web.Response:
@@ -234,16 +250,17 @@ class Server:
     def queue(self, asked: dict[str, Any]) -> tuple[int, dict]:
         """Put what was posted to /prompt into the queue: the status and content of the answer."""
         prompt = asked.get("prompt")
-        if not isinstance(prompt, dict):
-            return 400, _refusal("no_prompt", "No prompt provided")
+        if prompt is None:
+            return 400, _refusal("no_prompt", "Nothing to run", 'the request has no "prompt".')
         prompt_id = asked.get("prompt_id") or str(uuid.uuid4())
         if self.jobs.knows(prompt_id):
-            return 400, _refusal("invalid_prompt_id", f"prompt_id {prompt_id} is taken")
+            fault = f'the prompt_id "{prompt_id}" is taken. Give another, or none.'
+            return 400, _refusal("invalid_prompt_id", "The prompt was not queued", fault)
         only = asked.get("partial_execution_targets")
         good, error, outputs, node_errors = validate_prompt(prompt, self.executor.nodes, only)
         if not good:
             return 400, {"error": error, "node_errors": node_errors}
-        extra = dict(asked.get("extra_data") or {}) | {"create_time": int(time.time() * 1000)}
+        extra = (asked.get("extra_data") or {}) | {"create_time": int(time.time() * 1000)}
         if "client_id" in asked:
             extra["client_id"] = asked["client_id"]
         number = asked.get("number")
@@ -268,6 +285,9 @@ class Server:
                 return await handler(request)
             except ValueError as fault:
                 return web.json_response({"error": str(fault)}, status=400)
+            except (HttpProcessingError, web.RequestPayloadError) as fault:  # while it is read
+                words = f"the body of {request.path} cannot be read: {fault}"
+                return web.json_response({"error": words}, status=400)
             except OSError as fault:
                 words = str(fault) if fault.errno is None else os.strerror(fault.errno)
                 return web.json_response({"error": words}, status=404)
@@ -290,24 +310,17 @@ class Server:
         return app
 
 
-async def _object(request: web.Request) -> dict[str, Any]:
-    content = await request.json()
-    if not isinstance(content, dict):
-        raise ValueError(f"{request.path} takes a JSON object.")
-    return content
-
-
 def _as_handler(respond: editor.Answer) -> Callable:
     async def handle(request: web.Request) -> web.StreamResponse:
-        body = await request.json() if request.can_read_body else None
+        body = await read_json(request) if request.can_read_body else None
         found = await asyncio.to_thread(respond, dict(request.query), body)
         return send_file(found) if isinstance(found, Path) else web.json_response(found)
 
     return handle
 
 
-def _refusal(kind: str, message: str) -> dict:
-    error = {"type": kind, "message": message, "details": message, "extra_info": {}}
+def _refusal(kind: str, message: str, details: str) -> dict:
+    error = {"type": kind, "message": message, "details": details, "extra_info": {}}
     return {"error": error, "node_errors": {}}
 
 

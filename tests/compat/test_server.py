@@ -19,8 +19,9 @@ from PIL import Image
 
 aiohttp = pytest.importorskip("aiohttp", reason="the graph editor's server is an extra")
 
+import hypernet_pack.nodes  # noqa: E402, F401 (adds the routes of the pack)
 from aiohttp import web  # noqa: E402
-from hypernet_pack.compat.standalone import editor, folders, io  # noqa: E402
+from hypernet_pack.compat.standalone import editor, editor_files, folders, io  # noqa: E402
 from hypernet_pack.compat.standalone.editor_files import frontend_folder, translations  # noqa: E402
 from hypernet_pack.compat.standalone.gate import refusal  # noqa: E402
 from hypernet_pack.compat.standalone.jobs import Job, Jobs  # noqa: E402
@@ -182,6 +183,166 @@ def heard(served: Service, act, until: str, client: str = "me", features=None) -
         raise AssertionError(f"no {until} in {said}")
 
     return asyncio.run(asyncio.wait_for(listen(), 20))
+
+
+# What is no request
+
+SAY = {"class_type": "Say", "inputs": {"words": "x"}, "_meta": {"title": "It"}}
+CONFIG = {
+    "layer_structure": "1, 2, 1", "activation": "relu", "weight_initialization": "Normal",
+    "layer_norm": False, "dropout_structure": "", "activate_output": False, "widths": "",
+}  # fmt: skip
+SCHEDULE = {
+    "learning_rate": "1e-3", "steps": 10, "batch_size": 1, "accumulation": 1, "optimizer": "AdamW",
+}  # fmt: skip
+SENT = {  # a good body for every path that takes JSON
+    "/prompt": {
+        "prompt": {"1": SAY}, "prompt_id": "a", "client_id": "me", "number": 1, "front": False,
+        "extra_data": {"client_id": "me", "extra_pnginfo": {"workflow": {"id": "w"}}},
+        "partial_execution_targets": ["1"],
+    },
+    "/queue": {"clear": False, "delete": ["x"]},
+    "/history": {"clear": False, "delete": ["x"]},
+    "/interrupt": {"prompt_id": "x"},
+    "/free": {"unload_models": False, "free_memory": False},
+    "/jobs/cancel": {"job_ids": ["x"]},
+    "/settings": {"a": 1},
+    "/settings/{id}": 1,
+    "/hypernet/pictures": {
+        "folder": "pictures", "subfolders": True, "text": "", "tag": "", "offset": 0, "count": 5,
+        "edits": {"a.png": "red"}, "rules": {"source": "sidecar, then file name"},
+    },
+    "/hypernet/captions": {
+        "folder": "pictures", "subfolders": True, "edits": {"a.png": "red"},
+    },
+    "/hypernet/upload": {
+        "name": "a.pt", "token": "0123456789abcdef", "offset": 0, "data": "YQ==", "last": False,
+    },
+    "/hypernet/runs/ask": {"name": "a", "ask": "stop"},
+    "/hypernet/config": CONFIG,
+    "/hypernet/schedule": SCHEDULE,
+    "/hypernet/learning_rate": SCHEDULE | {
+        "pictures": 5, "dataset": {"folder": "pictures", "subfolders": True}, "config": CONFIG,
+    },
+}  # fmt: skip
+BODILESS = {"/jobs/{id}/cancel", "/userdata/{file}/move/{to}"}
+FILES = {"/upload/image", "/upload/mask", "/userdata/{file}"}
+DEEP = b"[" * 3000 + b"]" * 3000
+WRONG_VALUES = [
+    b"null", b"true", b"5", b"-1", b"1.5", b"0", b"1" + b"0" * 350, b"1" + b"0" * 399, b"1e308",
+    b"1e999", b"9" * 5000, b"NaN", b"-Infinity", b'""', b'"5"', b'"\\ud800"', b'"\\u0000"',
+    b'"../.."', b'"' + b"x" * 100_000 + b'"', b"[]", b"[[]]", b"[null]", b"[1, 0]", b'["1", 0]',
+    b'["1", 1e300]', b"{}", b'{"": {}}', b'{"\\ud800": 1}', b'{"1": 5}', b'{"1": null}', DEEP,
+]  # fmt: skip
+WRONG_BODIES = [
+    *WRONG_VALUES, b"", b"{", b"nul", b"\xff\xfe", b"\x00", b"{}{}", b"<html>", b'{"a":' * 3000,
+    b'{"a":' * 3000 + b"1" + b"}" * 3000, b"\xef\xbb\xbf{}", b"prompt=5&clear=1",
+    "{}".encode("utf-16"),
+]  # fmt: skip
+WRONG_HEADERS = [
+    {"Content-Type": "text/plain; charset=nonsense"},
+    {"Content-Type": "multipart/form-data"},
+    {"Content-Type": "multipart/form-data; boundary=x"},
+    {"Content-Type": "application/x-www-form-urlencoded"},
+    {"Content-Encoding": "gzip"},
+]
+MARK = "«»"
+
+
+def spoilt(sent) -> Iterator[bytes]:
+    """The body with each of its parts replaced by each of the wrong values."""
+    for marked in marked_at_each_place(sent):
+        head, _, tail = json.dumps(marked, ensure_ascii=False).partition(f'"{MARK}"')
+        yield from (head.encode() + value + tail.encode() for value in WRONG_VALUES)
+
+
+def marked_at_each_place(value) -> Iterator:
+    yield MARK
+    members = value.items() if isinstance(value, dict) else ()
+    for key, member in members:
+        yield from (value | {key: marked} for marked in marked_at_each_place(member))
+    if isinstance(value, list):
+        for place, member in enumerate(value):
+            for marked in marked_at_each_place(member):
+                yield [*value[:place], marked, *value[place + 1 :]]
+
+
+def posted_paths(served: Service) -> list[str]:
+    routes = [*served.server.routes(), *editor_files.routes]
+    return sorted({route.path for route in routes if route.method in ("POST", "PATCH")})
+
+
+def test_every_path_that_takes_a_body_is_in_the_table(served):
+    (silent,) = {"/internal/logs/subscribe"}
+    assert set(posted_paths(served)) == {*SENT, *BODILESS, *FILES, silent}
+
+
+@pytest.mark.parametrize("path", [*SENT, *sorted(BODILESS | FILES)])
+def test_no_body_whatever_is_answered_with_a_fault_of_the_server(served, tmp_path, path):
+    (tmp_path / "input" / "pictures").mkdir()
+    RED.save(tmp_path / "input" / "pictures" / "a.png")
+    asked = path.replace("{id}", "x").replace("{file}", "a.json").replace("{to}", "b.json")
+    bodies = [*WRONG_BODIES, *spoilt(SENT.get(path, {}))]
+    tries = [(body, {}) for body in bodies]
+    tries += [(body, header) for body in (b"{", b'{"a": 1}') for header in WRONG_HEADERS]
+    for body, headers in tries:
+        status, answer, _ = served.ask("POST", f"/api{asked}", body, headers)
+        assert status < 500, (path, body[:200], headers, answer[:200])
+        if status == 400 and "Content-Encoding" not in headers:
+            error = json.loads(answer)["error"]
+            said = error if isinstance(error, str) else f"{error['message']}: {error['details']}"
+            assert " " in said and "Error" not in said and "object has no" not in said, said
+    for looked_at in ("prompt", "queue", "history", "jobs", "settings", "system_stats"):
+        served.get(f"/api/{looked_at}")  # nothing of it is left that cannot be shown
+    assert served.ended(served.queue(("Say", {"words": "still here"})))["status"]["completed"]
+
+
+BAD_BODIES = [
+    ("/prompt", b'{"prompt": {"1": 5}}', "Node 1 cannot run: it is 5. A node is an object"),
+    ("/prompt", b'{"prompt": {"1": null}}', "Node 1 cannot run: it is null."),
+    ("/prompt", b'{"prompt": ' + DEEP + b"}", "nested more than 100 levels deep"),
+    ("/prompt", b'{"prompt": 5}', '/api/prompt: "prompt" is 5; give an object.'),
+    ("/prompt", b"{}", 'Nothing to run: the request has no "prompt".'),
+    ("/queue", b'{"delete": 5}', '"delete" is 5; give a list of texts.'),
+    ("/queue", b'{"delete": [{}]}', '"delete" is [{}]; give a list of texts.'),
+    ("/queue", b"[{}]", "/api/queue takes a JSON object, not [{}]."),
+    ("/history", b'{"delete": 5}', '"delete" is 5; give a list of texts.'),
+    ("/history", b"[{}]", "takes a JSON object"),
+    ("/history", b"{", "/api/history takes JSON, and this is none:"),
+    ("/free", b'{"a": NaN}', "NaN is no number of JSON"),
+    ("/settings", b'{"a": "\\ud800"}', "holds half of a surrogate pair"),
+    ("/settings", b'{"a": 1e999}', "larger than any that a computer calculates with"),
+    ("/interrupt", b'{"prompt_id": ["x"]}', '"prompt_id" is ["x"]; give a text.'),
+]
+
+
+@pytest.mark.parametrize(("path", "body", "words"), BAD_BODIES)
+def test_a_bad_body_is_refused_with_what_is_wrong_and_what_is_right(served, path, body, words):
+    status, answer, _ = served.ask("POST", f"/api{path}", body)
+    error = json.loads(answer)["error"]
+    said = error if isinstance(error, str) else f"{error['message']}: {error['details']}"
+    assert status == 400 and words in said
+
+
+def test_null_is_as_good_as_nothing(served):
+    sent = {name: None for name in SENT["/prompt"]} | {"prompt": {"1": SAY}}
+    assert served.post("/api/prompt", sent)[0] == 200
+    for path in ("queue", "history"):
+        assert served.post(f"/api/{path}", {"clear": None, "delete": None})[0] == 200
+    assert served.post("/api/settings", {"a": None})[0] == 200
+    assert "a" in served.get("/api/settings")
+
+
+def test_a_socket_that_says_nonsense_stays_open(served):
+    async def listen() -> list:
+        async with aiohttp.ClientSession() as session:
+            async with session.ws_connect(f"{served.address}/ws?clientId=me") as socket:
+                for said in (DEEP.decode(), "{", "5", '{"type": "feature_flags", "data": 5}'):
+                    await socket.send_str(said)
+                await socket.send_json({"type": "feature_flags", "data": {}})
+                return [(await socket.receive_json())["type"] for _ in range(2)]
+
+    assert asyncio.run(asyncio.wait_for(listen(), 20)) == ["status", "feature_flags"]
 
 
 # Running
