@@ -32,6 +32,7 @@ from ...hypernet.trees import NetworkTree
 from . import folders, models
 
 Command = Callable[[argparse.Namespace], str]
+MODEL = "diffusers folder or .safetensors: its name in models/checkpoints, or its path"
 
 
 def add_parsers(commands: Any) -> dict[str, Command]:
@@ -57,9 +58,7 @@ def add_parsers(commands: Any) -> dict[str, Command]:
     add = commands.add_parser("to-lora", help="write a linear network as a LoRA of a model")
     add.add_argument("file", metavar="FILE")
     add.add_argument("out", metavar="OUT", help="ends in .safetensors; never overwritten")
-    add.add_argument(
-        "--model", required=True, metavar="CHECKPOINT", help="diffusers folder or .safetensors"
-    )
+    add.add_argument("--model", required=True, metavar="CHECKPOINT", help=MODEL)
     add.add_argument("--strength", type=number, default=1.0)
     add.add_argument("--rank", type=int, default=0, help="0 (the default): whole differences")
     add.add_argument("--numbers", choices=("float16", "float32"), default="float16")
@@ -67,9 +66,7 @@ def add_parsers(commands: Any) -> dict[str, Command]:
     add = commands.add_parser("compare", help="draw networks at several strengths in one picture")
     add.add_argument("out", metavar="OUT", help="ends in .png; never overwritten")
     add.add_argument("files", metavar="FILE", nargs="+")
-    add.add_argument(
-        "--model", required=True, metavar="CHECKPOINT", help="diffusers folder or .safetensors"
-    )
+    add.add_argument("--model", required=True, metavar="CHECKPOINT", help=MODEL)
     add.add_argument("--prompt", required=True, metavar="TEXT")
     add.add_argument("--negative", default="", metavar="TEXT")
     add.add_argument("--strengths", default="0, 0.5, 1", metavar="NUMBERS")
@@ -127,7 +124,7 @@ def merge_files(arguments: argparse.Namespace) -> str:
 
 def write_lora(arguments: argparse.Namespace) -> str:
     lora = to_lora(
-        read_blocks(Path(arguments.model)),
+        read_blocks(folders.find_checkpoint(arguments.model)),
         opened(arguments.file),
         arguments.strength,
         rank=arguments.rank,

@@ -9,6 +9,7 @@ from hypernet_pack.hypernet.files import open_network, save_network
 from hypernet_pack.hypernet.network import Hypernetwork, Record
 from hypernet_pack.hypernet.spec import HypernetSpec
 from PIL import Image
+from safetensors.torch import load_file
 
 WIDTHS = (16, 24, 32)  # of the tiny checkpoint
 
@@ -149,6 +150,33 @@ def test_the_command_line_makes_files_out_of_files(tmp_path, checkpoint, capsys)
     assert "exists and is kept" in capsys.readouterr().err
     assert main(["to-lora", style, str(tmp_path / "x.safetensors"), "--model", "nowhere"]) == 2
     assert '"nowhere" is neither' in capsys.readouterr().err
+
+
+def test_every_command_finds_a_model_by_its_name_and_by_its_path(
+    tmp_path, checkpoint, capsys, monkeypatch
+):
+    style = str(write_network(tmp_path, "style"))
+    (tmp_path / "models" / "checkpoints").mkdir(parents=True)
+    (tmp_path / "models" / "checkpoints" / "mine").symlink_to(checkpoint)
+    monkeypatch.setenv("HYPERNET_MODELS", str(tmp_path / "models"))
+    drawn = ["--prompt", "", "--width", "64", "--height", "64", "--steps", "1", "--strengths", "1"]
+    for number, model in enumerate(("mine", str(checkpoint))):
+        lora, sheet = tmp_path / f"{number}.safetensors", tmp_path / f"{number}.png"
+        for command in (
+            ["to-lora", style, str(lora), "--model", model],
+            ["compare", str(sheet), style, "--model", model, *drawn],
+        ):
+            assert main(command) == 0, capsys.readouterr().err
+    one, other = (load_file(tmp_path / f"{number}.safetensors") for number in (0, 1))
+    assert one.keys() == other.keys() and all(one[name].equal(other[name]) for name in one)
+    missing = 'checkpoint "min" is neither in'
+    for command in (
+        ["to-lora", style, str(tmp_path / "x.safetensors"), "--model", "min"],
+        ["compare", str(tmp_path / "x.png"), style, "--model", "min", *drawn],
+    ):
+        assert main(command) == 2
+        said = capsys.readouterr().err
+        assert missing in said and "Near: mine." in said
 
 
 def test_the_command_line_compares_networks_in_one_picture(tmp_path, checkpoint, capsys):
