@@ -20,6 +20,7 @@ from typing import Any
 import torch
 
 from .a1111 import from_payload, to_payload
+from .file_kinds import kind_of
 from .network import Hypernetwork
 from .safe import check_pt
 from .safetensors_file import read_safetensors, to_bytes
@@ -43,10 +44,17 @@ def open_network(
         raise FileNotFoundError(f'There is no hypernetwork file "{path}".')
     if path.suffix.lower() == TREE_SUFFIX:
         return read_tree(path, [Path(folder) for folder in folders], open_network)
-    with torch.inference_mode(False):
-        safetensors = path.suffix.lower() == ".safetensors"
-        payload = read_safetensors(path) if safetensors else read_payload(path)
-        return from_payload(payload, path.name)
+    try:
+        with torch.inference_mode(False):
+            safetensors = path.suffix.lower() == ".safetensors"
+            payload = read_safetensors(path) if safetensors else read_payload(path)
+            return from_payload(payload, path.name)
+    except ValueError as fault:
+        if kind := kind_of(path):
+            raise ValueError(
+                f'"{path}" cannot be read as a hypernetwork: it is {kind.name}. {kind.advice}'
+            ) from fault
+        raise
 
 
 def read_payload(path: Path) -> Any:

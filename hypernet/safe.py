@@ -21,6 +21,7 @@ from typing import Any, BinaryIO
 MOST_PICKLE = 2 * 2**20  # bytes; a network of 64 layers with its optimizer takes a quarter of it
 MOST_DIRECTORY = 2**20  # bytes of a zip's table of contents
 
+PROTOCOL = 2  # torch.save's, and the one that its weights-only reader knows
 LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 LEGACY_PROTOCOL = 1001
 
@@ -163,6 +164,7 @@ class Claims:
         stack: list[Any] = []
         marked: list[list[Any]] = []
         memo: dict[int, Any] = {}
+        protocol = PROTOCOL  # the oldest do not say
 
         def since_mark() -> list[Any]:
             nonlocal stack
@@ -209,8 +211,11 @@ class Claims:
                 stack.pop()
                 require(stack[-1], Container)
             elif name == "STOP":
+                check_protocol(protocol)
                 return stack.pop()
-            elif name != "PROTO":
+            elif name == "PROTO":
+                protocol = argument
+            else:
                 raise ValueError(f"its pickle uses {name}, which no file of weights needs")
 
     def storage(self, claim: Any) -> Storage:
@@ -256,6 +261,15 @@ class Claims:
                 "numbers"
             )
         self.tensor_bytes += numbers * storage.item
+
+
+def check_protocol(protocol: int) -> None:
+    """Of others torch warns on the user's console, although it reads them."""
+    if protocol != PROTOCOL:
+        raise ValueError(
+            f"its pickle is of protocol {protocol}, and torch writes {PROTOCOL}. Save it again "
+            "with torch.save, without pickle_protocol"
+        )
 
 
 def known(argument: str) -> str:
