@@ -36,9 +36,21 @@ def tagger_input() -> io.DynamicCombo.Input:
     )  # fmt: skip
 
 
+class OpenChoices(list):
+    """Names to choose from, where any other is let through.
+
+    Hosts hold a value against the options (`value in options`) before they ask the node, and say
+    no more than that it is not in the list. Here the node says which file goes where. An input
+    that validate_inputs names is spared that check, but "tagger.model" can be no argument's name.
+    """
+
+    def __contains__(self, value: object) -> bool:
+        return True
+
+
 def model_input(kind: str) -> io.Combo.Input:
     return io.Combo.Input(
-        "model", options=list(find_models(kind, folders_of(kind))) or [NO_MODEL],
+        "model", options=OpenChoices(find_models(kind, folders_of(kind)) or [NO_MODEL]),
         tooltip=f"Put {KINDS[kind].needs} into models/{KINDS[kind].folders[0]}.",
     )  # fmt: skip
 
@@ -112,7 +124,7 @@ class Tagging:
             scores=given.get("scores", False),
             allow=read_list(given.get("only_tags", "")),
         )
-        model = find_model(kind, given.get("model", NO_MODEL), folders_of(kind))
+        model = find_model(kind, str(given.get("model", NO_MODEL)), folders_of(kind))
         return cls(kind=kind, model=model, rules=rules)
 
     def captions(

@@ -321,7 +321,9 @@ def _value_problem(call: Call, name: str, judged: set[str]) -> dict | None:
     if isinstance(socket, DynamicCombo.Input):
         choices = [option.key for option in socket.options]
     elif kind == "COMBO":
-        choices = list(getattr(socket, "options", None) or [])
+        choices = (
+            getattr(socket, "options", None) or []
+        )  # a node's own list may know more than ours
     else:
         return None
     if wrong := [each for each in (value if several else [value]) if each not in choices]:

@@ -185,6 +185,39 @@ def test_an_empty_caption_is_never_written_over_words(room):
     assert (pictures / "3 red.txt").read_text() == "by hand, tag"
 
 
+TAGGERS = {
+    "WD tagger": ("wd14_tagger", "Put a folder with model.onnx and selected_tags.csv"),
+    "DeepDanbooru": ("deepdanbooru", "Put model-resnet_custom_v3.pt"),
+    "BLIP": ("blip", "Put the folder of a BLIP captioning model in transformers' form"),
+}
+NAMES = [
+    "wd-v1-4-moat-tagger-v2",
+    "(none found)",
+    "",
+    "../../secret",
+    "wd-tiny.onnx",
+    "wd tiny",
+    "图",
+]
+
+
+@pytest.mark.parametrize("kind", TAGGERS)
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("others", [False, True], ids=["none here", "another here"])
+def test_a_tagger_that_is_not_here_is_told_with_its_file_and_folder(room, kind, name, others):
+    """The choice comes from another machine: it must not fail at the host's list of names."""
+    _, models, run, _ = room
+    folder, needs = TAGGERS[kind]
+    if others:
+        tiny.write_wd(models / "wd14_tagger" / "wd-tiny")
+    asked = {"source": "tagger only", "tagger": kind, "tagger.model": name}
+    said = error_of(run(("HypernetCaption", CAPTION | asked))).replace("\\'", "'")
+    assert f'There is no {kind} model "{name}". {needs}' in said
+    assert f'into "{models / folder}".' in said
+    assert ("There is: wd-tiny." in said) == (others and kind == "WD tagger")
+    assert "not in [" not in said
+
+
 @pytest.mark.parametrize(
     ("inputs", "words"),
     [
