@@ -158,7 +158,10 @@ def _inspect(files: list[str], as_json: bool) -> int:
 def _launch(argv: list[str], arguments: argparse.Namespace) -> int:
     """The same command in several processes."""
     module, restarts = f"{__package__}.command", arguments.restarts
-    return together.launch(module, argv, arguments.processes, restarts, _say)
+    try:
+        return together.launch(module, argv, arguments.processes, restarts, _say)
+    except KeyboardInterrupt:  # nothing has begun
+        return STOPPED
 
 
 def _run_together(arguments: argparse.Namespace) -> int:

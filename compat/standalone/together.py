@@ -17,6 +17,7 @@ import io
 import logging
 import os
 import signal
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 from dataclasses import dataclass
@@ -30,6 +31,12 @@ from .executor import Executor
 from .progress import running_node
 
 PATIENCE = timedelta(days=2)  # for the first process, which may draw pictures in between
+
+# `python -m`, but that Ctrl-C while it imports prints no traceback, which each process would do
+START = (
+    "import runpy, signal, sys; signal.signal(signal.SIGINT, signal.SIG_DFL); del sys.argv[0]; "
+    "runpy.run_module(sys.argv[0], run_name='__main__', alter_sys=True)"
+)
 
 
 def is_launched() -> bool:
@@ -52,21 +59,22 @@ def launch(
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.run import main as torchrun
 
-    given = ["--standalone", f"--nproc-per-node={processes}", "-m", module, *arguments]
+    given = ["--standalone", f"--nproc-per-node={processes}", "--no-python", sys.executable]
     for restart in range(restarts + 1):
         try:
             with _silent_log():
-                torchrun(given)
+                torchrun([*given, "-c", START, module, *arguments])
             return 0
         except SignalException:
             return 130
         except ChildFailedError as failed:
-            _, first = failed.get_first_failure()
-            died = {n: -each.exitcode for n, each in failed.failures.items() if each.exitcode < 0}
+            codes = {n: each.exitcode for n, each in sorted(failed.failures.items())}
+        # torchrun itself ends by SIGTERM those that are left when one of them fails
+        died = [n for n, code in codes.items() if code < 0 and -code != signal.SIGTERM]
         if not died:
-            return first.exitcode
-        number, by = next(iter(died.items()))
-        what = f"Process {number + 1} of {processes} was ended by {signal.Signals(by).name}."
+            return next((code for code in codes.values() if code > 0), 1)
+        by = signal.Signals(-codes[died[0]]).name
+        what = f"Process {died[0] + 1} of {processes} was ended by {by}."
         again = f" All begin again, {restart + 1} of {restarts}." if restart < restarts else ""
         say(what + again)
     return 1
