@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo edit test test-web test-web-oldest test-live lint bench-apply bench-data bench-train clean
+.PHONY: demo edit test test-web test-web-oldest test-live lint bench-apply bench-data bench-train stress-parallel clean
 
 $(VENV)/installed: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 10), "Python 3.10 or newer is needed; try make PYTHON=python3.12"'
@@ -55,6 +55,10 @@ bench-train: $(VENV)/installed
 
 bench-data: $(VENV)/installed
 	$(BIN)/python benchmarks/data.py
+
+# Do processes that train together end as they should, 50 times in a row? TIMES=5 asks less often.
+stress-parallel: $(VENV)/installed
+	$(BIN)/python benchmarks/together.py $(or $(TIMES),50)
 
 clean:
 	rm -rf $(VENV) out build .pytest_cache .ruff_cache *.egg-info
