@@ -183,6 +183,8 @@ def _help(team: together.Team, arguments: argparse.Namespace) -> int:
         fault, code = together.help_to_train(team.processes, executor, prompt), FAILED
     except WorkflowError as error:
         fault, code = str(error), REFUSED
+    except ConnectionError:  # it has said why; or it died, which the launcher says
+        return FAILED if team.may_complain() else DONE
     if not fault or not team.may_complain():
         return DONE
     _say(f"Process {team.processes.number + 1} of {team.processes.count}: {fault}")

@@ -145,12 +145,12 @@ def ignore_signals() -> None:
 
 
 def help_to_train(processes: Processes, executor: Executor, prompt: Mapping[str, Any]) -> str:
-    """Run the nodes that the first process calls us to, quietly; what went wrong, or ""."""
+    """Run the nodes that the first process calls us to, quietly; what went wrong, or "".
+
+    Raises ConnectionError when the first process has ended without dismissing us.
+    """
     while True:
-        try:
-            node_id = processes.told()
-        except ConnectionError as fault:  # the first has failed, or was stopped
-            return str(fault)
+        node_id = processes.told()
         if node_id is None:
             return ""
         with redirect_stderr(io.StringIO()), redirect_stdout(io.StringIO()):
