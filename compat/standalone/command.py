@@ -160,6 +160,9 @@ def _launch(argv: list[str], arguments: argparse.Namespace) -> int:
     module, restarts = f"{__package__}.command", arguments.restarts
     try:
         return together.launch(module, argv, arguments.processes, restarts, _say)
+    except ValueError as error:
+        _say(str(error))
+        return REFUSED
     except KeyboardInterrupt:  # nothing has begun
         return STOPPED
 

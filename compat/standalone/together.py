@@ -44,6 +44,17 @@ def is_launched() -> bool:
     return int(os.environ.get("WORLD_SIZE", "1")) > 1 and "RANK" in os.environ
 
 
+def check_launch(processes: int, restarts: int, accelerators: int) -> None:
+    """Raises ValueError where so many cannot be launched here; without accelerators any can."""
+    if 0 < accelerators < processes:
+        raise ValueError(
+            f"--processes {processes}: each process needs an accelerator of its own, and this "
+            f"machine has {accelerators}. Give at most {accelerators}."
+        )
+    if restarts < 0:
+        raise ValueError(f"--restarts {restarts}: give 0, or how often all may begin again.")
+
+
 def launch(
     module: str,
     arguments: Sequence[str],
@@ -53,8 +64,10 @@ def launch(
 ) -> int:
     """Run `python -m module arguments` in so many processes by torchrun; the exit code.
 
-    When one of them dies, say hears of it and all begin again, at most `restarts` times.
+    When one of them dies, say hears of it and all begin again, at most `restarts` times. Raises
+    ValueError as check_launch does.
     """
+    check_launch(processes, restarts, torch.cuda.device_count())
     from torch.distributed.elastic.multiprocessing.api import SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.run import main as torchrun

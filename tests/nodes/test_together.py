@@ -96,6 +96,7 @@ def test_two_processes_leave_the_files_of_one_with_twice_the_batch(host, hyperne
 
 REFUSED = [
     (["--set", "train.stepps=9"], {}, 2, 'no input "stepps"'),  # before anything runs
+    (["--restarts=-1"], {}, 2, "--restarts -1"),
     ([], {"learning_rate": "fast"}, 2, "fast"),  # by a node's validation
     (["--restarts=2", "--set", "data.folder=broken"], {}, 1, "broken.png"),  # by a node that runs
 ]
@@ -109,6 +110,15 @@ def test_what_cannot_be_is_said_once(host, hypernet, arguments, changes, code, w
     found, _, err = ended(hypernet("--processes=2", *arguments, name="bad", **changes))
     assert found == code and words in err
     assert err.count("\n") == 1, err
+
+
+def test_each_process_has_an_accelerator_of_its_own_where_there_are_any():
+    from hypernet_pack.compat.standalone.together import check_launch
+
+    for accelerators in (0, 2, 3):
+        check_launch(2, 0, accelerators)
+    with pytest.raises(ValueError, match="--processes 2: .* this machine has 1"):
+        check_launch(2, 0, accelerators=1)
 
 
 def test_processes_that_have_nothing_to_help_with_end_with_the_first(host, hypernet, graph):
