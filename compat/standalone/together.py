@@ -68,29 +68,34 @@ def launch(
     ValueError as check_launch does.
     """
     check_launch(processes, restarts, torch.cuda.device_count())
-    from torch.distributed.elastic.multiprocessing.api import SignalException
-    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
-    from torch.distributed.run import main as torchrun
-
     given = ["--standalone", f"--nproc-per-node={processes}", "--no-python", sys.executable]
     for restart in range(restarts + 1):
-        try:
-            with _silent_log():
-                torchrun([*given, "-c", START, module, *arguments])
-            return 0
-        except SignalException:
-            return 130
-        except ChildFailedError as failed:
-            codes = {n: each.exitcode for n, each in sorted(failed.failures.items())}
+        codes = _failed([*given, "-c", START, module, *arguments])
         # torchrun itself ends by SIGTERM those that are left when one of them fails
         died = [n for n, code in codes.items() if code < 0 and -code != signal.SIGTERM]
         if not died:
-            return next((code for code in codes.values() if code > 0), 1)
+            return next((code for code in codes.values() if code > 0), 1 if codes else 0)
         by = signal.Signals(-codes[died[0]]).name
         what = f"Process {died[0] + 1} of {processes} was ended by {by}."
         again = f" All begin again, {restart + 1} of {restarts}." if restart < restarts else ""
         say(what + again)
     return 1
+
+
+def _failed(arguments: Sequence[str]) -> dict[int, int]:
+    """Run torchrun; exit codes that are not 0, by the numbers of their processes."""
+    from torch.distributed.elastic.multiprocessing.api import SignalException
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+    from torch.distributed.run import main as torchrun
+
+    try:
+        with _silent_log():
+            torchrun(arguments)
+    except ChildFailedError as failed:
+        return {number: each.exitcode for number, each in sorted(failed.failures.items())}
+    except SignalException:  # Ctrl-C or a polite kill, which all have heard of
+        return {0: 130}
+    return {}
 
 
 @contextmanager
