@@ -16,8 +16,9 @@ They are tried against 0.33 and use what has been there since 0.25. Four surpris
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -42,7 +43,8 @@ from comfy.model_base import SDXL
 from comfy.model_patcher import CoreModelPatcher
 from comfy.model_sampling import EPS, V_PREDICTION, ModelSamplingDiscrete
 from comfy.patcher_extension import WrappersMP
-from comfy_api.latest import ComfyExtension, io, ui
+from comfy_api import latest
+from comfy_api.latest import io, ui
 from PIL import Image
 from server import PromptServer
 from torch import Tensor
@@ -54,6 +56,7 @@ from ..hypernet.sizes import sizes_in_options
 from ..hypernet.sparing import again, outermost, visiting
 from ..hypernet.sparing import compiled as compiled_layers
 from ..hypernet.unloading import unload as unload_weights
+from .faults import on_their_inputs
 
 __all__ = ["ComfyExtension", "io", "ui"]
 
@@ -62,6 +65,7 @@ log = logging.getLogger(__name__)
 NETWORK_SUFFIXES = (".pt", ".safetensors")
 PREVIEW_PIXELS = 512  # the editor shows previews no larger
 PIXELS = 8  # of a picture, to one of its latent
+OURS = "Hypernet"  # what the ids of our nodes begin with
 SIZES = ("height", "width", "crop_h", "crop_w", "target_height", "target_width")  # hypernet/sizes
 
 
@@ -162,6 +166,43 @@ def add_route(method: str, path: str, answer: Callable[[dict[str, str], object],
             status = 404 if isinstance(fault, OSError) else 400
             return web.json_response({"error": str(fault)}, status=status)
         return web.FileResponse(found) if isinstance(found, Path) else web.json_response(found)
+
+
+class ComfyExtension(latest.ComfyExtension):
+    async def on_load(self) -> None:
+        server = getattr(PromptServer, "instance", None)
+        if server is not None:
+            server.app.middlewares.append(_refuse_by_input)
+
+
+@web.middleware
+async def _refuse_by_input(
+    request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+) -> web.StreamResponse:
+    """ComfyUI answers a queued graph with one sentence on all inputs that validate_inputs names;
+    of our nodes each input gets its own, see faults.py. All else passes as it is."""
+    answer = await handler(request)
+    queued = request.method == "POST" and request.path in ("/prompt", "/api/prompt")
+    if queued and isinstance(answer, web.Response) and answer.content_type == "application/json":
+        content = json.loads(answer.text)
+        if refused := content.get("node_errors"):
+            for entry in refused.values():
+                if entry["class_type"].startswith(OURS):
+                    _place(entry, content.get("error"))
+            answer.text = json.dumps(content)
+    return answer
+
+
+def _place(entry: dict, whole: dict | None) -> None:
+    """Of one node's errors, and of the list of them that is about the whole graph."""
+    before, entry["errors"] = entry["errors"], on_their_inputs(entry["errors"])
+    if whole:
+        whole["details"] = whole["details"].replace(_listed(before), _listed(entry["errors"]))
+
+
+def _listed(errors: list[dict]) -> str:
+    """As ComfyUI lists them."""
+    return "\n".join(f"{error['message']}: {error['details']}" for error in errors)
 
 
 # Pictures and texts

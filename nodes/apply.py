@@ -2,7 +2,7 @@
 
 import logging
 
-from ..compat import attention_widths, io, manage, track_changes, ui
+from ..compat import Faults, attention_widths, io, manage, track_changes, ui
 from ..hypernet.attention import check_fit, make_patches
 from ..hypernet.effect import PROMPTS, Effect, make_schedule, parse_curve, parse_widths
 from ..hypernet.spec import as_text
@@ -81,14 +81,15 @@ class ApplyHypernet(io.ComfyNode):
         curve: str | None = None,
     ) -> bool | str:
         """A value that comes from another node is None here; execute looks at it."""
-        try:
+        faults = Faults()
+        with faults.of("width_factors"):
             parse_widths(width_factors or "")
+        with faults.of("start_percent" if end_percent is None else "end_percent"):
             start = 0.0 if start_percent is None else start_percent
-            end = 1.0 if end_percent is None else end_percent
-            make_schedule(float, start, end, parse_curve(curve or ""))
-        except ValueError as fault:
-            return str(fault)
-        return True
+            make_schedule(float, start, 1.0 if end_percent is None else end_percent)
+        with faults.of("curve"):
+            parse_curve(curve or "")
+        return faults.answer()
 
     @classmethod
     def execute(

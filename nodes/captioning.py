@@ -3,7 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
-from ..compat import io, ui
+from ..compat import Faults, io, ui
 from ..hypernet.captions import (
     EXISTING,
     SOURCES,
@@ -129,13 +129,14 @@ class Caption(io.ComfyNode):
         tagger: dict | None = None,
     ) -> bool | str:
         """A host that checks anything hands over tagger too; it is read when the node runs."""
-        try:
+        faults = Faults()
+        with faults.of("source_order"):
             read_sources(source_order if source_order is not None else ", ".join(SOURCES))
+        with faults.of("name_pattern"):
             NameWords(pattern=name_pattern or "")
+        with faults.of("replace_tags"):
             read_replacements(replace_tags or "")
-        except ValueError as fault:
-            return str(fault)
-        return True
+        return faults.answer()
 
     @classmethod
     def execute(

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from ..compat import attention_widths, io, ui
+from ..compat import Faults, attention_widths, io, ui
 from ..hypernet.advice import spec_warnings
 from ..hypernet.run import in_words
 from ..hypernet.spec import (
@@ -101,13 +101,24 @@ class HypernetConfig(io.ComfyNode):
 
     @classmethod
     def validate_inputs(
-        cls, layer_structure: str = "1,1", dropout_structure: str = "", widths: str = ""
+        cls,
+        layer_structure: str | None = None,
+        dropout_structure: str | None = None,
+        widths: str | None = None,
     ) -> bool | str:
-        try:
-            spec_of(SD1_WIDTHS, layer_structure, dropout_structure, widths)
-        except ValueError as fault:
-            return str(fault)
-        return True
+        """A value that comes from another node is None. Each text is looked at together with the
+        ones before it that are right."""
+        faults = Faults()
+        with faults.of("widths"):
+            spec_of(SD1_WIDTHS, "1, 1", "", widths or "")
+        chosen = "" if "widths" in faults else widths or ""
+        with faults.of("layer_structure"):
+            spec_of(SD1_WIDTHS, "1, 1" if layer_structure is None else layer_structure, "", chosen)
+        with faults.of("dropout_structure"):
+            parse_structure(dropout_structure or "0")
+            if layer_structure is not None and "layer_structure" not in faults:
+                spec_of(SD1_WIDTHS, layer_structure, dropout_structure or "", chosen)
+        return faults.answer()
 
     @classmethod
     def execute(

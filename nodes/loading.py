@@ -5,7 +5,7 @@ import logging
 import os
 from pathlib import Path
 
-from ..compat import dataset_folders, input_folder, io, output_folder, ui
+from ..compat import Faults, dataset_folders, input_folder, io, output_folder, ui
 from ..hypernet.dataset import read_dataset, report
 from ..hypernet.listing import find_pictures, list_folder
 from ..hypernet.sheet import MOST, contact_sheet
@@ -85,11 +85,10 @@ class LoadDataset(io.ComfyNode):
     def validate_inputs(cls, folder: str | None = None, subfolders: bool = True) -> bool | str:
         if folder is None:  # linked: known only when the node runs
             return True
-        try:
+        faults = Faults()
+        with faults.of("folder"):
             find_pictures(resolve(folder), subfolders)
-        except (OSError, ValueError) as fault:
-            return str(fault)
-        return True
+        return faults.answer()
 
     @classmethod
     def execute(

@@ -5,14 +5,14 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 
-from ..compat import Progress, generate, io, network_folders, ui
+from ..compat import Faults, Progress, generate, io, network_folders, ui
 from ..hypernet import compare, convert, estimate, merge
 from ..hypernet.files import open_network, save_network
 from ..hypernet.network import Hypernetwork
 from ..hypernet.report import as_text, describe
 from ..hypernet.spec import read_widths
 from .apply import ApplyHypernet
-from .files import LoadHypernet, find, name_fault, new_file
+from .files import LoadHypernet, bare_name, find, new_file
 from .sockets import CATEGORY, ConfigSocket, HypernetSocket
 
 TOOLS = f"{CATEGORY}/tools"
@@ -133,12 +133,15 @@ class ConvertHypernet(io.ComfyNode):
     def validate_inputs(
         cls, name: str | None = None, keep_widths: str | None = None, add_widths: str | None = None
     ) -> bool | str:
-        try:
-            for text in (keep_widths, add_widths):
-                read_widths(text or "")
-        except ValueError as fault:
-            return str(fault)
-        return name_fault(name)
+        faults = Faults()
+        with faults.of("name"):
+            if name is not None:
+                bare_name(name)
+        with faults.of("keep_widths"):
+            read_widths(keep_widths or "")
+        with faults.of("add_widths"):
+            read_widths(add_widths or "")
+        return faults.answer()
 
     @classmethod
     def execute(

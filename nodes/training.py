@@ -15,7 +15,7 @@ from ..hypernet.run import Keeping
 from ..hypernet.schedule import parse_schedule
 from ..hypernet.settings import TrainSettings
 from .encoders import CHOICES, TO_RAM
-from .files import find, known_names, name_fault, new_file
+from .files import bare_name, find, known_names, new_file
 from .job import Job, check_one_source
 from .previews import PreviewSettings
 from .sockets import (
@@ -153,14 +153,17 @@ class TrainHypernet(io.ComfyNode):
         continue_from: list | None = None,
     ) -> bool | str:
         """Each is a list of one; None in it when the value comes from another node."""
-        rate, network = only(learning_rate), only(continue_from)
-        try:
+        wanted, rate, network = only(name), only(learning_rate), only(continue_from)
+        faults = compat.Faults()
+        with faults.of("name"):
+            if wanted is not None:
+                bare_name(wanted)
+        with faults.of("learning_rate"):
             parse_schedule("1" if rate is None else rate, max_steps=10_000_000)
+        with faults.of("continue_from"):
             if network not in (None, NOTHING):
                 find(network)
-        except (OSError, ValueError) as fault:
-            return str(fault)
-        return name_fault(only(name))
+        return faults.answer()
 
     @classmethod
     def fingerprint_inputs(cls, continue_from: list | None = None, **others) -> str:

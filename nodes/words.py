@@ -3,7 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
-from ..compat import input_folder, io, ui
+from ..compat import Faults, input_folder, io, ui
 from ..hypernet.dataset import Dataset
 from ..hypernet.weights import read_weights, weight_of, weighted
 from ..hypernet.words import Words, open_templates, prompt_at
@@ -78,13 +78,13 @@ class TrainingWords(io.ComfyNode):
     def validate_inputs(
         cls, template_file: str | None = None, weights: str | None = None
     ) -> bool | str:
-        try:
-            read_weights(weights or "")
+        faults = Faults()
+        with faults.of("template_file"):
             if template_file and template_file.strip():
                 open_templates(find(template_file))
-        except ValueError as fault:
-            return str(fault)
-        return True
+        with faults.of("weights"):
+            read_weights(weights or "")
+        return faults.answer()
 
     @classmethod
     def execute(cls, dataset, template_file: str, weights: str, **settings) -> io.NodeOutput:

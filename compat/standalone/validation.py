@@ -5,7 +5,8 @@ Numbers, texts and booleans are coerced in place. A required input that is not g
 even where the node has a default: defaults belong to the editor. Stricter than ComfyUI where that
 would fail later and in darker words: a choice that a DynamicCombo does not have, a link to a node
 or an output that is not there, a link into an input that the node does not have, a value where only
-a link can stand.
+a link can stand. What a node refuses stands only on the inputs that its sentence names, see
+faults.py.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import traceback
 from collections.abc import Collection, Mapping
 from typing import Any
 
+from ..faults import on_their_inputs
 from .calls import Call, call_of, is_link, title_of
 from .io import ComfyNode, DynamicCombo, WidgetInput, overrides
 
@@ -190,7 +192,7 @@ class _Check:
             elif error := _value_problem(call, name, judged):
                 errors.append(error)
         if hook and not errors:
-            errors += await _ask_hook(call, judged, received, spec)
+            errors = on_their_inputs(await _ask_hook(call, judged, received, spec))
         known = self.found.get(node_id, [])  # a cycle further down may have named this node
         self.found[node_id] = known + [error for error in errors if error not in known]
         self.fine[node_id] = fine and not self.found[node_id]

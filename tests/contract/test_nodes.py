@@ -141,8 +141,25 @@ def test_wrong_input_is_refused_before_anything_runs(
     outcome = host.run(prompt)
     assert outcome.status == "invalid"
     errors = outcome.node_errors[where]["errors"]
-    assert {error["type"] for error in errors} == {kind}  # once per input that the check reads
+    assert [error["type"] for error in errors] == [kind]
+    assert errors[0]["extra_info"]["input_name"] == name
     assert words in errors[0]["details"], errors
+
+
+def test_each_of_several_faults_stands_on_its_own_input(host: Host):
+    prompt = training(host, "../ink")
+    prompt["train"]["inputs"] |= {"learning_rate": "fast", "continue_from": "no such.pt"}
+    outcome = host.run(prompt)
+    assert outcome.status == "invalid"
+    found = {
+        error["extra_info"]["input_name"]: error["details"]
+        for error in outcome.node_errors["train"]["errors"]
+    }
+    assert found.keys() == {"name", "learning_rate", "continue_from"}
+    for name, words in [("name", "../ink"), ("learning_rate", "fast"), ("continue_from", "such")]:
+        assert found[name].startswith(f"{name} - ") and words in found[name]
+        assert outcome.error["details"].count(found[name]) == 1, "once for the whole graph, too"
+    assert len(outcome.node_errors["train"]["errors"]) == 3
 
 
 def test_strength_zero_changes_nothing_and_one_changes_the_picture(host: Host):
