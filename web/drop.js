@@ -1,5 +1,6 @@
 /** Network files that are dropped on the canvas go to the server, and become Load Hypernets. */
 import { app } from "../../scripts/app.js";
+import { fresh } from "./language.js";
 
 const OURS = /\.(pt|safetensors|hns)$/i;
 
@@ -16,5 +17,5 @@ async function take(event) {
   if (!files.length || !files.every((file) => OURS.test(file.name))) return;
   event.preventDefault(); // the editor leaves alone what is handled
   const place = app.canvas.convertEventToCanvasOffset(event);
-  (await import("./upload.mjs")).takeIn(files, place); // few pages ever need it
+  (await import(fresh("./upload.mjs"))).takeIn(files, place);
 }

@@ -3,6 +3,8 @@
  * {0}, {1} … are values. A value may hold sentences in turn; one in quotes stays as it is, and so
  * does one that the Chinese marks {0!}. Of all readings of a text that one counts which knows most.
  */
+import { fresh } from "./language.js";
+
 const SAID = new Set(["error", "said", "why", "warnings", "notes", "fault", "faults"]); // of answers
 const BETWEEN = /(?<=[.!?]) |\n/g; // sentences
 const LISTED = [/; /g, / and /g]; // within one
@@ -21,7 +23,7 @@ export async function translate(found) {
 }
 
 async function load() {
-  const pairs = await (await fetch(new URL("words/sentences.zh.json", import.meta.url))).json();
+  const pairs = await (await fetch(new URL(fresh("words/sentences.zh.json"), import.meta.url))).json();
   const made = Object.entries(pairs).map(([english, chinese]) => {
     const pieces = english.split(/\{\d\}/);
     const fixed = pieces.join("");

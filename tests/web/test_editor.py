@@ -99,6 +99,15 @@ def test_a_page_that_is_loaded_anew_shows_the_same_graph(editor):
     assert without_passing(editor.saved()) == without_passing(before)
 
 
+def test_a_page_that_is_loaded_anew_takes_no_script_that_an_update_might_have_left(editor):
+    def words_of_a_new_page():
+        with editor.page.expect_request(re.compile("/extensions/hypernet/words/en.mjs")) as asked:
+            editor.reload()
+        return asked.value.url
+
+    assert words_of_a_new_page() != words_of_a_new_page()
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_hypernet_run_reads_from_a_file_what_the_editor_would_queue(
     editor, installed_nodes, name, tmp_path

@@ -47,6 +47,14 @@ def said_in(language: str) -> dict[str, dict[str, str]]:
     return json.loads(re.sub(r",(\s*\})", r"\1", text))
 
 
+def test_what_is_loaded_when_it_is_wanted_has_an_address_of_its_own_in_every_page():
+    """Or a browser might keep an .mjs or .json over an update: hosts forbid it for .js and .css."""
+    for path in SCRIPTS:
+        code = re.sub(r"/\*.*?\*/|//[^\n]*", "", path.read_text("utf-8"), flags=re.DOTALL)
+        for name in re.findall(r"""["'`](\S+\.(?:mjs|json))["'`]""", code):
+            assert re.search(rf"fresh\(.{re.escape(name)}.\)", code), f"{path}: {name}"
+
+
 def test_it_names_no_other_server():
     for path in (*SCRIPTS, *STYLES):
         text = path.read_text("utf-8").replace("http://www.w3.org/", "")  # names of XML, not places

@@ -4,7 +4,6 @@ import { app } from "../../../scripts/app.js";
 import { chain, watch } from "../panel.js";
 import { View } from "./view.js";
 
-const NODE = "HypernetTrain";
 const HEIGHT = 400; // pixels, at least: all that a training shows fits
 
 /** @type {Map<object, View>} by node */
@@ -69,6 +68,6 @@ app.registerExtension({
     });
   },
   nodeCreated(node) {
-    if (node.comfyClass === NODE) addView(node);
+    if (node.comfyClass === "HypernetTrain") addView(node);
   },
 });

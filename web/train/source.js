@@ -33,12 +33,7 @@ export class Source {
   setVisible(visible) {
     this.visible = visible;
     if (visible && this.stale) this.news();
-    if (!visible) this.cancel();
-  }
-
-  cancel() {
-    clearTimeout(this.timer);
-    this.timer = 0;
+    if (!visible) this.timer = clearTimeout(this.timer) ?? 0;
   }
 
   async fetch() {

@@ -40,19 +40,9 @@ export class View {
     this.strip = new Strip();
     this.notes = element("ul", { class: "notes", tabindex: 0 });
     this.fault = element("p", { class: "fault", role: "alert" });
-    this.section = element(
-      "section",
-      {},
-      element("header", {}, this.status, this.count, this.facts),
-      this.bar,
-      this.buttons,
-      this.fault,
-      this.legend,
-      this.canvas,
-      this.strip.root,
-      this.notes,
-      this.strip.dialog,
-    );
+    const header = element("header", {}, this.status, this.count, this.facts);
+    this.section = element("section", {}, header, this.bar, this.buttons, this.fault, this.legend,
+      this.canvas, this.strip.root, this.notes, this.strip.dialog);
     this.root = element("div", { class: "hypernet-training" });
     const style = element("link", { rel: "stylesheet", href: new URL("view.css", import.meta.url) });
     style.addEventListener("load", () => this.redraw());
@@ -212,14 +202,8 @@ export class View {
   look() {
     const colour = (line) => getComputedStyle(this.entries[line].name.parentElement).color;
     const style = getComputedStyle(this.canvas);
-    return {
-      loss: colour("loss"),
-      probe: colour("probe"),
-      rate: colour("rate"),
-      text: style.color,
-      grid: style.borderTopColor,
-      font: `10px ${style.fontFamily}`,
-    };
+    const [loss, probe, rate] = ["loss", "probe", "rate"].map(colour);
+    return { loss, probe, rate, text: style.color, grid: style.borderTopColor, font: `10px ${style.fontFamily}` };
   }
 }
 
