@@ -57,6 +57,7 @@ from ..hypernet.sparing import again, outermost, visiting
 from ..hypernet.sparing import compiled as compiled_layers
 from ..hypernet.unloading import unload as unload_weights
 from .faults import on_their_inputs
+from .progress_line import ProgressLine
 
 __all__ = ["ComfyExtension", "io", "ui"]
 
@@ -126,12 +127,23 @@ def raise_if_interrupted() -> None:
 
 
 class Progress:
-    """The bar on the node that is being executed."""
+    """The bar on the node that is being executed, and a line of that title in the terminal."""
 
-    def __init__(self, total: int):
+    def __init__(self, total: int, done: int = 0, title: str = ""):
         self._bar = comfy.utils.ProgressBar(total)
+        self._line = ProgressLine(total, done, title, log.info) if title else None
+
+    def beside(self, words: str) -> None:
+        if self._line is not None:
+            self._line.beside(words)
+
+    def close(self) -> None:
+        if self._line is not None:
+            self._line.close()
 
     def update(self, step: int, preview: Image.Image | None = None) -> None:
+        if self._line is not None:
+            self._line.update(step)
         shown = None if preview is None else ("JPEG", preview, PREVIEW_PIXELS)
         try:
             self._bar.update_absolute(step, preview=shown)

@@ -28,9 +28,12 @@ Interrupts and progress
     Interrupted                          the exception (a BaseException) that stops a prompt
     is_interrupted() -> bool             has the user asked to stop? (does not clear it)
     raise_if_interrupted() -> None       clears the request and raises Interrupted
-    Progress(total)                      .update(step, preview=None): step of total for the node
+    Progress(total, done=0, title="")    .update(step, preview=None): step of total for the node
                                          that is being executed, preview a PIL image. Never raises:
-                                         interrupts are polled with is_interrupted().
+                                         interrupts are polled with is_interrupted(). With a title
+                                         there is a line in the terminal, too, see progress_line.py:
+                                         done steps are of an earlier run, .beside(words) sets what
+                                         stands at its end, .close() ends it early
 
     gather_processes() -> hypernet.parallel.Processes
                                          this process and those that train together with it, by now

@@ -72,6 +72,11 @@ class Curve:
                 else:
                     self.buckets.append(bucket)
 
+    @property
+    def last(self) -> float:
+        """The newest number; NaN before the first."""
+        return self.buckets[-1].last if self.buckets else math.nan
+
     def _place(self, step: int) -> int:
         return (step - 1) // self.width
 

@@ -6,6 +6,7 @@ before the node returns. Where several processes train together, the leading one
 """
 
 import logging
+import sys
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -15,6 +16,7 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
+from tqdm import tqdm
 
 from .. import compat
 from ..hypernet.advice import settings_warnings
@@ -108,7 +110,8 @@ class Job:
         return compat.output_folder() / "hypernet" / self.file.stem
 
     def say(self, sentence: str) -> None:
-        log.warning(sentence)
+        with tqdm.external_write_mode(sys.stderr):  # or it would end the line of the progress
+            log.warning(sentence)
         self.said.append(sentence)
         if self.live is not None:
             self.live.say(sentence)

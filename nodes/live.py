@@ -49,6 +49,11 @@ class LiveRun:
             return self.stage
         return self.control.state or self.stage
 
+    @property
+    def loss(self) -> float:
+        """Of the last 50 updates or so; NaN before the first."""
+        return self.course.smoothed.last
+
     # What the training says
 
     def begin(self, run: Run, course: Course, said: list[str], device: torch.device) -> None:

@@ -129,7 +129,8 @@ def try_rates(
     probe = material.probe or Probe(
         [material.batch_at(first, size) for first in range(0, PROBED, size)]
     )
-    progress, network = compat.Progress(settings.steps), Hypernetwork(spec)
+    progress = compat.Progress(settings.steps, title="Testing learning rates")
+    network = Hypernetwork(spec)
 
     def batch_at(first: int, number: int):  # asked for before every batch
         compat.raise_if_interrupted()
@@ -144,7 +145,8 @@ def try_rates(
                 network, denoiser, batch_at, probe, settings, low, high, settings.steps, every
             )
             points = list(found)
+        progress.update(settings.steps)
     finally:
+        progress.close()
         compat.free_memory()
-    progress.update(settings.steps)
     return points

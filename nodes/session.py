@@ -44,14 +44,17 @@ class Session:
         interrupt, which is raised when all is saved."""
         steps = train(self.learner, denoiser, material.batch_at, material.probe, self.processes)
         stopped = False
-        progress = compat.Progress(self.learner.settings.steps)
+        total, title = self.learner.settings.steps, f'Training "{self.live.name}"'
+        progress = compat.Progress(total, done=start, title=title)
         try:
             began = time.monotonic()
             for step in steps:
                 self.tell_first_probe(start)
                 ended = time.monotonic()
                 self.live.pace.update_took(ended - began)
-                progress.update(step.done, self.after(step))
+                picture = self.after(step)
+                progress.beside(f"loss {self.live.loss:.4g}, rate {step.rate:.3g}")
+                progress.update(step.done, picture)
                 self.live.pace.between_took(time.monotonic() - ended)
                 if stopped := self.processes.any(not self.goes_on()):
                     break
@@ -60,6 +63,8 @@ class Session:
             if self.done not in (self.run.saved_step, start):
                 self.keep(self.save_all)
             raise
+        finally:
+            progress.close()
         if compat.is_interrupted() or (stopped and not self.live.control.stops):
             self.keep(self.save_all)
             compat.raise_if_interrupted()

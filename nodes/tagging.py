@@ -133,7 +133,7 @@ class Tagging:
         """Words by picture, and what is wrong with pictures that cannot be read."""
         found, faults = {}, []
         cache = cache_of(self.kind, self.model, cache_folder())
-        progress = compat.Progress(len(pictures))
+        progress = compat.Progress(len(pictures), title="Tagging")
 
         def opened():
             return KINDS[self.kind].open(self.model, compat.torch_device())

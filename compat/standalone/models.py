@@ -514,5 +514,5 @@ def generate(
 ) -> Tensor:
     channels = vae.module.config.latent_channels
     empty = torch.zeros(1, channels, height // vae.downscale, width // vae.downscale)
-    latent = sample(model, positive, negative, empty, seed=seed, steps=steps, cfg=cfg)
+    latent = sample(model, positive, negative, empty, seed=seed, steps=steps, cfg=cfg, shown=False)
     return vae.decode(latent)

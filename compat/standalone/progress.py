@@ -15,7 +15,8 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 
 from PIL.Image import Image
-from tqdm import tqdm
+
+from ..progress_line import ProgressLine
 
 _stop = threading.Event()
 
@@ -47,7 +48,7 @@ class RunningNode:
     node_id: str
     title: str
     notify: Callable[[str, dict], None]
-    bars: list[tqdm] = field(default_factory=list)
+    lines: list[ProgressLine] = field(default_factory=list)
 
 
 _running: ContextVar[RunningNode | None] = ContextVar("running node", default=None)
@@ -59,38 +60,44 @@ def running_node() -> RunningNode | None:
 
 @contextmanager
 def running(node: RunningNode) -> Iterator[None]:
-    """Bars made inside the block carry the node's title and are closed at its end."""
+    """Lines begun inside the block carry the node's title and are closed at its end."""
     token = _running.set(node)
     try:
         yield
     finally:
         _running.reset(token)
-        for bar in node.bars:
-            bar.close()
+        for line in node.lines:
+            line.close()
 
 
 class Progress:
-    """A bar on stderr for the node that is being executed. Never raises on an interrupt."""
+    """A line on stderr for the node that is being executed. Never raises on an interrupt."""
 
-    def __init__(self, total: int):
+    def __init__(self, total: int, done: int = 0, title: str = ""):
         self._node = running_node()
         self._total = total
-        self._bar = tqdm(
-            total=total,
-            desc=self._node.title if self._node else None,
-            file=sys.stderr,
-            mininterval=0.2 if sys.stderr.isatty() else 10,
-        )
+        title = title or (self._node.title if self._node else "")
+        self._line = ProgressLine(total, done, title, _say)
         if self._node:
-            self._node.bars.append(self._bar)
+            self._node.lines.append(self._line)
+
+    def beside(self, words: str) -> None:
+        """Shown beside the numbers from the next update on."""
+        self._line.beside(words)
+
+    def close(self) -> None:
+        """The work is over, done or not."""
+        self._line.close()
 
     def update(self, step: int, preview: Image | None = None) -> None:
         """step of total is done; an editor that is open shows the preview on the node."""
-        self._bar.update(step - self._bar.n)
+        self._line.update(step)
         if self._node:
             state = {"node": self._node.node_id, "value": step, "max": self._total}
             self._node.notify("progress", state)
             if preview is not None:
                 self._node.notify("preview", {"node": self._node.node_id, "image": preview})
-        if step >= self._total:
-            self._bar.close()
+
+
+def _say(line: str) -> None:
+    sys.stderr.write(f"{line}\n")

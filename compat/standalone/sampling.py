@@ -272,10 +272,12 @@ def sample(
     sampler: str = "euler",
     scheduler: str = "normal",
     denoise: float = 1.0,
+    shown: bool = True,
 ) -> Tensor:
     """New latents from `latent` (B, c, h, w), both unscaled as in ComfyUI's LATENT, on the CPU.
 
-    Reports each step to the host's progress and raises Interrupted when the user has asked so.
+    Raises Interrupted when the user has asked so. shown: each step is reported to the host's
+    progress, which a node that draws among other work does itself.
     """
     run = _named(SAMPLERS, sampler, "sampler")
     levels = model.get_model_object("model_sampling")
@@ -289,7 +291,7 @@ def sample(
         latent = model.model.process_latent_in(latent)
     x = levels.noise_scaling(sigmas[0], noise, latent, _is_highest(sigmas[0], levels))
     guide = guided(model, positive, negative, cfg, sigmas)
-    progress = Progress(len(sigmas) - 1)
+    progress = Progress(len(sigmas) - 1) if shown else None
     done = 0
 
     def one_step(x: Tensor, sigma: Tensor) -> Tensor:
@@ -297,7 +299,8 @@ def sample(
         raise_if_interrupted()
         denoised = guide(x, sigma)
         done += 1
-        progress.update(done)
+        if progress is not None:
+            progress.update(done)
         return denoised
 
     with model.loaded():

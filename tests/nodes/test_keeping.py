@@ -139,18 +139,22 @@ def test_an_interrupt_at_any_moment_keeps_the_state_and_a_finished_run_is_not_ru
             return executor.run(json.loads(json.dumps(prompt)))
 
     left = folder / "output" / "hypernet" / "broken"
-    encode = compat.encode_pictures
+    encode, draw = compat.encode_pictures, compat.generate
 
     def stop_encoding(*given):
         request_interrupt()
         return encode(*given)
 
+    def stop_drawing(*given, **settings):
+        request_interrupt()
+        return draw(*given, **settings)
+
     with monkeypatch.context() as patched:
         patched.setattr(compat, "encode_pictures", stop_encoding)
         assert run(broken).status == "interrupted"
         assert not left.exists()
-    with monkeypatch.context() as patched:  # the sampler's bar, of one step
-        stop_when(patched, lambda bar, step: bar._total == 1)
+    with monkeypatch.context() as patched:
+        patched.setattr(compat, "generate", stop_drawing)
         assert run(broken).status == "interrupted"
     with folders.configured(output=folder / "output"):
         assert newest_state(left)[0].step == 2
