@@ -32,6 +32,7 @@ from torch import Tensor, nn
 from transformers import AutoTokenizer
 
 DIFFUSERS_WEIGHTS = "diffusion_pytorch_model.safetensors"
+LONGEST_PROMPT = 8192  # tokens; ComfyUI makes pieces of it, and its own tokenizers take as many
 SMALLEST_VAE = 32  # the least first width that ComfyUI's norms of 32 groups can divide
 
 
@@ -146,6 +147,7 @@ def load_clip(folder: Path, disable_dynamic: bool = False) -> comfy.sd.CLIP:
         SDTokenizer,
         tokenizer_path=str(folder / "tokenizer"),
         tokenizer_class=AutoTokenizer,
+        tokenizer_args={"model_max_length": LONGEST_PROMPT},
         max_length=length,
         embedding_size=width,
     )
