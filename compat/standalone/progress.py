@@ -76,6 +76,9 @@ class Progress:
     def __init__(self, total: int, done: int = 0, title: str = ""):
         self._node = running_node()
         self._total = total
+        if self._node:
+            for earlier in self._node.lines:  # that counted pictures before it looked at them
+                earlier.close()
         title = title or (self._node.title if self._node else "")
         self._line = ProgressLine(total, done, title, _say)
         if self._node:

@@ -364,6 +364,19 @@ def test_progress_belongs_to_the_node_that_runs(capsys):
     assert "Slow one" in capsys.readouterr().err
 
 
+def test_a_node_has_one_line_at_a_time(capsys):
+    def execute(cls):
+        first = progress.Progress(3, title="First")
+        first.update(2)
+        second = progress.Progress(5, done=1, title="Second")
+        second.update(4)
+
+    slow = node("Slow", is_output_node=True, display_name="Slow one")(execute)
+    Executor([slow]).run(prompt(n1=("Slow", {})))
+    said = capsys.readouterr().err.splitlines()
+    assert [line.partition("%")[0] for line in said] == ["First:  67", "Second:  80"]
+
+
 def test_the_prompt_that_is_given_stays_as_it_is():
     nodes = prompt(n1=("Number", {"value": "7"}), n2=SHOW_1)
     before = copy.deepcopy(nodes)
