@@ -3,6 +3,7 @@
 A list of latents is one training, not many, so the node takes all its inputs as lists.
 """
 
+import logging
 from dataclasses import fields
 
 import torch
@@ -27,6 +28,8 @@ from .sockets import (
     first_widgets,
     more_widgets,
 )
+
+log = logging.getLogger(__name__)
 
 NOTHING = "nothing"  # to continue from
 SHOWN_FIRST = ("steps", "learning_rate", "batch_size", "accumulation", "seed", "save_every")
@@ -188,7 +191,9 @@ class TrainHypernet(io.ComfyNode):
         if not present().leads:
             return io.NodeOutput(network, {"loss": losses}, picture, str(job.file))
         shown = compat.ui.PreviewImage(picture, cls=cls).as_dict()
-        said = [f"Saved {job.file} after {network.record.step} steps.", *job.said]
+        saved = f"Saved {job.file} after {network.record.step} steps."
+        log.info(saved)
+        said = [saved, *job.said]
         shown |= {"saved": [str(job.file)], "text": ["\n".join(said)]}
         return io.NodeOutput(network, {"loss": losses}, picture, str(job.file), ui=shown)
 

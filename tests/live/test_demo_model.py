@@ -69,3 +69,8 @@ def test_a_picture_is_the_stand_ins(comfyui: ComfyUI, stand_in: tuple, text: str
     assert found.std() > 20, "it shows something"
     assert difference.mean() < 0.6  # files round to whole numbers, 0.25 in the mean
     assert difference.max() < 3
+
+
+def test_a_long_prompt_is_no_reason_for_a_warning(comfyui: ComfyUI):
+    assert comfyui.run(drawing("red heart, " * 40)).status == "success"
+    assert "sequence length" not in comfyui.words()

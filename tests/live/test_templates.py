@@ -85,6 +85,10 @@ def test_the_demo_runs_as_it_is_and_its_pictures_differ(comfyui: ComfyUI):
     network = open_network(comfyui.base / "models" / "hypernetworks" / "my_first_network.pt")
     assert network.spec.widths == (48, 96, 112, 128)
     assert network.record.step == 3
+    console = comfyui.words()
+    told = [line for line in console.splitlines() if 'Training "my_first_network"' in line]
+    assert len(told) == 1 and "100% 3/3 [" in told[0] and ", loss " in told[0]
+    assert console.count("my_first_network.pt after 3 steps.") == 1
     pictures = [
         (comfyui.base / "output" / each["subfolder"] / each["filename"]).read_bytes()
         for node, shown in outcome.shown.items()
