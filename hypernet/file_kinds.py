@@ -21,6 +21,7 @@ from .safe import MOST_DIRECTORY, directory_bytes
 
 MOST_READ = 16 * 2**20  # bytes with names in them; those of SDXL take half a megabyte
 MOST_NAMES = 50_000
+LONGEST = 300  # letters of a name
 PICKLES = 5  # one after another in a file from before torch 1.6
 
 
@@ -140,7 +141,7 @@ def kind_of(path: Path) -> Kind | None:
 
 
 def kind_of_names(names: Iterable[str]) -> Kind | None:
-    names = list(islice(names, MOST_NAMES))
+    names = [name for name in islice(names, MOST_NAMES) if len(name) <= LONGEST]
     for pattern, kind in CONTENTS:
         fits = re.compile(pattern).fullmatch
         if any(fits(name) for name in names):
