@@ -8,7 +8,6 @@ pairs, which cannot be written again, and nesting that would exhaust the stack o
 from __future__ import annotations
 
 import json
-import math
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -108,9 +107,7 @@ def _check_value(value: Any, what: str) -> None:
             raise ValueError(
                 f"{what}: {_quoted(value)} holds half of a surrogate pair, which is no character."
             ) from fault
-    elif isinstance(value, float) and not math.isfinite(value):
-        raise ValueError(f"{what}: a number is larger than any that a computer calculates with.")
-    elif isinstance(value, int) and abs(value) > sys.float_info.max:
+    elif isinstance(value, (int, float)) and not abs(value) <= sys.float_info.max:
         raise ValueError(f"{what}: a number is larger than any that a computer calculates with.")
 
 
