@@ -88,3 +88,13 @@ def test_a_name_that_is_nowhere_is_refused_with_the_nearest(host):
     networks(folder, "charcoal.pt")
     message = error_of(run(resaved("charcol.pt", name="copy")))
     assert 'no hypernetwork "charcol.pt"' in message and "Nearest: charcoal.pt" in message
+
+
+def test_a_file_of_another_kind_is_called_what_it_is(host):
+    folder, run = host
+    place = folder / "models" / "hypernetworks"
+    for content, kind in [(b"<!doctype html>", "a web page (HTML)"), (b"", "an empty file")]:
+        (place / "page.pt").write_bytes(content)
+        said = error_of(run(resaved("page.pt", name="copy")))
+        assert f"cannot be read as a hypernetwork: it is {kind}. " in said
+    assert [path.name for path in place.iterdir()] == ["page.pt"]
