@@ -183,7 +183,7 @@ def add_route(method: str, path: str, answer: Callable[[dict[str, str], object],
 class ComfyExtension(latest.ComfyExtension):
     async def on_load(self) -> None:
         server = getattr(PromptServer, "instance", None)
-        if server is not None:
+        if server is not None and not server.app.frozen:  # as it is once the server runs
             server.app.middlewares.append(_refuse_by_input)
 
 
