@@ -44,6 +44,8 @@ UNSAID = {
     # prompts that tell encoders apart
     "a (red:1.3) fox by the [sea], masterpiece,", "one tree and another,",
     "ComfyUI {0}",
+    # lines of progress in the terminal
+    'Training "{0}"', "loss {0}, rate {1}", "Testing learning rates",
 }  # fmt: skip
 NO_FILE = (errno.EACCES, errno.ENOSPC, errno.ENOENT, errno.EISDIR, errno.EROFS, errno.EIO)
 OTHERS = {  # made of several, or said by the system and by Pillow
