@@ -77,7 +77,7 @@ class Progress:
         self._node = running_node()
         self._total = total
         if self._node:
-            for earlier in self._node.lines:  # that counted pictures before it looked at them
+            for earlier in self._node.lines:  # one at a time; they need not have come to their end
                 earlier.close()
         title = title or (self._node.title if self._node else "")
         self._line = ProgressLine(total, done, title, _say)
