@@ -34,7 +34,7 @@ def test_each_fault_stands_on_its_input_though_another_output_is_queued(comfyui:
     }
     assert found.keys() == {"name", "keep_widths"}
     assert found["name"].startswith('name - Name "../ink"')
-    assert found["keep_widths"].startswith('keep_widths - Structure "wide"')
+    assert found["keep_widths"].startswith('keep_widths - Widths "wide"')
     assert comfyui.outcome(answer["prompt_id"]).status == "success"
     (fault,) = answer["node_errors"]["file"]["errors"]
     assert fault["details"].startswith('name - There is no hypernetwork "no such.pt"')
@@ -43,4 +43,4 @@ def test_each_fault_stands_on_its_input_though_another_output_is_queued(comfyui:
 def test_the_answer_by_itself_names_the_input(comfyui: ComfyUI):
     """As it is in the console, and wherever nobody takes it apart."""
     comfyui.post("/prompt", {"prompt": converting(add_widths="many", keep_widths="")})
-    assert 'name - add_widths: Structure "many"' in comfyui.words()
+    assert 'name - add_widths: Widths "many"' in comfyui.words()
