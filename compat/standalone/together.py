@@ -32,7 +32,7 @@ from .progress import running_node
 
 PATIENCE = timedelta(days=2)  # for the first process, which may draw pictures in between
 
-# `python -m`, but that Ctrl-C while it imports prints no traceback, which each process would do
+# Like `python -m`, but Ctrl-C during the imports prints no traceback; each process would print one.
 START = (
     "import runpy, signal, sys; signal.signal(signal.SIGINT, signal.SIG_DFL); del sys.argv[0]; "
     "runpy.run_module(sys.argv[0], run_name='__main__', alter_sys=True)"

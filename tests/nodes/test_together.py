@@ -14,6 +14,7 @@ import pytest
 import torch
 
 from hypernet import open_network
+from hypernet.parallel import Processes
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -119,6 +120,14 @@ def test_each_process_has_an_accelerator_of_its_own_where_there_are_any():
         check_launch(2, 0, accelerators)
     with pytest.raises(ValueError, match="--processes 2: .* this machine has 1"):
         check_launch(2, 0, accelerators=1)
+
+
+def test_of_a_fault_the_first_that_meets_it_speaks_and_no_other():
+    from hypernet_pack.compat.standalone.together import Team
+
+    store = torch.distributed.HashStore()
+    first, second = (Team(Processes(number, 2), store) for number in (0, 1))
+    assert [each.may_complain() for each in (second, first, second)] == [True, False, True]
 
 
 def test_processes_that_have_nothing_to_help_with_end_with_the_first(host, hypernet, graph):
