@@ -28,6 +28,8 @@ from .trees import NetworkTree, read_tree
 
 SUFFIXES = (".pt", ".safetensors")  # that can be written
 TREE_SUFFIX = ".hns"
+LONGEST_NAME = 180  # bytes
+RESERVED = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?", re.IGNORECASE)  # by Windows
 PASSING = re.compile(r"\..+\.[0-9a-f]{8}")
 
 
@@ -177,6 +179,27 @@ def check_name(name: str) -> str:
         )
     if not stripped.strip(". "):
         raise ValueError(f'Name "{name}": give it at least one letter or digit.')
-    if len(stripped.encode()) > 180:
-        raise ValueError(f'Name "{name}" is too long: at most 180 bytes.')
+    if RESERVED.fullmatch(stripped):
+        raise ValueError(
+            f'Name "{name}": Windows keeps "{stripped.split(".")[0]}" for itself. Choose another.'
+        )
+    if len(stripped.encode()) > LONGEST_NAME:
+        raise ValueError(f'Name "{name}" is too long: at most {LONGEST_NAME} bytes.')
     return stripped
+
+
+def check_path(name: str) -> str:
+    """A name that may lie in folders, "/" between them: "styles/ink", also from "styles\\ink".
+
+    Raises ValueError quoting it; no part may be empty, absolute, or lead upwards.
+    """
+    parts = re.split(r"[/\\]", name.strip())
+    if not all(part.strip(". ") for part in parts):
+        raise ValueError(
+            f'Name "{name}": every part of it needs a letter or a digit, as in "styles/ink".'
+        )
+    if crooked := [part for part in parts[:-1] if part.strip().endswith(".")]:
+        raise ValueError(f'Name "{name}": the folder "{crooked[0]}" cannot end in a dot.')
+    if len(name.encode()) > LONGEST_NAME:
+        raise ValueError(f'Name "{name}" is too long: at most {LONGEST_NAME} bytes.')
+    return "/".join(map(check_name, parts))

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from hypernet import HypernetSpec, Hypernetwork, Record, open_network, save_network
-from hypernet.files import check_name
+from hypernet.files import check_name, check_path
 
 SPECS = [
     dict(),
@@ -265,7 +265,33 @@ def test_the_size_of_a_file_is_foretold(tmp_path, structure, mebibytes):
         assert small.stat().st_size == pytest.approx(spec.file_bytes, rel=0.01)
 
 
-@pytest.mark.parametrize("name", ["a/b", "..\\up", "", "  ", "..", "a:b", "x" * 200, "new\nline"])
+@pytest.mark.parametrize(
+    "name", ["a/b", "..\\up", "", "  ", "..", "a:b", "x" * 200, "new\nline", "NUL", "com1.pt"]
+)
 def test_names_that_cannot_be_files_are_refused(name):
     with pytest.raises(ValueError, match="Name"):
         check_name(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "path"),
+    [
+        ("ink", "ink"),
+        ("styles/ink", "styles/ink"),
+        ("styles\\ink", "styles/ink"),
+        (" styles / 水墨.pt ", "styles/水墨.pt"),
+        ("a/b/c", "a/b/c"),
+    ],
+)
+def test_names_may_lie_in_folders(name, path):
+    assert check_path(name) == path
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["", "/", "/ink", "styles/", "a//b", "../ink", "a/../b", "./ink", "C:\\ink", "\\\\host\\ink",
+     "styles/nul", "con/ink", "v1./ink", "a/" * 90 + "b", "a/x\ny"],
+)  # fmt: skip
+def test_names_that_lead_elsewhere_are_refused_in_words(name):
+    with pytest.raises(ValueError, match="Name"):
+        check_path(name)
