@@ -7,7 +7,10 @@ by what training sees of it: captions, templates, size, and the bytes of picture
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Set as AnySet
 from pathlib import Path
+from typing import Any
 
 from torch import Tensor
 
@@ -32,15 +35,29 @@ def model_hash(path: Path | None) -> str | None:
     return digest.hexdigest()[:DIGITS]
 
 
-def dataset_hash(dataset: Dataset, contents: Contents) -> str:
+def dataset_hash(
+    dataset: Dataset,
+    contents: Contents,
+    each: Callable[[int, int], object] = lambda done, total: None,
+) -> str:
+    """Calls each(done, total) before every picture. One that cannot be read is known by that."""
     whole = (dataset.width, dataset.height, dataset.words, dataset.loss_mask)
     digest = hashlib.sha256(repr(whole).encode())
-    for item in dataset.items:
+    for done, item in enumerate(dataset.items):
+        each(done, len(dataset.items))
         name = item.path.relative_to(dataset.folder).as_posix()
-        mask = item.mask and contents.key(item.mask)
-        seen = (name, item.caption, item.repeats, item.cut, contents.key(item.path), mask)
+        mask = item.mask and key_or_nothing(contents, item.mask)
+        picture = key_or_nothing(contents, item.path)
+        seen = (name, item.caption, item.repeats, item.cut, picture, mask)
         digest.update(repr(seen).encode("utf-8", "replace"))
     return digest.hexdigest()[:DIGITS]
+
+
+def key_or_nothing(contents: Contents, file: Path) -> str:
+    try:
+        return contents.key(file)
+    except OSError:
+        return ""
 
 
 def tensors_hash(tensors: list[Tensor]) -> str:
@@ -49,3 +66,36 @@ def tensors_hash(tensors: list[Tensor]) -> str:
         digest.update(repr(tuple(tensor.shape)).encode())
         digest.update(tensor.detach().cpu().contiguous().float().numpy().tobytes())
     return digest.hexdigest()[:DIGITS]
+
+
+def changes_hash(changes: Sequence[Mapping[str, Any]]) -> str:
+    """Of what models carry beside the weights of their files: LoRAs, a CLIP skip. Hosts keep such
+    changes in objects of their own, which are known by what they hold."""
+    digest = hashlib.sha256()
+    for piece in pieces(changes):
+        digest.update(piece)
+    return digest.hexdigest()[:DIGITS]
+
+
+def pieces(value: Any) -> Iterator[bytes]:
+    if isinstance(value, Tensor):
+        yield repr(tuple(value.shape)).encode()
+        yield value.detach().cpu().contiguous().float().numpy().tobytes()
+    elif isinstance(value, Mapping):
+        for key in sorted(value, key=str):
+            yield f"{key}:".encode("utf-8", "replace")
+            yield from pieces(value[key])
+    elif isinstance(value, (list, tuple)):
+        yield b"["
+        for each in value:
+            yield from pieces(each)
+        yield b"]"
+    elif isinstance(value, AnySet):
+        yield repr(sorted(map(str, value))).encode("utf-8", "replace")
+    elif value is None or isinstance(value, (bool, int, float, str, bytes)):
+        yield repr(value).encode("utf-8", "replace")
+    elif callable(value) or not hasattr(value, "__dict__"):
+        yield getattr(value, "__qualname__", type(value).__qualname__).encode()
+    else:
+        yield type(value).__qualname__.encode()
+        yield from pieces(vars(value))

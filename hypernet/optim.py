@@ -27,11 +27,16 @@ def optimizer_file(path: Path) -> Path:
 
 def short_hash(path: Path) -> str:
     """The first ten digits of a file's sha256, by which A1111 knows it."""
+    return file_hash(path)[:10]
+
+
+def file_hash(path: Path) -> str:
+    """A file's sha256."""
     digest = hashlib.sha256()
     with open(path, "rb") as file:
         while block := file.read(2**20):
             digest.update(block)
-    return digest.hexdigest()[:10]
+    return digest.hexdigest()
 
 
 def save_optimizer(path: Path, name: str, state: Mapping[str, Any]) -> Path:

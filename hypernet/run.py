@@ -24,6 +24,7 @@ import json
 import os
 import platform
 import shutil
+import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
@@ -300,7 +301,7 @@ class Run:
 
     def save_preview(self, pixels: np.ndarray, step: int, words: Mapping[str, str]) -> Path:
         """previews/<name>-<step>.png from (H, W, 3), 0 to 255, with the words as its texts."""
-        path = self.folder / "previews" / f"{self.name}-{step}.png"
+        path = preview_file(self.folder, step)
         texts = PngInfo()
         for name, text in words.items():
             texts.add_text(name, text)  # tEXt where it can be: editors look there
@@ -338,6 +339,11 @@ class Run:
                 f"{in_words(free)} are free. The last whole state is {last}; make room, and the "
                 "next one will be saved."
             ) from fault
+
+
+def preview_file(folder: Path, step: int) -> Path:
+    """Of the run in the folder, whose last part is its name."""
+    return folder / "previews" / f"{folder.name}-{step}.png"
 
 
 def read_manifest(folder: Path) -> dict:
@@ -415,6 +421,21 @@ def networks_to_come(folder: Path, settings: TrainSettings, keeping: Keeping, st
         there = sum(path.stem.rpartition("-")[2].isdecimal() for path in folder.glob("*-*.pt"))
         numbered = min(numbered, max(1, keeping.keep_last + 1 - there))
     return numbered + 2 + (not any(folder.glob("*-best.pt")))
+
+
+def check_writable(folder: Path) -> None:
+    """Raise OSError, in words, if nothing can be written there because it is not allowed."""
+    there = existing(folder)
+    try:
+        with tempfile.TemporaryFile(dir=there):
+            return
+    except OSError as fault:
+        if fault.errno in NO_ROOM:
+            return  # check_disk says how much is lacking
+        raise OSError(
+            f'"{there}" cannot be written, where {folder} is to be: {fault.strerror or fault}. '
+            "Give whoever runs this server the right to write there."
+        ) from fault
 
 
 def existing(folder: Path) -> Path:

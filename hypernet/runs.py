@@ -10,13 +10,13 @@ from .run import read_manifest
 def list_runs(folder: Path, most: int = 500) -> list[dict]:
     """Plain data; [] where there is no such folder. A manifest that cannot be read is left out."""
     found = []
-    for manifest in folder.glob("*/manifest.json"):
+    for manifest in folder.rglob("manifest.json"):
         try:
             told = read_manifest(manifest.parent)
             settings = told["settings"]
             found.append(
                 {
-                    "name": manifest.parent.name,
+                    "name": manifest.parent.relative_to(folder).as_posix(),
                     "finished": "seconds" in told,
                     "steps": settings["steps"],
                     "learning_rate": settings["learning_rate"],

@@ -23,6 +23,12 @@ DTYPES = (OWN, "float16", "bfloat16", "float32")
 MOST_STEPS = 10_000_000
 LEAST_PRODIGY = 0.01
 
+# Settings that do not decide what is learnt, only what is kept and measured on the way, and how the
+# same numbers are computed: two runs that differ in nothing else give one network.
+BESIDE_LEARNING = (
+    "save_every", "save_optimizer", "probe_every", "checkpointing", "offload", "compile",
+)  # fmt: skip
+
 
 def setting(
     default: Any,

@@ -108,8 +108,7 @@ def newest_state(folder: Path) -> tuple[State | None, str]:
     if faults:
         raise ValueError(
             f"The run in {folder} cannot be resumed. {' '.join(faults)} Copy its newest "
-            "checkpoint into models/hypernetworks and continue from that, or move the folder away "
-            "to begin anew."
+            "checkpoint into models/hypernetworks and continue from that."
         )
     return None, ""
 
@@ -140,8 +139,8 @@ def check_same_network(state: State, spec: HypernetSpec, what: str) -> None:
     differences = spec_differences(state.spec, plain(asdict(spec)))
     if differences:
         raise ValueError(
-            f"{what} trains another network: {differences}. Use the same network in Hypernet "
-            "Config, choose another name, or move that folder away."
+            f"{what} trains another network: {differences}. To go on with it, use the same network "
+            "in Hypernet Config."
         )
 
 

@@ -1,0 +1,184 @@
+"""What lies under a name: a run folder, a network's file, both or nothing.
+
+    free        nothing that anybody could miss
+    file        a network, and no run that it is of
+    finished    a run whose network is there
+    lost        a finished run whose network is gone
+    unfinished  a run with a state to go on from
+    leftovers   files of a run, and nothing to go on from
+    damaged     a run whose manifest does not say what it is any more
+
+Looking is quick: nothing large is read. `finished_fault` reads the network, before it is trusted.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from .course import LOG, logged
+from .files import check_path, open_network
+from .optim import file_hash
+from .request import Request, request_in
+from .run import read_manifest
+from .state import State, is_unfinished, newest_state
+
+MANIFEST = "manifest.json"
+SUFFIX = ".pt"  # of the networks that training writes
+
+
+@dataclass(frozen=True, kw_only=True)
+class Standing:
+    """name: "styles/ink". file: the network, if it is there. done: updates, as far as is known."""
+
+    name: str
+    kind: str
+    folder: Path
+    file: Path | None = None
+    request: Request | None = None
+    asked: str = ""  # the name that was asked for, which may have got a number
+    done: int = 0
+    ended: float = 0.0  # seconds since 1970
+    manifest: Mapping[str, Any] = field(default_factory=dict)
+    fault: str = ""
+
+    @property
+    def is_free(self) -> bool:
+        return self.kind == "free"
+
+
+def look(name: str, runs: Path, networks: Sequence[Path]) -> Standing:
+    """What lies under this name in the folder of runs and those of networks."""
+    folder = runs / name
+    there = {"name": name, "folder": folder, "asked": name}
+    file = find_file(f"{name}{SUFFIX}", networks)
+    if not (folder / MANIFEST).exists() and not is_unfinished(folder):
+        if holds_files(folder):
+            return Standing(kind="leftovers", file=file, **there)
+        return Standing(kind="file" if file else "free", file=file, **there)
+    manifest = read_manifest(folder)
+    try:
+        request = request_in(manifest)
+        finished = finished_in(manifest)
+    except ValueError as fault:
+        if manifest.keys().isdisjoint(("request", "seconds")) and (
+            manifest or not (folder / MANIFEST).exists()
+        ):  # an unfinished run of an early version, or without its manifest: the state is enough
+            return Standing(kind="unfinished", file=file, done=updates(folder), **there)
+        return Standing(kind="damaged", file=file, fault=f"{fault} ({folder})", **there)
+    there |= {
+        "request": request,
+        "manifest": manifest,
+        "asked": str(manifest.get("asked", name)),
+        "done": int(finished.get("step", 0)) or updates(folder),
+        "ended": float(finished.get("at", 0)) or (folder / MANIFEST).stat().st_mtime,
+    }
+    if "seconds" not in manifest and not (file and is_by(folder, file)):
+        if is_unfinished(folder):
+            return Standing(kind="unfinished", file=file, **there)
+        kind = "leftovers" if any(folder.glob("*.pt")) else "file" if file else "free"
+        return Standing(kind=kind, file=file, **there)
+    written = find_file(finished.get("file", f"{name}{SUFFIX}"), networks)
+    return Standing(kind="finished" if written else "lost", file=written, **there)
+
+
+def finished_in(manifest: Mapping[str, Any]) -> Mapping[str, Any]:
+    """{"file", "sha256", "step", "at"}, of an earlier version's run {}; raises ValueError."""
+    found = manifest.get("finished", {})
+    kinds = {"file": str, "sha256": str, "step": int, "at": (int, float)}
+    if not isinstance(found, Mapping) or (
+        found and not all(isinstance(found.get(name), kind) for name, kind in kinds.items())
+    ):
+        raise ValueError("manifest.json is damaged, or was edited")
+    if found:
+        check_path(found["file"])
+    return found
+
+
+def finished_entry(file: Path, networks: Path, step: int) -> dict[str, Any]:
+    """What the manifest says of a run that has ended, its network in this file."""
+    return {
+        "file": file.relative_to(networks).as_posix(),
+        "sha256": file_hash(file),
+        "step": step,
+        "at": round(time.time(), 3),
+    }
+
+
+def find_file(name: str, networks: Sequence[Path]) -> Path | None:
+    return next((folder / name for folder in networks if (folder / name).is_file()), None)
+
+
+def holds_files(folder: Path) -> bool:
+    """Anything beside folders, or a preview?"""
+    if not folder.is_dir():
+        return False
+    found = [*folder.iterdir(), *(folder / "previews").glob("*.png")]
+    return any(each.is_file() and not each.name.startswith(".") for each in found)
+
+
+def updates(folder: Path) -> int:
+    """How many the log tells of."""
+    return max((step for step, _, _ in logged(folder / LOG)), default=0)
+
+
+def numbered(asked: str, runs: Path, networks: Sequence[Path]) -> list[str]:
+    """The name, and those with a number that are there: my_style, my_style_2, …"""
+    stem = Path(asked).name
+    pattern = re.compile(re.escape(stem) + r"_([1-9][0-9]{0,5})(\.pt)?")
+    numbers = {
+        int(match[1])
+        for folder in (runs, *networks)
+        if (folder / asked).parent.is_dir()
+        for each in (folder / asked).parent.iterdir()
+        if (match := pattern.fullmatch(each.name))
+    }
+    return [asked, *(f"{asked}_{number}" for number in sorted(numbers - {1}))]
+
+
+def free_name(asked: str, taken: set[str], runs: Path, networks: Sequence[Path]) -> str:
+    """The name, or the name with the first number that is free."""
+    name, number = asked, 1
+    while name in taken or not look(name, runs, networks).is_free:
+        number += 1
+        name = f"{asked}_{number}"
+    return name
+
+
+def finished_fault(standing: Standing) -> str:
+    """Why the file of a finished run is not the network that the run wrote; "" if it is."""
+    file, folder = standing.file, standing.folder
+    assert file is not None
+    try:
+        told = finished_in(standing.manifest).get("sha256")
+        fits = file_hash(file) == told if told else is_by(folder, file)
+    except OSError as fault:
+        return f'"{file.name}" cannot be read: {fault.strerror or fault}'
+    return "" if fits else f'"{file}" is not the network that the run in {folder} wrote'
+
+
+def is_by(folder: Path, file: Path) -> bool:
+    """Are the weights in the file those of the run's newest state?"""
+    try:
+        state, _ = newest_state(folder)
+        network = open_network(file)
+        return state is not None and is_result(state, network)
+    except (AttributeError, OSError, ValueError):
+        return False
+
+
+def is_result(state: State, network: torch.nn.Module) -> bool:
+    """Is it the network that a run gives in this state: the average, where there is one?"""
+    weights = state.optimizer.get("average") or state.weights
+    told, found = list(weights.values()), list(network.state_dict().values())
+    return (
+        state.step == network.record.step
+        and len(told) == len(found)
+        and all(torch.equal(a.float(), b.float()) for a, b in zip(told, found, strict=True))
+    )
