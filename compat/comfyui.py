@@ -164,6 +164,14 @@ def send_event(name: str, data: dict) -> None:
         server.send_sync(name, data)
 
 
+def queued_prompts() -> list[dict]:
+    server = getattr(PromptServer, "instance", None)
+    if server is None:
+        return []
+    running, waiting = server.prompt_queue.get_current_queue()
+    return [entry[2] for entry in (*running, *sorted(waiting, key=lambda entry: entry[:2]))]
+
+
 def add_route(method: str, path: str, answer: Callable[[dict[str, str], object], object]) -> None:
     server = getattr(PromptServer, "instance", None)
     if server is None:
@@ -368,6 +376,11 @@ def model_file(model) -> Path | None:
     loader = getattr(model, "cached_patcher_init", None)
     path = loader[1][0] if loader and loader[1] else None
     return Path(path) if path and isinstance(path, (str, Path)) else None
+
+
+def changes_of(model) -> dict:
+    patches = getattr(model, "patcher", model).patches
+    return {"patches": patches, "layer": getattr(model, "layer_idx", None)}
 
 
 def attention_widths(model) -> dict[str, tuple[int, ...]]:

@@ -42,6 +42,8 @@ Interrupts and progress
 Talking to the editor
     send_event(name, data: dict) -> None what JSON can say, to every editor that is open; lost where
                                          none is. From any thread, never raises
+    queued_prompts() -> list[dict]       the graphs that run or wait for their turn, in that order,
+                                         in API format: node id -> {"class_type", "inputs"}
     add_route(method, path, answer)      the server answers `method` ("GET", "POST") at `path`
                                          ("/hypernet/…") by answer(query: dict[str, str], body) on a
                                          thread of its own: what JSON can say, or the Path of a file
@@ -93,6 +95,9 @@ Models (what the sockets MODEL, CLIP, VAE, CONDITIONING carry belongs to the hos
                                          their _version tells when someone writes into them
     model_name(model) -> str             file name of the checkpoint, or "" when unknown
     model_file(model) -> Path | None     the checkpoint, a file or a diffusers folder, if known
+    changes_of(model) -> dict            what a MODEL, CLIP or VAE carries beside the weights of its
+                                         file (LoRAs, a CLIP skip), as identity.changes_hash takes
+                                         it
     generate(model, vae, positive, negative, *, width, height, seed, steps, cfg) -> IMAGE
                                          one picture by the host's own sampler (euler, normal);
                                          positive and negative are CONDITIONING
@@ -135,6 +140,7 @@ NAMES = (
     "Progress",
     "gather_processes",
     "send_event",
+    "queued_prompts",
     "add_route",
     "encode_pictures",
     "scale_latents",
@@ -150,6 +156,7 @@ NAMES = (
     "track_changes",
     "model_name",
     "model_file",
+    "changes_of",
     "generate",
     "torch_device",
     "free_memory",

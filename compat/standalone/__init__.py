@@ -19,7 +19,7 @@ from torch import dtype as number_type
 
 from ...hypernet.fold import AttentionWeights
 from . import io, ui
-from .editor import add_route, send_event
+from .editor import add_route, queued_prompts, send_event
 from .folders import (
     dataset_folders,
     input_folder,
@@ -39,6 +39,7 @@ __all__ = [
     "add_route",
     "attention_weights",
     "attention_widths",
+    "changes_of",
     "conditioning",
     "dataset_folders",
     "denoiser",
@@ -60,6 +61,7 @@ __all__ = [
     "network_folders",
     "network_names",
     "output_folder",
+    "queued_prompts",
     "raise_if_interrupted",
     "read_conditioning",
     "release",
@@ -216,6 +218,12 @@ def attention_weights(model: Any) -> Iterator[AttentionWeights]:
     from . import models
 
     return models.attention_weights(model)
+
+
+def changes_of(model: Any) -> dict[str, Any]:
+    from . import models
+
+    return models.changes_of(model)
 
 
 def with_weight_changes(model: Any, changes: Mapping[str, Tensor]) -> Any:

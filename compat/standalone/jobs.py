@@ -100,6 +100,11 @@ class Jobs:
         with self._news:
             return [self._running] if self._running else [], sorted(self._waiting)
 
+    def prompts(self) -> list[dict[str, Any]]:
+        """What runs, and then what waits."""
+        running, waiting = self.queue()
+        return [job.prompt for job in running + waiting]
+
     def knows(self, prompt_id: str) -> bool:
         running, waiting = self.queue()
         return prompt_id in self._done or any(j.prompt_id == prompt_id for j in running + waiting)

@@ -371,6 +371,12 @@ def with_weight_changes(model: Model, changes: Mapping[str, Tensor]) -> Model:
     return patched
 
 
+def changes_of(model: Any) -> dict[str, Any]:
+    """LoRAs of a Model; of a Clip, the layers that its text models are read at."""
+    layers = [encoder.layer for encoder in getattr(model, "encoders", ())]
+    return {"patches": getattr(model, "patches", {}), "layers": layers}
+
+
 def model_name(model: Model) -> str:
     return model.name
 

@@ -74,6 +74,7 @@ class Server:
 
     def start(self) -> None:
         editor.listeners.append(self._tell_all)
+        editor.queues.append(self.jobs.prompts)
         self._worker.start()
 
     def stop(self) -> None:
@@ -81,6 +82,7 @@ class Server:
         self.jobs.close()
         self._worker.join(STOP_SECONDS)
         editor.listeners.remove(self._tell_all)
+        editor.queues.remove(self.jobs.prompts)
 
     def _tell_all(self, name: str, data: dict) -> None:
         self.clients.tell(name, data)
