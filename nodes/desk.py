@@ -15,12 +15,13 @@ import shutil
 import time
 from pathlib import Path
 
-from ..compat import add_route, network_folders, output_folder
+from ..compat import add_route, network_folders
 from ..hypernet.files import SUFFIXES, TREE_SUFFIX, check_name, open_network, write_whole
 from ..hypernet.run import SPARE
 from ..hypernet.runs import list_runs
 from .asking import values
 from .caching import cache_folder
+from .files import runs_folder
 
 MOST_BYTES = 4 * 2**30
 TOKEN = re.compile(r"[0-9a-f]{16}")
@@ -28,8 +29,7 @@ DAY = 24 * 60 * 60  # seconds after which nobody goes on with a part
 
 
 def runs(query: dict[str, str], body: object) -> dict:
-    folder = output_folder() / "hypernet"
-    return {"folder": str(folder), "runs": list_runs(folder)}
+    return {"folder": str(runs_folder()), "runs": list_runs(runs_folder())}
 
 
 def upload(query: dict[str, str], body: object) -> dict:

@@ -3,10 +3,18 @@
 Hosts list networks; trees of networks (.hns), which no host knows, are found here.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 
-from ..compat import io, network_folders, network_names, ui
-from ..hypernet.files import SUFFIXES, TREE_SUFFIX, check_name, open_network, save_network
+from ..compat import io, network_folders, network_names, output_folder, ui
+from ..hypernet.files import (
+    SUFFIXES,
+    TREE_SUFFIX,
+    check_name,
+    check_path,
+    open_network,
+    save_network,
+)
 from ..hypernet.report import as_text, describe
 from ..hypernet.vocabulary import nearest_file
 from .sockets import CATEGORY, HypernetSocket
@@ -70,7 +78,8 @@ class SaveHypernet(io.ComfyNode):
             inputs=[
                 HypernetSocket.Input("hypernet", tooltip="The network to save."),
                 io.String.Input(
-                    "name", default="my_style", tooltip="File name, without folder and suffix."
+                    "name", default="my_style",
+                    tooltip="File name without suffix; folders are allowed: styles/ink.",
                 ),
                 io.Combo.Input(
                     "format", options=list(SUFFIXES), default=SUFFIXES[0], optional=True,
@@ -83,7 +92,7 @@ class SaveHypernet(io.ComfyNode):
 
     @classmethod
     def validate_inputs(cls, name: str | None = None) -> bool | str:
-        return name_fault(name)
+        return path_fault(name)
 
     @classmethod
     def execute(cls, hypernet, name: str, format: str = SUFFIXES[0]) -> io.NodeOutput:
@@ -115,7 +124,7 @@ def find(name: str) -> Path:
 
 def new_file(name: str, suffix: str = SUFFIXES[0]) -> Path:
     """Where a new network of this name goes; raises ValueError or FileExistsError, quoting it."""
-    path = network_folders()[0] / f"{bare_name(name, suffix)}{suffix}"
+    path = network_file(bare_path(name, suffix), suffix)
     if path.exists():
         raise FileExistsError(
             f'There is already a hypernetwork "{path.name}" in {path.parent}; it is kept. '
@@ -124,13 +133,32 @@ def new_file(name: str, suffix: str = SUFFIXES[0]) -> Path:
     return path
 
 
-def bare_name(name: str, suffix: str = SUFFIXES[0]) -> str:
-    """Without the suffix, if it was given with it; raises ValueError for what is no name."""
-    return check_name(check_name(name).removesuffix(suffix))  # "...pt" would leave ".."
+def network_file(name: str, suffix: str = SUFFIXES[0]) -> Path:
+    return network_folders()[0] / f"{name}{suffix}"
+
+
+def runs_folder() -> Path:
+    return output_folder() / "hypernet"
+
+
+def bare_path(name: str, suffix: str = SUFFIXES[0]) -> str:
+    """ "styles/ink": without the suffix, if it was given with it; raises ValueError for what is no
+    name."""
+    return check_path(check_path(name).removesuffix(suffix))  # "...pt" would leave ".."
+
+
+def path_fault(name: str | None) -> bool | str:
+    """What validate_inputs says of a name that may lie in folders."""
+    return fault_in(name, bare_path)
 
 
 def name_fault(name: str | None) -> bool | str:
+    """What validate_inputs says of a name without folders."""
+    return fault_in(name, check_name)
+
+
+def fault_in(name: str | None, check: Callable[[str], str]) -> bool | str:
     try:
-        return True if name is None else bool(bare_name(name))
+        return True if name is None else bool(check(name))
     except ValueError as fault:
         return str(fault)

@@ -29,9 +29,11 @@ running: dict[str, "LiveRun"] = {}  # by name: where the server's threads find a
 
 @dataclass(kw_only=True)
 class LiveRun:
-    """node: its id in the graph that was queued. total: updates in all."""
+    """node: its id in the graph that was queued. asked: the name before it got a number. total:
+    updates in all."""
 
     name: str
+    asked: str = ""
     node: str
     total: int
     control: Control = field(default_factory=Control)
@@ -99,7 +101,7 @@ class LiveRun:
         compat.send_event(
             EVENT,
             {
-                "name": self.name, "node": self.node, "state": self.state,
+                "name": self.name, "asked": self.asked, "node": self.node, "state": self.state,
                 "step": self.course.step, "total": self.total,
             },
         )  # fmt: skip

@@ -1,6 +1,8 @@
 """What the server answers about trainings: how one stands, its previews, and wishes.
 
-    GET  /hypernet/runs/state?name=my_style      or ?node=12, for a name that only the graph knows
+    GET  /hypernet/runs/state?name=my_style_2    that run
+                        or ?asked=my_style       the newest that a node of this name has trained
+                        or ?node=12              for a name that only the graph knows
     GET  /hypernet/runs/preview?name=my_style&step=500
     POST /hypernet/runs/ask   {"name": "my_style", "ask": "pause"}
 
@@ -13,15 +15,12 @@ from pathlib import Path
 
 from .. import compat
 from ..hypernet.course import read_course
-from ..hypernet.run import read_manifest
-from .files import bare_name
+from ..hypernet.run import preview_file, read_manifest
+from ..hypernet.standing import look, numbered
+from .files import bare_path, runs_folder
 from .live import LiveRun, running, seen_of
 
 MOST_PREVIEWS = 1000
-
-
-def runs_folder() -> Path:
-    return compat.output_folder() / "hypernet"
 
 
 def state(query: dict[str, str], body: object) -> dict:
@@ -32,7 +31,7 @@ def state(query: dict[str, str], body: object) -> dict:
         return live.snapshot() | {"previews": previews(folder)}
     if not found or not folder.is_dir():
         return {"state": "none", "name": found}
-    return of_folder(folder) | {"previews": previews(folder)}
+    return of_folder(found, folder) | {"previews": previews(folder)}
 
 
 def look_up(query: dict[str, str]) -> tuple[LiveRun | None, str]:
@@ -40,15 +39,25 @@ def look_up(query: dict[str, str]) -> tuple[LiveRun | None, str]:
     if "node" in query:
         at_node = [live for live in list(running.values()) if live.node == query["node"]]
         return (at_node[0], at_node[0].name) if at_node else (None, "")
-    name = run_name(query.get("name"))
+    name = newest(run_name(query["asked"])) if "asked" in query else run_name(query.get("name"))
     return running.get(name), name
 
 
-def of_folder(folder: Path) -> dict:
+def newest(asked: str) -> str:
+    """The run that a node of this name trains or trained last; it may have got a number."""
+    trained_now = [live.name for live in list(running.values()) if live.asked == asked]
+    if trained_now:
+        return trained_now[0]
+    found = [look(name, runs_folder(), []) for name in numbered(asked, runs_folder(), [])]
+    ours = [each for each in found if asked in (each.asked, each.name)]
+    return max(ours, key=lambda each: each.ended).name
+
+
+def of_folder(name: str, folder: Path) -> dict:
     course, manifest = read_course(folder), read_manifest(folder)
     settings = manifest.get("settings")
     return seen_of(course) | {
-        "name": folder.name,
+        "name": name,
         "state": course.ended or ("finished" if "seconds" in manifest else "unfinished"),
         "total": settings.get("steps") if isinstance(settings, dict) else None,
         "seconds": manifest.get("seconds"),
@@ -60,7 +69,7 @@ def preview(query: dict[str, str], body: object) -> Path:
     name, step = run_name(query.get("name")), query.get("step", "")
     if not re.fullmatch(r"[0-9]{1,9}", step):
         raise ValueError(f'Step "{step}": give a number.')
-    path = runs_folder() / name / "previews" / f"{name}-{int(step)}.png"
+    path = preview_file(runs_folder() / name, int(step))
     if not path.is_file():
         raise FileNotFoundError(f'The run "{name}" has no preview after step {int(step)}.')
     return path
@@ -87,7 +96,7 @@ def run_name(name: object) -> str:
     """As the node makes it from its name input. Raises ValueError when it cannot be a folder's."""
     if not isinstance(name, str) or not name:
         raise ValueError("Give the name of a run.")
-    return bare_name(name)
+    return bare_path(name)
 
 
 def previews(folder: Path) -> list[int]:

@@ -107,20 +107,35 @@ def from_dataset(
         weights=weights,
         sampling=settings.latent_sampling,
     )
-    texts = {}
-    for place in previewed:
-        item = items_at(dataset, seed, place, batch_size)[0]
-        (texts[place],) = prompts_at(dataset, name, seed, [place], [item])
-    known = {text: Words(text, compat.conditioning(clip, text)) for text in set(texts.values())}
     return Material(
         batch_at=Ahead(examples.batch_at, pin=compat.torch_device().type == "cuda"),
         probe=examples.probe(batch_size) if settings.probe_every else None,
         pictures=len(dataset.shown),
         size=(dataset.width, dataset.height),
-        words={place: known[text] for place, text in texts.items()},
+        words=words_in(dataset, clip, name, settings, previewed),
         about=asdict(dataset),
         hash=dataset_hash(dataset, contents),
     )
+
+
+def shown_words(
+    dataset: Dataset, clip, name: str, settings: TrainSettings, places: list[int]
+) -> dict[int, Words]:
+    """What these samples of the stream show, without any picture."""
+    dataset = hold_out(dataset, settings.held_out, settings.seed)
+    return words_in(dataset, clip, name, settings, places)
+
+
+def words_in(
+    dataset: Dataset, clip, name: str, settings: TrainSettings, places: list[int]
+) -> dict[int, Words]:
+    """By place, of a dataset that has held out what it will."""
+    texts, seed = {}, settings.seed
+    for place in places:
+        item = items_at(dataset, seed, place, settings.batch_size)[0]
+        (texts[place],) = prompts_at(dataset, name, seed, [place], [item])
+    known = {text: Words(text, compat.conditioning(clip, text)) for text in set(texts.values())}
+    return {place: known[text] for place, text in texts.items()}
 
 
 def read_given(latents: list, conditioning: list, model, *, seed: int, batch_size: int) -> Given:
@@ -141,22 +156,44 @@ def read_given(latents: list, conditioning: list, model, *, seed: int, batch_siz
 
 
 def from_given(given: Given, conditioning: list, previewed: list[int]) -> Material:
+    return Material(
+        batch_at=given.batch_at,
+        probe=None,
+        pictures=len(given.latents),
+        size=given_size(given),
+        words=given_words(given, conditioning, previewed),
+        about={"latents": len(given.latents), "conditions": len(given.conditions)},
+        hash=pictures_hash(None, given),
+    )
+
+
+def given_words(given: Given, conditioning: list, places: list[int]) -> dict[int, Words]:
     entries = [
         [[row[None], options]]
         for each in conditioning
         for context, options in each
         for row in context
     ]
+    return {
+        place: Words("", entries[given.condition_of(given.places_at(place, 1)[0])])
+        for place in places
+    }
+
+
+def given_size(given: Given) -> tuple[int, int]:
     rows, columns = given.latents[0].shape[-2:]
-    return Material(
-        batch_at=given.batch_at,
-        probe=None,
-        pictures=len(given.latents),
-        size=(columns * PIXELS, rows * PIXELS),
-        words={
-            place: Words("", entries[given.condition_of(given.places_at(place, 1)[0])])
-            for place in previewed
-        },
-        about={"latents": len(given.latents), "conditions": len(given.conditions)},
-        hash=tensors_hash([*given.latents, *(each["context"] for each in given.conditions)]),
-    )
+    return columns * PIXELS, rows * PIXELS
+
+
+def pictures_hash(dataset: Dataset | None, given: Given | None) -> str:
+    """Of all that is learnt from, as it is asked for: nothing is decoded or encoded."""
+    if given is not None:
+        entries = given.conditions
+        contexts = [entry["context"] for entry in entries]
+        others = [entry[key] for entry in entries for key in sorted(entry) if key != "context"]
+        return tensors_hash([*given.latents, *contexts, *others])
+    assert dataset is not None
+    contents = Contents(dataset.folder, cache_folder() / "contents")
+    found = dataset_hash(dataset, contents, watch())
+    contents.keep()
+    return found

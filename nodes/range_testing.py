@@ -11,8 +11,9 @@ from ..hypernet.range_test import Point, range_test, read_rates, suggested_sched
 from ..hypernet.settings import TrainSettings
 from ..hypernet.spec import HypernetSpec
 from ..hypernet.train import Probe
+from .asked import check_one_source
 from .config import chosen_spec
-from .job import check_one_source, open_denoiser
+from .job import open_denoiser
 from .material import Material, from_dataset, from_given, read_given
 from .sockets import CATEGORY, ConfigSocket, DatasetSocket, first_widgets, more_widgets
 from .training import one_of_each, only

@@ -17,7 +17,7 @@ from ..hypernet.diffusion import Denoiser
 from ..hypernet.files import save_network
 from ..hypernet.learner import Learner
 from ..hypernet.parallel import ALONE, Processes
-from ..hypernet.run import DiskFull, Run
+from ..hypernet.run import NO_ROOM, DiskFull, Run
 from ..hypernet.train import Step, train
 from .live import WHILE_PAUSED, LiveRun
 from .material import Material
@@ -131,26 +131,38 @@ class Session:
         self.live.tell()
         return picture
 
-    def finish(self, file: Path) -> Tensor:
-        """Write the network's file; its preview. An interrupt in between finds the state saved."""
+    def finish(self, file: Path, another: Callable[[], Path]) -> tuple[Tensor, Path]:
+        """Write the network's file; its preview, and the file, which is `another` where somebody
+        has taken its name meanwhile. An interrupt in between finds the state saved."""
         try:
             picture = self.picture if self.pictured == self.done else self.draw()
         except Exception as fault:
-            self.save(file)
+            file = self.save(file, another)
             raise RuntimeError(f"{file} is saved, only its preview failed: {fault}") from fault
-        self.save(file)
-        return picture
+        return picture, self.save(file, another)
 
-    def save(self, file: Path) -> None:
+    def save(self, file: Path, another: Callable[[], Path]) -> Path:
         try:
-            save_network(self.learner.result, file)
+            try:
+                save_network(self.learner.result, file)
+            except FileExistsError:
+                taken, file = file, another()
+                save_network(self.learner.result, file)
+                self.say(
+                    f'"{taken.name}" was there before this training ended, and is kept: this one '
+                    f'is saved as "{file.name}".'
+                )
             if self.learner.settings.save_optimizer:
                 self.keep(lambda: self.run.save_optimizer(file, self.learner))
         except OSError as fault:
+            advice = "Make room and queue it again."
+            if fault.errno not in NO_ROOM:
+                advice = "See that its folder can be written, and queue it again."
             raise OSError(
                 f"{file} was not saved: {fault.strerror or fault}. Its run in {self.run.folder} "
-                f"is whole until step {self.run.saved_step}. Make room and queue it again."
+                f"is whole until step {self.run.saved_step}. {advice}"
             ) from fault
+        return file
 
     def keep(self, save: Callable[[], object]) -> None:
         """Save; where there is no room say so, and go on."""

@@ -12,7 +12,7 @@ from ..hypernet.network import Hypernetwork
 from ..hypernet.report import as_text, describe
 from ..hypernet.spec import read_widths
 from .apply import ApplyHypernet
-from .files import LoadHypernet, bare_name, find, new_file
+from .files import LoadHypernet, bare_path, find, new_file
 from .sockets import CATEGORY, ConfigSocket, HypernetSocket
 
 TOOLS = f"{CATEGORY}/tools"
@@ -136,7 +136,7 @@ class ConvertHypernet(io.ComfyNode):
         faults = Faults()
         with faults.of("name"):
             if name is not None:
-                bare_name(name)
+                bare_path(name)
         with faults.of("keep_widths"):
             read_widths(keep_widths or "")
         with faults.of("add_widths"):
@@ -157,7 +157,7 @@ class ConvertHypernet(io.ComfyNode):
             result = merge.in_sequence([(result, 1.0)], hypernet.record.name)
         if for_core:
             result = convert.for_core(result)
-        result.record = replace(hypernet.record, name=name)
+        result.record = replace(hypernet.record, name=path.stem)
         saved = str(save_network(result, path, dtype=convert.NUMBERS[numbers]))
         return io.NodeOutput(result, saved, ui={"saved": [saved], "text": [f"Saved {saved}"]})
 

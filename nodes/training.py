@@ -15,10 +15,14 @@ from ..hypernet.parallel import present
 from ..hypernet.run import Keeping
 from ..hypernet.schedule import parse_schedule
 from ..hypernet.settings import TrainSettings
+from .asked import Asked, check_one_source
 from .encoders import CHOICES, TO_RAM
-from .files import bare_name, find, known_names, new_file
-from .job import Job, check_one_source
+from .files import bare_path, find, known_names
+from .job import Job
+from .naming import ADD
+from .naming import CHOICES as IF_TAKEN
 from .previews import PreviewSettings
+from .queueing import check_queue
 from .sockets import (
     CATEGORY,
     ConfigSocket,
@@ -59,13 +63,13 @@ class TrainHypernet(io.ComfyNode):
                 ConfigSocket.Input("config", tooltip="Shape of the network, from Hypernet Config."),
                 io.String.Input(
                     "name", default="my_style",
-                    tooltip="Name of the file and of [name] in templates. An existing file is "
-                    "never overwritten.",
+                    tooltip="Name of the file, with folders if you like: styles/ink. The last part "
+                    "is [name] in templates. What is there is never overwritten: see if_taken.",
                 ),
                 *first_widgets(TrainSettings, SHOWN_FIRST),
                 io.Boolean.Input(
                     "resume", default=True, advanced=True,
-                    tooltip="Go on with an unfinished run of this name.",
+                    tooltip="Go on with an unfinished run of this name. Off: begin anew beside it.",
                 ),
                 io.String.Input(
                     "preview_prompt", default="", multiline=True,
@@ -139,6 +143,13 @@ class TrainHypernet(io.ComfyNode):
                     "unloaded from there too, into a file that is read again when they are used; "
                     "or on the card, which saves a moment at every preview if memory allows.",
                 ),
+                io.Combo.Input(
+                    "if_taken", options=list(IF_TAKEN), default=ADD, optional=True, advanced=True,
+                    tooltip="When the name is taken by a network with other settings, pictures or "
+                    "words: save this one with a number, as my_style_2; or begin with the network "
+                    "that is there and train it up to steps, saved with a number, too; or stop. "
+                    "With the same settings it is loaded, whatever this says.",
+                ),
             ],
             outputs=[
                 HypernetSocket.Output("hypernet", display_name="hypernet"),
@@ -154,18 +165,26 @@ class TrainHypernet(io.ComfyNode):
         name: list | None = None,
         learning_rate: list | None = None,
         continue_from: list | None = None,
+        if_taken: list | None = None,
     ) -> bool | str:
         """Each is a list of one; None in it when the value comes from another node."""
         wanted, rate, network = only(name), only(learning_rate), only(continue_from)
+        choice = only(if_taken) or ADD
         faults = compat.Faults()
         with faults.of("name"):
             if wanted is not None:
-                bare_name(wanted)
+                bare_path(wanted)
         with faults.of("learning_rate"):
             parse_schedule("1" if rate is None else rate, max_steps=10_000_000)
         with faults.of("continue_from"):
             if network not in (None, NOTHING):
                 find(network)
+        with faults.of("if_taken"):
+            if choice not in IF_TAKEN:
+                raise ValueError(f'if_taken "{choice}": choose one of {", ".join(IF_TAKEN)}.')
+        if wanted is not None and faults.answer() is True:  # otherwise it is not queued anyway
+            with faults.of("name"):
+                check_queue(bare_path(wanted), choice)
         return faults.answer()
 
     @classmethod
@@ -182,20 +201,22 @@ class TrainHypernet(io.ComfyNode):
     def execute(
         cls, latents: list | None = None, conditioning: list | None = None, **inputs
     ) -> io.NodeOutput:
-        job = make_job(latents or [], conditioning or [], **one_of_each(inputs))
-        job.node = str(cls.hidden.unique_id or "")
         with torch.inference_mode(False):
-            job.graph = graph_of(cls.hidden)
-            job.check()
-            network, picture, losses = job.run()
+            job = Job(
+                asked=read_inputs(
+                    latents or [], conditioning or [], **one_of_each(inputs),
+                    node=str(cls.hidden.unique_id or ""), graph=graph_of(cls.hidden),
+                )
+            )  # fmt: skip
+            trained = job.run()
+        file = str(trained.file)
+        out = trained.network, {"loss": trained.losses}, trained.picture, file
         if not present().leads:
-            return io.NodeOutput(network, {"loss": losses}, picture, str(job.file))
-        shown = compat.ui.PreviewImage(picture, cls=cls).as_dict()
-        saved = f"Saved {job.file} after {network.record.step} steps."
-        log.info(saved)
-        said = [saved, *job.said]
-        shown |= {"saved": [str(job.file)], "text": ["\n".join(said)]}
-        return io.NodeOutput(network, {"loss": losses}, picture, str(job.file), ui=shown)
+            return io.NodeOutput(*out)
+        shown = compat.ui.PreviewImage(trained.picture, cls=cls).as_dict()
+        shown |= {"saved": [file], "text": ["\n".join([trained.said, *job.said])]}
+        log.info(trained.said)
+        return io.NodeOutput(*out, ui=shown)
 
 
 def graph_of(hidden) -> dict[str, object]:
@@ -219,12 +240,12 @@ def one_of_each(inputs: dict[str, list]) -> dict[str, object]:
     return {name: values[0] for name, values in inputs.items()}
 
 
-def make_job(
-    latents: list, conditioning: list, *, model, clip, vae, config, name: str,
-    dataset: Dataset | None = None, resume: bool = True, continue_from: str = NOTHING,
-    encoders: str = TO_RAM, **settings,
-) -> Job:  # fmt: skip
-    """Raises ValueError or FileExistsError for settings that make no sense.
+def read_inputs(
+    latents: list, conditioning: list, *, model, clip, vae, config, name: str, node: str,
+    graph: dict, dataset: Dataset | None = None, resume: bool = True,
+    continue_from: str = NOTHING, encoders: str = TO_RAM, if_taken: str = ADD, **settings,
+) -> Asked:  # fmt: skip
+    """Raises ValueError or FileNotFoundError for settings that make no sense.
 
     Processes that train together share batches of so many times the batch_size.
     """
@@ -232,12 +253,12 @@ def make_job(
     preview = {key: settings.pop(key) for key in list(settings) if key.startswith("preview_")}
     kept = [field.name for field in fields(Keeping) if field.name in settings]
     settings["batch_size"] *= present().count
-    return Job(
+    return Asked(
         model=model, clip=clip, vae=vae, dataset=dataset, latents=latents,
-        conditioning=conditioning, config=config, file=new_file(name), resume=resume,
+        conditioning=conditioning, config=config, name=bare_path(name), resume=resume,
+        if_taken=if_taken, encoders=encoders, node=node, graph=graph,
         preview=PreviewSettings(**{key.removeprefix("preview_"): preview[key] for key in preview}),
         keeping=Keeping(**{key: settings.pop(key) for key in kept}),
         settings=TrainSettings(**settings),
-        encoders=encoders,
         earlier=None if continue_from == NOTHING else find(continue_from),
     )  # fmt: skip

@@ -126,6 +126,7 @@ function listen() {
   on("executed", ({ node, output }) => {
     if (output?.saved && !cached.has(node)) saved.push(...(output.text ?? output.saved));
   });
+  on("hypernet.notice", async ({ text }) => notice("info", say.queued, await translated(String(text))));
   on("execution_success", async () => saved.length && notice("success", say.done, await translated(saved.join("\n"))));
   on("execution_error", async ({ node_type: kind, exception_message: words }) =>
     isOurs(kind) && notice("error", say.failed, (await translated(String(words))).slice(0, 600)));

@@ -99,11 +99,12 @@ def test_runs_are_listed_the_newest_first_and_damaged_ones_left_out(home):
     for name, told in {
         "fox": {"settings": settings, "seconds": 5.0, "pictures": 30, "model": "sd15"},
         "wolf": {"settings": settings},
+        "styles/ink": {"settings": settings},
         "damaged": [],
     }.items():
         (runs / name).mkdir(parents=True)
         (runs / name / "manifest.json").write_text(json.dumps(told))
     found = {run["name"]: run for run in ask("runs", method="GET")["runs"]}
-    assert set(found) == {"fox", "wolf"}
+    assert set(found) == {"fox", "wolf", "styles/ink"}
     assert found["fox"]["finished"] and not found["wolf"]["finished"]
     assert found["fox"]["model"] == "sd15" and found["wolf"]["steps"] == 2000

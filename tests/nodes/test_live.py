@@ -200,7 +200,9 @@ def test_a_killed_run_is_unfinished_and_an_unknown_one_is_none(tmp_path, server)
     assert server("GET", "state", {"name": "other"}) == {"state": "none", "name": "other"}
 
 
-@pytest.mark.parametrize("name", ["", "..", "...pt", ".pt", "a/b", "a\\b", "../x", "x" * 300, None])
+@pytest.mark.parametrize(
+    "name", ["", "..", "...pt", ".pt", "a//b", "/a", "a\\..\\b", "../x", "x" * 300, None]
+)
 def test_names_that_lead_out_of_the_run_folders_are_refused(name, tmp_path, server):
     (tmp_path / "output" / "hypernet").mkdir(parents=True)
     (tmp_path / "output" / "manifest.json").write_text("{}")
@@ -284,3 +286,33 @@ def test_memory_is_told_in_bytes():
     pytest.importorskip("psutil")
     found = live.memory_in_use(compat.torch_device())
     assert 10**6 < found["used"] < found["total"]
+
+
+def test_a_run_in_folders_is_told_with_its_previews(host, graph, events, server):
+    _, run = host
+    result = run(graph(**SHORT, name="styles/ink"))
+    assert result.status == "success", error_of(result)
+    for name in ("styles/ink", "styles\\ink"):
+        found = server("GET", "state", {"name": name})
+        assert (found["name"], found["state"]) == ("styles/ink", "finished")
+        assert found["previews"] == [2, 4, 6]
+    picture = server("GET", "preview", {"name": "styles/ink", "step": "4"})
+    assert picture.name == "ink-4.png" and picture.exists()
+    assert events[-1][1]["name"] == events[-1][1]["asked"] == "styles/ink"
+
+
+def test_a_node_is_shown_the_run_that_its_name_has_got(host, graph, events, server, monkeypatch):
+    _, run = host
+    assert run(graph(**SHORT)).status == "success"
+    seen = []
+    at_step(monkeypatch, 4, lambda: seen.append(server("GET", "state", {"asked": "style"})))
+    assert run(graph(**SHORT, seed=1)).status == "success"
+    assert (seen[0]["name"], seen[0]["state"]) == ("style_2", "training")
+    assert server("GET", "state", {"asked": "style"})["name"] == "style_2"
+    assert server("GET", "state", {"name": "style"})["name"] == "style"
+    assert server("GET", "state", {"asked": "style_2"})["name"] == "style_2"
+    assert server("GET", "state", {"asked": "other"})["state"] == "none"
+    events.clear()
+    assert run(graph(**SHORT)).status == "success", "given back"
+    told = events[-1][1]
+    assert (told["name"], told["asked"], told["state"]) == ("style", "style", "finished")

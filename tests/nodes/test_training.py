@@ -190,7 +190,8 @@ def test_the_network_changes_the_picture_and_strength_zero_does_not(host, graph)
 @pytest.mark.parametrize(
     ("place", "changes", "words"),
     [
-        ("train", dict(name="a/b"), 'Name "a/b"'),
+        ("train", dict(name="../b"), 'Name "../b"'),
+        ("train", dict(if_taken="ask"), 'if_taken "ask": choose one of add a number'),
         ("train", dict(learning_rate="5e-5;100"), 'schedule "5e-5;100"'),
         ("config", dict(layer_structure="1, 2"), 'structure "1, 2" must begin and end with 1'),
         ("config", dict(layer_structure="1, x, 1"), '"x" is not a number'),
@@ -215,12 +216,13 @@ def test_bad_input_is_refused_in_words_that_quote_it(host, graph, place, changes
     assert not (folder / "output" / "hypernet").exists(), "before any time is spent"
 
 
-def test_an_existing_file_stops_the_run_before_it_begins(host, graph):
+def test_an_existing_file_stops_the_run_before_it_begins_where_that_is_wanted(host, graph):
     folder, run = host
     assert succeeded(run(graph()))
     before = (folder / "models" / "hypernetworks" / "style.pt").read_bytes()
-    result = run(graph(steps=9))
-    assert result.status != "success" and 'already a hypernetwork "style.pt"' in error_of(result)
+    result = run(graph(steps=9, if_taken="stop"))
+    assert result.status != "success"
+    assert '"style" is taken by a network trained with steps 8 (now 9)' in error_of(result)
     assert (folder / "models" / "hypernetworks" / "style.pt").read_bytes() == before
 
 

@@ -8,17 +8,24 @@ const HEIGHT = 400; // pixels, at least: all that a training shows fits
 
 /** @type {Map<object, View>} by node */
 const views = new Map();
-/** By node: the run it was last heard of, where its name is linked. */
+/** By node: the last run that was heard of, its name as asked and as it is, perhaps with a number. */
 const heard = new WeakMap();
 
 /** The run that a node is about: by its name, or where another node gives that, by its own id. */
 function whichRun(node) {
   const place = node.inputs?.findIndex((input) => input.name === "name") ?? -1;
-  if (place >= 0 && node.isInputConnected(place)) {
-    return new URLSearchParams(heard.has(node) ? { name: heard.get(node) } : { node: node.id });
-  }
-  const name = String(node.widgets?.find((each) => each.name === "name")?.value ?? "").trim();
-  return name ? new URLSearchParams({ name }) : null;
+  const linked = place >= 0 && node.isInputConnected(place);
+  const last = heard.get(node);
+  if (linked) return new URLSearchParams(last ? { name: last.name } : { node: node.id });
+  const asked = nameOf(node);
+  if (!asked) return null;
+  return new URLSearchParams(last?.asked === asked ? { name: last.name } : { asked });
+}
+
+/** As the server writes it: "styles/ink". */
+function nameOf(node) {
+  const typed = String(node.widgets?.find((each) => each.name === "name")?.value ?? "").trim();
+  return typed.replaceAll("\\", "/").replace(/\.pt$/, "");
 }
 
 function addView(node) {
@@ -59,8 +66,10 @@ app.registerExtension({
     api.addEventListener("hypernet.step", ({ detail }) => {
       for (const [node, view] of views) {
         const here = String(detail.node).split(":").at(-1) === String(node.id);
-        if (here) heard.set(node, detail.name);
-        if (here || whichRun(node)?.get("name") === detail.name) view.news(detail);
+        const { name, asked = name } = detail;
+        if (!here && nameOf(node) !== asked) continue;
+        heard.set(node, { asked, name });
+        view.news(detail);
       }
     });
     api.addEventListener("reconnected", () => {

@@ -23,6 +23,7 @@ export default {
     close: "Close", files: "Files in models/hypernetworks", none: "There are no runs yet.",
     empty: "There are no files yet.", run: "run", state: "state", finished: "finished", open: "unfinished",
     steps: "steps", rate: "learning rate", pictures: "pictures", model: "model", changed: "changed",
+    queued: "Hypernet: the name is taken",
     done: "Hypernet: finished", failed: "Hypernet: failed", stopped: "Hypernet: interrupted",
     kept: "What was trained is kept. Run again to go on.",
   },

@@ -23,7 +23,7 @@ export default {
   desk: {
     close: "关闭", files: "models/hypernetworks 中的文件", none: "还没有训练。", empty: "还没有文件。", run: "训练", state: "状态",
     finished: "已完成", open: "未完成", steps: "步数", rate: "学习率", pictures: "图片", model: "底模", changed: "修改时间",
-    done: "Hypernet：完成", failed: "Hypernet：失败", stopped: "Hypernet：已中断", kept: "已训练的内容已保留，再次运行即可继续。",
+    queued: "Hypernet：名称已被占用", done: "Hypernet：完成", failed: "Hypernet：失败", stopped: "Hypernet：已中断", kept: "已训练的内容已保留，再次运行即可继续。",
   },
   training: {
     view: "训练", none: "点击运行，在这里观看学习过程。", preparing: "正在准备图片和文字", training: "训练中", pausing: "本步完成后暂停", paused: "已暂停",

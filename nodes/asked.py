@@ -1,0 +1,149 @@
+"""What a training is asked to do: everything from the sockets, before anything is decided.
+
+What follows from it alone (the network's shape, the request) is found once, when it is needed.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+from .. import compat
+from ..hypernet.advice import settings_warnings
+from ..hypernet.dataset import Dataset
+from ..hypernet.given import Given
+from ..hypernet.identity import changes_hash, model_hash
+from ..hypernet.network import Hypernetwork
+from ..hypernet.optim import file_hash
+from ..hypernet.optimizers import missing_package
+from ..hypernet.request import Request, make_request
+from ..hypernet.run import Keeping
+from ..hypernet.settings import TrainSettings
+from ..hypernet.spec import HypernetSpec
+from .beginning import open_single
+from .config import chosen_spec
+from .material import Words, pictures_hash, read_given
+from .naming import Wish
+from .previews import Previewer, PreviewSettings
+from .sockets import Config
+
+NAME = "[name]"  # in a template
+
+
+def check_one_source(dataset: Dataset | None, latents: list, conditioning: list) -> None:
+    """Raises ValueError unless there is a dataset, or else latents and conditioning."""
+    given = {"dataset": dataset is not None, "latents": latents, "conditioning": conditioning}
+    connected = [key for key, value in given.items() if value]
+    if connected not in (["dataset"], ["latents", "conditioning"]):
+        raise ValueError(
+            "A network learns from a dataset, or from latents with conditioning; connected: "
+            f"{', '.join(connected) or 'none of them'}. Connect one of the two."
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    model: object
+    clip: object
+    vae: object
+    dataset: Dataset | None  # or else:
+    latents: list
+    conditioning: list
+    config: Config
+    settings: TrainSettings
+    keeping: Keeping
+    preview: PreviewSettings
+    name: str  # with folders, "/" between them
+    resume: bool
+    if_taken: str  # which of naming.CHOICES
+    encoders: str  # where they are meanwhile, see encoders.py
+    earlier: Path | None  # the file of the network to begin with
+    node: str  # its id in the graph
+    graph: Mapping[str, object] = field(default_factory=dict)  # which the previews carry
+
+    def check(self) -> list[str]:
+        """All that can be wrong whatever the name is; sentences about what is merely strange."""
+        if lacking := missing_package(self.settings.optimizer):
+            raise ValueError(lacking)
+        _ = self.spec, self.given
+        said = list(settings_warnings(self.settings))
+        if self.preview.taken_out:
+            said.append(
+                f"Taken out of the prompts of previews: {' '.join(self.preview.taken_out)}. "
+                "Previews show the network that is being trained, and no other."
+            )
+        return said
+
+    @property
+    def word(self) -> str:
+        """What [name] stands for: the name without folders, and without the number that a run may
+        get, so that training further shows the same prompts."""
+        return Path(self.name).name
+
+    @cached_property
+    def spec(self) -> HypernetSpec:
+        return chosen_spec(self.config, self.model, self.before and self.before.spec.widths)
+
+    @cached_property
+    def before(self) -> Hypernetwork | None:
+        """The network to begin with."""
+        return None if self.earlier is None else open_single(self.earlier)
+
+    @cached_property
+    def given(self) -> Given | None:
+        """In place of a dataset."""
+        if self.dataset is not None:
+            return None
+        return read_given(
+            self.latents, self.conditioning, self.model,
+            seed=self.settings.seed, batch_size=self.settings.batch_size,
+        )  # fmt: skip
+
+    @cached_property
+    def request(self) -> Request:
+        """All but the hash of the pictures, which takes time."""
+        templates = self.dataset.words.templates if self.dataset else ()
+        return make_request(
+            self.settings,
+            self.spec,
+            model=model_hash(compat.model_file(self.model)),
+            changes=changes_hash(list(map(compat.changes_of, (self.model, self.clip, self.vae)))),
+            name=self.word if any(NAME in each for each in templates) else None,
+            begins_with=self.earlier and file_hash(self.earlier),
+        )
+
+    @cached_property
+    def pictures(self) -> str:
+        return pictures_hash(self.dataset, self.given)
+
+    @property
+    def wish(self) -> Wish:
+        return Wish(
+            name=self.name, request=self.request, resume=self.resume, if_taken=self.if_taken
+        )
+
+    def places(self, steps: list[int]) -> list[int]:
+        """The first sample, by place in the stream, of each of these steps."""
+        samples = self.settings.batch_size * self.settings.accumulation
+        return [(step - 1) * samples for step in steps]
+
+    def previewer(
+        self, words: Mapping[int, Words], size: tuple[int, int], steps: list[int]
+    ) -> Previewer:
+        """words: by place, of the samples that previews after these steps may show. CLIP is used
+        here, and may leave afterwards."""
+        preview, seed = self.preview, self.settings.seed
+        prompt = preview.prompt
+        chosen = [Words(prompt, compat.conditioning(self.clip, prompt))] if prompt else []
+        return Previewer(
+            settings=preview,
+            model=self.model,
+            vae=self.vae,
+            encoders=self.encoders,
+            words=chosen or [words[place] for place in self.places(steps)],
+            steps=steps,
+            negative=compat.conditioning(self.clip, preview.negative),
+            size=size,
+            seed=seed if preview.seed < 0 else preview.seed,
+            graph=self.graph,
+        )

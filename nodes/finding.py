@@ -1,0 +1,56 @@
+"""Where naming.py's decision gets what it hangs on: what stands on the disk under a name."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from ..compat import network_folders
+from ..hypernet.optim import file_hash
+from ..hypernet.run import check_writable
+from ..hypernet.spec import HypernetSpec
+from ..hypernet.standing import Standing, finished_fault, free_name, look, numbered
+from .beginning import hindrance
+from .files import runs_folder
+from .naming import LOAD, Found, Looks, Wish, plan_name
+
+
+@dataclass(frozen=True, kw_only=True)
+class Search:
+    """pictures: gives the hash of the pictures and words that were asked for."""
+
+    wish: Wish
+    spec: HypernetSpec
+    pictures: Callable[[], str]
+    known: dict[tuple, str] = field(default_factory=dict)  # of what was read, while it stays so
+
+    def plan(self, busy: Sequence[str] = ()) -> Found:
+        """What will be done, while others train under the busy names; see naming.plan_name. Raises
+        OSError, too, where it would be done in a folder that cannot be written."""
+        runs, networks = runs_folder(), network_folders()
+        standings = [
+            look(name, runs, networks) for name in numbered(self.wish.name, runs, networks)
+        ]
+        free = free_name(self.wish.name, set(busy), runs, networks)
+        looks = Looks(
+            pictures=self.pictures,
+            sha=lambda each: self.once(sha_of, each),
+            fault=lambda each: self.once(finished_fault, each),
+            hinders=lambda each: self.once(lambda one: hindrance(one, self.spec), each, "hinders"),
+        )
+        found = plan_name(self.wish, standings, busy, free, looks)
+        if found.kind != LOAD:
+            check_writable(runs / found.name)
+            check_writable((networks[0] / found.name).parent)
+        return found
+
+    def once(self, read: Callable[[Standing], str], standing: Standing, what: str = "") -> str:
+        """read(standing), which takes a moment, again only when the run has ended anew."""
+        key = (what or read.__name__, standing.name, standing.ended, standing.done)
+        if key not in self.known:
+            self.known[key] = read(standing)
+        return self.known[key]
+
+
+def sha_of(standing: Standing) -> str:
+    """Of the network's file: what the run says of it, or else the file itself."""
+    told = standing.manifest.get("finished", {}).get("sha256")
+    return told or (file_hash(standing.file) if standing.file else "")

@@ -1,0 +1,216 @@
+"""Under which name a training runs, and with what it begins: decided before pictures are read.
+
+The names my_style, my_style_2, my_style_3 … are looked at. What is finished and answers the same
+request is loaded; what is unfinished goes on; and only where neither is, a new run begins, under
+the name or, where that is taken, as `if_taken` says. Nothing that is there is ever written to,
+other than an unfinished run that goes on.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from ..hypernet.request import Request, differences, is_over, is_prefix
+from ..hypernet.standing import Standing
+from ..hypernet.state import spec_differences
+
+ADD, GO_ON, STOP = "add a number", "go on training it", "stop"
+CHOICES = (ADD, GO_ON, STOP)
+NEW, LOAD, RESUME, FURTHER = "new", "load", "resume", "go on"  # kinds of what is found
+MOST_NAMED = 4  # differences that a sentence lists
+
+
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """What will happen. base: the run that is loaded, resumed or gone on from. begins_with: of the
+    request that the run will answer. said: sentences for the user."""
+
+    kind: str
+    name: str
+    base: Standing | None = None
+    begins_with: str | None = None
+    said: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Looks:
+    """What is read only where a decision hangs on it.
+
+    pictures() is the hash of the pictures and words that were asked for, sha(standing) that of a
+    network's file. fault(standing) says why a finished network is not what its run wrote, "" if it
+    is. hinders(standing) says why an unfinished run cannot go on, "" if it can.
+    """
+
+    pictures: Callable[[], str]
+    sha: Callable[[Standing], str]
+    fault: Callable[[Standing], str]
+    hinders: Callable[[Standing], str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wish:
+    """What was asked for. name: without a number."""
+
+    name: str
+    request: Request
+    resume: bool
+    if_taken: str
+
+    def is_of(self, standing: Standing) -> bool:
+        """Was it trained under this name, or under this name before it got a number?"""
+        return self.name in (standing.name, standing.asked)
+
+
+def plan_name(
+    wish: Wish, standings: Sequence[Standing], busy: Sequence[str], free: str, looks: Looks
+) -> Found:
+    """What to do, from what stands under the name and its numbers.
+
+    busy: names that are being trained just now. free: the first name that nothing has. Raises
+    FileExistsError or ValueError, in one sentence, where the user has to decide.
+    """
+    said: list[str] = []
+    idle = [each for each in standings if each.name not in busy and not each.is_free]
+    same = [each for each in standings if answers(wish, each, standings, looks)]
+    if found := answered(wish, [each for each in same if each in idle], looks, said):
+        return found
+    if trained_now := [each for each in same if each.name in busy]:
+        raise FileExistsError(
+            f'"{trained_now[0].name}" is being trained just now by another process, with the same '
+            "settings and pictures. Wait until it has ended, and run again."
+        )
+    if wish.resume and (found := resumed(wish, idle, looks, said)):
+        return found
+    if free != wish.name:
+        why = why_taken(wish, standings[0], busy, looks)
+        if wish.if_taken == STOP:
+            raise FileExistsError(
+                f'{why}. Choose another name than "{wish.name}", or set if_taken to "{ADD}".'
+            )
+        if wish.if_taken == GO_ON and (found := gone_on(wish, idle, free, looks, said)):
+            return found
+        said.append(f'{why}: this one is saved as "{free}".')
+    return Found(kind=NEW, name=free, begins_with=wish.request.begins_with, said=tuple(said))
+
+
+def answers(wish: Wish, standing: Standing, standings: Sequence[Standing], looks: Looks) -> bool:
+    """Is it a run of the same request? Where a network is to be trained further, also one that went
+    on from a network of this name."""
+    if standing.request is None:
+        return False
+    begun = standing.request.begins_with
+    if begun != wish.request.begins_with:
+        before = [each for each in standings if wish.is_of(each) and each.file]
+        if wish.if_taken != GO_ON or begun not in map(looks.sha, before):
+            return False
+    return not differences(standing.request, wish.request, looks.pictures)
+
+
+def answered(wish: Wish, same: Sequence[Standing], looks: Looks, said: list[str]) -> Found | None:
+    """By a finished run, the longest first, or else by an unfinished one that goes on."""
+    finished = [each for each in same if each.kind == "finished"]
+    for each in sorted(finished, key=lambda one: -one.done):
+        if wish.if_taken == GO_ON and not is_over(wish.request, each.done):
+            break  # the rest of it is to be trained
+        if not (fault := looks.fault(each)):
+            return Found(kind=LOAD, name=each.name, base=each, said=tuple(said))
+        said.append(f"{fault}.")
+    for each in same:
+        if each.kind in ("unfinished", "lost") and wish.resume and may_go_on(each, looks, said):
+            return resume_of(wish, each, said)
+    return None
+
+
+def resumed(wish: Wish, idle: Sequence[Standing], looks: Looks, said: list[str]) -> Found | None:
+    """An unfinished run of the name goes on, with other settings than it began with."""
+    for each in idle:
+        if each.kind != "unfinished" or not wish.is_of(each):
+            continue
+        if wish.if_taken == STOP:
+            if each.name != wish.name:
+                continue
+            if hindered := looks.hinders(each):
+                raise ValueError(f'{hindered} Choose another name, or set if_taken to "{ADD}".')
+        if may_go_on(each, looks, said):
+            return resume_of(wish, each, said)
+    return None
+
+
+def may_go_on(standing: Standing, looks: Looks, said: list[str]) -> bool:
+    hindered = looks.hinders(standing)
+    if hindered and hindered not in said:
+        said.append(hindered)
+    return not hindered
+
+
+def resume_of(wish: Wish, base: Standing, said: list[str]) -> Found:
+    begins_with = (base.request or wish.request).begins_with
+    return Found(kind=RESUME, name=base.name, base=base, begins_with=begins_with, said=tuple(said))
+
+
+def gone_on(
+    wish: Wish, idle: Sequence[Standing], free: str, looks: Looks, said: list[str]
+) -> Found | None:
+    """A new run from where the newest network of the name ended. None where there is none."""
+    ours = [each for each in idle if wish.is_of(each) and each.kind in ("finished", "lost", "file")]
+    if not ours:
+        return None
+    base = max(ours, key=lambda each: each.ended)
+    if base.kind == "finished" and (fault := looks.fault(base)):
+        raise ValueError(
+            f"{fault}, so training cannot go on from it. Move that file away, or set if_taken to "
+            f'"{ADD}".'
+        )
+    if base.request is None:  # what it has, is seen when it is opened
+        begins_with = looks.sha(base)
+    else:
+        if differ := spec_differences(base.request.spec, wish.request.spec):
+            raise ValueError(
+                f'"{base.name}" is another network: {differ}. To go on training it, choose the '
+                f'same in Hypernet Config; or set if_taken to "{ADD}".'
+            )
+        if base.done >= wish.request.steps:
+            return enough(wish, base, looks, said)
+        exact = is_prefix(base.request, wish.request, base.done, looks.pictures)
+        begins_with = base.request.begins_with if exact else looks.sha(base)
+    said.append(f'"{base.name}" is trained further, and saved as "{free}".')
+    return Found(kind=FURTHER, name=free, base=base, begins_with=begins_with, said=tuple(said))
+
+
+def enough(wish: Wish, base: Standing, looks: Looks, said: list[str]) -> Found:
+    """It has all the updates that were asked for: it is loaded if nothing else is otherwise."""
+    assert base.request is not None
+    steps = wish.request.steps
+    shorter = replace(base.request, settings={**base.request.settings, "steps": steps})
+    if base.kind == "finished" and not differences(shorter, wish.request, looks.pictures):
+        return Found(kind=LOAD, name=base.name, base=base, said=tuple(said))
+    raise ValueError(
+        f'"{base.name}" has had {base.done} updates, and steps {steps} counts them too: give more '
+        "to go on training it."
+    )
+
+
+def why_taken(wish: Wish, standing: Standing, busy: Sequence[str], looks: Looks) -> str:
+    """'"my_style" is taken by a network trained with learning_rate 1e-3 (now 1e-4)'"""
+    name, folder, kind = standing.name, standing.folder, standing.kind
+    if name in busy:
+        return f'"{name}" is being trained just now by another process'
+    if kind == "damaged":
+        return f'"{name}" is taken, but {standing.fault}'
+    if kind == "leftovers":
+        return f'"{name}" is taken by files in {folder} from which no training can go on'
+    if kind == "file":
+        return f'"{name}" is taken by {standing.file}, of whose training nothing is known here'
+    if kind == "unfinished" and not wish.resume:
+        return f'"{name}" is an unfinished run of {standing.done} updates, and resume is off'
+    if kind == "unfinished":
+        return f'"{name}" is an unfinished run of {standing.done} updates that cannot go on'
+    if kind == "lost":
+        return f'"{name}" is taken by a finished run in {folder} whose network is gone'
+    assert standing.request is not None
+    others = differences(standing.request, wish.request, looks.pictures)
+    if standing.request.begins_with != wish.request.begins_with:
+        others.append("another network to begin with")
+    if not others:
+        return f'"{name}" is taken, but {looks.fault(standing)}'
+    listed = others[:MOST_NAMED] + ["…"] * (len(others) > MOST_NAMED)
+    return f'"{name}" is taken by a network trained with {"; ".join(listed)}'

@@ -1,0 +1,58 @@
+"""Two trainings of one name in the host's queue: whoever queues the second is told at once."""
+
+import logging
+
+from .. import compat
+from ..hypernet.standing import free_name, look
+from .files import bare_path, runs_folder
+from .live import running
+from .naming import STOP
+
+log = logging.getLogger(__name__)
+
+TRAINS = "HypernetTrain"  # the node's id
+NOTICE = "hypernet.notice"  # what the editor shows as a passing notice
+
+
+def check_queue(name: str, if_taken: str) -> None:
+    """Where another training of this name is queued already: tell editors which name this one gets,
+    or raise ValueError where it would stop."""
+    ahead = sum(trains(prompt, name) for prompt in compat.queued_prompts())
+    if not ahead:
+        return
+    if if_taken == STOP:
+        raise ValueError(
+            f'Name "{name}": another training of this name is in the queue, and if_taken is '
+            f'"{STOP}". Choose another name, or queue this one when the other has ended.'
+        )
+    sentence = (
+        f'Another training of the name "{name}" is in the queue. This one will be saved as '
+        f'"{name_after(name, ahead)}"; if it asks for the same, it gets the same network.'
+    )
+    log.warning("%s", sentence)
+    compat.send_event(NOTICE, {"text": sentence})
+
+
+def trains(prompt: dict, name: str) -> bool:
+    """Is there a training of this name in the graph?"""
+    return any(
+        node.get("class_type") == TRAINS and names(node.get("inputs", {}).get("name"), name)
+        for node in prompt.values()
+    )
+
+
+def names(given: object, name: str) -> bool:
+    try:
+        return isinstance(given, str) and bare_path(given) == name
+    except ValueError:
+        return False
+
+
+def name_after(name: str, ahead: int) -> str:
+    """The name of the one that comes after so many others of this name."""
+    folders = runs_folder(), compat.network_folders()
+    taken = {live.name for live in list(running.values()) if live.asked == name}
+    own = look(name, *folders).kind in ("unfinished", "lost") and not taken  # the first goes on
+    for _ in range(ahead - len(taken) - own):
+        taken.add(free_name(name, taken, *folders))
+    return free_name(name, taken, *folders)

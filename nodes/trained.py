@@ -1,0 +1,87 @@
+"""A network that is trained: just now, or before, by a run of the same request."""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from .. import compat
+from ..hypernet.course import LOG, logged
+from ..hypernet.files import open_network
+from ..hypernet.network import Hypernetwork
+from ..hypernet.request import is_over
+from ..hypernet.run import preview_file
+from ..hypernet.standing import Standing
+from .asked import Asked
+from .encoders import leave
+from .material import Words, given_size, given_words, shown_words
+from .naming import GO_ON
+
+BESIDE = {"every": None, "taken_out": None}  # of the preview's settings, no picture shows them
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trained:
+    """said: how it came to be, in a sentence."""
+
+    network: Hypernetwork
+    picture: Tensor  # IMAGE, the last preview
+    losses: list[float]
+    file: Path
+    said: str
+
+
+def give_back(asked: Asked, base: Standing) -> Trained:
+    """The network of a finished run, which is whole and answers what was asked."""
+    network = open_network(base.file, compat.network_folders())
+    done = network.record.step
+    said = f'"{base.name}" is trained already ({done} updates): loaded.'
+    if not is_over(asked.request, done):
+        said = (
+            f'"{base.name}" is trained already, and was stopped after {done} of '
+            f'{asked.settings.steps} updates: loaded. With if_taken "{GO_ON}" the rest is trained.'
+        )
+    picture = stored_preview(asked, base, done)
+    if picture is None:
+        picture = draw_anew(asked, base, network)
+    losses = [loss for _, loss, _ in logged(base.folder / LOG)]
+    return Trained(network=network, picture=picture, losses=losses, file=base.file, said=said)
+
+
+def stored_preview(asked: Asked, base: Standing, done: int) -> Tensor | None:
+    """The run's last preview, where the settings of previews are those that it had."""
+    had, wanted = dict(base.manifest.get("preview", {})), asdict(asked.preview)
+    if had | BESIDE != wanted | BESIDE:
+        return None
+    try:
+        with Image.open(preview_file(base.folder, done)) as picture:
+            pixels = np.array(picture.convert("RGB"))
+    except OSError:
+        return None
+    return torch.from_numpy(pixels).float().div_(255)[None]
+
+
+def draw_anew(asked: Asked, base: Standing, network: Hypernetwork) -> Tensor:
+    """As the last preview of a training with today's settings; nothing is saved."""
+    steps = [network.record.step]
+    try:
+        previewer = asked.previewer(*shown(asked, asked.places(steps)), steps)
+    finally:
+        leave(asked.encoders, asked.vae, asked.clip)
+    try:
+        return previewer.draw(network, previewer.words_after(steps[0]))
+    except Exception as fault:
+        raise RuntimeError(f"{base.file} is there, only its preview failed: {fault}") from fault
+
+
+def shown(asked: Asked, places: list[int]) -> tuple[dict[int, Words], tuple[int, int]]:
+    """The words of these samples of the stream, and the size of a preview."""
+    if asked.given is not None:
+        words = given_words(asked.given, asked.conditioning, places)
+        return words, given_size(asked.given)
+    dataset = asked.dataset
+    words = shown_words(dataset, asked.clip, asked.word, asked.settings, places)
+    return words, (dataset.width, dataset.height)
