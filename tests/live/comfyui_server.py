@@ -102,8 +102,9 @@ def checkpoint(shape: str = "sd15") -> Path:
 class ComfyUI:
     """A running server over the folder `base`; use as a context manager."""
 
-    def __init__(self, base: Path, *extra_nodes: Path):
+    def __init__(self, base: Path, *extra_nodes: Path, options: tuple[str, ...] = ()):
         self.base = base
+        self.options = options
         self.log = base / "comfyui.log"
         for name in ("input", "output", "temp", "user", "models/hypernetworks"):
             (base / name).mkdir(parents=True, exist_ok=True)
@@ -119,7 +120,7 @@ class ComfyUI:
         self.address = f"http://127.0.0.1:{port}"
         command = [interpreter(), "main.py", "--cpu", "--port", str(port)]
         command += ["--base-directory", str(self.base), "--disable-auto-launch"]
-        command += ["--disable-api-nodes", "--database-url", "sqlite:///:memory:"]
+        command += ["--disable-api-nodes", "--database-url", "sqlite:///:memory:", *self.options]
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
                 command, cwd=comfyui_folder(), stdout=log, stderr=subprocess.STDOUT
