@@ -14,25 +14,42 @@ from typing import Any
 
 from torch import Tensor
 
+from .checked_json import read_checked, write_checked
 from .contents import Contents
 from .dataset import Dataset
 from .optim import short_hash
 
 WEIGHTS = (".safetensors", ".bin")
 DIGITS = 10
+VERSION = 1  # of what is remembered
 
 
-def model_hash(path: Path | None) -> str | None:
-    """Of a checkpoint file, or a diffusers folder's UNet; None for a model from elsewhere."""
+def model_hash(path: Path | None, memory: Path | None = None) -> str | None:
+    """Of a checkpoint file, or a diffusers folder's UNet; None for a model from elsewhere.
+
+    memory: a file where hashes are kept for the next time, for checkpoints are gigabytes.
+    """
     if path is None or not path.exists():
         return None
     if path.is_file():
-        return short_hash(path)
+        return remembered_hash(path, memory)
     digest = hashlib.sha256()
     for file in sorted((path / "unet").iterdir()):
         if file.suffix in WEIGHTS:
-            digest.update(f"{file.name}/{short_hash(file)}\n".encode())
+            digest.update(f"{file.name}/{remembered_hash(file, memory)}\n".encode())
     return digest.hexdigest()[:DIGITS]
+
+
+def remembered_hash(path: Path, memory: Path | None) -> str:
+    """short_hash, anew only when the file's time or length is another."""
+    status, key = path.stat(), str(path.resolve())
+    stamp = [status.st_mtime_ns, status.st_size]
+    known = read_checked(memory, VERSION) if memory else {}
+    if known.get(key, [])[:2] != stamp:
+        known[key] = [*stamp, short_hash(path)]
+        if memory:
+            write_checked(memory, VERSION, known)
+    return known[key][2]
 
 
 def dataset_hash(

@@ -21,6 +21,7 @@ from ..hypernet.run import Keeping
 from ..hypernet.settings import TrainSettings
 from ..hypernet.spec import HypernetSpec
 from .beginning import open_single
+from .caching import cache_folder
 from .config import chosen_spec
 from .material import Words, pictures_hash, read_given
 from .naming import Wish
@@ -106,7 +107,7 @@ class Asked:
         return make_request(
             self.settings,
             self.spec,
-            model=model_hash(compat.model_file(self.model)),
+            model=model_hash(compat.model_file(self.model), cache_folder() / "models.json"),
             changes=changes_hash(list(map(compat.changes_of, (self.model, self.clip, self.vae)))),
             name=self.word if any(NAME in each for each in templates) else None,
             begins_with=self.earlier and file_hash(self.earlier),

@@ -89,6 +89,13 @@ def plan_name(
         if wish.if_taken == GO_ON and (found := gone_on(wish, idle, free, looks, said)):
             return found
         said.append(f'{why}: this one is saved as "{free}".')
+        first = standings[0]
+        more = first.kind == "finished" and wish.request.steps > first.done
+        if more and only_steps(wish, first, looks):
+            said.append(
+                f'To train "{wish.name}" further instead of anew, stop and set if_taken to '
+                f'"{GO_ON}".'
+            )
     return Found(kind=NEW, name=free, begins_with=wish.request.begins_with, said=tuple(said))
 
 
@@ -176,16 +183,22 @@ def gone_on(
     return Found(kind=FURTHER, name=free, base=base, begins_with=begins_with, said=tuple(said))
 
 
+def only_steps(wish: Wish, standing: Standing, looks: Looks) -> bool:
+    """Would they be one request if both had as many steps?"""
+    assert standing.request is not None
+    settings = {**standing.request.settings, "steps": wish.request.steps}
+    return not differences(
+        replace(standing.request, settings=settings), wish.request, looks.pictures
+    )
+
+
 def enough(wish: Wish, base: Standing, looks: Looks, said: list[str]) -> Found:
     """It has all the updates that were asked for: it is loaded if nothing else is otherwise."""
-    assert base.request is not None
-    steps = wish.request.steps
-    shorter = replace(base.request, settings={**base.request.settings, "steps": steps})
-    if base.kind == "finished" and not differences(shorter, wish.request, looks.pictures):
+    if base.kind == "finished" and only_steps(wish, base, looks):
         return Found(kind=LOAD, name=base.name, base=base, said=tuple(said))
     raise ValueError(
-        f'"{base.name}" has had {base.done} updates, and steps {steps} counts them too: give more '
-        "to go on training it."
+        f'"{base.name}" has had {base.done} updates, and steps {wish.request.steps} counts them '
+        "too: give more to go on training it."
     )
 
 

@@ -348,7 +348,7 @@ def _files_since(started: float) -> list[Path]:
         path
         for folder in (folders.output_folder(), *folders.network_folders())
         for path in folder.rglob("*")
-        if path.is_file() and temp not in path.parents
+        if path.is_file() and temp not in path.parents and path.suffix != ".lock"
         if path.stat().st_mtime > started - 0.05  # file clocks are coarse
     )
 

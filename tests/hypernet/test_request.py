@@ -6,6 +6,8 @@ from dataclasses import asdict, fields, replace
 import pytest
 
 from hypernet import HypernetSpec
+from hypernet.identity import model_hash
+from hypernet.optim import short_hash
 from hypernet.request import (
     PICTURES,
     differences,
@@ -99,3 +101,16 @@ def test_a_manifest_gives_its_request_back_and_an_older_one_what_it_tells():
 def test_a_manifest_that_contradicts_itself_is_refused(changes):
     with pytest.raises(ValueError, match=r"manifest\.json"):
         request_in(manifest(**changes))
+
+
+def test_a_models_hash_is_remembered_while_its_file_stays_as_it_is(tmp_path, monkeypatch):
+    file, memory = tmp_path / "model.safetensors", tmp_path / "memory.json"
+    file.write_bytes(b"weights")
+    first = model_hash(file, memory)
+    assert first == model_hash(file) == short_hash(file)
+    monkeypatch.setattr("hypernet.identity.short_hash", lambda path: "read anew")
+    assert model_hash(file, memory) == first
+    file.write_bytes(b"other weights")
+    assert model_hash(file, memory) == "read anew"
+    memory.write_bytes(b"rotten")
+    assert model_hash(file, memory) == "read anew"

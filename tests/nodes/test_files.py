@@ -47,8 +47,8 @@ def test_a_network_may_be_saved_into_folders(host):
     place = networks(folder, "a.pt")
     assert run(resaved("a.pt", name="styles\\ink")).status == "success"
     assert open_network(place / "styles" / "ink.pt").record.step == 7
-    for name in ("../ink", "/ink", "styles//ink", "styles/nul"):
-        assert f'Name "{name}' in error_of(run(resaved("a.pt", name=name))).replace("\\'", "'")
+    for name in ("../ink", "/ink", "styles//ink", "nul"):
+        assert f'Name "{name}"' in error_of(run(resaved("a.pt", name=name)))
 
 
 def test_a_file_that_is_there_is_kept(host):

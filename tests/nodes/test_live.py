@@ -91,7 +91,8 @@ def test_a_running_training_can_be_looked_at_and_a_finished_one_too(
     states = [data["state"] for _, data in events]
     assert list(dict.fromkeys(states)) == ["preparing", "training", "finishing", "finished"]
     assert events[-1][1] == {
-        "name": "style", "node": "train", "state": "finished", "step": 6, "total": 6,
+        "name": "style", "asked": "style", "node": "train", "state": "finished", "step": 6,
+        "total": 6,
     }  # fmt: skip
     with Image.open(server("GET", "preview", {"name": "style", "step": "4"})) as picture:
         assert picture.size == (64, 64)

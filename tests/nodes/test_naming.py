@@ -80,7 +80,7 @@ def decided(standings, busy=(), free="a_9", if_taken=ADD, resume=True, request=N
 def test_what_stands_there_decides_what_happens(standings, asked, kind, name):
     found = decided(standings, **asked)
     assert (found.kind, found.name) == (kind, name)
-    assert kind != "new" or name == "a" or 'this one is saved as "a_9".' in found.said[-1]
+    assert kind != "new" or name == "a" or 'this one is saved as "a_9".' in "".join(found.said)
 
 
 @pytest.mark.parametrize(
@@ -128,3 +128,11 @@ def test_training_further_is_one_request_with_training_in_one_go_where_steps_alo
     both = [there("a", request=bent, done=50), longer]
     assert decided(both, if_taken=GO_ON, request=wanted).kind == "load"
     assert decided(both, request=wanted).kind == "new", "that alone would be another network"
+
+
+def test_whoever_asks_for_more_steps_hears_that_they_can_be_added():
+    hint = 'To train "a" further instead of anew, stop and set if_taken to "go on training it".'
+    assert decided([there("a", request=HALF, done=50)]).said[-1] == hint
+    assert hint not in decided([there("a", request=OTHER)]).said
+    replaced = there("a", request=ASKED, fault="It was replaced")
+    assert hint not in decided([replaced]).said
