@@ -447,6 +447,17 @@ def test_an_editor_that_comes_back_hears_what_runs(served):
     served.post("/api/interrupt", {})
 
 
+def test_nodes_can_ask_what_runs_and_what_waits(served):
+    assert editor.queued_prompts() == []
+    waiting = served.queue(("Wait", {}))
+    said = served.queue(("Say", {"words": "after it"}))
+    kinds = [[node["class_type"] for node in each.values()] for each in editor.queued_prompts()]
+    assert kinds == [["Wait"], ["Say"]]
+    served.post("/api/interrupt", {})
+    served.ended(waiting), served.ended(said)
+    assert editor.queued_prompts() == []
+
+
 def test_events_of_nodes_reach_every_editor_and_what_is_no_json_none(served):
     def act():
         editor.send_event("hypernet.test", {"loss": float("nan")})
