@@ -113,8 +113,10 @@ def test_every_run_draws_and_only_what_is_new_is_trained(serve: Callable[[], Com
         _, first = pictured(server)
         trained, left = networks(server), runs(server)
         assert list(trained) == ["again.pt"]
-        _, second = pictured(server, seed=1)
+        outcome, second = pictured(server, seed=1)
         assert second == first
+        if server.options:  # nothing was kept: the node has run again, and loaded
+            assert '"again" is trained already' in outcome.text("train")
         _, other = pictured(server, seed=2)
         _, weaker = pictured(server, seed=1, strength=0.3)
         assert len({first, other, weaker}) == 3, "another seed, another strength, other pictures"
