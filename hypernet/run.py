@@ -301,7 +301,7 @@ class Run:
 
     def save_preview(self, pixels: np.ndarray, step: int, words: Mapping[str, str]) -> Path:
         """previews/<name>-<step>.png from (H, W, 3), 0 to 255, with the words as its texts."""
-        path = preview_file(self.folder, step)
+        path = preview_file(self.folder, self.name, step)
         texts = PngInfo()
         for name, text in words.items():
             texts.add_text(name, text)  # tEXt where it can be: editors look there
@@ -341,9 +341,9 @@ class Run:
             ) from fault
 
 
-def preview_file(folder: Path, step: int) -> Path:
-    """Of the run in the folder, whose last part is its name."""
-    return folder / "previews" / f"{folder.name}-{step}.png"
+def preview_file(folder: Path, name: str, step: int) -> Path:
+    """Of the run of this name, without folders, in this folder."""
+    return folder / "previews" / f"{name}-{step}.png"
 
 
 def read_manifest(folder: Path) -> dict:

@@ -69,7 +69,8 @@ def preview(query: dict[str, str], body: object) -> Path:
     name, step = run_name(query.get("name")), query.get("step", "")
     if not re.fullmatch(r"[0-9]{1,9}", step):
         raise ValueError(f'Step "{step}": give a number.')
-    path = preview_file(runs_folder() / name, int(step))
+    folder = runs_folder() / name
+    path = preview_file(folder, folder.name, int(step))
     if not path.is_file():
         raise FileNotFoundError(f'The run "{name}" has no preview after step {int(step)}.')
     return path

@@ -57,7 +57,7 @@ def stored_preview(asked: Asked, base: Standing, done: int) -> Tensor | None:
     if had | BESIDE != wanted | BESIDE:
         return None
     try:
-        with Image.open(preview_file(base.folder, done)) as picture:
+        with Image.open(preview_file(base.folder, base.folder.name, done)) as picture:
             pixels = np.array(picture.convert("RGB"))
     except OSError:
         return None
