@@ -42,6 +42,7 @@ LONGEST_TAG, MEAN_TAG = 6, 2.5
 WORD_OR_SIGN = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]|[^\W_]+")
 SENTENCE_ENDS = ".!?。！？"
 EMPHASIS = re.compile(r"^\((.+):[\d.]+\)$")
+WORD = re.compile(r"[^\W_]{2}|[^\W_\x00-\x7f]")  # two letters on end, or one beyond ASCII
 
 
 @dataclass(frozen=True)
@@ -115,10 +116,17 @@ def caption_of_tags(tags: Iterable[Tag], rules: TagRules, edits: TagEdits = NO_E
 
 
 def written(tag: Tag, rules: TagRules) -> str:
-    name = tag.name.replace("_", " ") if rules.underscores_to_spaces else tag.name
+    name = spaced(tag.name) if rules.underscores_to_spaces else tag.name
     if rules.escape:
         name = re.sub(r"([\\()])", r"\\\1", name)
     return f"({name}:{tag.score:.3f})" if rules.scores else name
+
+
+def spaced(name: str) -> str:
+    """ "long hair" for long_hair; ^_^ and <o>_<o> stay, as booru-trained models know them: a face
+    has no word in it. kohya's trainers and the WD taggers keep a list of 19, which this contains.
+    """
+    return name.replace("_", " ") if WORD.search(name) else name
 
 
 def edit_caption(caption: str, edits: TagEdits) -> str:

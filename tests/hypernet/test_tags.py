@@ -46,6 +46,41 @@ def test_tags_are_chosen_and_written_by_the_rules(rules, caption):
     assert caption_of_tags(SEEN, TagRules(**rules)) == caption
 
 
+FACES = (
+    "0_0 (o)_(o) +_+ +_- ._. <o>_<o> <|>_<|> =_= >_< 3_3 6_9 >_o @_@ ^_^ o_o u_u x_x |_| ||_||"
+).split()  # as kohya's trainers and the WD taggers list them
+
+
+@pytest.mark.parametrize("face", [*FACES, "(>_<)", "=^_^=", "^_^;", ";_;", "T_T", "-_-", "´_`"])
+def test_tags_that_are_faces_keep_their_underscores(face):
+    escaped = face.replace("(", r"\(").replace(")", r"\)")
+    assert caption_of_tags([Tag(face, 0.9)], TagRules()) == escaped
+    assert caption_of_tags([Tag(face, 0.9)], TagRules(escape=False)) == face
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("long_hair", "long hair"),
+        ("v-shaped_eyebrows", "v-shaped eyebrows"),
+        ("k-on!", "k-on!"),
+        ("x_x_(eyes)", "x x (eyes)"),
+        ("1_girl", "1 girl"),
+        ("10_x", "10 x"),
+        ("^_^_face", "^ ^ face"),
+        ("赤_い", "赤 い"),
+    ],
+)
+def test_tags_that_are_words_do_not(name, words):
+    assert caption_of_tags([Tag(name, 0.9)], TagRules(escape=False)) == words
+
+
+def test_case_06_faces_of_underscores():
+    names = ["^_^", ">_<", "o_o", "+_+", "(o)_(o)", "|_|", "long_hair"]
+    caption = caption_of_tags([Tag(name, 0.9) for name in names], TagRules())
+    assert caption == r"\(o\)_\(o\), +_+, >_<, ^_^, long hair, o_o, |_|"
+
+
 def test_an_order_that_is_none_is_quoted():
     with pytest.raises(ValueError, match='"size"'):
         TagRules(order="size")
