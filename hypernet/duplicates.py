@@ -10,11 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
-from .pictures import in_eight_bits, on_white, reason
+from .pictures import in_eight_bits, on_white, opened, upright
 
 BITS, SHADES = 4, 12  # that may differ
 ROWS = 256  # compared with all others at a time
@@ -23,13 +24,14 @@ MOST = 20_000  # pictures that are compared; time grows with the square
 
 def look_of(path: Path) -> str:
     """22 hex digits: 64 bits and the mean of red, green and blue. Raises ValueError."""
-    try:
-        with Image.open(path) as stored:
-            stored.draft("RGB", (64, 64))  # a JPEG is decoded small
-            small = on_white(in_eight_bits(ImageOps.exif_transpose(stored)))
-            small.thumbnail((64, 64), Image.Resampling.BOX)
-    except Exception as fault:  # Pillow's decoders raise many kinds
-        raise ValueError(f'"{path}" cannot be read: {reason(path, fault)}.') from fault
+
+    def miniature(picture: Image.Image, file: BinaryIO) -> Image.Image:
+        picture.draft("RGB", (64, 64))  # a JPEG is decoded small
+        small = on_white(in_eight_bits(upright(picture, file)))
+        small.thumbnail((64, 64), Image.Resampling.BOX)
+        return small
+
+    small = opened(path, miniature)
     grey = np.asarray(small.convert("L").resize((9, 8), Image.Resampling.BOX), dtype=np.int16)
     bits = np.packbits(grey[:, :-1] < grey[:, 1:])
     mean = np.asarray(small).reshape(-1, 3).mean(0).round().astype(np.uint8)

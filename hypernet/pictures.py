@@ -4,7 +4,8 @@ A folder of ten thousand pictures is looked through in seconds, so a picture is 
 header and its end alone: every format says in one of them how long it is, and a file that was cut
 off is found without decoding it. Only what this cannot tell is decoded.
 
-Pixels come out as RGB in 8 bits: turned as the camera was held (EXIF), in sRGB (colour profiles),
+Metadata is not the picture: what cannot be used of it is left aside, as viewers do. Pixels come
+out as RGB in 8 bits: turned as the camera was held (EXIF), in sRGB (colour profiles),
 on white where they are transparent, and 16 bits brought to 8.
 """
 
@@ -16,16 +17,29 @@ import struct
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TypeVar
 
 import numpy as np
-from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageCms, UnidentifiedImageError
+
+from .png_metadata import without_metadata
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".avif"}
 TAIL = 1024  # bytes; some programs write a little behind the end of a picture
 PNG_TAIL = 65_536  # bytes, in which a PNG has its EXIF data if not before its pixels
 ORIENTATION, STRIP_OFFSETS, STRIP_LENGTHS = 274, 273, 279  # EXIF and TIFF tags
+TURNS = {  # what makes an orientation upright
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 TURNED = {5, 6, 7, 8}  # orientations that exchange width and height
+
+Result = TypeVar("Result")
 
 
 # --- measuring -----------------------------------------------------------------------------------
@@ -34,17 +48,36 @@ TURNED = {5, 6, 7, 8}  # orientations that exchange width and height
 def measure(path: Path) -> tuple[int, int]:
     """Width and height in pixels, as it is shown. Raises ValueError with the reason if it can't
     be."""
+
+    def size(picture: Image.Image, file: BinaryIO) -> tuple[int, int]:
+        if not ENDS.get(picture.format, decodes)(picture, file):
+            picture.load()  # says what is missing, if anything is
+        # Pillow turns a TIFF itself
+        turned = picture.format != "TIFF" and orientation(picture, file) in TURNED
+        return picture.size[::-1] if turned else picture.size
+
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with open(path, "rb") as file, Image.open(file) as picture:
-                if not ENDS.get(picture.format, decodes)(picture, file):
-                    picture.load()  # says what is missing, if anything is
-                size = picture.size
-                turned = exif(picture, file).get(ORIENTATION) in TURNED
+            return read(path, size)
     except Exception as fault:  # Pillow's decoders raise many kinds
         raise ValueError(reason(path, fault)) from fault
-    return (size[1], size[0]) if turned else size
+
+
+def read(path: Path, work: Callable[[Image.Image, BinaryIO], Result]) -> Result:
+    """work(picture, file), once more without its metadata if that is what keeps Pillow from it.
+    Raises what Pillow and work raise."""
+    with open(path, "rb") as file:
+        try:
+            with Image.open(file) as picture:
+                return work(picture, file)
+        except (Image.DecompressionBombWarning, Image.DecompressionBombError):
+            raise
+        except Exception:
+            if not (plain := without_metadata(file)):
+                raise
+            with Image.open(plain) as picture:
+                return work(picture, plain)
 
 
 def reason(path: Path, fault: Exception) -> str:
@@ -58,12 +91,15 @@ def reason(path: Path, fault: Exception) -> str:
     return (str(fault).splitlines() or [type(fault).__name__])[0].replace(str(path), path.name)
 
 
-def exif(picture: Image.Image, file: BinaryIO) -> Image.Exif:
-    """Without decoding the picture. A PNG may have it behind its pixels, and Pillow decodes every
-    PNG to look there."""
-    if picture.format == "PNG" and b"eXIf" not in tail(file, PNG_TAIL):
-        return Image.Image.getexif(picture)
-    return picture.getexif()
+def orientation(picture: Image.Image, file: BinaryIO) -> int:
+    """Without decoding the picture; 1, upright, if its EXIF data is of no use. A PNG may have it
+    behind its pixels, and Pillow decodes every PNG to look there."""
+    try:
+        if picture.format == "PNG" and b"eXIf" not in tail(file, PNG_TAIL):
+            return Image.Image.getexif(picture).get(ORIENTATION, 1)
+        return picture.getexif().get(ORIENTATION, 1)
+    except Exception:  # a picture is more than what is said about it
+        return 1
 
 
 def tail(file: BinaryIO, most: int = TAIL) -> bytes:
@@ -129,39 +165,57 @@ ENDS: dict[str, Callable[[Image.Image, BinaryIO], bool]] = {
 def open_picture(path: Path, least: int = 0) -> Image.Image:
     """The whole picture, RGB, 8 bits. least: where that saves time it may come smaller, with no
     side below so many pixels. Raises ValueError naming the file and the reason."""
-    try:
-        with Image.open(path) as stored:
-            if least:
-                stored.draft(None, (least, least))
-            stored.load()
-            return on_white(in_srgb(in_eight_bits(ImageOps.exif_transpose(stored))))
-    except Exception as fault:  # Pillow's decoders raise many kinds
-        raise ValueError(f'"{path}" cannot be read: {reason(path, fault)}.') from fault
+
+    def pixels(picture: Image.Image, file: BinaryIO) -> Image.Image:
+        if least:
+            picture.draft(None, (least, least))
+        return on_white(in_srgb(in_eight_bits(upright(picture, file))))
+
+    return opened(path, pixels)
 
 
 def open_alpha(path: Path) -> Image.Image | None:
     """How opaque each pixel is, as "L"; None where the file has no transparency. Raises ValueError
     as open_picture does."""
-    try:
-        with Image.open(path) as stored:
-            upright = ImageOps.exif_transpose(stored)
-            return upright.convert("RGBA").getchannel("A") if is_transparent(upright) else None
-    except Exception as fault:  # Pillow's decoders raise many kinds
-        raise ValueError(f'"{path}" cannot be read: {reason(path, fault)}.') from fault
+
+    def opacity(picture: Image.Image, file: BinaryIO) -> Image.Image | None:
+        shown = upright(picture, file)
+        return shown.convert("RGBA").getchannel("A") if is_transparent(shown) else None
+
+    return opened(path, opacity)
 
 
 def open_grey(path: Path) -> Image.Image:
     """Brightness as "L", black where the file is transparent. Raises ValueError as open_picture
     does."""
+
+    def brightness(picture: Image.Image, file: BinaryIO) -> Image.Image:
+        shown = in_eight_bits(upright(picture, file))
+        if is_transparent(shown):
+            clear = shown.convert("RGBA")
+            shown = Image.alpha_composite(Image.new("RGBA", clear.size, "black"), clear)
+        return shown.convert("L")
+
+    return opened(path, brightness)
+
+
+def opened(path: Path, work: Callable[[Image.Image, BinaryIO], Result]) -> Result:
+    """As read, but it raises ValueError naming the file and the reason."""
     try:
-        with Image.open(path) as stored:
-            upright = in_eight_bits(ImageOps.exif_transpose(stored))
-            if is_transparent(upright):
-                clear = upright.convert("RGBA")
-                upright = Image.alpha_composite(Image.new("RGBA", clear.size, "black"), clear)
-            return upright.convert("L")
+        return read(path, work)
     except Exception as fault:  # Pillow's decoders raise many kinds
         raise ValueError(f'"{path}" cannot be read: {reason(path, fault)}.') from fault
+
+
+def upright(picture: Image.Image, file: BinaryIO) -> Image.Image:
+    """Decoded, and turned as the camera was held."""
+    picture.load()
+    turn = TURNS.get(orientation(picture, file))
+    if turn is None:
+        return picture
+    turned = picture.transpose(turn)
+    turned.info = picture.info  # its colour profile, its transparent colour
+    return turned
 
 
 def in_eight_bits(picture: Image.Image) -> Image.Image:
