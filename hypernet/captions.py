@@ -9,12 +9,12 @@ they go through prompts, workflows and log files, so control characters and halv
 
 from __future__ import annotations
 
-import codecs
 import re
 import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
 
+from .encodings import decode
 from .files import write_whole
 from .parsing import plain
 from .tags import NO_EDITS, TagEdits, edit_caption, read_list, split_tags, with_commas, with_trigger
@@ -172,22 +172,6 @@ def sidecar(path: Path) -> str:
             )
         return decode(written)
     return ""
-
-
-def decode(written: bytes) -> str:
-    """Text as the editors of this world save it: UTF-8, UTF-16 or UTF-32 with or without a mark,
-    else Windows' western letters, in which every byte means something."""
-    if written.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)):
-        return written.decode("utf-32", "replace")
-    if written.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        return written.decode("utf-16", "replace")
-    if b"\0" in written:
-        little = written[1::2].count(0) >= written[::2].count(0)
-        return written.decode("utf-16-le" if little else "utf-16-be", "replace")
-    try:
-        return written.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        return written.decode("cp1252", "replace")
 
 
 def words_of_folder(path: Path) -> str:

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from .captions import decode
+from .encodings import decode
 from .tags import Tag
 
 CATEGORIES = {"0": "general", "4": "character", "9": "rating"}  # others keep their number

@@ -17,8 +17,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from .captions import decode
 from .chance import seed_for
+from .encodings import recognise
 from .tags import split_tags
 
 TEMPLATE = "[filewords]"
@@ -136,4 +136,9 @@ def open_templates(file: Path) -> tuple[str, ...]:
             "the input directory, or the full path of one, such as A1111's "
             "textual_inversion_templates/style_filewords.txt."
         ) from fault
-    return read_templates(decode(written))
+    text = recognise(written)
+    if text is None:
+        raise ValueError(
+            f'Template file "{file}" is in no encoding that is known for sure. Save it as UTF-8.'
+        )
+    return read_templates(text.words)

@@ -64,6 +64,15 @@ def test_a_template_file_that_cannot_be_read_is_named(tmp_path):
             open_templates(tmp_path / name)
 
 
+def test_templates_in_an_old_encoding_are_read_or_refused(tmp_path):
+    file = tmp_path / "style.txt"
+    file.write_bytes("[name] 风格的油画，夕阳下的海边\n".encode("gbk"))
+    assert open_templates(file) == ("[name] 风格的油画，夕阳下的海边",)
+    file.write_bytes("żółty lis".encode("cp1250"))
+    with pytest.raises(ValueError, match=r"style\.txt.*Save it as UTF-8"):
+        open_templates(file)
+
+
 def test_without_settings_the_prompt_is_the_caption():
     assert prompt_at(Words(), TAGS, "n", 0, 5) == TAGS
 
