@@ -13,7 +13,10 @@ rule for one size; this gives the same there.)
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
 
 import torch
 
@@ -79,8 +82,8 @@ def order_in_groups(
 ) -> list[int]:
     """batch_order, for one who asks often and has the groups already."""
     total = sum(map(len, members))
-    if len(members) < 2:
-        return sample_order(seed, total, first, number)
+    if len(members) == 1:
+        return [members[0][item] for item in sample_order(seed, total, first, number)]
     if first % number:
         raise ValueError(f"Sample {first} does not begin a batch of {number}.")
     epoch, place = divmod(first // number, -(-total // number))
@@ -91,7 +94,7 @@ def order_in_groups(
     return [members[group][item] for item in chosen]
 
 
-def batches_of_pass(counts: Sequence[int], number: int, seed: int, epoch: int) -> list[Size]:
+def batches_of_pass(counts: Sequence[int], number: int, seed: int, epoch: int) -> Batches:
     """(group, turn) of every batch of a pass, shuffled: the turn-th batch of that group in it."""
     chance = generator(seed, "sizes", epoch)
     total = sum(counts)
@@ -100,8 +103,23 @@ def batches_of_pass(counts: Sequence[int], number: int, seed: int, epoch: int) -
     turns = [int(share) for share in due]
     for group in systematic([share - int(share) for share in due], batches - sum(turns), chance):
         turns[group] += 1
-    plan = [(group, turn) for group, most in enumerate(turns) for turn in range(most)]
-    return [plan[place] for place in torch.randperm(len(plan), generator=chance).tolist()]
+    return Batches(list(accumulate(turns)), torch.randperm(sum(turns), generator=chance))
+
+
+@dataclass(frozen=True)
+class Batches(Sequence[Size]):
+    """Of a pass, which may be long: only those that are asked for are made."""
+
+    ends: list[int]  # of each group, one after the other
+    order: torch.Tensor
+
+    def __len__(self) -> int:
+        return len(self.order)
+
+    def __getitem__(self, place: int) -> Size:
+        chosen = int(self.order[place])
+        group = bisect_right(self.ends, chosen)
+        return group, chosen - (self.ends[group - 1] if group else 0)
 
 
 def systematic(chances: Sequence[float], number: int, chance: torch.Generator) -> list[int]:

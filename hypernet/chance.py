@@ -38,6 +38,6 @@ def sample_order(seed: int, count: int, first: int, number: int) -> list[int]:
     order: list[int] = []
     while len(order) < number:
         epoch, place = divmod(first + len(order), count)
-        shuffled = torch.randperm(count, generator=generator(seed, "order", epoch)).tolist()
-        order += shuffled[place : place + number - len(order)]
+        shuffled = torch.randperm(count, generator=generator(seed, "order", epoch))
+        order += shuffled[place : place + number - len(order)].tolist()
     return order

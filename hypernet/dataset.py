@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -20,13 +20,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from .buckets import groups_of
 from .captions import WHOLE_NAME, one_line, sidecar
 from .crop import Cut, cover, take
 from .duplicates import MOST, alike, look_of
 from .listing import Listing, list_folder, repeats_of
 from .measured import Measurement, cache_file, read_measurements, write_measurements
 from .pictures import measure, open_picture
+from .showings import Showings
 from .tags import has_several
 from .words import AS_CAPTIONED, Words
 
@@ -70,15 +70,13 @@ class Dataset:
         return replace(self, items=items, captioned=True)
 
     @cached_property
-    def shown(self) -> list[int]:
+    def shown(self) -> Showings:
         """One pass: the places of the items, each as often as it is repeated."""
+        return Showings(self._repeated(range(len(self.items))))
+
+    def _repeated(self, places: Iterable[int]) -> Iterator[tuple[int, int]]:
         hidden = set(self.held_out)
-        return [
-            place
-            for place, item in enumerate(self.items)
-            if place not in hidden
-            for _ in range(item.repeats)
-        ]
+        return ((place, self.items[place].repeats) for place in places if place not in hidden)
 
     @cached_property
     def sizes(self) -> list[tuple[int, int]]:
@@ -89,9 +87,13 @@ class Dataset:
         ]
 
     @cached_property
-    def shown_groups(self) -> list[list[int]]:
-        """The places in `shown` of each size; what buckets.order_in_groups wants."""
-        return groups_of([self.sizes[place] for place in self.shown])
+    def shown_groups(self) -> list[Showings]:
+        """What is shown of each size; what buckets.order_in_groups wants."""
+        groups: dict[tuple[int, int], list[int]] = {}
+        for place, count in self._repeated(range(len(self.items))):
+            if count:
+                groups.setdefault(self.sizes[place], []).append(place)
+        return [Showings(self._repeated(places)) for places in groups.values()]
 
 
 def cut_of(item: Item, dataset: Dataset) -> Cut:

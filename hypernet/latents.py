@@ -123,8 +123,7 @@ def probed_items(dataset: Dataset) -> list[int]:
 
 def items_at(dataset: Dataset, seed: int, first: int, number: int) -> list[int]:
     """Places of the items that the batch of samples first … first+number−1 shows."""
-    order = order_in_groups(seed, dataset.shown_groups, first, number)
-    return [dataset.shown[place] for place in order]
+    return order_in_groups(seed, dataset.shown_groups, first, number)
 
 
 def prompts_at(
