@@ -1,12 +1,11 @@
 """A dataset's folder to leaf through: its pictures with their words, found by text or by tag.
 
-The folder is walked again when somebody looks, but not twice within a moment, and a caption is read
-once as long as its file stays the same: ten thousand of them answer at the pace of scrolling.
+The folder is walked again when somebody looks, but not twice within a moment, and captions are read
+once as long as all files stay the same: ten thousand of them answer at the pace of scrolling.
 """
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from collections import Counter
@@ -14,9 +13,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from .captions import SIDECARS, WHOLE_NAME, one_line, sidecar
+from .captions import WHOLE_NAME, one_line
+from .leftovers import notes_on
 from .listing import Listing, Stamp, list_folder
 from .tags import split_tags
+from .written import Written, read_written
 
 MOMENT = 2.0  # seconds for which a walk is good
 
@@ -28,7 +29,7 @@ class Page:
     name: str
     stamp: Stamp
     words: str
-    written: bool  # in a sidecar; otherwise the words are those of the file's name
+    written: bool  # in a sidecar or a table; otherwise the words are those of the file's name
     fault: str  # why its sidecar cannot be read, "" if it can
     tags: tuple[str, ...]
 
@@ -42,7 +43,8 @@ class Album:
         self._turn = threading.Lock()
         self._due = 0.0
         self._pages: dict[str, Page] = {}
-        self._known: dict[str, tuple] = {}  # stamps of a page's files
+        self._notes: list[str] = []
+        self._stamps: dict[str, Stamp] = {}  # of all files when they were looked at
 
     def pages(self, *, anew: bool = False) -> dict[str, Page]:
         """By name, in natural order. anew: also if somebody looked a moment ago.
@@ -55,23 +57,25 @@ class Album:
                 self._due = time.monotonic() + MOMENT
             return self._pages
 
-    def _look(self, listing: Listing) -> None:
-        stamps, pages, known = listing.stamps, {}, {}
-        for name in listing.pictures:
-            stem = os.path.splitext(name)[0]
-            known[name] = (stamps[name], *(stamps.get(stem + suffix) for suffix in SIDECARS))
-            same = self._known.get(name) == known[name]
-            pages[name] = self._pages[name] if same else self._read(name, stamps[name])
-        self._pages, self._known = pages, known
+    def notes(self) -> list[str]:
+        """What Load Dataset will report about the folder, without opening its pictures."""
+        self.pages()
+        return self._notes
 
-    def _read(self, name: str, stamp: Stamp) -> Page:
-        path = self.folder / name
-        try:
-            written, fault = one_line(sidecar(path)), ""
-        except ValueError as reason:
-            written, fault = "", str(reason)
-        words = written or one_line(WHOLE_NAME(path))
-        return Page(name, stamp, words, bool(written), fault, tuple(split_tags(words)))
+    def _look(self, listing: Listing) -> None:
+        if listing.stamps == self._stamps:
+            return
+        written = read_written(listing)
+        pages = {name: page_of(listing, name, written) for name in listing.pictures}
+        same = {name: page for name, page in self._pages.items() if pages.get(name) == page}
+        self._pages, self._stamps = pages | same, listing.stamps
+        self._notes = notes_on(listing, written)
+
+
+def page_of(listing: Listing, name: str, written: Written) -> Page:
+    said, fault = written.words.get(name, ""), written.faults.get(name, "")
+    words = said or one_line(WHOLE_NAME(listing.folder / name))
+    return Page(name, listing.stamps[name], words, bool(said), fault, tuple(split_tags(words)))
 
 
 def find_pages(

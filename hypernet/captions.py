@@ -9,19 +9,22 @@ they go through prompts, workflows and log files, so control characters and halv
 
 from __future__ import annotations
 
+import os
 import re
 import unicodedata
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from .encodings import decode
+from .encodings import decode, recognise
 from .files import write_whole
 from .parsing import plain
+from .stems import Stems, stem_of, suffix_of
 from .tags import NO_EDITS, TagEdits, edit_caption, read_list, split_tags, with_commas, with_trigger
 
 FILEWORDS = ("sidecar", "file name")
 SOURCES = ("sidecar", "file name", "folder name", "fixed text", "tagger")
-SIDECARS = (".txt", ".caption")  # the first that is there counts
+SIDECARS = (".txt", ".caption")  # the first that says anything counts
 LONGEST_SIDECAR = 256 * 1024  # bytes; the longest captions of taggers have a few thousand
 
 EXISTING = ("ignore", "keep", "replace", "prepend", "append")
@@ -66,14 +69,16 @@ def caption_of(
     fixed: str = "",
     name_words: NameWords = WHOLE_NAME,
     tagged: str = "",
+    written: str | None = None,
 ) -> str:
-    """The caption by the first source that gives one, "" if none does.
+    """The caption by the first source that gives one, "" if none does. written: what the sidecar
+    says, None to read it.
 
     Raises ValueError naming a sidecar that cannot be read.
     """
     for source in sources:
         text = {
-            "sidecar": lambda: sidecar(path),
+            "sidecar": lambda: sidecar(path) if written is None else written,
             "file name": lambda: name_words(path),
             "folder name": lambda: words_of_folder(path),
             "fixed text": lambda: fixed,
@@ -106,20 +111,29 @@ class CaptionRules:
                 f'Existing captions "{self.existing}": give one of {", ".join(EXISTING)}.'
             )
 
-    def wants_tagger(self, path: Path, existing: str) -> bool:
-        """Can what a tagger says make a difference for this picture?"""
+    def wants_tagger(self, path: Path, existing: str, written: str | None = None) -> bool:
+        """Can what a tagger says make a difference for this picture? written: see caption_of."""
         if "tagger" not in self.sources or (self.existing == "keep" and existing):
             return False
         earlier = self.sources[: self.sources.index("tagger")]
-        return not caption_of(path, sources=earlier, fixed=self.fixed, name_words=self.name_words)
+        return not caption_of(
+            path,
+            sources=earlier,
+            fixed=self.fixed,
+            name_words=self.name_words,
+            written=written,
+        )
 
-    def caption(self, path: Path, existing: str = "", tagged: str = "") -> str:
+    def caption(
+        self, path: Path, existing: str = "", tagged: str = "", written: str | None = None
+    ) -> str:
         new = caption_of(
             path,
             sources=self.sources,
             fixed=self.fixed,
             name_words=self.name_words,
             tagged=tagged,
+            written=written,
         )
         words = combine(new, one_line(existing), self.existing, self.joint)
         return one_line(with_trigger(edit_caption(words, self.edits), self.trigger))
@@ -149,29 +163,51 @@ def one_line(text: str) -> str:
 
 
 def sidecar(path: Path) -> str:
-    """What is written beside the picture, "" without a sidecar.
+    """What is written beside the picture, "" without a sidecar or for one in an unknown encoding.
 
     Raises ValueError for one that cannot be read, or is no caption by its length.
     """
-    for suffix in SIDECARS:
-        beside = path.with_suffix(suffix)
-        if not beside.is_file():
-            continue
-        try:
-            size = beside.stat().st_size
-            written = beside.read_bytes() if size <= LONGEST_SIDECAR else b""
-        except OSError as fault:
-            raise ValueError(
-                f'Caption file "{beside}" cannot be read: {fault.strerror or fault}. Make it '
-                "readable, or move it away."
-            ) from fault
-        if size > LONGEST_SIDECAR:
-            raise ValueError(
-                f'Caption file "{beside}" has {size} bytes, and a caption is a line of words. '
-                "Shorten it, or move it away."
-            )
-        return decode(written)
-    return ""
+    try:
+        names = [entry.name for entry in os.scandir(path.parent) if entry.is_file()]
+    except OSError:
+        return ""
+    captions = [name for name in names if suffix_of(name) in SIDECARS]
+    beside = sidecars_among([path.name], captions).get(path.name, [])
+    texts = (recognise(read_sidecar(path.with_name(name))) for name in beside)
+    return next((text.words for text in texts if text and text.words.strip()), "")
+
+
+def sidecars_among(pictures: Iterable[str], captions: Iterable[str]) -> dict[str, list[str]]:
+    """The caption files of each picture that has any, that which counts first: fox.txt, fox.TXT,
+    fox.caption; where there is none of its name, Fox.txt; and fox.png.txt, as downloaders write."""
+    known = Stems(captions)
+    found = {}
+    for picture in pictures:
+        if names := known.find(stem_of(picture)) or known.find(picture):
+            found[picture] = sorted(names, key=rank) if len(names) > 1 else names
+    return found
+
+
+def rank(name: str) -> tuple[int, bool, str]:
+    return SIDECARS.index(suffix_of(name)), not name.endswith(SIDECARS), name
+
+
+def read_sidecar(file: Path) -> bytes:
+    """Raises ValueError for one that cannot be read, or is no caption by its length."""
+    try:
+        size = file.stat().st_size
+        written = file.read_bytes() if size <= LONGEST_SIDECAR else b""
+    except OSError as fault:
+        raise ValueError(
+            f'Caption file "{file}" cannot be read: {fault.strerror or fault}. Make it '
+            "readable, or move it away."
+        ) from fault
+    if size > LONGEST_SIDECAR:
+        raise ValueError(
+            f'Caption file "{file}" has {size} bytes, and a caption is a line of words. '
+            "Shorten it, or move it away."
+        )
+    return written
 
 
 def words_of_folder(path: Path) -> str:

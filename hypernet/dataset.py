@@ -20,17 +20,20 @@ from typing import Any
 import numpy as np
 import torch
 
-from .captions import WHOLE_NAME, one_line, sidecar
+from .captions import FILEWORDS, caption_of
 from .crop import Cut, cover, take
 from .duplicates import MOST, alike, look_of
-from .listing import Listing, list_folder, repeats_of
+from .leftovers import notes_on
+from .listing import Listing, list_folder
 from .measured import Measurement, cache_file, read_measurements, write_measurements
+from .naming import NAMED, some
 from .pictures import measure, open_picture
+from .repeats import repeats_of
 from .showings import Showings
-from .tags import has_several
 from .words import AS_CAPTIONED, Words
+from .written import read_written
 
-NAMED = 10  # files that a line of the report names
+SKIPPED = 20  # unreadable files that the report names, each with its reason
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +45,7 @@ class Item:
     width: int  # of the file, in pixels
     height: int
     repeats: int = 1  # how often a pass over the dataset shows it
+    written: str = ""  # about the picture, in a file beside it or for all
     cut: Cut | None = None  # None: covered and cropped about the middle, to the dataset's size
     mask: Path | None = None  # of the loss, if the folder has one for it
 
@@ -55,7 +59,6 @@ class Dataset:
     width: int
     height: int
     unreadable: tuple[tuple[str, str], ...] = ()  # (file name, reason)
-    without_picture: tuple[str, ...] = ()  # caption files
     words: Words = AS_CAPTIONED
     captioned: bool = False  # captions are what somebody chose, not merely what lay beside
     skip_unreadable: bool = False  # also those that turn out so when their pixels are asked for
@@ -136,24 +139,21 @@ def read_dataset(
         raise ValueError(f"Size {width}×{height}: width and height must be multiples of 8 pixels.")
     listing = list_folder(folder, recursive)
     measured, unreadable = measure_all(listing, cache, find_alike, each)
-    items, several = [], []
+    written = read_written(listing)
+    for fault in written.faults.values():
+        raise ValueError(fault)
+    items = []
     for name, found in measured.items():
         path, mask = folder / name, listing.masks.get(name)
-        try:
-            words = sidecar(path)
-            caption = one_line(words) or one_line(WHOLE_NAME(path))
-        except OSError as fault:
-            unreadable.append((name, f"its caption: {fault.strerror or fault}"))
-            continue
-        if has_several(words):
-            several.append(path.name)
+        words = written.words.get(name, "")
         items.append(
             Item(
                 path=path,
-                caption=caption,
+                caption=caption_of(path, sources=FILEWORDS, written=words),
                 width=found.width,
                 height=found.height,
                 repeats=repeats_of(name),
+                written=words,
                 mask=folder / mask if mask else None,
             )
         )
@@ -166,14 +166,7 @@ def read_dataset(
             f"{len(unreadable)} of the pictures cannot be read: {names}. Replace or remove "
             'them, or choose "skip" for unreadable pictures.'
         )
-    notes = [f'"{name}" is a link to a folder that is read already.' for name in listing.again]
-    if several:
-        notes.append(
-            f"{len(several)} captions have several lines, which become one: {some(several)}. Write "
-            "one caption a file."
-        )
-    if listing.masks:
-        notes.append(f"{len(listing.masks)} pictures have a mask beside them.")
+    notes = notes_on(listing, written)
     if find_alike and len(measured) > MOST:
         notes.append(f"Only the first {MOST} pictures were looked through for such as are alike.")
     return Dataset(
@@ -182,7 +175,6 @@ def read_dataset(
         width=width,
         height=height,
         unreadable=tuple(unreadable),
-        without_picture=tuple(listing.lonely_captions),
         skip_unreadable=skip_unreadable,
         alike=same_look(measured) if find_alike else (),
         notes=tuple(notes),
@@ -272,11 +264,9 @@ def report(dataset: Dataset) -> str:
         lines.append(f"Sizes: {small}." if small == large else f"Sizes: {small} to {large}.")
     small = [path.name for path, item in files.items() if is_enlarged(item, dataset)]
     wordless = [path.name for path, item in files.items() if not item.caption]
-    lonely = dataset.without_picture
     for names, text in (
         (small, f"{len(small)} smaller than the training size, and enlarged"),
         (wordless, f"{len(wordless)} without words"),
-        (lonely, f"{len(lonely)} caption files without a picture"),
     ):
         if names:
             lines.append(f"{text}: {some(names)}.")
@@ -284,7 +274,9 @@ def report(dataset: Dataset) -> str:
     if len(dataset.alike) > NAMED:
         lines.append(f"And {len(dataset.alike) - NAMED} more groups that look the same.")
     lines += dataset.notes
-    lines += [f'Skipped "{name}": {reason}.' for name, reason in dataset.unreadable]
+    lines += [f'Skipped "{name}": {reason}.' for name, reason in dataset.unreadable[:SKIPPED]]
+    if len(dataset.unreadable) > SKIPPED:
+        lines.append(f"And {len(dataset.unreadable) - SKIPPED} more were skipped.")
     return "\n".join(lines)
 
 
@@ -304,8 +296,3 @@ def is_enlarged(item: Item, dataset: Dataset) -> bool:
     cut = cut_of(item, dataset)
     left, top, right, bottom = cut.box
     return round(right - left) < cut.width or round(bottom - top) < cut.height
-
-
-def some(names: Sequence[str]) -> str:
-    named = ", ".join(f'"{name}"' for name in names[:NAMED])
-    return f"{named} and {len(names) - NAMED} more" if len(names) > NAMED else named

@@ -77,6 +77,8 @@ def is_text(words: str) -> bool:
 
 def by_chance(words: str) -> bool:
     """May it be UTF-8 by chance alone? One letter of GBK in six, such as "è" for a cat, is."""
+    if words.isascii():
+        return False
     beyond = [letter for letter in words if letter > "\x7f"]
     if len(beyond) > 3 or any(letter >= "\u0800" for letter in beyond):
         return False

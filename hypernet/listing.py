@@ -2,8 +2,9 @@
 
 The walk stamps every file with its time of change and its size, by which others know without
 opening it whether it is the file they have seen. A picture `fox_mask.png` beside a `fox.png` or
-`fox.jpg` is the mask of that, and no picture of its own. What cannot be followed is named, not
-dropped: links that lead nowhere, folders that may not be opened or that vanish meanwhile.
+`fox.jpg` is the mask of that, and no picture of its own (mask_names.py). What cannot be followed
+is named, not dropped: links that lead nowhere, folders that may not be opened or that vanish
+meanwhile.
 """
 
 from __future__ import annotations
@@ -16,11 +17,15 @@ from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
-from .captions import SIDECARS
+from .captions import SIDECARS, sidecars_among
+from .kinds import is_hidden, is_picture, may_be_picture, picture_suffixes
+from .leftovers import leftovers
+from .mask_names import Masks, find_masks
 from .pictures import SUFFIXES
+from .repeats import repeats_of
+from .stems import suffix_of
 
-MASK = "_mask"
-REPEATS, DIGITS = re.compile(r"(\d+)_"), re.compile(r"(\d+)")
+DIGITS = re.compile(r"(\d+)")
 
 
 class Stamp(NamedTuple):
@@ -39,44 +44,62 @@ class Listing:
     stamps: dict[str, Stamp]  # of every file
     faults: tuple[tuple[str, str], ...]  # (name, reason) of what could not be followed
     again: tuple[str, ...] = ()  # links to folders that were entered already
+    unnamed: tuple[str, ...] = ()  # pictures by their content, under names that tell nothing
+    closed: tuple[str, ...] = ()  # folders that were not entered because nobody wanted it
 
     @cached_property
-    def _stems(self) -> dict[str, str]:
-        """Names of pictures and masks, each with its name without suffix."""
-        parts = ((name, *os.path.splitext(name)) for name in self.stamps)
-        return {name: stem for name, stem, suffix in parts if suffix.lower() in SUFFIXES}
+    def images(self) -> list[str]:
+        """Pictures and masks."""
+        known, others = picture_suffixes(), set(self.unnamed)
+        return [name for name in self.stamps if suffix_of(name) in known or name in others]
+
+    @cached_property
+    def mask_names(self) -> Masks:
+        return find_masks(self.images)
 
     @cached_property
     def masks(self) -> dict[str, str]:
         """The mask of each picture that has one."""
-        owners = {stem: name for name, stem in self._stems.items()}
-        found = {}
-        for name, stem in self._stems.items():
-            owner = owners.get(stem.removesuffix(MASK)) if stem.endswith(MASK) else None
-            if owner:
-                found[owner] = name
-        return found
+        return self.mask_names.of
+
+    @cached_property
+    def off(self) -> list[str]:
+        """Pictures in folders that are never shown."""
+        masks = self.mask_names.no_pictures
+        return [name for name in self.images if not repeats_of(name) and name not in masks]
 
     @cached_property
     def pictures(self) -> list[str]:
         """Raises ValueError quoting the folder if it holds none."""
-        masks = set(self.masks.values())
-        found = [name for name in self._stems if name not in masks]
+        left_out = self.mask_names.no_pictures.union(self.off)
+        found = [name for name in self.images if name not in left_out]
         if not found:
             kinds = ", ".join(sorted(suffix[1:] for suffix in SUFFIXES))
             lack = f'Folder "{self.folder}" holds no pictures ({kinds}).'
             reasons = (f'"{name}": {reason}.' for name, reason in self.faults)
-            raise ValueError(" ".join([lack, *reasons]))
+            raise ValueError(" ".join([lack, *reasons, *leftovers(self)]))
         return found
+
+    @cached_property
+    def sidecars(self) -> dict[str, list[str]]:
+        """The caption files of each picture that has any, that which counts first."""
+        return sidecars_among(self.images, self._captions)
+
+    @cached_property
+    def _captions(self) -> list[str]:
+        return [name for name in self.stamps if suffix_of(name) in SIDECARS]
 
     @cached_property
     def lonely_captions(self) -> list[str]:
         """Caption files without a picture."""
-        stems = set(self._stems.values())
-        parts = ((name, *os.path.splitext(name)) for name in self.stamps)
-        return [
-            name for name, stem, suffix in parts if suffix.lower() in SIDECARS and stem not in stems
-        ]
+        taken = {name for names in self.sidecars.values() for name in names}
+        return [name for name in self._captions if name not in taken]
+
+    @cached_property
+    def others(self) -> list[str]:
+        """Files that are neither pictures nor captions."""
+        known = {*self.images, *self._captions}
+        return [name for name in self.stamps if name not in known]
 
 
 def list_folder(folder: Path, recursive: bool = True) -> Listing:
@@ -93,6 +116,7 @@ def list_folder(folder: Path, recursive: bool = True) -> Listing:
     found: dict[str, Stamp] = {}
     faults: list[tuple[str, str]] = []
     again: list[str] = []
+    closed: list[str] = []
     entered: set[str] = set()
     to_enter = [str(folder)]
     while to_enter:
@@ -112,7 +136,10 @@ def list_folder(folder: Path, recursive: bool = True) -> Listing:
         for entry in visible(entries):
             try:
                 if entry.is_dir():
-                    to_enter += [entry.path] if recursive else []
+                    if recursive:
+                        to_enter.append(entry.path)
+                    else:
+                        closed.append(in_folder(entry.path, folder))
                 elif reason := odd(entry):
                     faults.append((in_folder(entry.path, folder), reason))
                 elif entry.is_file():
@@ -122,16 +149,26 @@ def list_folder(folder: Path, recursive: bool = True) -> Listing:
                 where = in_folder(entry.path, folder)
                 faults.append((where, fault.strerror or str(fault)))
     stamps = {name: found[name] for name in sorted(found, key=natural)}
-    return Listing(folder, stamps, tuple(sorted(faults)), tuple(sorted(again)))
+    known = picture_suffixes()
+    unnamed = tuple(
+        name
+        for name in stamps
+        if suffix_of(name) not in known
+        and may_be_picture(name)
+        and is_picture(os.path.join(folder, name))
+    )
+    return Listing(
+        folder, stamps, tuple(sorted(faults)), tuple(sorted(again)), unnamed, tuple(sorted(closed))
+    )
 
 
 def visible(entries: list[os.DirEntry]) -> Iterator[os.DirEntry]:
-    yield from (entry for entry in entries if not entry.name.startswith("."))
+    yield from (entry for entry in entries if not is_hidden(entry.name))
 
 
 def odd(entry: os.DirEntry) -> str:
     """Why a picture cannot even be opened, "" if nothing is known against it."""
-    if os.path.splitext(entry.name)[1].lower() not in SUFFIXES:
+    if suffix_of(entry.name) not in picture_suffixes():
         return ""
     try:
         entry.path.encode()
@@ -163,11 +200,3 @@ def natural(name: str) -> list:
     parts = DIGITS.split(name.lower())
     parts[1::2] = map(int, parts[1::2])
     return parts
-
-
-def repeats_of(name: str) -> int:
-    """By the innermost folder that says a number: 10_fox/a.png has ten."""
-    for part in reversed(name.split("/")[:-1]):
-        if match := REPEATS.match(part):
-            return max(1, int(match[1]))
-    return 1

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from .crop import take
 from .dataset import Dataset, Item, cut_of
-from .listing import MASK
+from .mask_names import MASK, is_mask_name
 from .masks import cut_mask, read_mask
 from .pictures import open_picture
 
@@ -84,7 +84,7 @@ def new_names(dataset: Dataset) -> list[tuple[Item, Path]]:
         place = item.path.relative_to(dataset.folder)
         stem = f"{place.stem}-mirrored" if item.cut and item.cut.flipped else place.stem
         name, number = place.with_name(stem), 1
-        while str(name).casefold() in taken or name.name.endswith(MASK):
+        while str(name).casefold() in taken or is_mask_name(name.name):
             number += 1
             name = place.with_name(f"{stem}-{number}")
         taken.add(str(name).casefold())

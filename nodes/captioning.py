@@ -1,5 +1,6 @@
 """Caption: which words belong to a picture, and the sentences that training makes of them."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,10 +11,10 @@ from ..hypernet.captions import (
     CaptionRules,
     NameWords,
     read_sources,
-    sidecar,
     write_sidecar,
 )
-from ..hypernet.dataset import Dataset, some
+from ..hypernet.dataset import Dataset, Item
+from ..hypernet.naming import some
 from ..hypernet.tags import (
     NO_EDITS,
     TagEdits,
@@ -154,7 +155,8 @@ class Caption(io.ComfyNode):
         captioned = replace(
             captioned, words=replace(captioned.words, templates=read_templates(template))
         )
-        report = "\n".join([*samples(captioned), *notes, *written(captioned, write_sidecars)])
+        captioned, told = with_sidecars(captioned, write_sidecars)
+        report = "\n".join([*samples(captioned), *notes, *told])
         return io.NodeOutput(captioned, report, ui=ui.PreviewText(report))
 
 
@@ -178,9 +180,14 @@ def captioned_by(
     dataset: Dataset, rules: CaptionRules, tagging: Tagging | None
 ) -> tuple[Dataset, list[str]]:
     """The dataset with its new captions, and what there is to say about them."""
-    old = [item.caption if dataset.captioned else sidecar(item.path) for item in dataset.items]
-    pairs = list(zip((item.path for item in dataset.items), old, strict=True))
-    asked = list(dict.fromkeys(path for path, words in pairs if rules.wants_tagger(path, words)))
+    old = [item.caption if dataset.captioned else item.written for item in dataset.items]
+    asked = list(
+        dict.fromkeys(
+            item.path
+            for item, had in zip(dataset.items, old, strict=True)
+            if rules.wants_tagger(item.path, had, item.written)
+        )
+    )
     tagged: dict[Path, str] = {}
     faults: list[ValueError] = []
     if asked and tagging is None:
@@ -196,19 +203,26 @@ def captioned_by(
             f"{len(faults)} pictures cannot be shown to the tagger: {faults[0]} Replace or remove "
             'them, or choose "skip" for unreadable pictures in Load Dataset.'
         )
-    words = [rules.caption(path, had, tagged.get(path, "")) for path, had in pairs]
-    notes = unfound(rules, pairs) if rules.edits != NO_EDITS and not tagged else []
+    words = [
+        rules.caption(item.path, had, tagged.get(item.path, ""), item.written)
+        for item, had in zip(dataset.items, old, strict=True)
+    ]
+    notes = unfound(rules, dataset.items, old) if rules.edits != NO_EDITS and not tagged else []
     notes += [f"Not shown to the tagger: {fault}" for fault in faults]
-    empty = [path.name for (path, _), text in zip(pairs, words, strict=True) if not text]
+    empty = [item.path.name for item, text in zip(dataset.items, words, strict=True) if not text]
     if empty:
         notes.append(f"{len(empty)} pictures have no words: {some(empty)}.")
     return dataset.with_captions(words), notes
 
 
-def unfound(rules: CaptionRules, pairs: list[tuple[Path, str]]) -> list[str]:
+def unfound(rules: CaptionRules, items: Sequence[Item], old: Sequence[str]) -> list[str]:
     """Tags to block or to replace that no caption has, in words."""
     bare = replace(rules, edits=NO_EDITS)
-    said = {meaning(tag) for path, had in pairs for tag in split_tags(bare.caption(path, had))}
+    said = {
+        meaning(tag)
+        for item, had in zip(items, old, strict=True)
+        for tag in split_tags(bare.caption(item.path, had, written=item.written))
+    }
     lost = [tag for tag in (*rules.edits.block, *rules.edits.replacements) if tag not in said]
     if not lost:
         return []
@@ -221,14 +235,18 @@ def samples(dataset: Dataset) -> list[str]:
     return [prompt_of(template, item.caption, "[name]") for item in dataset.items[:5]]
 
 
-def written(dataset: Dataset, when: str) -> list[str]:
-    """Write sidecars where they are wanted; how many, in words."""
+def with_sidecars(dataset: Dataset, when: str) -> tuple[Dataset, list[str]]:
+    """Write sidecars where they are wanted; the dataset that knows them, and how many, in words."""
     if when == NEVER:
-        return []
+        return dataset, []
     by_picture = {item.path: item.caption for item in reversed(dataset.items) if item.caption}
     if when == MISSING:
-        by_picture = {path: text for path, text in by_picture.items() if not sidecar(path).strip()}
+        known = {item.path for item in dataset.items if item.written}
+        by_picture = {path: text for path, text in by_picture.items() if path not in known}
     for folder in {path.parent for path in by_picture}:
         refuse_demo(folder)
     files = [file for path, text in by_picture.items() if (file := write_sidecar(path, text))]
-    return [f"{len(files)} caption files written."]
+    items = tuple(
+        replace(item, written=by_picture.get(item.path, item.written)) for item in dataset.items
+    )
+    return replace(dataset, items=items), [f"{len(files)} caption files written."]

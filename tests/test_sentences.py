@@ -42,6 +42,8 @@ UNSAID = {
     "No pictures on this sheet: thumbnails is 0.", "at {0}, {1} of {2}", "trained at {0}x{1}{2}",
     # names of what is drawn, of a network in a tree, and of fonts
     "size {0}", "latent {0}", "tags of {0}", "{0} at {1}", "Hiragino Sans GB.ttc",
+    # folders of systems
+    "network trash folder", "system volume information",
     # prompts that tell encoders apart
     "a (red:1.3) fox by the [sea], masterpiece,", "one tree and another,",
     "ComfyUI {0}",

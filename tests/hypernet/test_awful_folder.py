@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from hypernet import dataset as dataset_module
-from hypernet.dataset import read_dataset, read_pixels, report
+from hypernet.dataset import name_in, read_dataset, read_pixels, report
 from hypernet.listing import list_folder
 
 GOOD = ["good.png", "赤い狐.png", "лиса.jpg", "ثعلب.webp", "🦊 fox's “den”.png", "one pixel.png"]
@@ -20,16 +20,20 @@ GOOD = ["good.png", "赤い狐.png", "лиса.jpg", "ثعلب.webp", "🦊 fox'
 def claiming(width, height):
     """A PNG whose header says more than it holds: to make a real one takes seconds."""
     chunks = (b"IHDR", struct.pack(">IIBBBBB", width, height, 1, 0, 0, 0, 0)), (b"IEND", b"")
-    parts = (
-        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-        for kind, data in chunks
-    )
-    return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunk(kind, data) for kind, data in chunks)
+
+
+def chunk(kind, data, spoilt=False):
+    crc = zlib.crc32(kind + data) ^ spoilt
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", crc)
 
 
 @pytest.fixture(scope="module")
 def awful(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("pictures") / "awful"
+    return write_awful(tmp_path_factory.mktemp("pictures") / "awful")
+
+
+def write_awful(folder):
     (folder / "inside").mkdir(parents=True)
     for name in GOOD:
         Image.new("RGB", (1, 1) if "pixel" in name else (90, 60), "red").save(folder / name)
@@ -50,6 +54,53 @@ def awful(tmp_path_factory):
     os.mkfifo(folder / "pipe.png")
     (folder / "10²_x.txt").write_text("a digit that is no number")
     return folder
+
+
+def write_strange(folder):
+    """What else people have in such a folder; most of it was once passed over without a word."""
+    jpeg = (folder / "лиса.jpg").read_bytes()
+    png = (folder / "赤い狐.png").read_bytes()
+    texts = {
+        "metadata.jsonl": '{"file_name": "table.jpg", "text": "a fox of the table"}\n'
+        '{"file_name": "good.png", "text": "another"}\n{"file_name": "gone.png", "text": "gone"}',
+        "IMG_1.TXT": "in capitals",
+        "two.txt": "the first",
+        "two.caption": "the second",
+        "filled.txt": "",
+        "filled.caption": "filled",
+        "chinese.txt": "雪中的狐狸，站着".encode("gbk"),
+        "polish.txt": "żółty lis".encode("cp1250"),
+        "russian.txt": "рыжая лиса".encode("cp1251"),
+        "table.json": "{}",
+        "notes.md": "a list of things to do",
+        "video.mp4": b"?",
+        "pictures.zip": b"PK",
+        "phone.heic": b"?",
+        "camera.cr2": b"?",
+        "layers.psd": b"?",
+        "Thumbs.db": b"?",
+    }
+    names = ["table.jpg", "IMG_1.JPG", "two.jpg", "filled.jpg", "chinese.jpg", "polish.jpg"]
+    names += [
+        "russian.jpg",
+        "saved.jfif",
+        "saved.jpg_large",
+        "20230512_trip/a.jpg",
+        "10_style/b.jpg",
+    ]
+    names += ["0_off/c.jpg", "two-masklabel.jpg", "masks/two.jpg", "masks/lost.jpg"]
+    names += ["conditioning_data_dir/two.jpg", "carnival_mask.jpg", "@eaDir/two.jpg/THUMB_M.jpg"]
+    spoilt = chunk(b"eXIf", b"garbage") + chunk(b"tEXt", b"a\0b", spoilt=True)
+    texts["spoilt.png"] = png[:33] + spoilt + png[33:]
+    for name, content in [*texts.items(), *((name, jpeg) for name in names)]:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(content.encode() if isinstance(content, str) else content)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def strange(tmp_path_factory):
+    return write_strange(write_awful(tmp_path_factory.mktemp("pictures") / "strange"))
 
 
 BAD = {
@@ -82,6 +133,53 @@ def test_the_report_names_loops_and_lonely_captions(awful):
     assert '"inside/loop" is a link to a folder that is read already.' in text
     assert '"10²_x.txt", "lonely.txt"' in text
     assert "Sizes: 1×1 to 30000×30." in text
+
+
+def test_the_right_words_belong_to_the_pictures_of_a_strange_folder(strange):
+    dataset = read_dataset(strange, 64, 64, skip_unreadable=True)
+    words = {name_in(strange, item.path): item.caption for item in dataset.items}
+    strangers = {
+        "table.jpg": "a fox of the table",
+        "IMG_1.JPG": "in capitals",
+        "two.jpg": "the first",
+        "filled.jpg": "filled",
+        "chinese.jpg": "雪中的狐狸, 站着",
+        "polish.jpg": "polish",
+        "russian.jpg": "рыжая лиса",
+        "saved.jfif": "saved",
+        "saved.jpg_large": "saved",
+        "20230512_trip/a.jpg": "a",
+        "10_style/b.jpg": "b",
+        "carnival_mask.jpg": "carnival mask",
+        "spoilt.png": "spoilt",
+    }
+    assert strangers.items() <= words.items()
+    assert words.keys() == strangers.keys() | set(GOOD) | {"long.png"}
+    assert len(dataset.shown) == len(words) + 9
+    (two,) = (item for item in dataset.items if item.path.name == "two.jpg")
+    assert name_in(strange, two.mask) == "two-masklabel.jpg"
+
+
+def test_the_report_of_a_strange_folder_names_whatever_is_not_used(strange):
+    dataset = read_dataset(strange, 64, 64, skip_unreadable=True)
+    text = report(dataset)
+    print(text)  # to be read with pytest -rP
+    used = {
+        name_in(strange, path) for item in dataset.items for path in (item.path, item.mask) if path
+    }
+    used |= {
+        f"{name.rpartition('.')[0]}.{end}" for name in used for end in ("txt", "TXT", "caption")
+    }
+    hidden = {"Thumbs.db", "@eaDir/two.jpg/THUMB_M.jpg"}
+    for file in strange.rglob("*"):
+        name = name_in(strange, file)
+        if (file.is_file() or file.is_symlink()) and name not in used | hidden:
+            assert f'"{name}"' in text
+    for name in hidden:
+        assert name not in text
+    for word in ("GBK", "Windows-1251", '"10_style" 10 times', "two.caption", "filled.txt"):
+        assert word in text
+    assert len(text.splitlines()) < 45
 
 
 def test_every_good_picture_gives_pixels(awful):
@@ -163,6 +261,15 @@ def test_more_bad_files_than_fit_are_counted(tmp_path):
         (tmp_path / f"{number}.png").write_bytes(b"")
     with pytest.raises(ValueError, match=r'"9\.png" \(the file is empty\) and 3 more'):
         read_dataset(tmp_path, 64, 64)
+
+
+def test_of_many_skipped_files_the_first_are_named_and_the_others_counted(tmp_path):
+    Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
+    for number in range(dataset_module.SKIPPED + 3):
+        (tmp_path / f"b{number}.png").write_bytes(b"")
+    text = report(read_dataset(tmp_path, 64, 64, skip_unreadable=True))
+    assert text.count("Skipped") == dataset_module.SKIPPED
+    assert text.endswith("And 3 more were skipped.")
 
 
 def test_a_socket_is_no_picture(tmp_path):

@@ -1,0 +1,83 @@
+"""Kinds of files in a folder of pictures, by name; and a picture under any name, by its content.
+
+Pictures are of the kinds that Pillow always reads, or that the installed one happens to. What
+systems put among them (thumbnails, bins, settings) is hidden, as names with a dot in front are.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from PIL import Image
+
+from .pictures import SUFFIXES
+from .stems import suffix_of
+
+JPEGS = {".jfif", ".jpe", ".jif", ".jfi", ".pjpeg", ".pjp", ".mpo"}
+PERHAPS = {  # by what is built into Pillow or plugged into it
+    ".apng", ".avifs", ".dib", ".heic", ".heif", ".hif", ".j2c", ".j2k", ".jp2", ".jpc", ".jpf",
+    ".jpx", ".jxl", ".pbm", ".pgm", ".pnm", ".ppm", ".qoi", ".tga",
+}  # fmt: skip
+DRAWINGS = {  # pictures that are never read: vectors, raw files of cameras, icons, layers
+    ".ai", ".arw", ".blend", ".clip", ".cr2", ".cr3", ".cur", ".dds", ".dng", ".emf", ".eps",
+    ".exr", ".hdr", ".icns", ".ico", ".kra", ".nef", ".nrw", ".orf", ".ora", ".pcx", ".pdf", ".pef",
+    ".procreate", ".psb", ".psd", ".raf", ".raw", ".rw2", ".sai", ".srw", ".svg", ".svgz", ".wmf",
+    ".xcf",
+}  # fmt: skip
+VIDEOS = {
+    ".3gp", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts",
+    ".ogv", ".ts", ".webm", ".wmv",
+}  # fmt: skip
+ARCHIVES = {".7z", ".bz2", ".cbr", ".cbz", ".gz", ".rar", ".tar", ".tgz", ".xz", ".zip", ".zst"}
+OTHERS = {  # not looked into for pictures
+    ".bak", ".bat", ".bin", ".ckpt", ".crdownload", ".csv", ".db", ".doc", ".docx", ".download",
+    ".exe", ".htm", ".html", ".ini", ".json", ".jsonl", ".lnk", ".log", ".md", ".npy", ".npz",
+    ".old", ".onnx", ".orig", ".parquet", ".part", ".pickle", ".pkl", ".pt", ".pth", ".py",
+    ".safetensors", ".sh", ".temp", ".tmp", ".toml", ".tsv", ".txt", ".url", ".xlsx", ".xml",
+    ".xmp", ".yaml", ".yml",
+}  # fmt: skip
+UNOPENED = DRAWINGS | VIDEOS | ARCHIVES | OTHERS
+
+SYSTEM = {  # of Synology, QNAP, Windows, macOS, Linux
+    "@eadir", "@tmp", "@recycle", "@recently-snapshot", "#recycle", "#snapshot", "$recycle.bin",
+    "recycler", "recycled", "system volume information", "found.000", "__macosx", "icon\r",
+    "network trash folder", "temporary items", "lost+found", "__pycache__",
+    "thumbs.db", "ehthumbs.db", "ehthumbs_vista.db", "desktop.ini", "picasa.ini", "folder.ini",
+}  # fmt: skip
+
+STARTS = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF87a", b"GIF89a", b"BM", b"II*\0", b"MM\0*")
+LONGEST_START = 16  # bytes
+
+
+def is_hidden(name: str) -> bool:
+    """Of a file or folder, by the last part of its path. "~$" is what Office locks with."""
+    return name.startswith((".", "~$")) or name.lower() in SYSTEM
+
+
+@lru_cache(maxsize=1)
+def picture_suffixes() -> frozenset[str]:
+    """Small letters, with the dot: those that the installed Pillow reads."""
+    known = Image.registered_extensions()
+    readable = {suffix for suffix in PERHAPS if known.get(suffix) in Image.OPEN}
+    return frozenset(SUFFIXES | JPEGS | readable)
+
+
+def may_be_picture(name: str) -> bool:
+    """By a name that tells nothing."""
+    suffix = suffix_of(name)
+    return not (
+        suffix in UNOPENED
+        or suffix in PERHAPS
+        or suffix.startswith((".bak", ".caption"))
+        or name.endswith("~")
+    )
+
+
+def is_picture(path: str) -> bool:
+    """By its first bytes: of the kinds that Pillow always reads."""
+    try:
+        with open(path, "rb") as file:
+            start = file.read(LONGEST_START)
+    except OSError:
+        return False
+    return start.startswith(STARTS) or (start[:4] == b"RIFF" and start[8:12] == b"WEBP")

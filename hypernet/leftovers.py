@@ -1,0 +1,58 @@
+"""What there is to say about a folder: what of it is not used, or not as its name suggests. A
+sentence a kind, with a count and the first names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from .kinds import ARCHIVES, DRAWINGS, PERHAPS, VIDEOS
+from .naming import some
+from .repeats import repeats_in_words
+from .stems import Stems, stem_of, suffix_of
+
+if TYPE_CHECKING:
+    from .listing import Listing
+    from .written import Written
+
+
+def notes_on(listing: Listing, written: Written) -> list[str]:
+    """All that can be said without opening a picture."""
+    notes = [f'"{name}" is a link to a folder that is read already.' for name in listing.again]
+    if listing.masks:
+        notes.append(f"{len(listing.masks)} pictures have a mask beside them.")
+    notes += [*repeats_in_words(listing.images), *written.notes]
+    return [*notes, *leftovers(listing, written.tables)]
+
+
+def leftovers(listing: Listing, tables: Sequence[str] = ()) -> Iterator[str]:
+    """Sentences about files. tables: names of those that gave captions."""
+    masks = listing.mask_names
+    others = [name for name in listing.others if name not in tables]
+    kinds = (PERHAPS | DRAWINGS, VIDEOS, ARCHIVES)
+    pictures, videos, archives = ([n for n in others if suffix_of(n) in kind] for kind in kinds)
+    images = Stems(listing.images)
+    rest = [n for n in others if not any(suffix_of(n) in kind for kind in kinds)]
+    beside = [n for n in rest if suffix_of(n) == ".json" and images.find(stem_of(n))]
+    rest = [n for n in rest if n not in set(beside)]
+    for names, text in (
+        (pictures, "{0} pictures of kinds that are not read: {1}. Save them as PNG or JPEG."),
+        (videos, "{0} videos are not read: {1}."),
+        (archives, "{0} archives are not unpacked: {1}."),
+        (beside, "{0} JSON files of pictures are not read: {1}. Words are taken from name.txt."),
+        (rest, "{0} other files are not used: {1}."),
+        (listing.unnamed, "{0} pictures are known by their content, not by their names: {1}."),
+        (listing.off, "{0} pictures are never shown, because their folders begin with 0_: {1}."),
+        (masks.second, "{0} masks are left out, because their pictures have another: {1}."),
+        (masks.lost, "{0} masks belong to no picture and are left out: {1}."),
+        (masks.conditions, "{0} pictures of conditions, as for a ControlNet, are left out: {1}."),
+        (
+            masks.pictures,
+            "{0} pictures are trained on that are named as masks, but of no picture: {1}.",
+        ),
+        (listing.lonely_captions, "{0} caption files without a picture: {1}."),
+        (listing.closed, "{0} folders inside are not looked into, because subfolders is off: {1}."),
+    ):  # fmt: skip
+        if names:
+            yield text.format(len(names), some(names))

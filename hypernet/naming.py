@@ -1,0 +1,16 @@
+"""Names in a sentence: the first of them, and how many more there are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+NAMED = 10
+
+
+def some(names: Sequence[str]) -> str:
+    return listed([f'"{name}"' for name in names])
+
+
+def listed(parts: Sequence[str]) -> str:
+    named = ", ".join(parts[:NAMED])
+    return f"{named} and {len(parts) - NAMED} more" if len(parts) > NAMED else named
