@@ -15,7 +15,7 @@ from pathlib import Path
 
 from ..compat import add_route
 from ..hypernet.album import Album, Page, count_tags, find_pages
-from ..hypernet.captions import LONGEST_SIDECAR, CaptionRules, one_line, sidecar, write_sidecar
+from ..hypernet.captions import LONGEST_SIDECAR, CaptionRules, one_line, write_sidecar
 from ..hypernet.thumbnails import thumbnail
 from .asking import values
 from .caching import cache_folder
@@ -47,6 +47,7 @@ def pictures(query: dict[str, str], body: object) -> dict:
         "offset": start,
         "pictures": [about(page, album.folder, rules) for page in part],
         "tags": count_tags(pages, edits),
+        "notes": album.notes(),
     }
 
 
@@ -56,8 +57,8 @@ def about(page: Page, folder: Path, rules: CaptionRules | None) -> dict:
         "version": f"{page.stamp.changed:x}",
     }  # fmt: skip
     if rules and not page.fault:
-        path = folder / page.name
-        said["becomes"] = rules.caption(path, sidecar(path))
+        words = page.words if page.written else ""
+        said["becomes"] = rules.caption(folder / page.name, words, written=words)
     return said
 
 

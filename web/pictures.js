@@ -5,8 +5,8 @@
  * stays here until "save captions" lets the server write sidecars.
  */
 import { api } from "../../scripts/api.js";
-import { LINKED, addPanel, ask, element, makers, renewPanels, upstream, widgetValues } from "./panel.js";
-import { words } from "./language.js";
+import { LINKED, addPanel, ask, chain, element, makers, renewPanels, upstream, widgetValues } from "./panel.js";
+import { translated, words } from "./language.js";
 
 const PAGE = 60;
 const [ROW, NARROW] = [70, 230]; // pixels: of a row, of the narrowest column
@@ -19,7 +19,7 @@ const say = words("pictures");
 /** Words by name, by folder: nodes that show the same folder share them. */
 const edits = new Map();
 
-makers.HypernetLoadDataset = (node) => new Album(node, () => node);
+makers.HypernetLoadDataset = (node) => new Album(node, () => node).report();
 makers.HypernetCaption = (node) => new Album(node, () => loaderAbove(node));
 
 /** The Load Dataset that a node's pictures come from. */
@@ -60,6 +60,37 @@ class Album {
     new ResizeObserver(() => this.draw()).observe(this.list);
   }
 
+  /** Above the pictures: what is not used of the folder, and once it has run all that was found. */
+  report() {
+    if (!this.panel) return;
+    this.notes = element("ul", { class: "hypernet-notes", "data-capture-wheel": "true", tabindex: 0 });
+    this.heading = element("summary");
+    this.told = element("details", { class: "hypernet-report", open: true, hidden: true }, this.heading, this.notes);
+    this.list.before(this.told);
+    chain(this.node, "onExecuted", (output) => this.ran(output?.text));
+  }
+
+  /** What a run has found counts until the folder is another or has something else to report. */
+  async ran(text) {
+    if (!text) return;
+    this.after = { folder: JSON.stringify(folderOf(this.node)), notes: this.live };
+    this.tellAll((await translated({ said: text.join("\n").split("\n") })).said);
+  }
+
+  before(notes) {
+    if (!this.told) return;
+    this.live = JSON.stringify(notes);
+    const after = this.after?.folder === JSON.stringify(this.folder) ? this.after : undefined;
+    if (after) after.notes ??= this.live; // a run was quicker than the first look
+    if (after?.notes !== this.live) this.tellAll(notes);
+  }
+
+  tellAll(lines) {
+    this.told.hidden = !lines.length;
+    this.heading.textContent = `${say.report} (${lines.length})`;
+    this.notes.replaceChildren(...lines.map((line) => element("li", {}, line)));
+  }
+
   get edits() {
     const key = JSON.stringify(this.folder);
     if (!edits.has(key)) edits.set(key, {});
@@ -88,6 +119,7 @@ class Album {
     this.count.textContent = found.found === found.total ? `${found.total}` : `${found.found} / ${found.total}`;
     const options = [["", say.all], ...found.tags.map(([tag, count]) => [tag, `${tag} (${count})`])];
     this.tags.replaceChildren(...options.map(([value, text]) => element("option", { value, selected: value === this.filter.tag }, text)));
+    this.before(found.notes);
     const typing = this.inner.contains(document.activeElement) ? document.activeElement.dataset.name : undefined;
     this.inner.replaceChildren();
     this.draw();

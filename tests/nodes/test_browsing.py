@@ -37,7 +37,10 @@ def test_a_page_of_pictures_has_their_words_and_the_tags_of_all(pictures):
     assert (found["total"], found["found"], found["offset"]) == (3, 3, 1)
     assert [(each["name"], each["words"]) for each in found["pictures"]] == [("a.png", "fox, red")]
     assert found["tags"] == [("b", 1), ("c", 1), ("fox", 1), ("red", 1)]
-    assert ask("pictures", HERE | {"subfolders": False} | ALL)["total"] == 2
+    assert found["notes"] == ['Shown in a pass, by folders\' names: "10_more" 10 times.']
+    (pictures / "b.mp4").write_bytes(b"?")
+    without = ask("pictures", HERE | {"subfolders": False} | ALL)
+    assert without["total"] == 2 and '1 videos are not read: "b.mp4".' in without["notes"]
 
 
 def test_captions_rules_say_what_becomes_of_each(pictures):

@@ -15,6 +15,7 @@ from hypernet.network import Record
 pytest.importorskip("editing", reason="conftest.py of the browser tests is not here")
 
 REPOSITORY = Path(__file__).resolve().parents[2]
+WALKED_AGAIN = 2500  # milliseconds, after which the server walks through a folder again
 HOSTILE = '<img src=x onerror="window.caught = true">'
 ADD = """
 const [kind, place, values] = given;
@@ -125,6 +126,30 @@ def test_captions_are_found_edited_and_written_when_saved(editor, folder):
     assert (folder / "alien.txt").read_text() == "green alien\n"
     assert (folder / "alien.txt.bak").read_text() == f"{HOSTILE}, green"
     editor.shot("captions-panel")
+
+
+def test_the_report_on_a_folder_is_on_the_node_before_and_after_it_has_run(editor, folder):
+    (folder / "film.mp4").write_bytes(b"?")
+    (folder / "bee.txt").write_bytes("红色的狐狸".encode("gbk"))
+    editor.page.wait_for_timeout(WALKED_AGAIN)
+    editor.start_over()
+    data = add(editor, "HypernetLoadDataset", folder="leafing")
+    fit(editor)
+    told = panels(editor).first.locator(".hypernet-report")
+    told.get_by_text('1 videos are not read: "film.mp4".').wait_for()
+    assert told.get_by_text('1 caption files are read as GBK: "bee.txt".').count() == 1
+    assert told.get_by_text("Sizes").count() == 0
+    save = add(editor, "HypernetSavePrepared", 1, name=f"reported {editor.look}")
+    editor.run(CONNECT, [data, save, "dataset"])
+    assert editor.end_of(editor.queue()) == "success"
+    told.get_by_text("Sizes: 64×64.").wait_for()
+    assert told.get_by_text("1 videos are not read").count() == 1
+    (folder / "film.mp4").unlink()
+    editor.page.wait_for_timeout(WALKED_AGAIN)
+    editor.run("app.graph.getNodeById(given).widgets[0].value = 'nowhere'", data)
+    panels(editor).first.get_by_text("There is no folder").wait_for()
+    editor.run("app.graph.getNodeById(given).widgets[0].value = 'leafing'", data)
+    told.get_by_text("1 videos are not read").wait_for(state="detached")
 
 
 def test_workflows_gain_nothing_from_panels(editor):

@@ -17,7 +17,7 @@ export default {
   pictures: {
     find: "Find", tag: "Tag", all: "all tags", save: "Save captions", drop: "Discard", edited: "edited",
     saved: "captions saved, old ones kept as .bak:", none: "Connect Load Dataset to see its pictures.",
-    becomes: "becomes", unwritten: "from the file name", caption: "Caption of",
+    report: "Report", becomes: "becomes", unwritten: "from the file name", caption: "Caption of",
   },
   desk: {
     close: "Close", files: "Files in models/hypernetworks", none: "There are no runs yet.",
