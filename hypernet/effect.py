@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from .devices import as_tensors_name_it
-from .parsing import number_in, unwrapped
+from .parsing import is_boundless, number_in, unwrapped
 
 PROMPTS = ("both", "positive", "negative")
 POINTS = 201  # of a curve's table: one per half percent
@@ -156,12 +156,12 @@ def parse_widths(text: str) -> tuple[tuple[int, float], ...]:
 def parse_pairs(text: str, what: str, advice: str) -> tuple[tuple[float, float], ...]:
     pairs = []
     for part in filter(None, map(str.strip, re.split(r"[,;\n]", unwrapped(text)))):
-        numbers = []
-        for word in part.split(":"):
-            if (number := number_in(word)) is None:
+        words = part.split(":")
+        numbers = [number_in(word) for word in words]
+        for word, number in zip(words, numbers, strict=True):
+            if number is None and not is_boundless(word):
                 raise ValueError(f'{what} "{text}": "{word.strip()}" is not a number. {advice}')
-            numbers.append(number)
-        if len(numbers) != 2:
+        if len(numbers) != 2 or None in numbers:
             raise ValueError(f'{what} "{text}": "{part}" is not two numbers. {advice}')
         pairs.append((numbers[0], numbers[1]))
     return tuple(pairs)

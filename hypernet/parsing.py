@@ -76,6 +76,11 @@ def number_in(text: str) -> float | None:
     return number if math.isfinite(number) else None
 
 
+def is_boundless(text: str) -> bool:
+    """Is it NaN or infinity? Python takes them for numbers, and no field does."""
+    return bool(re.fullmatch("[+-]?(nan|inf|infinity)", plain(text), re.IGNORECASE))
+
+
 def whole_in(text: str) -> int | None:
     """The whole number that all of the text is, if it is one."""
     text = plain(text)

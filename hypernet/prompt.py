@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import PurePosixPath
 
-from .parsing import folded, plain, single_number_in
+from .parsing import folded, is_boundless, plain, single_number_in
 from .vocabulary import nearest_file
 
 LIMIT = 10.0
@@ -157,7 +157,7 @@ def split_at_colons(inside: str) -> list[str]:
 
 
 def strength_in(text: str) -> float | None:
-    return math.nan if plain(text).lower().strip("+-") in ("nan", "inf") else single_number_in(text)
+    return math.nan if is_boundless(text) else single_number_in(text)
 
 
 def find_files(tags: Iterable[Tag], files: Iterable[str]) -> list[str]:

@@ -22,7 +22,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from .parsing import number_in, unwrapped, whole_in
+from .parsing import is_boundless, number_in, unwrapped, whole_in
 
 RATE, LIMIT = "Learning rate schedule", "Clip limit"
 
@@ -144,7 +144,7 @@ def parse_schedule(text: str, max_steps: int, start: int = 0, what: str = RATE) 
     """
     text = str(text)
     written = unwrapped(text)
-    if written[:1].isalpha() and not written.lower().startswith(("nan", "inf")):
+    if written[:1].isalpha() and not is_boundless(re.split("[:,]", written)[0]):
         found = parse_curve(written, text, max_steps, what)
         learns = found.high or found.low
     else:

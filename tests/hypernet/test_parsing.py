@@ -138,7 +138,7 @@ def test_what_a_comma_means_follows_from_what_makes_sense_in_the_field(read, tex
         (parse_factors, "768: 0,5", '"5" is not two numbers'),
         (parse_factors, "768: 0.5 320: 0", "is not a number"),
         (parse_curve, "0: 1, 50%: 0", '"50%" is not a number'),
-        (parse_curve, "0: 1, 1: nan", '"nan" is not a number'),
+        (parse_curve, "0: 1, 1: nan", '"1: nan" is not two numbers'),
     ],
 )
 def test_what_has_no_meaning_or_two_is_refused_with_the_text_quoted(read, text, words):
