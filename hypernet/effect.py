@@ -56,7 +56,9 @@ class Effect:
         """For each chunk of a batch (0 positive, others negative): is it changed?"""
         if cond_or_uncond is None or self.prompts == "both":
             return (True,)
-        return tuple((index == 0) == (self.prompts == "positive") for index in cond_or_uncond)
+        if self.prompts == "positive":
+            return tuple(index == 0 for index in cond_or_uncond)
+        return tuple(index != 0 for index in cond_or_uncond)
 
 
 @dataclass(frozen=True, eq=False)
