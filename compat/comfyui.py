@@ -42,7 +42,7 @@ from comfy.ldm.modules.diffusionmodules.openaimodel import (
 from comfy.model_base import SDXL
 from comfy.model_patcher import CoreModelPatcher
 from comfy.model_sampling import EPS, V_PREDICTION, ModelSamplingDiscrete
-from comfy.patcher_extension import WrappersMP
+from comfy.patcher_extension import WrapperExecutor, WrappersMP
 from comfy_api import latest
 from comfy_api.latest import io, ui
 from PIL import Image
@@ -56,6 +56,7 @@ from ..hypernet.sizes import sizes_in_options
 from ..hypernet.sparing import again, outermost, visiting
 from ..hypernet.sparing import compiled as compiled_layers
 from ..hypernet.unloading import unload as unload_weights
+from .comfyui_compiled import CompiledAgain, drops_guards
 from .faults import on_their_inputs
 from .progress_line import ProgressLine
 
@@ -419,25 +420,50 @@ def manage(module: torch.nn.Module) -> list:
 
 
 TRACKING = "hypernet.track_changes"
+COMPILED = "torch_compile_kwargs"  # where the host keeps what a model is compiled with
 
 
 def track_changes(model) -> None:
     if not model.get_wrappers(WrappersMP.APPLY_MODEL, TRACKING):
-        model.add_wrapper_with_key(WrappersMP.APPLY_MODEL, TRACKING, _apply_with_versions)
+        model.add_wrapper_with_key(WrappersMP.APPLY_MODEL, TRACKING, _Tracked())
 
 
-def _apply_with_versions(
-    apply, x, t, c_concat=None, c_crossattn=None, control=None, transformer_options=None, **others
-):
-    """Wraps BaseModel.apply_model. The text gets the type here that it would get inside, because
-    a cast in inference mode makes another inference tensor."""
-    if c_crossattn is not None:
-        dtype = apply.class_obj.get_dtype_inference()
-        c_crossattn = _versioned(c_crossattn.to(x.device, dtype))
-    options = dict(transformer_options or {})
-    if "sigmas" in options:
-        options["sigmas"] = _versioned(options["sigmas"])
-    return apply(x, t, c_concat, c_crossattn, control, options, **others)
+class _Tracked:
+    """Wraps BaseModel.apply_model of one model and its clones."""
+
+    def __init__(self) -> None:
+        self._again = CompiledAgain()
+
+    def __call__(
+        self, apply, x, t, c_concat=None, c_crossattn=None, control=None, transformer_options=None,
+        **others,
+    ):  # fmt: skip
+        """The text gets the type here that it would get inside, because a cast in inference mode
+        makes another inference tensor."""
+        if c_crossattn is not None:
+            dtype = apply.class_obj.get_dtype_inference()
+            c_crossattn = _versioned(c_crossattn.to(x.device, dtype))
+        options = dict(transformer_options or {})
+        if "sigmas" in options:
+            options["sigmas"] = _versioned(options["sigmas"])
+        return self._heeding_patches(apply)(x, t, c_concat, c_crossattn, control, options, **others)
+
+    def _heeding_patches(self, apply):
+        """The host compiles by a wrapper too, which may come before or after this one. What stands
+        in for compiled modules has to come after both, so it is the last wrapper."""
+        patcher = apply.class_obj.current_patcher
+        asked = patcher.model_options.get(COMPILED) if patcher else None
+        if not drops_guards(asked):
+            return apply
+
+        def last(apply, *inputs, **more):
+            with self._again.within(apply.class_obj, asked):
+                return apply(*inputs, **more)
+
+        wrappers = [*apply.wrappers, last]
+        return WrapperExecutor.new_class_executor(
+            apply.original, apply.class_obj, wrappers, apply.idx
+        )
 
 
 def _versioned(tensor: Tensor) -> Tensor:

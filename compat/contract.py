@@ -92,7 +92,8 @@ Models (what the sockets MODEL, CLIP, VAE, CONDITIONING carry belongs to the hos
                                          has a patch whose models() is this list
     track_changes(model) -> None         in this clone, the text and the noise levels that reach
                                          attention are ordinary tensors, in inference mode too:
-                                         their _version tells when someone writes into them
+                                         their _version tells when someone writes into them;
+                                         and where the model is compiled, its code heeds patches
     model_name(model) -> str             file name of the checkpoint, or "" when unknown
     model_file(model) -> Path | None     the checkpoint, a file or a diffusers folder, if known
     changes_of(model) -> dict            what a MODEL, CLIP or VAE carries beside the weights of its
