@@ -34,19 +34,24 @@ TYPES = [  # of the UNet's weights, of its arithmetic if that is another
 
 def main() -> None:
     comfyui, repository, *names = sys.argv[1:]
-    sys.path.insert(0, comfyui)
-    from comfy.cli_args import args
-
-    args.cpu = True
-    import folder_paths  # noqa: F401  the pack asks whether the host has loaded it
-
-    pack = Pack(Path(repository))
+    pack = start(comfyui, repository)
     with torch.inference_mode():
         for check in CHECKS:
             if names and check.__name__ not in names:
                 continue
             check(pack)
             print(check.__name__)
+
+
+def start(comfyui: str, repository: str, **flags: object) -> Pack:
+    """ComfyUI with these command-line flags, on the CPU, and the pack in it."""
+    sys.path.insert(0, comfyui)
+    from comfy.cli_args import args
+
+    vars(args).update(flags, cpu=True)
+    import folder_paths  # noqa: F401  the pack asks whether the host has loaded it
+
+    return Pack(Path(repository))
 
 
 class Pack:
@@ -177,28 +182,30 @@ def three_pictures(pack, model, file: Path) -> list[torch.Tensor]:
 
 
 def arithmetic_of(content: dict):
-    """The patch that a file describes: Linear, activation, layer norm, from slot to slot."""
-    functions = {"relu": F.relu, "swish": F.hardswish, "gelu": F.gelu}
-    function = functions.get(content["activation_func"], lambda x: x)
-    count, on_output = len(content["layer_structure"]) - 1, content.get("activate_output", True)
-
-    def residual(x, state):
-        linears = 0
-        for slot in sorted({int(name.split(".")[1]) for name in state}):
-            weight, bias = (state[f"linear.{slot}.{kind}"] for kind in ("weight", "bias"))
-            if weight.ndim == 1:
-                x = F.layer_norm(x, weight.shape, weight, bias)
-                continue
-            x, linears = F.linear(x, weight, bias), linears + 1
-            x = function(x) if linears < count or on_output else x
-        return x
+    """The patch that a file describes."""
 
     def patch(n, context, value, extra_options):
         keys, values = content[context.shape[-1]]
-        added = residual(context, keys), residual(value, values)
+        added = residual(content, keys, context), residual(content, values, value)
         return n, context + STRENGTH * added[0], value + STRENGTH * added[1]
 
     return patch
+
+
+def residual(content: dict, state: dict, x: torch.Tensor) -> torch.Tensor:
+    """What a file's network adds to x: Linear, activation, layer norm, from slot to slot."""
+    functions = {"relu": F.relu, "swish": F.hardswish, "gelu": F.gelu}
+    function = functions.get(content["activation_func"], lambda x: x)
+    count, on_output = len(content["layer_structure"]) - 1, content.get("activate_output", True)
+    linears = 0
+    for slot in sorted({int(name.split(".")[1]) for name in state}):
+        weight, bias = (state[f"linear.{slot}.{kind}"] for kind in ("weight", "bias"))
+        if weight.ndim == 1:
+            x = F.layer_norm(x, weight.shape, weight, bias)
+            continue
+        x, linears = F.linear(x, weight, bias), linears + 1
+        x = function(x) if linears < count or on_output else x
+    return x
 
 
 def every_type_of_weights_works_and_ours_are_never_cast(pack):
