@@ -107,7 +107,7 @@ def test_a_server_reads_only_the_folders_that_it_lets_graphs_read(
 def test_the_stand_in_reads_any_folder(tmp_path):
     assert loading.resolve(str(tmp_path)) == Path(tmp_path)
     assert loading.LoadDataset.validate_inputs(" ") == (
-        "The folder is empty. Give the name of a folder with pictures."
+        "folder: The folder is empty. Give the name of a folder with pictures."
     )
 
 

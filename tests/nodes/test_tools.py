@@ -107,7 +107,7 @@ def test_merged_networks_are_compared_in_one_picture(host, networks, checkpoint)
         ("HypernetConvert", {"keep_widths": "1.5"}, 'Widths "1.5"'),
         ("HypernetConvert", {"keep_widths": "999"}, "no width 999"),
         ("HypernetConvert", {"for_core": True}, "activation gelu"),
-        ("HypernetConvert", {"name": "a/b"}, "a/b"),
+        ("HypernetConvert", {"name": "../b"}, "../b"),
     ],
 )
 def test_what_cannot_be_done_is_refused_with_the_reason(host, networks, kind, inputs, words):
