@@ -29,7 +29,9 @@ from .trees import NetworkTree, read_tree
 SUFFIXES = (".pt", ".safetensors")  # that can be written
 TREE_SUFFIX = ".hns"
 LONGEST_NAME = 180  # bytes
-RESERVED = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?", re.IGNORECASE)  # by Windows
+RESERVED = re.compile(  # by Windows, with blanks and any suffix behind them
+    r"(con|prn|aux|nul|conin\$|conout\$|(?:com|lpt)[0-9¹²³])\s*(\..*)?", re.IGNORECASE
+)
 PASSING = re.compile(r"\..+\.[0-9a-f]{8}")
 
 
@@ -171,21 +173,26 @@ def check_name(name: str) -> str:
     Raises ValueError quoting it.
     """
     stripped = name.strip()
-    bad = sorted(set(re.findall(r'[\\/:*?"<>|\x00-\x1f]', stripped)))
+    if not stripped.strip(". "):
+        raise ValueError(f'Name "{name}": give it at least one letter or digit.')
+    check_letters(stripped)
+    if stripped.endswith("."):
+        raise ValueError(f'Name "{name}": Windows drops the dot at its end. Leave it out.')
+    if len(stripped.encode()) > LONGEST_NAME:
+        raise ValueError(f'Name "{name}" is too long: at most {LONGEST_NAME} bytes.')
+    return stripped
+
+
+def check_letters(name: str) -> None:
+    """Raises ValueError for a name that Windows cannot have."""
+    bad = sorted(set(re.findall(r'[\\/:*?"<>|\x00-\x1f]', name)))
     if bad:
         raise ValueError(
             f'Name "{name}": {" ".join(map(repr, bad))} cannot be part of a file name. '
             "Use letters, digits, dots, dashes and blanks."
         )
-    if not stripped.strip(". "):
-        raise ValueError(f'Name "{name}": give it at least one letter or digit.')
-    if RESERVED.fullmatch(stripped):
-        raise ValueError(
-            f'Name "{name}": Windows keeps "{stripped.split(".")[0]}" for itself. Choose another.'
-        )
-    if len(stripped.encode()) > LONGEST_NAME:
-        raise ValueError(f'Name "{name}" is too long: at most {LONGEST_NAME} bytes.')
-    return stripped
+    if match := RESERVED.fullmatch(name):
+        raise ValueError(f'Name "{name}": Windows keeps "{match[1]}" for itself. Choose another.')
 
 
 def check_path(name: str) -> str:
@@ -203,3 +210,19 @@ def check_path(name: str) -> str:
     if len(name.encode()) > LONGEST_NAME:
         raise ValueError(f'Name "{name}" is too long: at most {LONGEST_NAME} bytes.')
     return "/".join(map(check_name, parts))
+
+
+def check_new_folders(stem: Path, folder: Path) -> None:
+    """What of a path below the folder would be made must be possible on every system.
+
+    A folder that is there already may be called as it likes. Raises ValueError quoting the name.
+    """
+    check_letters(stem.name)
+    for made in stem.parents[: len(stem.relative_to(folder).parts) - 1]:
+        if not made.exists():
+            check_letters(made.name)
+            if made.name != made.name.rstrip(". "):
+                raise ValueError(
+                    f'Name "{made.name}": Windows drops dots and blanks at the end of a folder\'s '
+                    "name. Leave them out."
+                )

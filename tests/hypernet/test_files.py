@@ -266,8 +266,10 @@ def test_the_size_of_a_file_is_foretold(tmp_path, structure, mebibytes):
 
 
 @pytest.mark.parametrize(
-    "name", ["a/b", "..\\up", "", "  ", "..", "a:b", "x" * 200, "new\nline", "NUL", "com1.pt"]
-)
+    "name",
+    ["a/b", "..\\up", "", "  ", "..", "a:b", "x" * 200, "new\nline", "NUL", "com1.pt",
+     "con", "Aux.v1", "prn .txt", "lpt\u00b9", "CONOUT$", "ink.", "ink..", "a?", "<b>", "tab\there"],
+)  # fmt: skip
 def test_names_that_cannot_be_files_are_refused(name):
     with pytest.raises(ValueError, match="Name"):
         check_name(name)
@@ -295,3 +297,17 @@ def test_names_may_lie_in_folders(name, path):
 def test_names_that_lead_elsewhere_are_refused_in_words(name):
     with pytest.raises(ValueError, match="Name"):
         check_path(name)
+
+
+@pytest.mark.parametrize(
+    "name", ["console", "nullen", "com", "com10", "aux_1", "v1.con", "水墨 🦊"]
+)
+def test_names_that_only_begin_as_reserved_ones_are_saved(name):
+    assert check_name(name) == name
+
+
+def test_a_file_that_has_such_a_name_already_can_be_opened(tmp_path):
+    path = save_network(Hypernetwork(HypernetSpec(widths=(16,))), tmp_path / "plain.pt")
+    for name in ("nul.v1.pt", "aux.pt", "a?.pt", "ink .pt", "ink..pt"):
+        assert open_network(path.rename(path.with_name(name))).spec.widths == (16,)
+        path = path.with_name(name)
