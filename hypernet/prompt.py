@@ -11,12 +11,12 @@ from __future__ import annotations
 import html
 import math
 import re
-import unicodedata
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import PurePosixPath
 
+from .names import Match, find_name
 from .parsing import folded, is_boundless, plain, single_number_in
 from .vocabulary import nearest_file
 
@@ -161,48 +161,43 @@ def strength_in(text: str) -> float | None:
 
 
 def find_files(tags: Iterable[Tag], files: Iterable[str]) -> list[str]:
-    """The file each tag means, of files such as "styles/ink.pt".
+    """The file each tag means, of files such as "styles/ink.pt"."""
+    return [match.name for match in match_files(tags, files)]
 
-    A name is a path with or without its suffix, or the last part of one; capitals and full-width
-    letters count only where names differ by nothing else. Raises ValueError for names that are
-    unknown, with the nearest, or that several files have.
+
+def match_files(tags: Iterable[Tag], files: Iterable[str]) -> list[Match]:
+    """A name is a path with or without its suffix, or the last part of one; names.py says what may
+    differ. Raises ValueError for names that are unknown, with the nearest, or that several files
+    have.
     """
     files = list(files)
     found, faults = [], []
     for tag in tags:
-        fitting = matching(tag.name, files)
-        if len(fitting) == 1:
-            found.append(fitting[0])
-        elif fitting:
-            faults.append(f'"{tag.text}": several files have that name: {", ".join(fitting)}.')
+        try:
+            match = find_name(tag.name, files, KNOWN_AS)
+        except ValueError as fault:
+            faults.append(f'"{tag.text}": several files have that name. {fault}')
+            continue
+        if match is not None:
+            found.append(match)
         else:
-            stems = sorted({PurePosixPath(file).stem for file in files})
-            near = nearest_file(tag.name, stems)
+            near = nearest_file(tag.name, sorted(set(map(stem, files))))
             faults.append(f'"{tag.text}": there is no hypernetwork "{tag.name}". {near}')
     if faults:
         raise ValueError(" ".join(faults))
     return found
 
 
-def matching(name: str, files: list[str]) -> list[str]:
-    """The files by the strictest reading of the name that any of them passes."""
-    readings = (
-        (str, str),
-        (lambda file: str(PurePosixPath(file).with_suffix("")), str),
-        (stem, str),
-        (lambda file: stem(file).casefold(), str.casefold),
-        (lambda file: as_typed(stem(file)), as_typed),
-    )
-    for of_file, of_name in readings:
-        if found := [file for file in files if of_file(file) == of_name(name)]:
-            return found
-    return []
+def without_suffix(file: str) -> str:
+    return str(PurePosixPath(file).with_suffix(""))
+
+
+def last_part(file: str) -> str:
+    return PurePosixPath(file).name
 
 
 def stem(file: str) -> str:
     return PurePosixPath(file).stem
 
 
-def as_typed(name: str) -> str:
-    """Whatever the keyboard: without capitals and full-width letters."""
-    return unicodedata.normalize("NFKC", name).casefold()
+KNOWN_AS = (str, without_suffix, stem, last_part)

@@ -15,6 +15,8 @@ from ..hypernet.files import (
     open_network,
     save_network,
 )
+from ..hypernet.links import files_below
+from ..hypernet.names import Match, find_name
 from ..hypernet.report import as_text, describe
 from ..hypernet.vocabulary import nearest_file
 from .sockets import CATEGORY, HypernetSocket
@@ -53,15 +55,15 @@ class LoadHypernet(io.ComfyNode):
         """The list that the editor has may be older than the folder: look again."""
         try:
             return True if name is None else bool(find(name))
-        except OSError as fault:
+        except (OSError, ValueError) as fault:
             return str(fault)
 
     @classmethod
     def execute(cls, name: str) -> io.NodeOutput:
-        path = find(name)
+        match, path = found_by(name)
         network = open_network(path, network_folders())
         text = as_text(describe(path, network))
-        return io.NodeOutput(network, text, ui=ui.PreviewText(text))
+        return io.NodeOutput(network, text, ui=ui.PreviewText(f"{match.note}\n{text}".lstrip()))
 
 
 class SaveHypernet(io.ComfyNode):
@@ -102,21 +104,22 @@ class SaveHypernet(io.ComfyNode):
 
 def known_names() -> list[str]:
     """Networks and trees, relative to their folder, "/"-separated, sorted."""
-    trees = {
-        file.relative_to(folder).as_posix()
-        for folder in network_folders()
-        for file in folder.rglob(f"*{TREE_SUFFIX}")
-        if file.is_file()
-    }
+    trees = [name for folder in network_folders() for name in files_below(folder, [TREE_SUFFIX])]
     return sorted({*network_names(), *trees})
 
 
 def find(name: str) -> Path:
-    """The file of a listed name; raises FileNotFoundError with the nearest names."""
+    """The file that a name means, see `found_by`."""
+    return found_by(name)[1]
+
+
+def found_by(name: str) -> tuple[Match, Path]:
+    """Raises FileNotFoundError with the nearest names, ValueError where several fit equally."""
     names = known_names()
-    for folder in network_folders():
-        if name in names and (folder / name).is_file():
-            return folder / name
+    match = find_name(name, names)
+    for folder in network_folders() if match else ():
+        if (folder / match.name).is_file():
+            return match, folder / match.name
     folder = network_folders()[0]
     near = nearest_file(name, names)
     raise FileNotFoundError(f'There is no hypernetwork "{name}" in {folder}. {near}')

@@ -2,7 +2,7 @@
 
 from ..compat import io, network_folders, ui
 from ..hypernet.files import open_network
-from ..hypernet.prompt import find_files, read_tags, take_out_tags
+from ..hypernet.prompt import find_files, match_files, read_tags, take_out_tags
 from .apply import ApplyHypernet
 from .files import LoadHypernet, find, known_names
 from .sockets import CATEGORY
@@ -60,8 +60,9 @@ class HypernetPrompt(io.ComfyNode):
                 f"Left in the prompt as words: {' '.join(others)}. Only hypernet tags are applied "
                 "here; Load LoRA applies a LoRA."
             )
-        for tag, file in zip(tags, find_files(tags, known_names()), strict=True):
-            network = open_network(find(file), network_folders())
+        for tag, match in zip(tags, match_files(tags, known_names()), strict=True):
+            warnings += [match.note] if match.note else []
+            network = open_network(find(match.name), network_folders())
             applied = ApplyHypernet.execute(model, network, tag.strength)
             model = applied[0]
             warnings += [applied.ui.as_dict()["text"][0]] if applied.ui else []

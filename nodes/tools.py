@@ -12,7 +12,7 @@ from ..hypernet.network import Hypernetwork
 from ..hypernet.report import as_text, describe
 from ..hypernet.spec import read_widths
 from .apply import ApplyHypernet
-from .files import LoadHypernet, bare_path, find, new_file
+from .files import LoadHypernet, bare_path, find, found_by, new_file
 from .sockets import CATEGORY, ConfigSocket, HypernetSocket
 
 TOOLS = f"{CATEGORY}/tools"
@@ -47,14 +47,15 @@ class InspectHypernet(io.ComfyNode):
     def validate_inputs(cls, name: str | None = None) -> bool | str:
         try:
             return True if name is None else bool(find(name))
-        except OSError as fault:
+        except (OSError, ValueError) as fault:
             return str(fault)
 
     @classmethod
     def execute(cls, name: str) -> io.NodeOutput:
-        path = find(name)
+        match, path = found_by(name)
         found = describe(path, open_network(path, network_folders()))
-        return io.NodeOutput(as_text(found), json.dumps(found), ui=ui.PreviewText(as_text(found)))
+        shown = ui.PreviewText(f"{match.note}\n{as_text(found)}".lstrip())
+        return io.NodeOutput(as_text(found), json.dumps(found), ui=shown)
 
 
 class EstimateHypernet(io.ComfyNode):
