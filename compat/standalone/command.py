@@ -31,6 +31,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from ...hypernet.links import files_below
 from . import folders, together
 from .at_queueing import as_queued
 from .calls import title_of
@@ -143,8 +144,9 @@ def _inspect(files: list[str], as_json: bool) -> int:
     descriptions, code = [], DONE
     for file in files:
         try:
-            network = open_network(file, folders.network_folders())
-            descriptions.append(report.describe(file, network))
+            path = folders.find_network(file, _say)
+            network = open_network(path, folders.network_folders())
+            descriptions.append(report.describe(path, network))
         except (OSError, ValueError) as error:
             _say(str(error))  # which names the file
             code = REFUSED
@@ -347,8 +349,8 @@ def _files_since(started: float) -> list[Path]:
     return sorted(
         path
         for folder in (folders.output_folder(), *folders.network_folders())
-        for path in folder.rglob("*")
-        if path.is_file() and temp not in path.parents and path.suffix != ".lock"
+        for path in (folder / name for name in files_below(folder))
+        if temp not in path.parents and path.suffix != ".lock"
         if path.stat().st_mtime > started - 0.05  # file clocks are coarse
     )
 

@@ -8,6 +8,7 @@ are imported when a node runs; nothing here imports diffusers.
 from __future__ import annotations
 
 import hashlib
+import logging
 import time
 from pathlib import Path
 
@@ -19,6 +20,8 @@ from torch import Tensor
 from . import folders, io, ui
 from .model_nodes import MODEL_NODES
 from .sampling import SAMPLERS, SCHEDULERS
+
+log = logging.getLogger(__name__)
 
 PICTURE_ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 LARGEST_SIDE = 16384
@@ -47,7 +50,7 @@ class CheckpointLoaderSimple(io.ComfyNode):
     def validate_inputs(cls, ckpt_name: str) -> bool | str:
         try:
             folders.find_checkpoint(ckpt_name)
-        except FileNotFoundError as error:
+        except (FileNotFoundError, ValueError) as error:
             return str(error)
         return True
 
@@ -55,7 +58,7 @@ class CheckpointLoaderSimple(io.ComfyNode):
     def execute(cls, ckpt_name: str) -> io.NodeOutput:
         from .checkpoint import load_checkpoint
 
-        return io.NodeOutput(*load_checkpoint(folders.find_checkpoint(ckpt_name)))
+        return io.NodeOutput(*load_checkpoint(folders.find_checkpoint(ckpt_name, log.warning)))
 
 
 class CLIPTextEncode(io.ComfyNode):
@@ -266,7 +269,7 @@ class LoadImage(io.ComfyNode):
 
     @classmethod
     def execute(cls, image: str) -> io.NodeOutput:
-        return io.NodeOutput(*open_pictures(folders.resolve(image)))
+        return io.NodeOutput(*open_pictures(folders.resolve(image, log.warning)))
 
 
 class SaveImage(io.ComfyNode):

@@ -23,6 +23,7 @@ from aiohttp import web
 from PIL import Image
 
 from ...hypernet.files import write_whole
+from ...hypernet.links import files_below, walk
 from . import folders
 from .bodies import TEXT, check_object, parse, read_json, read_object
 from .gate import is_active
@@ -275,12 +276,8 @@ def _model_files(kind: str) -> list[str]:
         raise FileNotFoundError(f'there is no folder of models called "{kind}".')
     if kind == "checkpoints":
         return folders.checkpoint_names()
-    return sorted(
-        path.relative_to(folder).as_posix()
-        for folder in folders.model_folders(kind)
-        for path in folder.rglob("*")
-        if path.suffix.lower() in MODEL_ENDINGS and path.is_file()
-    )
+    (folder,) = folders.model_folders(kind)
+    return files_below(folder, MODEL_ENDINGS)
 
 
 @routes.get("/models")
@@ -392,9 +389,8 @@ async def post_setting(request: web.Request) -> web.Response:
 
 
 def _files_below(folder: Path, deep: bool) -> Iterator[Path]:
-    for path in sorted(folder.rglob("*") if deep else folder.glob("*")):
-        if path.is_file() and not path.name.startswith("."):
-            yield path
+    found = (folder / name for name in files_below(folder)) if deep else sorted(folder.glob("*"))
+    yield from (path for path in found if path.is_file() and not path.name.startswith("."))
 
 
 def _about(path: Path, folder: Path) -> dict[str, Any]:
@@ -432,12 +428,13 @@ async def list_userdata_with_folders(request: web.Request) -> web.Response:
     top = own_folder()
     folder = folders.within(top, request.query.get("path", ""))
     if not folder.is_dir():
-        if folder == top.resolve():
+        if folder == top:
             return web.json_response([])
         raise FileNotFoundError(f'there is no folder "{request.query["path"]}".')
     entries = []
-    for path in sorted(folder.rglob("*"), key=lambda path: (path.is_file(), path.name.lower())):
-        entry = {"name": path.name, "path": path.relative_to(top.resolve()).as_posix()}
+    below = [folder / visit.inside(name) for visit in walk(folder) for name in visit.names]
+    for path in sorted(below, key=lambda path: (path.is_file(), path.name.lower())):
+        entry = {"name": path.name, "path": path.relative_to(top).as_posix()}
         if path.is_dir():
             entries.append(entry | {"type": "directory"})
         else:
@@ -451,7 +448,7 @@ async def list_userdata_with_folders(request: web.Request) -> web.Response:
 @routes.get("/userdata/{file}")
 async def get_userdata(request: web.Request) -> web.StreamResponse:
     path = folders.within(own_folder(), request.match_info["file"])
-    if path == (own_folder() / "user.css").resolve():  # the user's own style of the editor
+    if path == own_folder() / "user.css":  # the user's own style of the editor
         return send_page(path)
     return send_file(path, download=True)
 
@@ -481,8 +478,7 @@ def _put_userdata(request: web.Request, path: Path, put: Any) -> web.Response:
     if not _says_yes(request, "overwrite", "true") and path.exists():
         return web.json_response({"error": f'there is a file "{path.name}".'}, status=409)
     put()
-    top = own_folder().resolve()
-    about = _about(path, top)
+    about = _about(path, own_folder())
     return web.json_response(about if _says_yes(request, "full_info") else about["path"])
 
 

@@ -31,6 +31,7 @@ class Mention:
 
     name: str
     path: Path | None
+    differs: str = ""  # how the file's name differs
 
 
 def mentions(text: str) -> Iterator[str | Mention]:
@@ -53,8 +54,8 @@ def _meant(name: str) -> Mention:
     """The longest part of the name, up to a sign, that is a file."""
     ends = [len(name), *(k for k in reversed(range(len(name))) if name[k] in _SIGNS)]
     for end in ends:
-        if path := folders.find_embedding(name[:end]):
-            return Mention(name[:end], path)
+        if found := folders.find_embedding(name[:end]):
+            return Mention(name[:end], *found)
     return Mention(re.split(f"[{re.escape(_SIGNS)}]", name, maxsplit=1)[0], None)
 
 

@@ -8,6 +8,7 @@ itself and in the models folder.
 from __future__ import annotations
 
 import argparse
+import logging
 import re
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -20,7 +21,7 @@ from safetensors import SafetensorError, safe_open
 from ...hypernet import compare, convert, estimate, merge
 from ...hypernet.attention import check_fit, make_patches
 from ...hypernet.effect import Effect
-from ...hypernet.files import open_network, save_network, write_whole
+from ...hypernet.files import check_name, open_network, save_network, write_whole
 from ...hypernet.fold import AttentionWeights, attention_names, save_lora, to_lora
 from ...hypernet.network import Hypernetwork
 from ...hypernet.parsing import single_number_in
@@ -30,6 +31,8 @@ from ...hypernet.run import in_words
 from ...hypernet.spec import SD1_WIDTHS, HypernetSpec, parse_structure, read_widths
 from ...hypernet.trees import NetworkTree
 from . import folders, models
+
+log = logging.getLogger(__name__)
 
 Command = Callable[[argparse.Namespace], str]
 MODEL = "diffusers folder or .safetensors: its name in models/checkpoints, or its path"
@@ -106,7 +109,7 @@ def convert_file(arguments: argparse.Namespace) -> str:
         network.record = record
     if arguments.for_core:
         network = convert.for_core(network)
-    path = save_network(network, arguments.out, dtype=convert.NUMBERS[arguments.numbers])
+    path = save_network(network, out_of(arguments), dtype=convert.NUMBERS[arguments.numbers])
     return as_text(describe(path))
 
 
@@ -118,19 +121,19 @@ def merge_files(arguments: argparse.Namespace) -> str:
         factors = merge.read_factors(arguments.factors, count)
     parts = list(zip(map(opened, arguments.files), factors, strict=True))
     method = merge.MERGES[arguments.method.replace("-", " ")]
-    path = save_network(method(parts, Path(arguments.out).stem), arguments.out)
+    path = save_network(method(parts, Path(arguments.out).stem), out_of(arguments))
     return as_text(describe(path))
 
 
 def write_lora(arguments: argparse.Namespace) -> str:
     lora = to_lora(
-        read_blocks(folders.find_checkpoint(arguments.model)),
+        read_blocks(folders.find_checkpoint(arguments.model, log.warning)),
         opened(arguments.file),
         arguments.strength,
         rank=arguments.rank,
         numbers=arguments.numbers,
     )
-    path = save_lora(lora, arguments.out)
+    path = save_lora(lora, out_of(arguments))
     return (
         f"{path}: {in_words(path.stat().st_size)}, relative error of its matrices {lora.error:.2g}"
     )
@@ -140,10 +143,10 @@ def write_lora(arguments: argparse.Namespace) -> str:
 def compare_files(arguments: argparse.Namespace) -> str:
     from .checkpoint import load_checkpoint
 
-    out, strengths = Path(arguments.out), compare.read_strengths(arguments.strengths)
+    out, strengths = out_of(arguments), compare.read_strengths(arguments.strengths)
     check_sheet(out, arguments.width, arguments.height)
     networks = [opened(file) for file in arguments.files]
-    model, clip, vae = load_checkpoint(folders.find_checkpoint(arguments.model))
+    model, clip, vae = load_checkpoint(folders.find_checkpoint(arguments.model, log.warning))
     prompts, taken_out = zip(
         *map(take_out_tags, (arguments.prompt, arguments.negative)), strict=True
     )
@@ -190,8 +193,16 @@ def estimate_size(arguments: argparse.Namespace) -> str:
     return estimate.as_text(estimate.estimate(spec))
 
 
+def out_of(arguments: argparse.Namespace) -> Path:
+    """Raises ValueError for a name that not every system can save."""
+    out = Path(arguments.out)
+    check_name(out.name)
+    return out
+
+
 def opened(file: str) -> Hypernetwork | NetworkTree:
-    return open_network(file, folders.network_folders())
+    """A path, or a name in models/hypernetworks."""
+    return open_network(folders.find_network(file, log.warning), folders.network_folders())
 
 
 # The attention of a checkpoint on the disk

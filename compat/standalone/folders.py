@@ -11,11 +11,16 @@ from __future__ import annotations
 
 import difflib
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
 from types import MappingProxyType
+
+from ...hypernet.files import TREE_SUFFIX, check_new_folders
+from ...hypernet.links import files_below, is_inside, walk
+from ...hypernet.names import READINGS, find_below, find_name, quoted
+from ...hypernet.prompt import KNOWN_AS
 
 NETWORK_ENDINGS = (".pt", ".safetensors")
 WEIGHT_ENDING = ".safetensors"
@@ -24,6 +29,12 @@ EMBEDDING_ENDINGS = (".safetensors", ".pt", ".bin")  # the first that is there c
 _moved: ContextVar[Mapping[str, Path]] = ContextVar("moved folders", default=MappingProxyType({}))
 
 _fenced: ContextVar[bool] = ContextVar("fenced folders", default=False)
+
+Say = Callable[[str], object]  # is told when a name was not exact
+
+
+def unsaid(note: str) -> None:
+    """For looks before the run: whoever runs it says so."""
 
 
 @contextmanager
@@ -87,14 +98,26 @@ def network_folders() -> list[Path]:
 
 def network_names() -> list[str]:
     """Names of the network files relative to their folder, "/"-separated, sorted."""
-    return sorted(
-        {
-            path.relative_to(folder).as_posix()
-            for folder in network_folders()
-            for path in folder.rglob("*")
-            if path.suffix.lower() in NETWORK_ENDINGS and path.is_file()
-        }
-    )
+    return sorted({n for folder in network_folders() for n in files_below(folder, NETWORK_ENDINGS)})
+
+
+def find_network(name: str, say: Say = unsaid) -> Path:
+    """The path name itself, or else the network or tree of that name in models/hypernetworks.
+
+    What is neither is given back as it is. Raises ValueError quoting names that fit equally.
+    """
+    path = Path(name).expanduser()
+    if path.exists():
+        return path
+    if near := find_below(path.parent, path.name):
+        say(near.note)
+        return path.with_name(near.name)
+    for folder in network_folders():
+        if match := find_name(name, files_below(folder, (*NETWORK_ENDINGS, TREE_SUFFIX)), KNOWN_AS):
+            if match.note:
+                say(match.note)
+            return folder / match.name
+    return path
 
 
 def lora_folder() -> Path:
@@ -108,83 +131,79 @@ def model_folders(name: str) -> list[Path]:
 def checkpoint_names() -> list[str]:
     """Single files and diffusers folders under models/checkpoints, "/"-separated, sorted."""
     found = []
-    top = models_folder() / "checkpoints"
-    for folder, children, files in os.walk(top, followlinks=True):
-        here = Path(folder)
+    for visit in walk(models_folder() / "checkpoints"):
+        files = [entry.name for entry in visit.files if os.path.exists(entry.path)]
         if "model_index.json" in files:
-            found.append(here)
-            children.clear()  # its parts are not checkpoints of their own
+            found.append(visit.name)
+            visit.folders.clear()  # its parts are not checkpoints of their own
         else:
-            found += [here / file for file in files if file.lower().endswith(WEIGHT_ENDING)]
-    return sorted(path.relative_to(top).as_posix() for path in found if path != top)
+            found += [visit.inside(file) for file in files if file.lower().endswith(WEIGHT_ENDING)]
+    return sorted(filter(None, found))
 
 
 def weight_file_names(kind: str) -> list[str]:
     """.safetensors files under models/<kind>, "/"-separated, sorted."""
-    top = models_folder() / kind
-    return sorted(
-        path.relative_to(top).as_posix()
-        for path in top.rglob("*")
-        if path.suffix.lower() == WEIGHT_ENDING and path.is_file()
-    )
+    return files_below(models_folder() / kind, [WEIGHT_ENDING])
 
 
-def find_embedding(name: str) -> Path | None:
-    """The file called name, with or without its ending, in or anywhere below models/embeddings;
-    letters of another case count where no name is exact."""
+def find_embedding(name: str) -> tuple[Path, str] | None:
+    """The file called name, with or without its ending, in or anywhere below models/embeddings,
+    and how its name differs, "" if it does not.
+
+    Raises ValueError quoting names that fit equally and not exactly.
+    """
     top = models_folder() / "embeddings"
-    found = [
-        Path(folder, file)
-        for folder, _, files in os.walk(top, followlinks=True)
-        for file in files
-        if file.lower().endswith(EMBEDDING_ENDINGS)
-    ]
-    found.sort(key=lambda path: (len(path.parts), path))
-    wanted = name.replace("\\", "/").strip("/")
-    for alike in (str, str.casefold):
+    files = sorted(
+        files_below(top, EMBEDDING_ENDINGS), key=lambda file: (file.count("/"), Path(file))
+    )
+    wanted = name.strip("/\\")
+    for read, differs in READINGS if wanted else ():
         for ending in ("", *EMBEDDING_ENDINGS):
-            for path in found if wanted else ():
-                if f"/{alike(path.relative_to(top).as_posix())}".endswith(
-                    alike(f"/{wanted}{ending}")
-                ):
-                    return path
+            meant = read(f"/{wanted}{ending}")
+            found = [file for file in files if read(f"/{file}").endswith(meant)]
+            if differs and len({Path(file).name for file in found}) > 1:
+                raise ValueError(f'"embedding:{name}" may be any of {quoted(found)}.')
+            if found:
+                return top / found[0], differs
     return None
 
 
 def embedding_names() -> list[str]:
     """Of the files in models/embeddings, without their endings."""
-    top = models_folder() / "embeddings"
-    return sorted({p.stem for p in top.rglob("*") if p.suffix.lower() in EMBEDDING_ENDINGS})
+    files = files_below(models_folder() / "embeddings", EMBEDDING_ENDINGS)
+    return sorted({Path(file).stem for file in files})
 
 
-def find_checkpoint(name: str) -> Path:
+def find_checkpoint(name: str, say: Say = unsaid) -> Path:
     """The file or diffusers folder called name under models/checkpoints, or the path name itself.
 
-    Raises FileNotFoundError with the nearest names.
+    Raises FileNotFoundError with the nearest names, ValueError quoting names that fit equally.
     """
-    return _find("checkpoints", "checkpoint", name, checkpoint_names())
+    return _find("checkpoints", "checkpoint", name, checkpoint_names(), say)
 
 
-def find_weight_file(kind: str, what: str, name: str) -> Path:
+def find_weight_file(kind: str, what: str, name: str, say: Say = unsaid) -> Path:
     """The same for a file under models/<kind>; `what` it is called in the error."""
-    return _find(kind, what, name, weight_file_names(kind))
+    return _find(kind, what, name, weight_file_names(kind), say)
 
 
-def _find(kind: str, what: str, name: str, known: list[str]) -> Path:
+def _find(kind: str, what: str, name: str, known: list[str], say: Say) -> Path:
     top = models_folder() / kind
     for path in (top / name, Path(name).expanduser()):
-        inside = Path(os.path.abspath(path)).is_relative_to(top)  # links lead where they like
-        if name and path.exists() and (inside or not _fenced.get()):
+        if name and path.exists() and (is_inside(path, top) or not _fenced.get()):
             return path
+    if match := find_name(name, known):
+        say(match.note)
+        return top / match.name
     near = difflib.get_close_matches(name, known, 3, 0.3) or known[:3]
     hint = f"Near: {', '.join(near)}." if near else "That folder has none."
     raise FileNotFoundError(f'{what} "{name}" is neither in {top} nor a path. {hint}')
 
 
-def resolve(name: str) -> Path:
+def resolve(name: str, say: Say = unsaid) -> Path:
     """The path of "a.png", "a.png [output]" or "a.png [temp]"; without a note, of the input folder.
 
-    Raises ValueError for a name that leads out of its folder.
+    Raises ValueError for a name that leads out of its folder, or that several files fit equally.
     """
     folder = input_folder()
     for note, place in (
@@ -194,25 +213,36 @@ def resolve(name: str) -> Path:
     ):
         if name.endswith(note):
             name, folder = name.removesuffix(note), place()
-    return within(folder, name)
+    path = within(folder, name)
+    match = None if path.exists() else find_below(folder, name)
+    if match is None:
+        return path
+    say(match.note)
+    return folder / match.name
 
 
 def within(folder: Path, name: str) -> Path:
     """The path of name in folder. Raises ValueError for a name that leads out of it."""
-    path = (folder / name).resolve()
-    if not path.is_relative_to(folder.resolve()):
+    path = Path(os.path.abspath(folder / name))
+    if not is_inside(path, folder) or "\0" in name:
         raise ValueError(f'"{name}" leads out of {folder}; give a name inside that folder.')
-    return path
+    return folder / path.relative_to(os.path.abspath(folder))
 
 
 def next_file(prefix: str, folder: Path, ending: str) -> Path:
     """The first free "<prefix>_00001_<ending>" in folder; prefix may have subfolders, made here.
 
-    Raises ValueError for a prefix that leads out of the folder.
+    Raises ValueError for a prefix that leads out of the folder, or that some system cannot save.
     """
-    stem = folder / prefix
-    if not stem.resolve().is_relative_to(folder.resolve()) or not Path(prefix).name:
-        raise ValueError(f'file name prefix "{prefix}" leads out of {folder}; give a name in it.')
+    try:
+        stem = within(folder, prefix.replace("\\", "/"))
+        if stem == folder:
+            raise ValueError
+    except ValueError:
+        raise ValueError(
+            f'file name prefix "{prefix}" leads out of {folder}; give a name in it.'
+        ) from None
+    check_new_folders(stem, folder)
     stem.parent.mkdir(parents=True, exist_ok=True)
     taken = [
         int(digits)

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import logging
+
 from . import folders, io
 from .sampling import DiscreteSampling, scaled_linear, with_zero_snr
+
+log = logging.getLogger(__name__)
 
 
 class LoraLoaderModelOnly(io.ComfyNode):
@@ -46,7 +50,7 @@ class LoraLoaderModelOnly(io.ComfyNode):
     def execute(cls, model: object, lora_name: str, strength_model: float) -> io.NodeOutput:
         from .lora import with_lora
 
-        file = folders.find_weight_file("loras", "LoRA", lora_name)
+        file = folders.find_weight_file("loras", "LoRA", lora_name, log.warning)
         return io.NodeOutput(with_lora(model, file, strength_model) if strength_model else model)
 
 
@@ -76,7 +80,8 @@ class VAELoader(io.ComfyNode):
     def execute(cls, vae_name: str) -> io.NodeOutput:
         from .checkpoint import load_vae
 
-        return io.NodeOutput(load_vae(folders.find_weight_file("vae", "VAE", vae_name)))
+        file = folders.find_weight_file("vae", "VAE", vae_name, log.warning)
+        return io.NodeOutput(load_vae(file))
 
 
 class CLIPSetLastLayer(io.ComfyNode):
@@ -149,6 +154,6 @@ MODEL_NODES: list[type[io.ComfyNode]] = [
 def _fault(kind: str, what: str, name: str) -> bool | str:
     try:
         folders.find_weight_file(kind, what, name)
-    except FileNotFoundError as error:
+    except (FileNotFoundError, ValueError) as error:
         return str(error)
     return True

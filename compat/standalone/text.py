@@ -23,6 +23,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ...hypernet.names import Match
 from . import folders
 from .embeddings import Mention, is_mention, mentions, read_embedding
 
@@ -148,6 +149,8 @@ class Clip:
             place = folders.models_folder() / "embeddings"
             self._say(f'"embedding:{mention.name}" is left out: no such file in {place}.{hint}')
             return []
+        if mention.differs:
+            self._say(Match(f"embedding:{mention.name}", mention.path.name, mention.differs).note)
         try:
             vectors = read_embedding(mention.path)
         except ValueError as fault:
