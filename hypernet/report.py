@@ -29,6 +29,7 @@ def describe(path: str | os.PathLike, network: Hypernetwork | NetworkTree | None
             "tree": tree_as_text(network.part),
             "networks": list(network.names),
             "widths": list(network.spec.widths),
+            "optional_info": network.record.optional_info,
         }
     spec, record = network.spec, network.record
     return about | {
@@ -65,6 +66,7 @@ def as_lines(description: dict) -> list[tuple[str, str]]:
             ("tree", description["tree"]),
             ("networks", ", ".join(description["networks"])),
             ("widths", numbers(description["widths"])),
+            ("note", description["optional_info"] or "none"),
         ]
     residual = "; ".join(
         f"{width}: k {size['k']:.4f}, v {size['v']:.4f}"

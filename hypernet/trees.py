@@ -23,6 +23,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from .links import files_below
+from .names import find_name
 from .network import Hypernetwork, Record
 
 MOST_TEXT = 64 * 2**10  # bytes of a .hns
@@ -63,11 +65,11 @@ def parse_tree(text: str, depth: int = 0) -> Part:
 
     Raises ValueError quoting the part that is wrong.
     """
-    text = text.strip()
+    written, text = text, text.strip()
     if not text.startswith(("[", "(", "{")):
         if not text or "\n" in text:
             raise ValueError(f'"{text[:80]}" is neither a name nor a tree of names.')
-        return Leaf(text)
+        return Leaf(written if depth else text)  # a name in quotes may end in blanks
     try:
         node = ast.parse(text, mode="eval").body
     except (SyntaxError, ValueError, MemoryError, RecursionError) as fault:
@@ -173,6 +175,7 @@ def read_tree(
     """
     networks: dict[str, Hypernetwork] = {}
     opened: dict[Path, str] = {}
+    notes: list[str] = []
 
     def resolve(part: Part, above: tuple[Path, ...]) -> Part:
         """The part with names of files replaced by keys of `networks`, and trees by their parts."""
@@ -180,7 +183,7 @@ def read_tree(
             return Sequential(tuple(resolve(p, above) for p in part.parts))
         if isinstance(part, Parallel):
             return Parallel(tuple(resolve(p, above) for p in part.parts), part.weights)
-        file = find_file(part.name, path.parent, folders, above[-1])
+        file = find_file(part.name, path.parent, folders, above[-1], notes)
         if file.suffix.lower() == ".hns":
             if part.strength != 1:
                 raise ValueError(
@@ -204,7 +207,9 @@ def read_tree(
             raise ValueError(f'"{path.name}" has more than {MOST_LEAVES} networks in it.')
         return counted
 
-    return NetworkTree(load(path.resolve(), ()), networks, Record(name=path.stem))
+    part = load(path.resolve(), ())
+    note = " ".join(dict.fromkeys(notes)) or None
+    return NetworkTree(part, networks, Record(name=path.stem, optional_info=note))
 
 
 def read_text(file: Path) -> Part:
@@ -218,19 +223,26 @@ def read_text(file: Path) -> Part:
         raise ValueError(f'"{file.name}" is not a tree of networks: {fault}') from None
 
 
-def find_file(name: str, beside: Path, folders: Sequence[Path], asking: Path) -> Path:
-    """The file of a name in the folder `beside`, or in or below one of `folders`.
+def find_file(
+    name: str, beside: Path, folders: Sequence[Path], asking: Path, notes: list[str]
+) -> Path:
+    """The file of a name in the folder `beside`, or in or below one of `folders`; where no name is
+    exact, by the rule of names.py, of which the notes then tell.
 
     aria1th's lists number files of one name, "a(1)", and show a hash behind it, "a(0123456789)".
     """
     bare = name.rsplit("(", 1)[0] if name.endswith(")") else name
-    wanted = {f"{stem}{suffix}" for stem in (name, bare) for suffix in ("", *SUFFIXES)}
-    found = [
+    there = [
         file
-        for place in (beside.glob("*"), *(folder.rglob("*") for folder in folders))
-        for file in sorted(place, key=lambda file: (len(file.parts), file))
-        if file.name in wanted and file.suffix.lower() in SUFFIXES and file.is_file()
+        for place in (sorted(beside.glob("*")), *map(networks_below, folders))
+        for file in place
+        if file.suffix.lower() in SUFFIXES and file.is_file()
     ]
+    found = called(name, bare, there)
+    for known in ([file.stem for file in there], [file.name for file in there]):
+        if not found and (match := find_name(bare, known)):
+            found = called(match.name, match.name, there)
+            notes.append(match.note)
     if not found:
         places = ", ".join(map(str, dict.fromkeys((beside, *folders))))
         raise FileNotFoundError(
@@ -239,6 +251,16 @@ def find_file(name: str, beside: Path, folders: Sequence[Path], asking: Path) ->
         )
     found.sort(key=lambda file: (file.stem != name, SUFFIXES.index(file.suffix.lower())))
     return found[0].resolve()
+
+
+def networks_below(folder: Path) -> list[Path]:
+    files = (folder / name for name in files_below(folder, SUFFIXES))
+    return sorted(files, key=lambda file: (len(file.parts), file))
+
+
+def called(name: str, bare: str, files: list[Path]) -> list[Path]:
+    wanted = {f"{stem}{suffix}" for stem in (name, bare) for suffix in ("", *SUFFIXES)}
+    return [file for file in files if file.name in wanted]
 
 
 def free_key(stem: str, taken: dict[str, Hypernetwork]) -> str:

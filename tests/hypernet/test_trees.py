@@ -158,3 +158,34 @@ def test_trees_of_trees_do_not_grow_without_end(folder):
 def test_a_tree_is_parsed_in_the_order_of_its_text():
     text = '{"z", "a", "m"}'
     assert as_text(parse_tree(text)) == "(0.333 × z + 0.333 × a + 0.333 × m)"
+
+
+@pytest.mark.parametrize(
+    ("written", "found", "differs"),
+    [
+        ("c net", "c net", None),
+        ("C NET", "c net", "capital"),
+        ("A.PT", "a", "capital"),
+        ("c\u00a0net", "c net", "blanks"),
+        ("linked", "linked", None),
+        ("caf\u00e9", "cafe\u0301", "accents"),
+        ("CAF\u00c9(1)", "cafe\u0301", "capital"),
+    ],
+)
+def test_names_in_a_tree_follow_the_rule_and_links(
+    folder, tmp_path_factory, written, found, differs
+):
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    save_network(network("x", 5), elsewhere / "linked.pt")
+    save_network(network("y", 6), folder / "cafe\u0301.pt")
+    (folder / "styles").symlink_to(elsewhere, target_is_directory=True)
+    opened = tree(folder, f'["b", "{written}"]')
+    assert opened.names == ("b", found)
+    assert differs in opened.record.optional_info if differs else not opened.record.optional_info
+
+
+def test_a_name_in_a_tree_that_fits_two_networks_is_refused(folder):
+    save_network(network("A", 4), folder / "\uff21.pt")
+    save_network(network("A", 4), folder / "a .pt")
+    with pytest.raises(ValueError, match='"a\u00a0" may be any of'):
+        tree(folder, '["b", "a\u00a0"]')
