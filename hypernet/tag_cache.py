@@ -15,6 +15,7 @@ import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from .links import files_below
 from .tags import Tag
 
 LINE = re.compile(rb"([0-9a-f]{32})\t(.+)\n")
@@ -82,6 +83,7 @@ def is_tag(tag: Tag) -> bool:
 
 def model_key(model: Path) -> str:
     """Of a file or a folder of them, by name, size and time: hashing gigabytes takes too long."""
-    files = sorted(model.rglob("*")) if model.is_dir() else [model]
+    names = files_below(model) if model.is_dir() else []
+    files = [model / name for name in names] or [model]
     stats = [(file.name, s.st_size, s.st_mtime_ns) for file in files if (s := file.stat())]
     return hashlib.blake2b(repr(stats).encode(), digest_size=8).hexdigest()

@@ -18,6 +18,7 @@ from PIL import Image
 from .blip import BlipCaptioner
 from .contents import content_key
 from .deepdanbooru import FILE, DeepDanbooruTagger
+from .names import find_name
 from .pictures import open_picture
 from .tag_cache import TagCache, Tags, model_key
 from .wd_tagger import WdTagger
@@ -95,11 +96,19 @@ def find_models(kind: str, folders: Sequence[Path]) -> dict[str, Path]:
     return dict(sorted(found.items()))
 
 
-def find_model(kind: str, name: str, folders: Sequence[Path]) -> Path:
-    """Raises FileNotFoundError that says which file goes where, and what is there."""
+def find_model(
+    kind: str, name: str, folders: Sequence[Path], say: Callable[[str], object] | None = None
+) -> Path:
+    """say: is told when the name was not exact.
+
+    Raises FileNotFoundError that says which file goes where, and what is there; ValueError quoting
+    names that fit equally.
+    """
     found = find_models(kind, folders)
-    if name in found:
-        return found[name]
+    if match := find_name(name, found):
+        if match.note and say:
+            say(match.note)
+        return found[match.name]
     there = f" There is: {', '.join(found)}." if found else ""
     raise FileNotFoundError(
         f'There is no {kind} model "{name}". Put {KINDS[kind].needs} into "{folders[0]}".{there}'

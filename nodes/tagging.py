@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,8 @@ from ..compat import io
 from ..hypernet.taggers import KINDS, cache_of, find_model, find_models, tag_pictures
 from ..hypernet.tags import ORDERS, TagEdits, TagRules, caption_of_tags, read_list
 from .caching import cache_folder
+
+log = logging.getLogger(__name__)
 
 NO_TAGGER, NO_MODEL = "none", "(none found)"
 BATCH = 4  # pictures; taggers gain little from more
@@ -124,7 +127,8 @@ class Tagging:
             scores=given.get("scores", False),
             allow=read_list(given.get("only_tags", "")),
         )
-        model = find_model(kind, str(given.get("model", NO_MODEL)), folders_of(kind))
+        name = str(given.get("model", NO_MODEL))
+        model = find_model(kind, name, folders_of(kind), log.warning)
         return cls(kind=kind, model=model, rules=rules)
 
     def captions(
