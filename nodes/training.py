@@ -17,7 +17,7 @@ from ..hypernet.schedule import parse_schedule
 from ..hypernet.settings import TrainSettings
 from .asked import Asked, check_one_source
 from .encoders import CHOICES, TO_RAM
-from .files import bare_path, find, known_names
+from .files import bare_path, find, found_by, known_names
 from .job import Job
 from .naming import ADD
 from .naming import CHOICES as IF_TAKEN
@@ -208,6 +208,8 @@ class TrainHypernet(io.ComfyNode):
                     node=str(cls.hidden.unique_id or ""), graph=graph_of(cls.hidden),
                 )
             )  # fmt: skip
+            if note := found_note(only(inputs.get("continue_from"))):
+                job.say(note)
             trained = job.run()
         file = str(trained.file)
         out = trained.network, {"loss": trained.losses}, trained.picture, file
@@ -217,6 +219,11 @@ class TrainHypernet(io.ComfyNode):
         shown |= {"saved": [file], "text": ["\n".join([trained.said, *job.said])]}
         log.info(trained.said)
         return io.NodeOutput(*out, ui=shown)
+
+
+def found_note(network: str | None) -> str:
+    """How the name of the network to go on from differs from the file's."""
+    return "" if network in (None, NOTHING) else found_by(network)[0].note
 
 
 def graph_of(hidden) -> dict[str, object]:
