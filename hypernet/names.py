@@ -65,12 +65,13 @@ def without_width(name: str) -> str:
 
 
 SLASHES = "which has other slashes"
+BLANKS = "which differs in blanks or invisible signs"
 READINGS: tuple[tuple[Reading, str], ...] = (
     (str, ""),
     (composed, "whose accents are stored in another way"),
     (with_slashes, SLASHES),
     (without_case, "which differs in capital letters"),
-    (without_blanks, "which differs in blanks or invisible signs"),
+    (without_blanks, BLANKS),
     (without_width, "which differs in full-width letters"),
 )
 
@@ -113,14 +114,14 @@ def find_below(folder: str | os.PathLike, wanted: str) -> Match | None:
         return None
     if exists(Path(folder, wanted)):
         return Match(wanted, wanted)
-    place, ways = Path(folder), {SLASHES}
+    place, ways = Path(folder), set()
     for part in parts:
         match = find_name(part, entries(place))
         if match is None:
             return None
         place /= match.name
         ways.add(match.differs)
-    last = [differs for _, differs in READINGS if differs in ways][-1]
+    last = [differs for _, differs in READINGS if differs in ways][-1] or SLASHES
     return Match(wanted, place.relative_to(folder).as_posix(), last)
 
 

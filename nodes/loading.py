@@ -7,7 +7,9 @@ from pathlib import Path
 
 from ..compat import Faults, dataset_folders, input_folder, io, output_folder, ui
 from ..hypernet.dataset import read_dataset, report
+from ..hypernet.links import is_inside
 from ..hypernet.listing import find_pictures, list_folder
+from ..hypernet.names import BLANKS, Match, exists, find_below
 from ..hypernet.sheet import MOST, contact_sheet
 from .caching import cache_folder
 from .demo_model import DEMO
@@ -95,12 +97,13 @@ class LoadDataset(io.ComfyNode):
         cls, folder: str, width: int, height: int, subfolders: bool = True,
         unreadable: str = "stop", find_alike: bool = False, thumbnails: int = 0,
     ) -> io.NodeOutput:  # fmt: skip
+        path, note = look_up(folder)
         dataset = read_dataset(
-            resolve(folder), width, height,
+            path, width, height,
             recursive=subfolders, skip_unreadable=unreadable == "skip", find_alike=find_alike,
             cache=cache_folder() / "measurements", each=watch(),
         )  # fmt: skip
-        text = report(dataset)
+        text = f"{note}\n{report(dataset)}".lstrip()
         log.info("%s", text)
         sheet = contact_sheet(dataset, thumbnails)
         shown = ui.PreviewText(text).as_dict()
@@ -109,26 +112,51 @@ class LoadDataset(io.ComfyNode):
 
 
 def resolve(folder: str) -> Path:
-    """The folder as given if that is a full path, else inside the host's input directory, its
-    output directory or the pack's demo folder, as the name says.
+    """The folder that is meant, see `look_up`."""
+    return look_up(folder)[0]
 
-    Raises ValueError quoting a folder that the host does not let graphs read.
+
+def look_up(folder: str) -> tuple[Path, str]:
+    """The folder as given if that is a full path, else inside the host's input directory, its
+    output directory or the pack's demo folder, as the name says. One that is there by no exact name
+    is looked for by the rule of names.py, and the second value says so.
+
+    Raises ValueError quoting a folder that the host does not let graphs read, or names that fit
+    equally.
     """
-    name = folder.strip().strip('"')
-    if not name:
+    if not folder.strip('" \t\n'):
         raise ValueError("The folder is empty. Give the name of a folder with pictures.")
-    notes = {OUTPUT: output_folder(), DEMO_NOTE: DEMO}
-    note = next((each for each in notes if name.endswith(each)), "")
-    home = notes.get(note) or input_folder()
-    # by its letters: a link inside the input directory was put there by the server's owner
-    path = Path(os.path.abspath(home / Path(name.removesuffix(note)).expanduser()))
-    allowed = dataset_folders()
-    if allowed is not None and not any(
-        path.is_relative_to(os.path.abspath(root)) for root in (*allowed, DEMO)
-    ):
+    home, name = home_of(folder)
+    spellings = (name, name.strip())
+    paths = [Path(os.path.abspath(home / Path(each).expanduser())) for each in spellings]
+    for spelling, path in zip(spellings, paths, strict=True):
+        if root_of(path, home) and exists(path):
+            return path, Match(name, spelling, BLANKS if spelling != name else "").note
+    path = paths[-1]
+    root = root_of(path, home)
+    if root is None:
+        allowed = dataset_folders() or []
         raise ValueError(
             f'Folder "{folder}" is outside of the folders that this server lets graphs read: '
             f"{', '.join(map(str, allowed))}. Move it, or a link to it, into the input directory, "
             'or name its parent as "datasets" in extra_model_paths.yaml.'
         )
-    return path
+    match = find_below(root, os.path.relpath(path, root))
+    return (path, "") if match is None else (root / match.name, match.note)
+
+
+def home_of(folder: str) -> tuple[Path, str]:
+    """Where a name begins, and the name without quotes and the note behind it."""
+    bare = folder.strip().strip('"')
+    text = folder if bare == folder.strip() else bare
+    notes = {OUTPUT: output_folder(), DEMO_NOTE: DEMO}
+    note = next((each for each in notes if text.rstrip().endswith(each)), "")
+    return notes.get(note) or input_folder(), text.rstrip().removesuffix(note) if note else text
+
+
+def root_of(path: Path, home: Path) -> Path | None:
+    """Inside which folder a graph may read this one, None if it may not. By its letters: a link
+    inside the input directory was put there by the server's owner."""
+    allowed = dataset_folders()
+    roots = [home, Path(path.anchor)] if allowed is None else [*allowed, DEMO]
+    return next((Path(os.path.abspath(root)) for root in roots if is_inside(path, root)), None)

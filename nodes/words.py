@@ -5,6 +5,7 @@ from pathlib import Path
 
 from ..compat import Faults, input_folder, io, ui
 from ..hypernet.dataset import Dataset
+from ..hypernet.names import find_below
 from ..hypernet.weights import read_weights, weight_of, weighted
 from ..hypernet.words import Words, open_templates, prompt_at
 from .sockets import CATEGORY, DatasetSocket, default
@@ -98,7 +99,9 @@ class TrainingWords(io.ComfyNode):
 
 
 def find(template_file: str) -> Path:
-    return input_folder() / Path(template_file.strip().strip('"')).expanduser()
+    name = template_file.strip().strip('"')
+    match = find_below(input_folder(), name)
+    return input_folder() / (match.name if match else Path(name).expanduser())
 
 
 def shown_by(dataset: Dataset, weights: str) -> tuple[Dataset, list[str]]:
