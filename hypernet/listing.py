@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -20,6 +19,7 @@ from typing import NamedTuple
 from .captions import SIDECARS, sidecars_among
 from .kinds import is_hidden, is_picture, may_be_picture, picture_suffixes
 from .leftovers import leftovers
+from .links import walk
 from .mask_names import Masks, find_masks
 from .pictures import SUFFIXES
 from .repeats import repeats_of
@@ -117,37 +117,28 @@ def list_folder(folder: Path, recursive: bool = True) -> Listing:
     faults: list[tuple[str, str]] = []
     again: list[str] = []
     closed: list[str] = []
-    entered: set[str] = set()
-    to_enter = [str(folder)]
-    while to_enter:
-        place = to_enter.pop()
-        name = in_folder(place, folder)
-        if (real := os.path.realpath(place)) in entered:
-            again.append(name)
-            continue
-        entered.add(real)
-        try:
-            entries = list(os.scandir(place))
-        except OSError as fault:
-            faults.append((name, fault.strerror or str(fault)))
-            continue
-        inside = "" if name == "." else f"{os.path.relpath(place, folder)}{os.sep}"
-        inside = inside.replace(os.sep, "/")
-        for entry in visible(entries):
+    for visit in walk(folder, once=True):
+        if visit.again:
+            again.append(printable(visit.name))
+        if visit.fault:
+            faults.append((printable(visit.name) or ".", visit.fault))
+        inside = [name for name in visit.folders if not is_hidden(name)]
+        if not recursive:
+            closed += [printable(visit.inside(name)) for name in inside]
+        visit.folders[:] = inside if recursive else ()
+        for entry in visit.files:
+            if is_hidden(entry.name):
+                continue
+            name = visit.inside(entry.name)
             try:
-                if entry.is_dir():
-                    if recursive:
-                        to_enter.append(entry.path)
-                    else:
-                        closed.append(in_folder(entry.path, folder))
-                elif reason := odd(entry):
-                    faults.append((in_folder(entry.path, folder), reason))
-                elif entry.is_file():
+                is_file = entry.is_file()
+                if reason := odd(entry):
+                    faults.append((printable(name), reason))
+                elif is_file:
                     stat = entry.stat()
-                    found[inside + entry.name] = Stamp(stat.st_mtime_ns, stat.st_size)
+                    found[name] = Stamp(stat.st_mtime_ns, stat.st_size)
             except OSError as fault:
-                where = in_folder(entry.path, folder)
-                faults.append((where, fault.strerror or str(fault)))
+                faults.append((printable(name), fault.strerror or str(fault)))
     stamps = {name: found[name] for name in sorted(found, key=natural)}
     known = picture_suffixes()
     unnamed = tuple(
@@ -160,10 +151,6 @@ def list_folder(folder: Path, recursive: bool = True) -> Listing:
     return Listing(
         folder, stamps, tuple(sorted(faults)), tuple(sorted(again)), unnamed, tuple(sorted(closed))
     )
-
-
-def visible(entries: list[os.DirEntry]) -> Iterator[os.DirEntry]:
-    yield from (entry for entry in entries if not is_hidden(entry.name))
 
 
 def odd(entry: os.DirEntry) -> str:
@@ -181,9 +168,8 @@ def odd(entry: os.DirEntry) -> str:
     return ""
 
 
-def in_folder(path: str, folder: Path) -> str:
-    """The name below the folder, printable everywhere: bytes that are no text become "?"."""
-    name = os.path.relpath(path, folder).replace(os.sep, "/")
+def printable(name: str) -> str:
+    """Bytes that are no text become "?"."""
     return name.encode("utf-8", "replace").decode()
 
 
