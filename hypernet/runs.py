@@ -4,19 +4,25 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from .links import files_below
 from .run import read_manifest
+
+MANIFEST = "manifest.json"
 
 
 def list_runs(folder: Path, most: int = 500) -> list[dict]:
     """Plain data; [] where there is no such folder. A manifest that cannot be read is left out."""
     found = []
-    for manifest in folder.rglob("manifest.json"):
+    for name in files_below(folder):
+        if not name.endswith(f"/{MANIFEST}"):
+            continue
+        manifest = folder / name
         try:
             told = read_manifest(manifest.parent)
             settings = told["settings"]
             found.append(
                 {
-                    "name": manifest.parent.relative_to(folder).as_posix(),
+                    "name": name.removesuffix(f"/{MANIFEST}"),
                     "finished": "seconds" in told,
                     "steps": settings["steps"],
                     "learning_rate": settings["learning_rate"],

@@ -113,6 +113,20 @@ def test_models_are_found_as_people_have_them(tmp_path):
     assert find_models("BLIP", [ours]) == {"large": ours / "large"}
 
 
+@pytest.mark.parametrize(
+    ("name", "differs"),
+    [("cafe\u0301 v3", ""), ("caf\u00e9 v3", "accents"), ("CAFE\u0301 V3", "capital"),
+     ("cafe\u0301\u00a0v3", "blanks")],
+)  # fmt: skip
+def test_a_model_behind_a_link_is_found_by_the_rule_for_names(tmp_path, name, differs):
+    touch(tmp_path / "elsewhere/model.onnx")
+    place, said = tmp_path / "wd14_tagger", []
+    place.mkdir()
+    (place / "cafe\u0301 v3").symlink_to(tmp_path / "elsewhere", target_is_directory=True)
+    assert find_model("WD tagger", name, [place], said.append) == place / "cafe\u0301 v3/model.onnx"
+    assert differs in said[0] if differs else not said
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_missing_model_says_which_file_goes_where(tmp_path, kind):
     with pytest.raises(FileNotFoundError) as fault:

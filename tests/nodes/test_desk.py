@@ -93,6 +93,17 @@ def test_a_file_that_is_no_network_does_not_come_in(home):
     assert list((home / "models" / "hypernetworks").iterdir()) == [] and waiting(home) == []
 
 
+def test_runs_behind_a_link_are_listed(home):
+    elsewhere = home / "elsewhere" / "fox"
+    elsewhere.mkdir(parents=True)
+    told = {"settings": {"steps": 5, "learning_rate": "1e-5"}}
+    (elsewhere / "manifest.json").write_text(json.dumps(told))
+    (home / "output" / "hypernet").mkdir(parents=True)
+    (home / "output" / "hypernet" / "fox").symlink_to(elsewhere, target_is_directory=True)
+    (elsewhere / "loop").symlink_to(elsewhere, target_is_directory=True)
+    assert [run["name"] for run in ask("runs", method="GET")["runs"]] == ["fox"]
+
+
 def test_runs_are_listed_the_newest_first_and_damaged_ones_left_out(home):
     runs = home / "output" / "hypernet"
     settings = {"steps": 2000, "learning_rate": "1e-5"}

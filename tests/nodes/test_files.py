@@ -107,3 +107,32 @@ def test_a_file_of_another_kind_is_called_what_it_is(host):
         said = error_of(run(resaved("page.pt", name="copy")))
         assert f"cannot be read as a hypernetwork: it is {kind}. " in said
     assert [path.name for path in place.iterdir()] == ["page.pt"]
+
+
+def test_a_graph_from_windows_finds_its_network_and_says_how_the_name_differs(host):
+    folder, run = host
+    place = networks(folder, "cafe\u0301.pt")
+    (place / "styles").mkdir()
+    (place / "cafe\u0301.pt").rename(place / "styles" / "cafe\u0301.pt")
+    result = run(resaved("Styles\\caf\u00e9.pt", name="copy"))
+    assert result.status == "success" and (place / "copy.pt").is_file(), error_of(result)
+
+
+def test_two_networks_that_fit_equally_are_refused_before_the_run(host):
+    folder, run = host
+    networks(folder, "Ink.pt", "INK.pt")
+    said = error_of(run(resaved("ink.pt", name="copy")))
+    assert '"INK.pt", "Ink.pt"' in said
+
+
+def test_a_name_that_windows_keeps_is_refused_wherever_something_is_saved(host):
+    from hypernet_pack.nodes.files import SaveHypernet
+    from hypernet_pack.nodes.fold import HypernetToLora
+    from hypernet_pack.nodes.preparing import SavePreparedFolder
+    from hypernet_pack.nodes.tools import ConvertHypernet
+    from hypernet_pack.nodes.training import TrainHypernet
+
+    for name in ("nul.v1", "CON", "aux.pt", "ink.", "a?"):
+        for node_class in (SaveHypernet, ConvertHypernet, HypernetToLora, SavePreparedFolder):
+            assert f'Name "{name}"' in node_class.validate_inputs(name=name), node_class
+        assert f'Name "{name}"' in TrainHypernet.validate_inputs(name=[name])
