@@ -256,5 +256,14 @@ def test_a_run_that_goes_on_asks_for_no_room_for_what_is_done(host, graph, monke
     )
 
 
+def test_the_network_to_go_on_from_may_be_spelt_otherwise_and_that_is_said(host, graph):
+    _, run = host
+    assert succeeded(run(graph(name="first", steps=2)))
+    result = run(graph(name="second", steps=4, continue_from="First.PT"))
+    assert succeeded(result)
+    shown = result.outputs["train"]["text"][0]
+    assert 'There is no "First.PT"; "first.pt" is used, which differs in capital letters.' in shown
+
+
 def node(kind, **inputs):
     return {"class_type": kind, "inputs": inputs}
