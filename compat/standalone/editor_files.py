@@ -248,7 +248,7 @@ def _take_in(form: Any, content: bytes) -> dict[str, str]:
         while path.exists() and path.read_bytes() != content:
             number += 1
             path = path.with_name(f"{Path(name).stem} ({number}){Path(name).suffix}")
-    write_whole(path, lambda file: file.write(content))
+    write_whole(path.resolve(), lambda file: file.write(content))  # a link stays a link
     return {"name": path.name, "subfolder": subfolder, "type": "input"}
 
 
@@ -457,7 +457,8 @@ async def get_userdata(request: web.Request) -> web.StreamResponse:
 async def post_userdata(request: web.Request) -> web.Response:
     path = folders.within(own_folder(), request.match_info["file"])
     content = await request.read()
-    return _put_userdata(request, path, lambda: write_whole(path, lambda f: f.write(content)))
+    file = path.resolve()  # a link stays a link
+    return _put_userdata(request, path, lambda: write_whole(file, lambda f: f.write(content)))
 
 
 @routes.post("/userdata/{file}/move/{to}")

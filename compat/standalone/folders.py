@@ -158,9 +158,10 @@ def find_embedding(name: str) -> tuple[Path, str] | None:
     )
     wanted = name.strip("/\\")
     for read, differs in READINGS if wanted else ():
+        known = [(file, read(f"/{file}")) for file in files]
         for ending in ("", *EMBEDDING_ENDINGS):
             meant = read(f"/{wanted}{ending}")
-            found = [file for file in files if read(f"/{file}").endswith(meant)]
+            found = [file for file, name in known if name.endswith(meant)]
             if differs and len({Path(file).name for file in found}) > 1:
                 raise ValueError(f'"embedding:{name}" may be any of {quoted(found)}.')
             if found:

@@ -550,6 +550,34 @@ def test_nothing_is_written_or_deleted_outside_the_folders(served, tmp_path):
     assert not list(tmp_path.glob("x.txt")) and (tmp_path / "secret.txt").exists()
 
 
+def test_case_08_pictures_behind_a_link_are_uploaded_and_seen(served, tmp_path):
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    (tmp_path / "input").mkdir(exist_ok=True)
+    (tmp_path / "input" / "private").symlink_to(disk, target_is_directory=True)
+    assert served.upload("a.png", b"picture", subfolder="private")[0] == 200
+    assert (disk / "a.png").read_bytes() == b"picture"
+    asked = "/api/view?filename=a.png&subfolder=private&type=input"
+    assert served.ask("GET", asked)[1] == b"picture"
+    out = "/api/view?filename=secret.txt&subfolder=private%2f..%2f..&type=input"
+    assert served.ask("GET", out)[0] == 400
+
+
+def test_what_the_user_keeps_may_be_links_and_stays_so(served, tmp_path):
+    kept, elsewhere = tmp_path / "user" / "default" / "workflows", tmp_path / "elsewhere"
+    kept.mkdir(parents=True)
+    elsewhere.mkdir()
+    (elsewhere / "a.json").write_bytes(b"old")
+    (kept / "linked").symlink_to(elsewhere, target_is_directory=True)
+    (kept / "a.json").symlink_to(elsewhere / "a.json")
+    found = served.get("/api/userdata?dir=workflows&recurse=true")
+    assert sorted(found) == ["a.json", "linked/a.json"]
+    assert served.ask("POST", "/api/userdata/workflows%2fa.json", b"new")[0] == 200
+    assert (elsewhere / "a.json").read_bytes() == b"new" and (kept / "a.json").is_symlink()
+    assert served.ask("DELETE", "/api/userdata/workflows%2fa.json")[0] == 204
+    assert (elsewhere / "a.json").exists() and not (kept / "a.json").exists()
+
+
 def test_an_uploaded_picture_is_in_the_input_folder_once_and_can_be_seen(served, tmp_path):
     file = BytesIO()
     RED.save(file, "PNG")
