@@ -52,7 +52,9 @@ def without_case(name: str) -> str:
 
 def without_blanks(name: str) -> str:
     """No-break and ideographic spaces are blanks, and those at the ends of a part do not count."""
-    visible = "".join(sign for sign in without_case(name) if not is_invisible(sign))
+    visible = without_case(name)
+    if not visible.isascii():
+        visible = "".join(sign for sign in visible if not is_invisible(sign))
     return "/".join(" ".join(part.split()) for part in visible.split("/"))
 
 
