@@ -11,6 +11,7 @@ def places(monkeypatch, tmp_path):
     for name in ("input", "output", "disk", "outside"):
         (tmp_path / name).mkdir()
     (tmp_path / "input" / "private").symlink_to(tmp_path / "disk", target_is_directory=True)
+    monkeypatch.chdir(tmp_path)  # where the host writes what it remembers
     monkeypatch.setattr(loading, "input_folder", lambda: tmp_path / "input")
     monkeypatch.setattr(loading, "output_folder", lambda: tmp_path / "output")
     monkeypatch.setattr(
