@@ -19,7 +19,7 @@ from types import MappingProxyType
 
 from ...hypernet.files import TREE_SUFFIX, check_new_folders
 from ...hypernet.links import files_below, is_inside, walk
-from ...hypernet.names import READINGS, find_below, find_name, quoted
+from ...hypernet.names import READINGS, exists, find_below, find_name, quoted
 from ...hypernet.prompt import KNOWN_AS
 
 NETWORK_ENDINGS = (".pt", ".safetensors")
@@ -215,7 +215,7 @@ def resolve(name: str, say: Say = unsaid) -> Path:
         if name.endswith(note):
             name, folder = name.removesuffix(note), place()
     path = within(folder, name)
-    match = None if path.exists() else find_below(folder, name)
+    match = None if exists(path) else find_below(folder, name)
     if match is None:
         return path
     say(match.note)
