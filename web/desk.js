@@ -1,11 +1,12 @@
-/** Beside the nodes: settings, commands and dialogs, notices of how a run ended. */
+/** Beside the nodes: settings, commands, and how a run ended. */
 import { app } from "../../scripts/app.js";
 import { api } from "../../scripts/api.js";
 import { ask, element, linkedInputs, watch } from "./panel.js";
-import { facts } from "./file.js";
-import { translated, words } from "./language.js";
+import { fresh, translated, words } from "./language.js";
 
 const say = words("desk");
+
+const open = (dialog) => async () => (await import(fresh("./dialogs.mjs")))[dialog]();
 
 const setting = (name, whose = "Hypernet") => app.extensionManager.setting.get(`${whose}.${name}`);
 
@@ -26,8 +27,8 @@ app.registerExtension({
     ["Runs", "Where runs go", { type: runsFolder, defaultValue: "" }],
   ].map(([key, name, how]) => ({ id: `Hypernet.${key}`, category: ["Hypernet", "Hypernet", key], name, ...how })),
   commands: [
-    { id: "Hypernet.Inspect", label: "Hypernet: inspect a file…", icon: "pi pi-search", function: inspect },
-    { id: "Hypernet.Runs", label: "Hypernet: list runs", icon: "pi pi-list", function: listRuns },
+    { id: "Hypernet.Inspect", label: "Hypernet: inspect a file…", icon: "pi pi-search", function: open("inspect") },
+    { id: "Hypernet.Runs", label: "Hypernet: list runs", icon: "pi pi-list", function: open("listRuns") },
   ],
   menuCommands: [{ path: ["Hypernet"], commands: ["Hypernet.Inspect", "Hypernet.Runs"] }],
   nodeCreated(node) {
@@ -71,49 +72,10 @@ function runsFolder() {
   return place;
 }
 
-// Dialogs
-
-async function inspect() {
-  const { names } = await ask("files").catch(complain);
-  const place = element("div", { class: "hypernet-panel" });
-  const list = element("select", { size: Math.min(Math.max(names.length, 2), 8), "aria-label": say.files, onchange: () => show(list.value) },
-    ...names.map((name) => element("option", {}, name)));
-  const show = (name) => ask(`file?name=${encodeURIComponent(name)}`).then(
-    (found) => list.value === name && place.replaceChildren(facts(found.lines)),
-    (fault) => place.replaceChildren(element("p", { class: "hypernet-fault" }, fault.message)),
-  );
-  if (names.length) show((list.value = names[0]));
-  openDialog(say.files, ...(names.length ? [list, place] : [say.empty]));
-}
-
-async function listRuns() {
-  const { folder, runs } = await ask("runs").catch(complain);
-  const row = (kind, ...cells) => element("tr", {}, ...cells.map((cell) => element(kind, {}, String(cell ?? ""))));
-  const table = element("table", {},
-    row("th", say.run, say.state, say.steps, say.rate, say.pictures, say.model, say.changed),
-    ...runs.map((run) => row("td", run.name, run.finished ? say.finished : say.open, run.steps, run.learning_rate, run.pictures, run.model,
-      new Date(run.changed * 1000).toLocaleString())));
-  openDialog(folder, runs.length ? element("div", { class: "hypernet-table", tabindex: 0 }, table) : say.none);
-}
-
-function openDialog(title, ...content) {
-  const close = element("button", { type: "button", onclick: () => dialog.close() }, say.close);
-  const dialog = element("dialog", { class: "hypernet-box hypernet-dialog", "aria-label": title, onclose: () => dialog.remove(),
-    onkeydown: ({ key }) => key === "Escape" && dialog.close() }, // some editors keep the browser from it
-    element("b", {}, title), ...content, close);
-  document.body.append(dialog);
-  dialog.showModal();
-}
-
 // Notices
 
 export function notice(severity, summary, detail) {
   app.extensionManager.toast.add({ severity, summary, detail, life: severity === "error" ? 20_000 : 8000 });
-}
-
-function complain(fault) {
-  notice("error", say.failed, fault.message);
-  throw fault;
 }
 
 /** Of our nodes alone: what they saved, and the server's own sentence when one failed. */
