@@ -42,10 +42,10 @@ class ProgressLine:
         if self._bar is not None:
             self._bar.set_postfix_str(self._words, refresh=False)
             self._bar.update(step - self._bar.n)
-        elif time.monotonic() - self._told >= BETWEEN:
-            self._tell()
         if step >= self._total:
             self.close()
+        elif self._bar is None and time.monotonic() - self._told >= BETWEEN:
+            self._tell()
 
     def close(self) -> None:
         """Nothing is shown after it. A second call does nothing."""

@@ -71,3 +71,13 @@ def test_a_terminal_rewrites_one_line(monkeypatch):
     assert written.count("\n") == 1 and written.endswith("\n")
     last = written.rpartition("\r")[2]
     assert "Training" in last and "3/3" in last and "loss 0.3" in last
+
+
+def test_the_end_is_told_once_also_where_steps_take_long(monkeypatch):
+    monkeypatch.setattr(progress_line, "BETWEEN", 0.0)
+    told = []
+    line = progress_line.ProgressLine(2, 0, "Training", told.append)
+    for step in (1, 2):
+        line.update(step)
+    line.close()
+    assert ["100%" in each for each in told] == [False, True]
