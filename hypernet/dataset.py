@@ -26,7 +26,7 @@ from .duplicates import MOST, alike, look_of
 from .leftovers import notes_on
 from .listing import Listing, list_folder
 from .measured import Measurement, cache_file, read_measurements, write_measurements
-from .naming import NAMED, some
+from .naming import NAMED, listed, some
 from .pictures import measure, open_picture
 from .repeats import repeats_of
 from .showings import Showings
@@ -159,9 +159,7 @@ def read_dataset(
         )
     unreadable += listing.faults
     if unreadable and (not skip_unreadable or not items):
-        names = "; ".join(f'"{name}" ({fault})' for name, fault in unreadable[:NAMED])
-        if len(unreadable) > NAMED:
-            names = f"{names} and {len(unreadable) - NAMED} more"
+        names = listed([f'"{name}" ({fault})' for name, fault in unreadable], "; ")
         raise ValueError(
             f"{len(unreadable)} of the pictures cannot be read: {names}. Replace or remove "
             'them, or choose "skip" for unreadable pictures.'

@@ -11,6 +11,6 @@ def some(names: Sequence[str]) -> str:
     return listed([f'"{name}"' for name in names])
 
 
-def listed(parts: Sequence[str]) -> str:
-    named = ", ".join(parts[:NAMED])
+def listed(parts: Sequence[str], between: str = ", ") -> str:
+    named = between.join(parts[:NAMED])
     return f"{named} and {len(parts) - NAMED} more" if len(parts) > NAMED else named
