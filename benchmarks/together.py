@@ -3,7 +3,8 @@
 Runs the pair of tests/hypernet/test_parallel.py, and `hypernet run --processes 2` where it trains
 and draws, where the second process has nothing to help with, and where a node fails. A fault at the
 end of a process (a thread that outlives Python, a wait for one that is gone) shows in one of ten.
-Prints how many ended how; the exit code is 1 when one ended otherwise than it should.
+Prints how many ended how, and each end as it comes (on stderr, in case somebody stops it). The exit
+code is 1 when one ended otherwise than it should.
 
     python benchmarks/together.py [TIMES] [KIND ...]
 """
@@ -53,7 +54,10 @@ def main() -> int:
     print(f"{'':<26}{'exit codes':<14}{'times':>6}")
     for kind in sys.argv[2:] or KINDS:
         run, expected = KINDS[kind]
-        ends = collections.Counter(end_of(run, expected) for _ in range(times))
+        ends: collections.Counter[tuple[tuple[int, ...], str]] = collections.Counter()
+        for number in range(1, times + 1):
+            ends[end := end_of(run, expected)] += 1
+            print(f"{kind:<26}{end[0]!s:<14}{number:>3} of {times}  {end[1]}", file=sys.stderr)
         for (codes, fault), number in ends.most_common():
             print(f"{kind:<26}{codes!s:<14}{number:>6}  {fault}", flush=True)
             wrong += number * bool(fault)
