@@ -19,18 +19,18 @@ from PIL import Image
 
 aiohttp = pytest.importorskip("aiohttp", reason="the graph editor's server is an extra")
 
-import hypernet_pack.nodes  # noqa: E402, F401 (adds the routes of the pack)
-from aiohttp import web  # noqa: E402
-from hypernet_pack.compat.standalone import editor, editor_files, folders, io  # noqa: E402
-from hypernet_pack.compat.standalone.editor_files import frontend_folder, translations  # noqa: E402
-from hypernet_pack.compat.standalone.gate import refusal  # noqa: E402
-from hypernet_pack.compat.standalone.jobs import Job, Jobs  # noqa: E402
-from hypernet_pack.compat.standalone.progress import (  # noqa: E402
+import hypernet_pack.nodes  # noqa: F401 (adds the routes of the pack)
+from aiohttp import web
+from hypernet_pack.compat.standalone import editor, editor_files, folders, io
+from hypernet_pack.compat.standalone.editor_files import frontend_folder, translations
+from hypernet_pack.compat.standalone.gate import refusal
+from hypernet_pack.compat.standalone.jobs import Job, Jobs
+from hypernet_pack.compat.standalone.progress import (
     Progress,
     is_interrupted,
     raise_if_interrupted,
 )
-from hypernet_pack.compat.standalone.server import Server  # noqa: E402
+from hypernet_pack.compat.standalone.server import Server
 
 RED = Image.new("RGB", (8, 6), "red")
 

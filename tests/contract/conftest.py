@@ -11,8 +11,8 @@ import pytest
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "live")]
 
-import comfyui_server  # noqa: E402
-import hosts  # noqa: E402
+import comfyui_server
+import hosts
 
 
 @pytest.fixture(

@@ -21,7 +21,7 @@ import pytest
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "live")]
 
-import comfyui_server  # noqa: E402
+import comfyui_server
 
 NEEDED = {"aiohttp": "editor", "playwright": "web-tests"}
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
