@@ -22,7 +22,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 PAIR = ROOT / "tests" / "hypernet" / "trained_together.py"
-COMMAND = "hypernet_pack.compat.standalone.command"
+COMMAND = "hypernet_pack.cli.main"
 MODEL = str(ROOT / "demo" / "tiny-sd")
 PICTURES = ROOT / "demo" / "pictures"
 TIMES = 50

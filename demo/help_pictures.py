@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib
-from hypernet_pack.compat.standalone import command, folders
+from hypernet_pack.cli import main as command
+from hypernet_pack.compat.standalone import folders
 from hypernet_pack.compat.standalone.executor import Executor, Run
 from PIL import Image, ImageDraw, ImageFont
 

@@ -15,8 +15,8 @@ from pathlib import Path
 
 import matplotlib
 import torch
+from hypernet_pack.cli import main as command
 from hypernet_pack.compat import attention_widths
-from hypernet_pack.compat.standalone import command
 from hypernet_pack.hypernet import open_network
 from hypernet_pack.nodes.apply import ApplyHypernet
 

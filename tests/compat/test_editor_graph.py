@@ -503,7 +503,7 @@ def damaged(content, dice):
 def installed():
     import asyncio
 
-    from hypernet_pack.compat.standalone.command import _installed_nodes
+    from hypernet_pack.cli.main import _installed_nodes
 
     nodes = asyncio.run(_installed_nodes())
     return {each.GET_SCHEMA().node_id: each for each in nodes}

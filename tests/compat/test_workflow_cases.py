@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
-from hypernet_pack.compat.standalone.command import main
+from hypernet_pack.cli.main import main
 from PIL import Image
 
 from hypernet import HypernetSpec, Hypernetwork, Record, save_network

@@ -22,7 +22,8 @@ def checkpoint(tmp_path_factory):
 def host(tmp_path, checkpoint):
     """(folder, run): run(prompt, workflow) runs a graph in that folder and gives the executor's
     result; workflow is what the editor sends beside it."""
-    from hypernet_pack.compat.standalone import command, folders
+    from hypernet_pack.cli import main as command
+    from hypernet_pack.compat.standalone import folders
     from hypernet_pack.compat.standalone.executor import Executor
 
     pictures = tmp_path / "input" / "pictures"

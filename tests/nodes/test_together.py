@@ -35,7 +35,7 @@ def hypernet(host, graph):
         file.write_text(json.dumps(prompt))
         places = [f"--{each}={folder / kind}" for each, kind in
                   [("input", "input"), ("out", "output"), ("models", "models")]]  # fmt: skip
-        module = "hypernet_pack.compat.standalone.command"
+        module = "hypernet_pack.cli.main"
         return subprocess.Popen(
             [sys.executable, "-m", module, "run", file, *places, *arguments],
             env=os.environ | {"PYTHONPATH": str(folder), "OMP_NUM_THREADS": "1"},

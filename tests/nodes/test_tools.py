@@ -4,7 +4,7 @@ import json
 
 import pytest
 import torch
-from hypernet_pack.compat.standalone.command import main
+from hypernet_pack.cli.main import main
 from hypernet_pack.hypernet.files import open_network, save_network
 from hypernet_pack.hypernet.network import Hypernetwork, Record
 from hypernet_pack.hypernet.spec import HypernetSpec
@@ -245,6 +245,6 @@ def test_inspecting_a_tree_notices_that_one_of_its_networks_has_changed(host, ne
     ],
 )
 def test_weights_of_single_file_checkpoints_get_diffusers_names(name, expected):
-    from hypernet_pack.compat.standalone.file_commands import diffusers_name
+    from hypernet_pack.cli.file_commands import diffusers_name
 
     assert diffusers_name(name) == expected

@@ -20,7 +20,7 @@ SMALL = {
 
 
 def run(folder, name, settings):
-    from hypernet_pack.compat.standalone import command
+    from hypernet_pack.cli import main as command
 
     changes = [part for key, value in settings.items() for part in ("--set", f"{key}={value}")]
     places = [

@@ -6,6 +6,6 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import conftest  # noqa: F401 (loads the pack)
-from hypernet_pack.compat.standalone.command import main
+from hypernet_pack.cli.main import main
 
 sys.exit(main(["serve", *sys.argv[1:]]))

@@ -9,8 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from editing import EXAMPLES, REPOSITORY
+from hypernet_pack.cli.main import _installed_nodes
 from hypernet_pack.compat.standalone.at_queueing import as_queued
-from hypernet_pack.compat.standalone.command import _installed_nodes
 from hypernet_pack.compat.standalone.workflow import read_workflow
 
 WORKFLOWS = REPOSITORY / "tests" / "compat" / "workflows"

@@ -31,17 +31,17 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from ...hypernet.links import files_below
-from . import folders, together
-from .at_queueing import as_queued
-from .calls import title_of
-from .executor import Executor, Run
+from ..compat.standalone import folders, together
+from ..compat.standalone.at_queueing import as_queued
+from ..compat.standalone.calls import title_of
+from ..compat.standalone.executor import Executor, Run
+from ..compat.standalone.gate import is_loopback
+from ..compat.standalone.io import ComfyNode
+from ..compat.standalone.progress import request_interrupt
+from ..compat.standalone.validation import sentence
+from ..compat.standalone.workflow import Workflow, WorkflowError, read_workflow, set_value
+from ..hypernet.links import files_below
 from .file_commands import Command, add_parsers
-from .gate import is_loopback
-from .io import ComfyNode
-from .progress import request_interrupt
-from .validation import sentence
-from .workflow import Workflow, WorkflowError, read_workflow, set_value
 
 DONE, FAILED, REFUSED, STOPPED = 0, 1, 2, 130
 
@@ -138,8 +138,8 @@ def _make(command: Command, arguments: argparse.Namespace) -> int:
 
 
 def _inspect(files: list[str], as_json: bool) -> int:
-    from ...hypernet import report
-    from ...hypernet.files import open_network
+    from ..hypernet import report
+    from ..hypernet.files import open_network
 
     descriptions, code = [], DONE
     for file in files:
@@ -159,7 +159,7 @@ def _inspect(files: list[str], as_json: bool) -> int:
 
 def _launch(argv: list[str], arguments: argparse.Namespace) -> int:
     """The same command in several processes."""
-    module, restarts = f"{__package__}.command", arguments.restarts
+    module, restarts = f"{__package__}.main", arguments.restarts
     try:
         return together.launch(module, argv, arguments.processes, restarts, _say)
     except ValueError as error:
@@ -232,8 +232,8 @@ def _run(
 
 def _serve(arguments: argparse.Namespace, nodes: Iterable[type[ComfyNode]] | None) -> int:
     try:
-        from . import server
-        from .editor_files import frontend_folder
+        from ..compat.standalone import server
+        from ..compat.standalone.editor_files import frontend_folder
 
         frontend = frontend_folder(arguments.frontend)
         installed = list(nodes) if nodes is not None else asyncio.run(_installed_nodes())
@@ -253,8 +253,8 @@ def _serve(arguments: argparse.Namespace, nodes: Iterable[type[ComfyNode]] | Non
 
 
 async def _installed_nodes() -> list[type[ComfyNode]]:
-    from ... import comfy_entrypoint
-    from .core_nodes import CORE_NODES
+    from .. import comfy_entrypoint
+    from ..compat.standalone.core_nodes import CORE_NODES
 
     extension = await comfy_entrypoint()
     await extension.on_load()

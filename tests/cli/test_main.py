@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 import torch
+from hypernet_pack.cli.main import main
 from hypernet_pack.compat.standalone import folders, io, progress, ui
-from hypernet_pack.compat.standalone.command import main
 
 
 class Paint(io.ComfyNode):
@@ -139,7 +139,7 @@ def test_importing_the_command_loads_no_model_library():
         "import sys, types\n"
         f"pack = types.ModuleType('hypernet_pack'); pack.__path__ = [{str(pack)!r}]\n"
         "sys.modules['hypernet_pack'] = pack\n"
-        "import hypernet_pack.compat.standalone.command\n"
+        "import hypernet_pack.cli.main\n"
         "sys.exit(any(name in sys.modules for name in ('diffusers', 'transformers')))\n"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)

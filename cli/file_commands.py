@@ -18,19 +18,19 @@ from typing import Any
 import torch
 from safetensors import SafetensorError, safe_open
 
-from ...hypernet import compare, convert, estimate, merge
-from ...hypernet.attention import check_fit, make_patches
-from ...hypernet.effect import Effect
-from ...hypernet.files import check_name, open_network, save_network, write_whole
-from ...hypernet.fold import AttentionWeights, attention_names, save_lora, to_lora
-from ...hypernet.network import Hypernetwork
-from ...hypernet.parsing import single_number_in
-from ...hypernet.prompt import take_out_tags
-from ...hypernet.report import as_text, describe
-from ...hypernet.run import in_words
-from ...hypernet.spec import SD1_WIDTHS, HypernetSpec, parse_structure, read_widths
-from ...hypernet.trees import NetworkTree
-from . import folders, models
+from ..compat.standalone import folders, models
+from ..hypernet import compare, convert, estimate, merge
+from ..hypernet.attention import check_fit, make_patches
+from ..hypernet.effect import Effect
+from ..hypernet.files import check_name, open_network, save_network, write_whole
+from ..hypernet.fold import AttentionWeights, attention_names, save_lora, to_lora
+from ..hypernet.network import Hypernetwork
+from ..hypernet.parsing import single_number_in
+from ..hypernet.prompt import take_out_tags
+from ..hypernet.report import as_text, describe
+from ..hypernet.run import in_words
+from ..hypernet.spec import SD1_WIDTHS, HypernetSpec, parse_structure, read_widths
+from ..hypernet.trees import NetworkTree
 
 log = logging.getLogger(__name__)
 
@@ -141,7 +141,7 @@ def write_lora(arguments: argparse.Namespace) -> str:
 
 @torch.inference_mode()
 def compare_files(arguments: argparse.Namespace) -> str:
-    from .checkpoint import load_checkpoint
+    from ..compat.standalone.checkpoint import load_checkpoint
 
     out, strengths = out_of(arguments), compare.read_strengths(arguments.strengths)
     check_sheet(out, arguments.width, arguments.height)

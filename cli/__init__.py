@@ -1,0 +1,1 @@
+"""The command `hypernet`: run and serve workflows, and work on files without a graph."""
