@@ -8,7 +8,7 @@ validate_inputs answers with, in either host.
 import sys
 
 if "folder_paths" in sys.modules and "comfy" in sys.modules:  # ComfyUI is importing us
-    from . import comfyui as _host
+    from .comfyui import model as _host
 else:
     from . import standalone as _host
 

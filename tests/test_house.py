@@ -61,7 +61,7 @@ def test_only_the_host_and_its_demo_model_name_comfyui():
         for top, level, _ in imports(path)
         if not level and top in HOST
     }
-    assert naming == {"compat/comfyui.py", "compat/comfyui_demo.py"}
+    assert naming == {"compat/comfyui/model.py", "compat/comfyui/demo_model.py"}
 
 
 def test_nodes_ask_the_door_and_never_a_host():

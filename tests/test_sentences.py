@@ -25,7 +25,7 @@ CATALOGUE = json.loads((ROOT / "web" / "words" / "sentences.zh.json").read_text(
 SOURCES = [
     *(ROOT / "hypernet").rglob("*.py"),
     *(ROOT / "nodes").rglob("*.py"),
-    ROOT / "compat" / "comfyui.py",
+    *(ROOT / "compat" / "comfyui").rglob("*.py"),
 ]
 VALUE = re.compile(r"\{(\d)!?\}")
 UNSAID = {

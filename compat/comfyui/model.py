@@ -49,16 +49,16 @@ from PIL import Image
 from server import PromptServer
 from torch import Tensor
 
-from ..hypernet.diffusion import Denoiser, Patch
-from ..hypernet.fold import AttentionWeights, attention_names
-from ..hypernet.parallel import ALONE, Processes
-from ..hypernet.sizes import sizes_in_options
-from ..hypernet.sparing import again, outermost, visiting
-from ..hypernet.sparing import compiled as compiled_layers
-from ..hypernet.unloading import unload as unload_weights
-from .comfyui_compiled import CompiledAgain, drops_guards
-from .faults import on_their_inputs
-from .progress_line import ProgressLine
+from ...hypernet.diffusion import Denoiser, Patch
+from ...hypernet.fold import AttentionWeights, attention_names
+from ...hypernet.parallel import ALONE, Processes
+from ...hypernet.sizes import sizes_in_options
+from ...hypernet.sparing import again, outermost, visiting
+from ...hypernet.sparing import compiled as compiled_layers
+from ...hypernet.unloading import unload as unload_weights
+from ..faults import on_their_inputs
+from ..progress_line import ProgressLine
+from .compiled import CompiledAgain, drops_guards
 
 __all__ = ["ComfyExtension", "io", "ui"]
 
@@ -362,9 +362,9 @@ def free_memory() -> None:
 
 
 def load_demo_model(folder: Path) -> tuple:
-    from . import comfyui_demo
+    from . import demo_model
 
-    return comfyui_demo.load_demo_model(folder)
+    return demo_model.load_demo_model(folder)
 
 
 def model_name(model) -> str:

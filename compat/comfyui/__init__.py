@@ -1,0 +1,1 @@
+"""ComfyUI behind the contract. Nothing else in the pack imports from ComfyUI."""
