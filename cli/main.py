@@ -31,7 +31,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from ..compat.standalone import folders, together
+from ..compat.standalone import folders, many_processes
 from ..compat.standalone.at_queueing import as_queued
 from ..compat.standalone.calls import title_of
 from ..compat.standalone.executor import Executor, Run
@@ -62,7 +62,7 @@ def main(argv: list[str] | None = None, nodes: Iterable[type[ComfyNode]] | None 
         with folders.configured(**moved, user=arguments.user, fenced=fenced):
             return _serve(arguments, nodes)
     with folders.configured(**moved):
-        if together.is_launched():
+        if many_processes.is_launched():
             return _run_together(arguments)
         if arguments.processes > 1:
             return _launch(argv if argv is not None else sys.argv[1:], arguments)
@@ -161,7 +161,7 @@ def _launch(argv: list[str], arguments: argparse.Namespace) -> int:
     """The same command in several processes."""
     module, restarts = f"{__package__}.main", arguments.restarts
     try:
-        return together.launch(module, argv, arguments.processes, restarts, _say)
+        return many_processes.launch(module, argv, arguments.processes, restarts, _say)
     except ValueError as error:
         _say(str(error))
         return REFUSED
@@ -170,22 +170,22 @@ def _launch(argv: list[str], arguments: argparse.Namespace) -> int:
 
 
 def _run_together(arguments: argparse.Namespace) -> int:
-    with together.joined() as team:
+    with many_processes.joined() as team:
         if not team.processes.leads:
             return _help(team, arguments)
         code = _run(arguments, None, lambda sentence: team.may_complain() and _say(sentence))
         if code == DONE:  # after anything else they notice that we are gone
-            together.dismiss(team.processes)
+            many_processes.dismiss(team.processes)
         return code
 
 
-def _help(team: together.Team, arguments: argparse.Namespace) -> int:
+def _help(team: many_processes.Team, arguments: argparse.Namespace) -> int:
     """Only help to train; speak only of a fault that no other process has told."""
-    together.ignore_signals()
+    many_processes.ignore_signals()
     executor = Executor(asyncio.run(_installed_nodes()))
     try:
         prompt = _workflow(arguments, executor).prompt
-        fault, code = together.help_to_train(team.processes, executor, prompt), FAILED
+        fault, code = many_processes.help_to_train(team.processes, executor, prompt), FAILED
     except WorkflowError as error:
         fault, code = str(error), REFUSED
     except ConnectionError:  # it has said why; or it died, which the launcher says

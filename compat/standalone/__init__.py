@@ -19,7 +19,6 @@ from torch import dtype as number_type
 
 from ...hypernet.fold import AttentionWeights
 from . import io, ui
-from .editor import add_route, queued_prompts, send_event
 from .folders import (
     dataset_folders,
     input_folder,
@@ -29,8 +28,9 @@ from .folders import (
     network_names,
     output_folder,
 )
+from .many_processes import gather_processes
 from .progress import Interrupted, Progress, is_interrupted, raise_if_interrupted
-from .together import gather_processes
+from .routes import add_route, queued_prompts, send_event
 
 __all__ = [
     "ComfyExtension",

@@ -26,7 +26,8 @@ import torch
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
-from . import editor, editor_files, folders
+from . import editor_files, folders
+from . import routes as editor
 from .bodies import NUMBER, OBJECT, TEXT, TEXTS, read_json, read_object
 from .clients import Clients, Reporter
 from .editor_files import PACK, extensions, send_file, send_page

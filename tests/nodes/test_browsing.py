@@ -2,7 +2,7 @@
 
 import pytest
 from hypernet_pack.compat.standalone import folders
-from hypernet_pack.compat.standalone.editor import routes
+from hypernet_pack.compat.standalone.routes import routes
 from hypernet_pack.nodes import loading
 from hypernet_pack.nodes.demo_model import DEMO
 from PIL import Image

@@ -6,7 +6,7 @@ import json
 import hypernet_pack.nodes  # noqa: F401 (its routes)
 import pytest
 from hypernet_pack.compat.standalone import folders
-from hypernet_pack.compat.standalone.editor import routes
+from hypernet_pack.compat.standalone.routes import routes
 
 from hypernet import HypernetSpec, Hypernetwork
 from hypernet.files import open_network, save_network

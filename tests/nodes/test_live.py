@@ -6,7 +6,7 @@ import time
 
 import pytest
 from hypernet_pack import compat
-from hypernet_pack.compat.standalone import editor, folders
+from hypernet_pack.compat.standalone import folders, routes
 from hypernet_pack.nodes import live, live_routes
 from PIL import Image
 
@@ -19,7 +19,7 @@ SHORT = dict(steps=6, batch_size=1, accumulation=1, save_every=0, preview_steps=
 def events(monkeypatch):
     heard = []
     monkeypatch.setattr(live, "BETWEEN_EVENTS", 0.0)
-    monkeypatch.setattr(editor, "listeners", [lambda name, data: heard.append((name, data))])
+    monkeypatch.setattr(routes, "listeners", [lambda name, data: heard.append((name, data))])
     return heard
 
 
@@ -29,7 +29,7 @@ def server(tmp_path):
     places = dict(input=tmp_path / "input", output=tmp_path / "output", models=tmp_path / "models")
 
     def call(method, path, given):
-        answer = editor.routes[method, f"/hypernet/runs/{path}"]
+        answer = routes.routes[method, f"/hypernet/runs/{path}"]
         query, body = (given, None) if method == "GET" else ({}, given)
         with folders.configured(**places):
             found = answer(query, body)
@@ -100,7 +100,7 @@ def test_a_running_training_can_be_looked_at_and_a_finished_one_too(
 
 def test_events_are_four_a_second_at_most(monkeypatch):
     heard, now = [], [100.0]
-    monkeypatch.setattr(editor, "listeners", [lambda name, data: heard.append(now[0])])
+    monkeypatch.setattr(routes, "listeners", [lambda name, data: heard.append(now[0])])
     monkeypatch.setattr(live.time, "monotonic", lambda: now[0])
     training = live.LiveRun(name="style", node="1", total=100)
     training.stage = "training"

@@ -2,7 +2,7 @@
 
 import pytest
 from hypernet_pack.compat.standalone import folders
-from hypernet_pack.compat.standalone.editor import routes
+from hypernet_pack.compat.standalone.routes import routes
 from hypernet_pack.nodes.config import HypernetConfig
 from hypernet_pack.nodes.learning_rate import LearningRate
 

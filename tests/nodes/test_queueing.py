@@ -1,7 +1,7 @@
 """Two trainings of one name in the queue: the second is told when it is queued."""
 
 import pytest
-from hypernet_pack.compat.standalone import editor, folders
+from hypernet_pack.compat.standalone import folders, routes
 from hypernet_pack.nodes import live
 from hypernet_pack.nodes.training import TrainHypernet
 
@@ -14,8 +14,8 @@ def queued(tmp_path, monkeypatch):
     def ask(waiting, **inputs):
         prompts = [{"7": {"class_type": "HypernetTrain", "inputs": {"name": n}}} for n in waiting]
         heard = []
-        monkeypatch.setattr(editor, "queues", [lambda: prompts])
-        monkeypatch.setattr(editor, "listeners", [lambda name, data: heard.append((name, data))])
+        monkeypatch.setattr(routes, "queues", [lambda: prompts])
+        monkeypatch.setattr(routes, "listeners", [lambda name, data: heard.append((name, data))])
         with folders.configured(**places):
             said = TrainHypernet.validate_inputs(**{key: [value] for key, value in inputs.items()})
         return said, heard

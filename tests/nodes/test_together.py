@@ -114,7 +114,7 @@ def test_what_cannot_be_is_said_once(host, hypernet, arguments, changes, code, w
 
 
 def test_each_process_has_an_accelerator_of_its_own_where_there_are_any():
-    from hypernet_pack.compat.standalone.together import check_launch
+    from hypernet_pack.compat.standalone.many_processes import check_launch
 
     for accelerators in (0, 2, 3):
         check_launch(2, 0, accelerators)
@@ -123,7 +123,7 @@ def test_each_process_has_an_accelerator_of_its_own_where_there_are_any():
 
 
 def test_of_a_fault_the_first_that_meets_it_speaks_and_no_other():
-    from hypernet_pack.compat.standalone.together import Team
+    from hypernet_pack.compat.standalone.many_processes import Team
 
     store = torch.distributed.HashStore()
     first, second = (Team(Processes(number, 2), store) for number in (0, 1))
