@@ -32,14 +32,14 @@ from types import FrameType
 from typing import Any
 
 from ..compat.standalone import folders, many_processes
-from ..compat.standalone.at_queueing import as_queued
-from ..compat.standalone.calls import title_of
-from ..compat.standalone.executor import Executor, Run
 from ..compat.standalone.gate import is_loopback
-from ..compat.standalone.io import ComfyNode
+from ..compat.standalone.graph.at_queueing import as_queued
+from ..compat.standalone.graph.call import title_of
+from ..compat.standalone.graph.executor import Executor, Run
+from ..compat.standalone.graph.io import ComfyNode
+from ..compat.standalone.graph.validation import sentence
+from ..compat.standalone.graph.workflow import Workflow, WorkflowError, read_workflow, set_value
 from ..compat.standalone.progress import request_interrupt
-from ..compat.standalone.validation import sentence
-from ..compat.standalone.workflow import Workflow, WorkflowError, read_workflow, set_value
 from ..hypernet.links import files_below
 from .file_commands import Command, add_parsers
 

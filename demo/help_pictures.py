@@ -18,7 +18,7 @@ from typing import Any
 import matplotlib
 from hypernet_pack.cli import main as command
 from hypernet_pack.compat.standalone import folders
-from hypernet_pack.compat.standalone.executor import Executor, Run
+from hypernet_pack.compat.standalone.graph.executor import Executor, Run
 from PIL import Image, ImageDraw, ImageFont
 
 from .drawing import CFG, MODEL, STEPS, WIDTHS

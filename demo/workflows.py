@@ -18,8 +18,8 @@ from typing import Any
 
 from hypernet_pack import comfy_entrypoint
 from hypernet_pack.compat.standalone.core_nodes import CORE_NODES
-from hypernet_pack.compat.standalone.io import DYNAMIC_COMBO
-from hypernet_pack.compat.standalone.objectinfo import describe
+from hypernet_pack.compat.standalone.graph.io import DYNAMIC_COMBO
+from hypernet_pack.compat.standalone.graph.object_info import describe
 
 from .drawing import WIDTHS
 

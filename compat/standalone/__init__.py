@@ -18,7 +18,6 @@ from torch import Tensor, device
 from torch import dtype as number_type
 
 from ...hypernet.fold import AttentionWeights
-from . import io, ui
 from .folders import (
     dataset_folders,
     input_folder,
@@ -28,6 +27,7 @@ from .folders import (
     network_names,
     output_folder,
 )
+from .graph import io, ui
 from .many_processes import gather_processes
 from .progress import Interrupted, Progress, is_interrupted, raise_if_interrupted
 from .routes import add_route, queued_prompts, send_event

@@ -17,7 +17,8 @@ import torch
 from PIL import Image, ImageOps, ImageSequence
 from torch import Tensor
 
-from . import folders, io, ui
+from . import folders
+from .graph import io, ui
 from .model_nodes import MODEL_NODES
 from .sampling import SAMPLERS, SCHEDULERS
 

@@ -27,7 +27,7 @@ from typing import Any
 import torch
 
 from ...hypernet.parallel import Processes, connected, present
-from .executor import Executor
+from .graph.executor import Executor
 from .progress import running_node
 
 PATIENCE = timedelta(days=2)  # for the first process, which may draw pictures in between

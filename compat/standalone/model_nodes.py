@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 
-from . import folders, io
+from . import folders
+from .graph import io
 from .sampling import DiscreteSampling, scaled_linear, with_zero_snr
 
 log = logging.getLogger(__name__)

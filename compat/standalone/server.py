@@ -31,13 +31,13 @@ from . import routes as editor
 from .bodies import NUMBER, OBJECT, TEXT, TEXTS, read_json, read_object
 from .clients import Clients, Reporter
 from .editor_files import PACK, extensions, send_file, send_page
-from .executor import Executor
 from .gate import POLICY, is_loopback, refusal
-from .io import ComfyNode
+from .graph.executor import Executor
+from .graph.io import ComfyNode
+from .graph.object_info import describe
+from .graph.validation import validate_prompt
 from .jobs import Job, Jobs
-from .objectinfo import describe
 from .progress import request_interrupt
-from .validation import validate_prompt
 
 log = logging.getLogger(__name__)
 

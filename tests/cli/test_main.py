@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 import torch
 from hypernet_pack.cli.main import main
-from hypernet_pack.compat.standalone import folders, io, progress, ui
+from hypernet_pack.compat.standalone import folders, progress
+from hypernet_pack.compat.standalone.graph import io, ui
 
 
 class Paint(io.ComfyNode):

@@ -9,7 +9,7 @@ import pytest
 import torch
 from hypernet_pack.compat.standalone import folders, models
 from hypernet_pack.compat.standalone.checkpoint import load_checkpoint
-from hypernet_pack.compat.standalone.io import locked_clone
+from hypernet_pack.compat.standalone.graph.io import locked_clone
 from hypernet_pack.compat.standalone.lora import _layers, with_lora
 from hypernet_pack.compat.standalone.model_nodes import MODEL_NODES
 from hypernet_pack.hypernet.fold import save_lora, to_lora, weight_changes

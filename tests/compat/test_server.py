@@ -21,10 +21,11 @@ aiohttp = pytest.importorskip("aiohttp", reason="the graph editor's server is an
 
 import hypernet_pack.nodes  # noqa: F401 (adds the routes of the pack)
 from aiohttp import web
-from hypernet_pack.compat.standalone import editor_files, folders, io
+from hypernet_pack.compat.standalone import editor_files, folders
 from hypernet_pack.compat.standalone import routes as editor
 from hypernet_pack.compat.standalone.editor_files import frontend_folder, translations
 from hypernet_pack.compat.standalone.gate import refusal
+from hypernet_pack.compat.standalone.graph import io
 from hypernet_pack.compat.standalone.jobs import Job, Jobs
 from hypernet_pack.compat.standalone.progress import (
     Progress,

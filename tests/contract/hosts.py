@@ -72,7 +72,7 @@ class StandInHost(Host):
         return Outcome(run.status, run.outputs, run.error or {}, run.node_errors)
 
     def object_info(self) -> dict[str, dict]:
-        from hypernet_pack.compat.standalone.objectinfo import describe
+        from hypernet_pack.compat.standalone.graph.object_info import describe
 
         return {name: describe(node) for name, node in self.executor.nodes.items()}
 
@@ -92,7 +92,7 @@ def real_host(server: ComfyUI) -> RealHost:
 def stand_in(base: Path) -> StandInHost:
     from hypernet_pack import comfy_entrypoint
     from hypernet_pack.compat.standalone.core_nodes import CORE_NODES
-    from hypernet_pack.compat.standalone.executor import Executor
+    from hypernet_pack.compat.standalone.graph.executor import Executor
 
     for name in ("input", "output", "models/hypernetworks", "models/checkpoints"):
         (base / name).mkdir(parents=True)

@@ -18,7 +18,7 @@ def test_a_node_is_described_alike(host: Host, name: str):
         pytest.skip("compared with ComfyUI, in its turn")
     from hypernet_pack import comfy_entrypoint
     from hypernet_pack.compat.standalone.folders import configured
-    from hypernet_pack.compat.standalone.objectinfo import describe
+    from hypernet_pack.compat.standalone.graph.object_info import describe
 
     nodes = asyncio.run(asyncio.run(comfy_entrypoint()).get_node_list())
     with configured(models=host.base / "models"):

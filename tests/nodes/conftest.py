@@ -24,7 +24,7 @@ def host(tmp_path, checkpoint):
     result; workflow is what the editor sends beside it."""
     from hypernet_pack.cli import main as command
     from hypernet_pack.compat.standalone import folders
-    from hypernet_pack.compat.standalone.executor import Executor
+    from hypernet_pack.compat.standalone.graph.executor import Executor
 
     pictures = tmp_path / "input" / "pictures"
     pictures.mkdir(parents=True)

@@ -38,7 +38,7 @@ def room(tmp_path):
     """(folder of pictures, models, caption): caption(...) runs the graph, gives name -> caption."""
     from hypernet_pack.cli import main as command
     from hypernet_pack.compat.standalone import folders
-    from hypernet_pack.compat.standalone.executor import Executor
+    from hypernet_pack.compat.standalone.graph.executor import Executor
 
     pictures = tmp_path / "input" / "pictures"
     pictures.mkdir(parents=True)

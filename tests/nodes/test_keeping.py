@@ -11,7 +11,7 @@ from hypernet_pack import compat
 from hypernet_pack.cli import main as command
 from hypernet_pack.compat import io
 from hypernet_pack.compat.standalone import folders
-from hypernet_pack.compat.standalone.executor import Executor
+from hypernet_pack.compat.standalone.graph.executor import Executor
 from hypernet_pack.compat.standalone.progress import request_interrupt
 from PIL import Image
 

@@ -10,10 +10,10 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from editing import EXAMPLES, REPOSITORY
 from hypernet_pack.cli.main import _installed_nodes
-from hypernet_pack.compat.standalone.at_queueing import as_queued
-from hypernet_pack.compat.standalone.workflow import read_workflow
+from hypernet_pack.compat.standalone.graph.at_queueing import as_queued
+from hypernet_pack.compat.standalone.graph.workflow import read_workflow
 
-WORKFLOWS = REPOSITORY / "tests" / "compat" / "workflows"
+WORKFLOWS = REPOSITORY / "tests" / "compat" / "standalone" / "graph" / "workflows"
 NAMES = sorted(path.stem for path in EXAMPLES.glob("*.json"))
 OF_THE_EDITOR = {"MarkdownNote"}  # no server knows it
 SAID_SO_IN_CHINESE = {"CLIP", "VAE", "Latent", "TensorBoard", "EMA", "min-SNR-γ"}

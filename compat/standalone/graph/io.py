@@ -460,7 +460,7 @@ class ComfyNode(metaclass=_NodeClass):
 
     @classmethod
     def GET_NODE_INFO_V1(cls) -> dict[str, Any]:  # noqa: N802
-        from .objectinfo import describe
+        from .object_info import describe
 
         return describe(cls)
 

@@ -19,9 +19,9 @@ from typing import Any
 
 import torch
 
-from .calls import Call, call_of, is_link, title_of
+from ..progress import Interrupted, RunningNode, clear_interrupt, raise_if_interrupted, running
+from .call import Call, call_of, is_link, title_of
 from .io import ComfyNode, ExecutionBlocker, NodeOutput, overrides
-from .progress import Interrupted, RunningNode, clear_interrupt, raise_if_interrupted, running
 from .validation import validate, validate_prompt
 
 __all__ = ["Executor", "Run", "validate_prompt"]

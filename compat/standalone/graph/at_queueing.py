@@ -19,7 +19,7 @@ from decimal import Decimal
 from functools import partial
 from typing import Any
 
-from .calls import is_link
+from .call import is_link
 from .editor_graph import Faults
 from .graph_to_prompt import NamedNode
 from .io import ComfyNode, Input, String, live_inputs

@@ -5,10 +5,10 @@ import random
 from pathlib import Path
 
 import pytest
-from hypernet_pack.compat.standalone import io
-from hypernet_pack.compat.standalone.at_queueing import as_queued
-from hypernet_pack.compat.standalone.validation import validate_prompt
-from hypernet_pack.compat.standalone.workflow import WorkflowError, read_workflow
+from hypernet_pack.compat.standalone.graph import io
+from hypernet_pack.compat.standalone.graph.at_queueing import as_queued
+from hypernet_pack.compat.standalone.graph.validation import validate_prompt
+from hypernet_pack.compat.standalone.graph.workflow import WorkflowError, read_workflow
 
 
 def node_class(name, inputs, outputs=(), is_output_node=False):
@@ -461,7 +461,7 @@ def test_a_subgraph_that_cannot_be_expanded_is_refused_in_words(read):
 
 # --- any damage at all
 
-EXAMPLES = Path(__file__).parents[2] / "example_workflows"
+EXAMPLES = Path(__file__).parents[4] / "example_workflows"
 JUNK = [None, True, -1, 10**30, 0.5, "", "x", "-10", "-20", [], [None], {}, {"id": 1}, [1, 2, 3]]
 
 

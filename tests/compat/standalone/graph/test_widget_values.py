@@ -1,9 +1,9 @@
 """A saved value goes to its input, whichever version of the editor has written it."""
 
 import pytest
-from hypernet_pack.compat.standalone import io
-from hypernet_pack.compat.standalone.widget_values import widget_inputs
-from hypernet_pack.compat.standalone.workflow_file import WorkflowError
+from hypernet_pack.compat.standalone.graph import io
+from hypernet_pack.compat.standalone.graph.widget_values import widget_inputs
+from hypernet_pack.compat.standalone.graph.workflow_file import WorkflowError
 
 SAMPLER = [
     io.Model.Input("model"),

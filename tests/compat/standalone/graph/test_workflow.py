@@ -3,8 +3,8 @@
 import json
 
 import pytest
-from hypernet_pack.compat.standalone import io
-from hypernet_pack.compat.standalone.workflow import WorkflowError, read_workflow, set_value
+from hypernet_pack.compat.standalone.graph import io
+from hypernet_pack.compat.standalone.graph.workflow import WorkflowError, read_workflow, set_value
 
 
 def node_class(name, inputs, outputs=()):

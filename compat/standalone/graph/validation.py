@@ -18,8 +18,8 @@ import traceback
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from ..faults import on_their_inputs
-from .calls import Call, call_of, is_link, title_of
+from ...faults import on_their_inputs
+from .call import Call, call_of, is_link, title_of
 from .io import ComfyNode, DynamicCombo, WidgetInput, overrides
 
 _COERCE = {"INT": int, "FLOAT": float, "STRING": str, "BOOLEAN": bool}

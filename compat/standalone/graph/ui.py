@@ -10,7 +10,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 from torch import Tensor
 
-from . import folders
+from .. import folders
 from .io import ComfyNode, FolderType
 
 _PLACES = {

@@ -4,9 +4,14 @@ import json
 from datetime import datetime
 
 import pytest
-from hypernet_pack.compat.standalone import io
-from hypernet_pack.compat.standalone.at_queueing import as_javascript, as_queued, date, resolve
-from hypernet_pack.compat.standalone.workflow import read_workflow, set_value
+from hypernet_pack.compat.standalone.graph import io
+from hypernet_pack.compat.standalone.graph.at_queueing import (
+    as_javascript,
+    as_queued,
+    date,
+    resolve,
+)
+from hypernet_pack.compat.standalone.graph.workflow import read_workflow, set_value
 
 NOW = datetime(2024, 3, 9, 7, 5, 1)
 

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from hypernet_pack.compat.standalone.workflow import WorkflowError, read_workflow
+from hypernet_pack.compat.standalone.graph.workflow import WorkflowError, read_workflow
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 

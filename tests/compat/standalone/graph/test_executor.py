@@ -7,9 +7,10 @@ import math
 
 import pytest
 import torch
-from hypernet_pack.compat.standalone import io, progress
-from hypernet_pack.compat.standalone.executor import Executor, validate_prompt
-from hypernet_pack.compat.standalone.validation import sentence
+from hypernet_pack.compat.standalone import progress
+from hypernet_pack.compat.standalone.graph import io
+from hypernet_pack.compat.standalone.graph.executor import Executor, validate_prompt
+from hypernet_pack.compat.standalone.graph.validation import sentence
 
 RAN: list = []  # what the test nodes did, in order; emptied before each test
 

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ...hypernet.parsing import single_number_in, whole_in
-from .calls import is_link, title_of
+from ....hypernet.parsing import single_number_in, whole_in
+from .call import is_link, title_of
 from .editor_graph import Faults, counted
 from .graph_to_prompt import NamedNode, flatten
 from .io import ComfyNode, WidgetInput, live_inputs

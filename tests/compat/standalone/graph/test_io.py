@@ -2,7 +2,8 @@
 
 import pytest
 import torch
-from hypernet_pack.compat.standalone import folders, io, ui
+from hypernet_pack.compat.standalone import folders
+from hypernet_pack.compat.standalone.graph import io, ui
 from PIL import Image
 
 

@@ -1,0 +1,1 @@
+"""Graphs in the stand-in host: node classes, workflow files, validation, execution."""
