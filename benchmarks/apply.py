@@ -19,7 +19,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from hypernet_pack.compat.standalone.models import Model
+from hypernet_pack.compat.standalone.model.models import Model
 from hypernet_pack.nodes.apply import ApplyHypernet
 from hypernet_pack.nodes.fold import FoldHypernet
 from interleaved import machine, measure

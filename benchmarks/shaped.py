@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from hypernet_pack.compat.standalone.models import LatentDiffusion, Model
-from hypernet_pack.compat.standalone.sampling import DiscreteSampling
-from hypernet_pack.compat.standalone.unet import install_patched_attention
+from hypernet_pack.compat.standalone.model.models import LatentDiffusion, Model
+from hypernet_pack.compat.standalone.model.sampling import DiscreteSampling
+from hypernet_pack.compat.standalone.model.unet import install_patched_attention
 
 from hypernet import HypernetSpec, Hypernetwork
 

@@ -25,7 +25,7 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 from apply import show, tell
-from hypernet_pack.compat.standalone.models import denoiser
+from hypernet_pack.compat.standalone.model.models import denoiser
 from interleaved import AGAIN, machine, measure
 from shaped import SD15, SDXL, Shape, random_model
 from torch import Tensor

@@ -18,7 +18,8 @@ from typing import Any
 import torch
 from safetensors import SafetensorError, safe_open
 
-from ..compat.standalone import folders, models
+from ..compat.standalone import folders
+from ..compat.standalone.model import models
 from ..hypernet import compare, convert, estimate, merge
 from ..hypernet.attention import check_fit, make_patches
 from ..hypernet.effect import Effect
@@ -141,7 +142,7 @@ def write_lora(arguments: argparse.Namespace) -> str:
 
 @torch.inference_mode()
 def compare_files(arguments: argparse.Namespace) -> str:
-    from ..compat.standalone.checkpoint import load_checkpoint
+    from ..compat.standalone.model.checkpoint import load_checkpoint
 
     out, strengths = out_of(arguments), compare.read_strengths(arguments.strengths)
     check_sheet(out, arguments.width, arguments.height)

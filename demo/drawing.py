@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
-from hypernet_pack.compat.standalone.checkpoint import load_checkpoint
-from hypernet_pack.compat.standalone.sampling import sample
+from hypernet_pack.compat.standalone.model.checkpoint import load_checkpoint
+from hypernet_pack.compat.standalone.model.sampling import sample
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 

@@ -90,49 +90,49 @@ def host_name() -> str:
 
 
 def encode_pictures(vae: Any, pictures: Tensor, model: Any) -> tuple[Tensor, Tensor]:
-    from . import models
+    from .model import models
 
     return models.encode_pictures(vae, pictures, model)
 
 
 def scale_latents(model: Any, samples: Tensor) -> Tensor:
-    from . import models
+    from .model import models
 
     return models.scale_latents(model, samples)
 
 
 def encode_texts(clip: Any, texts: list[str]) -> list[dict[str, Tensor]]:
-    from . import models
+    from .model import models
 
     return models.encode_texts(clip, texts)
 
 
 def conditioning(clip: Any, text: str) -> list:
-    from . import models
+    from .model import models
 
     return models.conditioning(clip, text)
 
 
 def read_conditioning(conditioning: list) -> list[dict[str, Tensor]]:
-    from . import models
+    from .model import models
 
     return models.read_conditioning(conditioning)
 
 
 def release(*given: Any) -> None:
-    from . import models
+    from .model import models
 
     models.release(*given)
 
 
 def unload(folder: Path, *given: Any) -> None:
-    from . import models
+    from .model import models
 
     models.unload(folder, *given)
 
 
 def load_demo_model(folder: Path) -> tuple[Any, Any, Any]:
-    from .checkpoint import load_checkpoint
+    from .model.checkpoint import load_checkpoint
 
     return load_checkpoint(folder)
 
@@ -144,13 +144,13 @@ def denoiser(
     offload: bool = False,
     compiled: Callable[[str], object] | None = None,
 ) -> AbstractContextManager:
-    from . import models
+    from .model import models
 
     return models.denoiser(model, dtype=dtype, offload=offload, compiled=compiled)
 
 
 def attention_widths(model: Any) -> dict[str, tuple[int, ...]]:
-    from . import models
+    from .model import models
 
     return models.attention_widths(model)
 
@@ -164,13 +164,13 @@ def track_changes(model: Any) -> None:
 
 
 def model_name(model: Any) -> str:
-    from . import models
+    from .model import models
 
     return models.model_name(model)
 
 
 def model_file(model: Any) -> Path | None:
-    from . import models
+    from .model import models
 
     return models.model_file(model)
 
@@ -187,7 +187,7 @@ def generate(
     steps: int,
     cfg: float,
 ) -> Tensor:
-    from . import models
+    from .model import models
 
     return models.generate(
         model,
@@ -203,30 +203,30 @@ def generate(
 
 
 def torch_device() -> device:
-    from .checkpoint import accelerator
+    from .model.checkpoint import accelerator
 
     return accelerator()[0]
 
 
 def free_memory() -> None:
-    from . import models
+    from .model import models
 
     models.free_memory()
 
 
 def attention_weights(model: Any) -> Iterator[AttentionWeights]:
-    from . import models
+    from .model import models
 
     return models.attention_weights(model)
 
 
 def changes_of(model: Any) -> dict[str, Any]:
-    from . import models
+    from .model import models
 
     return models.changes_of(model)
 
 
 def with_weight_changes(model: Any, changes: Mapping[str, Tensor]) -> Any:
-    from . import models
+    from .model import models
 
     return models.with_weight_changes(model, changes)

@@ -115,7 +115,7 @@ class Server:
             self.reporter.end()
             if self._forget:
                 self.executor.kept, self._forget = {}, False
-                from .models import free_memory
+                from .model.models import free_memory
 
                 free_memory()
 

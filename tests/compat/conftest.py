@@ -20,7 +20,7 @@ def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def tiny(tiny_folder: Path) -> tuple:
     """MODEL, CLIP and VAE of the tiny folder, loaded as the executor does. Clone to patch."""
-    from hypernet_pack.compat.standalone.checkpoint import load_checkpoint
+    from hypernet_pack.compat.standalone.model.checkpoint import load_checkpoint
 
     with torch.inference_mode():
         return load_checkpoint(tiny_folder)

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from hypernet_pack.compat.standalone import folders, models
-from hypernet_pack.compat.standalone.checkpoint import load_checkpoint
+from hypernet_pack.compat.standalone import folders
 from hypernet_pack.compat.standalone.graph.io import locked_clone
-from hypernet_pack.compat.standalone.lora import _layers, with_lora
+from hypernet_pack.compat.standalone.model import models
+from hypernet_pack.compat.standalone.model.checkpoint import load_checkpoint
+from hypernet_pack.compat.standalone.model.lora import _layers, with_lora
 from hypernet_pack.compat.standalone.model_nodes import MODEL_NODES
 from hypernet_pack.hypernet.fold import save_lora, to_lora, weight_changes
 from hypernet_pack.hypernet.network import Hypernetwork
@@ -24,7 +25,7 @@ WIDTHS = (64, 80)  # of that weight (out, in)
 
 
 def original_files():
-    file = Path(__file__).with_name("original_files.py")
+    file = Path(__file__).parent / "standalone" / "model" / "original_files.py"
     spec = importlib.util.spec_from_file_location("original_files", file)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)

@@ -14,7 +14,7 @@ from hypernet_pack.hypernet.files import open_network
 from PIL import Image
 from test_nodes import STEPS, application, latents, training
 
-ORIGINAL = Path(__file__).parents[1] / "compat" / "original_files.py"
+ORIGINAL = Path(__file__).parents[1] / "compat" / "standalone" / "model" / "original_files.py"
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from hypernet_pack.compat.standalone.unet import install_patched_attention
+from hypernet_pack.compat.standalone.model.unet import install_patched_attention
 
 import hypernet.diffusers
 from hypernet import HypernetSpec, Hypernetwork

@@ -13,8 +13,8 @@ import comfyui_server
 import pytest
 import torch
 from describe_checkpoint import SIGMAS, SIZES, TEXTS
-from hypernet_pack.compat.standalone import models
-from hypernet_pack.compat.standalone.checkpoint import load_checkpoint
+from hypernet_pack.compat.standalone.model import models
+from hypernet_pack.compat.standalone.model.checkpoint import load_checkpoint
 from safetensors.torch import load_file
 from torch import Tensor
 

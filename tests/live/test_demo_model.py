@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from comfyui_server import ComfyUI
 from hypernet_pack.compat import standalone
-from hypernet_pack.compat.standalone.checkpoint import load_checkpoint
+from hypernet_pack.compat.standalone.model.checkpoint import load_checkpoint
 from PIL import Image
 
 MODEL = Path(__file__).resolve().parents[2] / "demo" / "tiny-sd"

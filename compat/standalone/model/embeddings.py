@@ -18,8 +18,8 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from ...hypernet.safe import check_pt
-from . import folders
+from ....hypernet.safe import check_pt
+from .. import folders
 
 _MENTION = re.compile(r"(?<!\w)embedding:\s*([^\s<\[]*)")
 _SIGNS = ",;:.!?|，、；：。！？"  # that may follow a name without a blank

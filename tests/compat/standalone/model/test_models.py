@@ -10,10 +10,10 @@ from contextlib import nullcontext
 
 import pytest
 import torch
-from hypernet_pack.compat.standalone import models
-from hypernet_pack.compat.standalone.checkpoint import load_checkpoint
-from hypernet_pack.compat.standalone.text import weigh
-from hypernet_pack.compat.standalone.unet import spatial_transformers
+from hypernet_pack.compat.standalone.model import models
+from hypernet_pack.compat.standalone.model.checkpoint import load_checkpoint
+from hypernet_pack.compat.standalone.model.text import weigh
+from hypernet_pack.compat.standalone.model.unet import spatial_transformers
 
 LAYERS = {  # block -> (kind's width of tokens, transformer_index); widths of the tiny UNet
     ("input", 1): (16, 0),
@@ -480,7 +480,7 @@ def test_importing_the_modules_imports_neither_diffusers_nor_transformers():
         "import sys, types; pack = types.ModuleType('hypernet_pack'); "
         f"pack.__path__ = [{package!r}]; sys.modules['hypernet_pack'] = pack; "
         "import hypernet_pack.compat.standalone.core_nodes, "
-        "hypernet_pack.compat.standalone.checkpoint; "
+        "hypernet_pack.compat.standalone.model.checkpoint; "
         "sys.exit(bool({'diffusers', 'transformers'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0

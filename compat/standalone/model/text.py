@@ -23,8 +23,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ...hypernet.names import Match
-from . import folders
+from ....hypernet.names import Match
+from .. import folders
 from .embeddings import Mention, is_mention, mentions, read_embedding
 
 log = logging.getLogger(__name__)

@@ -18,8 +18,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ...hypernet.sizes import sizes_in_options
-from .progress import Progress, raise_if_interrupted
+from ....hypernet.sizes import sizes_in_options
+from ..progress import Progress, raise_if_interrupted
 from .unet import PIXELS
 
 Denoise = Callable[[Tensor, Tensor], Tensor]

@@ -6,8 +6,8 @@ import pytest
 import safetensors.torch
 import torch
 from hypernet_pack.compat.standalone import folders
-from hypernet_pack.compat.standalone.embeddings import Mention, mentions, read_embedding
-from hypernet_pack.compat.standalone.text import Clip, TextEncoder, weigh
+from hypernet_pack.compat.standalone.model.embeddings import Mention, mentions, read_embedding
+from hypernet_pack.compat.standalone.model.text import Clip, TextEncoder, weigh
 
 WIDTH = 24
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 from hypernet_pack.compat.standalone import progress
-from hypernet_pack.compat.standalone.sampling import (
+from hypernet_pack.compat.standalone.model.sampling import (
     SAMPLERS,
     DiscreteSampling,
     euler,

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from hypernet_pack.compat.standalone import models
-from hypernet_pack.compat.standalone.checkpoint import load_checkpoint
 from hypernet_pack.compat.standalone.clip_vocabulary import clip_tokenizer
-from hypernet_pack.compat.standalone.single_file import read_file
+from hypernet_pack.compat.standalone.model import models
+from hypernet_pack.compat.standalone.model.checkpoint import load_checkpoint
+from hypernet_pack.compat.standalone.model.single_file import read_file
 
 UNET = "model.diffusion_model."
 

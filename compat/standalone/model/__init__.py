@@ -1,0 +1,1 @@
+"""Models in the stand-in host: loading, text encoding, sampling, LoRAs, block names."""
