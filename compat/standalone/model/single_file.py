@@ -57,7 +57,7 @@ def read_file(file: Path, dtype: torch.dtype | None) -> Parts:
         from diffusers.loaders.single_file_utils import convert_ldm_unet_checkpoint
         from transformers import CLIPTextModel  # noqa: F401  encoders need it
 
-        from ..clip_vocabulary import clip_tokenizer
+        from .clip_vocabulary import clip_tokenizer
 
     try:
         config = unet_config(unet_weights)

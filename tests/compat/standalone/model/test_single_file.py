@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from hypernet_pack.compat.standalone.clip_vocabulary import clip_tokenizer
 from hypernet_pack.compat.standalone.model import models
 from hypernet_pack.compat.standalone.model.checkpoint import load_checkpoint
+from hypernet_pack.compat.standalone.model.clip_vocabulary import clip_tokenizer
 from hypernet_pack.compat.standalone.model.single_file import read_file
 
 UNET = "model.diffusion_model."
