@@ -254,7 +254,7 @@ def _serve(arguments: argparse.Namespace, nodes: Iterable[type[ComfyNode]] | Non
 
 async def _installed_nodes() -> list[type[ComfyNode]]:
     from .. import comfy_entrypoint
-    from ..compat.standalone.core_nodes import CORE_NODES
+    from ..compat.standalone.nodes.core import CORE_NODES
 
     extension = await comfy_entrypoint()
     await extension.on_load()

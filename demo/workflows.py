@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from hypernet_pack import comfy_entrypoint
-from hypernet_pack.compat.standalone.core_nodes import CORE_NODES
 from hypernet_pack.compat.standalone.graph.io import DYNAMIC_COMBO
 from hypernet_pack.compat.standalone.graph.object_info import describe
+from hypernet_pack.compat.standalone.nodes.core import CORE_NODES
 
 from .drawing import WIDTHS
 

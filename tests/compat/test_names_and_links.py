@@ -6,7 +6,7 @@ import pytest
 import torch
 from hypernet_pack.cli import file_commands
 from hypernet_pack.compat.standalone import editor_files, folders
-from hypernet_pack.compat.standalone.core_nodes import CORE_NODES
+from hypernet_pack.compat.standalone.nodes.core import CORE_NODES
 from hypernet_pack.nodes.files import LoadHypernet, find, known_names
 from PIL import Image
 

@@ -91,8 +91,8 @@ def real_host(server: ComfyUI) -> RealHost:
 
 def stand_in(base: Path) -> StandInHost:
     from hypernet_pack import comfy_entrypoint
-    from hypernet_pack.compat.standalone.core_nodes import CORE_NODES
     from hypernet_pack.compat.standalone.graph.executor import Executor
+    from hypernet_pack.compat.standalone.nodes.core import CORE_NODES
 
     for name in ("input", "output", "models/hypernetworks", "models/checkpoints"):
         (base / name).mkdir(parents=True)

@@ -479,7 +479,7 @@ def test_importing_the_modules_imports_neither_diffusers_nor_transformers():
     code = (
         "import sys, types; pack = types.ModuleType('hypernet_pack'); "
         f"pack.__path__ = [{package!r}]; sys.modules['hypernet_pack'] = pack; "
-        "import hypernet_pack.compat.standalone.core_nodes, "
+        "import hypernet_pack.compat.standalone.nodes.core, "
         "hypernet_pack.compat.standalone.model.checkpoint; "
         "sys.exit(bool({'diffusers', 'transformers'} & set(sys.modules)))"
     )

@@ -17,10 +17,10 @@ import torch
 from PIL import Image, ImageOps, ImageSequence
 from torch import Tensor
 
-from . import folders
-from .graph import io, ui
-from .model.sampling import SAMPLERS, SCHEDULERS
-from .model_nodes import MODEL_NODES
+from .. import folders
+from ..graph import io, ui
+from ..model.sampling import SAMPLERS, SCHEDULERS
+from .loaders import MODEL_NODES
 
 log = logging.getLogger(__name__)
 
@@ -57,7 +57,7 @@ class CheckpointLoaderSimple(io.ComfyNode):
 
     @classmethod
     def execute(cls, ckpt_name: str) -> io.NodeOutput:
-        from .model.checkpoint import load_checkpoint
+        from ..model.checkpoint import load_checkpoint
 
         return io.NodeOutput(*load_checkpoint(folders.find_checkpoint(ckpt_name, log.warning)))
 
@@ -84,7 +84,7 @@ class CLIPTextEncode(io.ComfyNode):
 
     @classmethod
     def execute(cls, text: str, clip: object) -> io.NodeOutput:
-        from .model.models import conditioning
+        from ..model.models import conditioning
 
         return io.NodeOutput(conditioning(clip, text))
 
@@ -179,7 +179,7 @@ class KSampler(io.ComfyNode):
         latent_image: dict,
         denoise: float = 1.0,
     ) -> io.NodeOutput:
-        from .model.sampling import sample
+        from ..model.sampling import sample
 
         samples = sample(
             model,

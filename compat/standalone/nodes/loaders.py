@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import logging
 
-from . import folders
-from .graph import io
-from .model.sampling import DiscreteSampling, scaled_linear, with_zero_snr
+from .. import folders
+from ..graph import io
+from ..model.sampling import DiscreteSampling, scaled_linear, with_zero_snr
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +49,7 @@ class LoraLoaderModelOnly(io.ComfyNode):
 
     @classmethod
     def execute(cls, model: object, lora_name: str, strength_model: float) -> io.NodeOutput:
-        from .model.lora import with_lora
+        from ..model.lora import with_lora
 
         file = folders.find_weight_file("loras", "LoRA", lora_name, log.warning)
         return io.NodeOutput(with_lora(model, file, strength_model) if strength_model else model)
@@ -79,7 +79,7 @@ class VAELoader(io.ComfyNode):
 
     @classmethod
     def execute(cls, vae_name: str) -> io.NodeOutput:
-        from .model.checkpoint import load_vae
+        from ..model.checkpoint import load_vae
 
         file = folders.find_weight_file("vae", "VAE", vae_name, log.warning)
         return io.NodeOutput(load_vae(file))

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 from hypernet_pack.compat.standalone import folders
-from hypernet_pack.compat.standalone.core_nodes import CORE_NODES
 from hypernet_pack.compat.standalone.graph.io import locked_clone
+from hypernet_pack.compat.standalone.nodes.core import CORE_NODES
 from PIL import Image
 
 NODES = {node.GET_SCHEMA().node_id: node for node in CORE_NODES}

@@ -12,7 +12,7 @@ from hypernet_pack.compat.standalone.graph.io import locked_clone
 from hypernet_pack.compat.standalone.model import models
 from hypernet_pack.compat.standalone.model.checkpoint import load_checkpoint
 from hypernet_pack.compat.standalone.model.lora import _layers, with_lora
-from hypernet_pack.compat.standalone.model_nodes import MODEL_NODES
+from hypernet_pack.compat.standalone.nodes.loaders import MODEL_NODES
 from hypernet_pack.hypernet.fold import save_lora, to_lora, weight_changes
 from hypernet_pack.hypernet.network import Hypernetwork
 from hypernet_pack.hypernet.spec import HypernetSpec
@@ -25,7 +25,7 @@ WIDTHS = (64, 80)  # of that weight (out, in)
 
 
 def original_files():
-    file = Path(__file__).parent / "standalone" / "model" / "original_files.py"
+    file = Path(__file__).parents[1] / "model" / "original_files.py"
     spec = importlib.util.spec_from_file_location("original_files", file)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)

@@ -1,0 +1,1 @@
+"""The core nodes that the stand-in host knows."""
