@@ -32,7 +32,6 @@ from types import FrameType
 from typing import Any
 
 from ..compat.standalone import folders, many_processes
-from ..compat.standalone.gate import is_loopback
 from ..compat.standalone.graph.at_queueing import as_queued
 from ..compat.standalone.graph.call import title_of
 from ..compat.standalone.graph.executor import Executor, Run
@@ -40,6 +39,7 @@ from ..compat.standalone.graph.io import ComfyNode
 from ..compat.standalone.graph.validation import sentence
 from ..compat.standalone.graph.workflow import Workflow, WorkflowError, read_workflow, set_value
 from ..compat.standalone.progress import request_interrupt
+from ..compat.standalone.serve.gate import is_loopback
 from ..hypernet.links import files_below
 from .file_commands import Command, add_parsers
 
@@ -232,8 +232,8 @@ def _run(
 
 def _serve(arguments: argparse.Namespace, nodes: Iterable[type[ComfyNode]] | None) -> int:
     try:
-        from ..compat.standalone import server
-        from ..compat.standalone.editor_files import frontend_folder
+        from ..compat.standalone.serve import server
+        from ..compat.standalone.serve.frontend import frontend_folder
 
         frontend = frontend_folder(arguments.frontend)
         installed = list(nodes) if nodes is not None else asyncio.run(_installed_nodes())

@@ -21,18 +21,19 @@ aiohttp = pytest.importorskip("aiohttp", reason="the graph editor's server is an
 
 import hypernet_pack.nodes  # noqa: F401 (adds the routes of the pack)
 from aiohttp import web
-from hypernet_pack.compat.standalone import editor_files, folders
+from hypernet_pack.compat.standalone import folders
 from hypernet_pack.compat.standalone import routes as editor
-from hypernet_pack.compat.standalone.editor_files import frontend_folder, translations
-from hypernet_pack.compat.standalone.gate import refusal
 from hypernet_pack.compat.standalone.graph import io
-from hypernet_pack.compat.standalone.jobs import Job, Jobs
 from hypernet_pack.compat.standalone.progress import (
     Progress,
     is_interrupted,
     raise_if_interrupted,
 )
-from hypernet_pack.compat.standalone.server import Server
+from hypernet_pack.compat.standalone.serve import frontend
+from hypernet_pack.compat.standalone.serve.frontend import frontend_folder, translations
+from hypernet_pack.compat.standalone.serve.gate import refusal
+from hypernet_pack.compat.standalone.serve.jobs import Job, Jobs
+from hypernet_pack.compat.standalone.serve.server import Server
 
 RED = Image.new("RGB", (8, 6), "red")
 
@@ -270,7 +271,7 @@ def marked_at_each_place(value) -> Iterator:
 
 
 def posted_paths(served: Service) -> list[str]:
-    routes = [*served.server.routes(), *editor_files.routes]
+    routes = [*served.server.routes(), *frontend.routes]
     return sorted({route.path for route in routes if route.method in ("POST", "PATCH")})
 
 

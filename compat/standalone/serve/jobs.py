@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from .progress import clear_interrupt, request_interrupt
+from ..progress import clear_interrupt, request_interrupt
 
 REMEMBERED = 1000  # jobs that are done
 ENDS = ("execution_success", "execution_error", "execution_interrupted")

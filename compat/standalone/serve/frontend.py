@@ -22,15 +22,15 @@ from urllib.parse import quote
 from aiohttp import web
 from PIL import Image
 
-from ...hypernet.files import write_whole
-from ...hypernet.links import files_below, walk
-from . import folders
+from ....hypernet.files import write_whole
+from ....hypernet.links import files_below, walk
+from .. import folders
 from .bodies import TEXT, check_object, parse, read_json, read_object
 from .gate import is_active
 
 PACK = "hypernet"
 FRONTEND = "comfyui_frontend_package"
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 WEB, LOCALES, EXAMPLES = ROOT / "web", ROOT / "locales", ROOT / "example_workflows"
 SETTINGS = "comfy.settings.json"
 # Until the user sets them: news of ComfyUI's releases would be fetched from elsewhere.

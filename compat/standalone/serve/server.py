@@ -26,18 +26,19 @@ import torch
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
-from . import editor_files, folders
-from . import routes as editor
+from .. import folders
+from .. import routes as editor
+from ..graph.executor import Executor
+from ..graph.io import ComfyNode
+from ..graph.object_info import describe
+from ..graph.validation import validate_prompt
+from ..progress import request_interrupt
+from . import frontend as editor_files
 from .bodies import NUMBER, OBJECT, TEXT, TEXTS, read_json, read_object
 from .clients import Clients, Reporter
-from .editor_files import PACK, extensions, send_file, send_page
+from .frontend import PACK, extensions, send_file, send_page
 from .gate import POLICY, is_loopback, refusal
-from .graph.executor import Executor
-from .graph.io import ComfyNode
-from .graph.object_info import describe
-from .graph.validation import validate_prompt
 from .jobs import Job, Jobs
-from .progress import request_interrupt
 
 log = logging.getLogger(__name__)
 
@@ -115,7 +116,7 @@ class Server:
             self.reporter.end()
             if self._forget:
                 self.executor.kept, self._forget = {}, False
-                from .model.models import free_memory
+                from ..model.models import free_memory
 
                 free_memory()
 
@@ -357,7 +358,7 @@ def _page_of_jobs(jobs: list[dict], query: Mapping[str, str]) -> dict:
 
 
 def system_stats() -> dict[str, Any]:
-    from . import host_name, torch_device
+    from .. import host_name, torch_device
 
     device = torch_device()
     total, free = _memory()

@@ -1,0 +1,1 @@
+"""The server behind `hypernet serve`: the editor's files, prompts, clients."""
