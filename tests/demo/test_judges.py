@@ -8,8 +8,8 @@ import pytest
 import torch
 from PIL import Image
 
-from demo import choose, damage
 from demo import judges as judges_module
+from demo.making import choose, damage
 from demo.pictures import open_picture
 
 DEMO = Path(__file__).parents[2] / "demo"
@@ -18,7 +18,7 @@ DEMO = Path(__file__).parents[2] / "demo"
 @pytest.fixture(scope="module")
 def judges():
     if not judges_module.FOLDER.exists():
-        pytest.skip("the judges are not bundled yet: demo/train_judges.py makes them")
+        pytest.skip("the judges are not bundled yet: demo/making/train_judges.py makes them")
     return judges_module.load_judges()
 
 

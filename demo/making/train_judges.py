@@ -1,6 +1,6 @@
 """Make the two judges of judges.py from real pictures.
 
-    python -m demo.train_judges GOOGLE TWITTER ICONS --vae demo/tiny-sd/vae --work DIR
+    python -m demo.making.train_judges GOOGLE TWITTER ICONS --vae demo/tiny-sd/vae --work DIR
 
 GOOGLE and TWITTER are the unpacked npm packages of pictures.py, ICONS the folder of those of
 hands.py. Every picture goes through the VAE: as it is, with a little noise on its latents (a
@@ -29,12 +29,12 @@ from diffusers import AutoencoderKL
 from PIL import Image
 from torch import Generator, Tensor
 
+from ..judges import SIDE, STYLES, Judge, fullest_bins, save_judges
+from ..pictures import SIGNS, Emoji, open_set, read_names
 from . import damage
 from .choose import hashed, split
 from .hands import open_hands
-from .judges import SIDE, STYLES, Judge, fullest_bins, save_judges
 from .learning import HALF
-from .pictures import SIGNS, Emoji, open_set, read_names
 
 # What a picture went through. The first three are imperfect at most; the last is damaged.
 RAW, EXACT, NEAR, FAR, BROKEN = range(5)
@@ -212,9 +212,9 @@ def main() -> None:
     parser.add_argument("google", type=Path)
     parser.add_argument("twitter", type=Path)
     parser.add_argument("icons", type=Path)
-    parser.add_argument("--vae", type=Path, default=Path(__file__).parent / "tiny-sd" / "vae")
+    parser.add_argument("--vae", type=Path, default=Path(__file__).parents[1] / "tiny-sd" / "vae")
     parser.add_argument("--work", type=Path, required=True)
-    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "judges")
+    parser.add_argument("--out", type=Path, default=Path(__file__).parents[1] / "judges")
     parser.add_argument("--style-steps", type=int, default=1800)
     parser.add_argument("--content-steps", type=int, default=7000)
     options = parser.parse_args()

@@ -18,7 +18,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from .pictures import SIZE, Emoji, on_white, to_tensor
+from ..pictures import SIZE, Emoji, on_white, to_tensor
 
 HANDS = ("emojione", "fluent-emoji-flat", "fxemoji", "noto-v1")
 NAMED_BY = ("noto", "fluent-emoji-flat")  # packages whose chars.json names code points

@@ -1,6 +1,6 @@
 """Make the bundled tiny model: Stable Diffusion's shape, a hundredth of its size, drawing Noto.
 
-    python -m demo.train_base GOOGLE TWITTER ICONS --vae DIR/vae --work DIR --out demo/tiny-sd
+    python -m demo.making.train_base GOOGLE TWITTER ICONS --vae DIR/vae --work DIR --out tiny-sd
 
 GOOGLE and TWITTER are the unpacked npm packages of pictures.py, ICONS those of hands.py, and the
 VAE is train_vae.py's. Learnt here are a CLIP text model with a vocabulary of its own and a UNet
@@ -32,9 +32,9 @@ from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 from torch import Generator, Tensor, nn
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
+from ..pictures import SIGNS, Emoji, bent, open_set, read_names
 from .hands import HANDS, open_hands
 from .learning import DEVICE, HALF, learn
-from .pictures import SIGNS, Emoji, bent, open_set, read_names
 from .recolour import COLOURS, moved, recoloured, take_apart
 from .train_vae import encode
 
@@ -265,7 +265,7 @@ def main() -> None:
     parser.add_argument("icons", type=Path)
     parser.add_argument("--vae", type=Path, required=True)
     parser.add_argument("--work", type=Path, required=True)
-    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "tiny-sd")
+    parser.add_argument("--out", type=Path, default=Path(__file__).parents[1] / "tiny-sd")
     parser.add_argument("--steps", type=int, default=20_000)
     parser.add_argument("--copies", type=int, default=24, help="of a name's plain picture")
     parser.add_argument("--palettes", type=int, default=160, help="in which a name is drawn")

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from demo.learning import learn
+from demo.making.learning import learn
 
 STEPS = 12
 

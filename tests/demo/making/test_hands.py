@@ -2,7 +2,7 @@
 
 import pytest
 
-from demo import hands
+from demo.making import hands
 from demo.pictures import Emoji
 
 PACKAGE = {

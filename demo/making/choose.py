@@ -1,6 +1,6 @@
 """Which names the demo shows: 64 to train on, 64 that training never sees.
 
-    python -m demo.choose GOOGLE TWITTER
+    python -m demo.making.choose GOOGLE TWITTER
 
 GOOGLE and TWITTER are the unpacked npm packages of pictures.py. The names are faces and hearts: a
 network learns how a subject is drawn from several pictures of it, and 64 pictures of 32 subjects
@@ -21,9 +21,9 @@ import json
 import shutil
 from pathlib import Path
 
-from .pictures import Emoji, picture_path, read_names
+from ..pictures import Emoji, picture_path, read_names
 
-HERE = Path(__file__).parent
+HERE = Path(__file__).parents[1]
 COUNT = 64  # names to train on; as many are held out
 
 FACES_AND_HEARTS = {

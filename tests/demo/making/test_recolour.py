@@ -6,10 +6,10 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from demo import recolour
+from demo.making import recolour
 from demo.pictures import open_picture, to_tensor
 
-FILES = sorted((Path(recolour.__file__).parent / "held_out" / "noto").glob("*.png"))[::4]
+FILES = sorted((Path(recolour.__file__).parents[1] / "held_out" / "noto").glob("*.png"))[::4]
 
 
 @pytest.fixture(scope="module")

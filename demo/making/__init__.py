@@ -1,0 +1,1 @@
+"""How the demo's model and its judges were trained."""
