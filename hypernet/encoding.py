@@ -20,10 +20,10 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from .chance import generator
 from .contents import Contents
 from .dataset import Dataset, Item, cut_of, read_pixels
 from .masks import loss_weights
+from .seeding import generator
 from .shards import Shards
 
 QUESTION = "a (red:1.3) fox by the [sea], masterpiece, " + "one tree and another, " * 20

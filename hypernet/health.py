@@ -19,9 +19,9 @@ import torch
 from torch import Tensor
 
 from .attention import TrainingPatch
-from .chance import generator
 from .diffusion import Batch, Denoiser, add_noise, elementwise_loss, prediction_target
 from .network import Hypernetwork
+from .seeding import generator
 from .spec import HypernetSpec
 
 DECAY = 0.98  # of the smoothed loss: about the last 50 updates

@@ -23,7 +23,6 @@ import torch
 from torch import Tensor
 
 from .attention import TrainingPatch
-from .chance import generator, global_chance
 from .diffusion import (
     Batch,
     Denoiser,
@@ -40,6 +39,7 @@ from .optimizers import rate_in_use, set_rate
 from .parallel import ALONE, Processes, drawing_for_all
 from .quick import quickened
 from .schedule import held_rate, parse_schedule
+from .seeding import generator, global_chance
 from .settings import TrainSettings
 
 KEEP_EVERY = 100  # updates between states to go back to

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from hypernet.buckets import batch_order, batches_of_pass, buckets, nearest_bucket
-from hypernet.chance import sample_order
+from hypernet.seeding import sample_order
 
 
 def test_buckets_keep_the_area_the_step_and_the_longest_shape():

@@ -10,11 +10,11 @@ import pytest
 import torch
 
 from hypernet import HypernetSpec, Hypernetwork
-from hypernet.chance import generator, sample_order
 from hypernet.diffusion import Batch, Denoiser
 from hypernet.learner import Learner
 from hypernet.optimizers import OPTIMIZERS, missing_package
 from hypernet.range_test import range_test, useful_band
+from hypernet.seeding import generator, sample_order
 from hypernet.settings import TrainSettings
 from hypernet.train import Probe, TrainingDiverged, train
 

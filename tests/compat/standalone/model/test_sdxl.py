@@ -10,10 +10,10 @@ import torch
 from hypernet_pack.compat.standalone.model import models
 from hypernet_pack.compat.standalone.model.checkpoint import load_checkpoint
 from hypernet_pack.compat.standalone.model.single_file import read_file
-from hypernet_pack.hypernet.chance import generator
 from hypernet_pack.hypernet.diffusion import Batch
 from hypernet_pack.hypernet.learner import Learner
 from hypernet_pack.hypernet.network import Hypernetwork
+from hypernet_pack.hypernet.seeding import generator
 from hypernet_pack.hypernet.settings import TrainSettings
 from hypernet_pack.hypernet.spec import HypernetSpec
 from hypernet_pack.hypernet.train import train
