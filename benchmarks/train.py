@@ -32,7 +32,7 @@ from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from hypernet import Hypernetwork
-from hypernet.attention import TrainingPatch
+from hypernet.apply.patches import TrainingPatch
 from hypernet.diffusion import Batch, Denoiser, add_noise
 from hypernet.learner import Learner
 from hypernet.settings import TrainSettings

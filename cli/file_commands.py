@@ -21,13 +21,13 @@ from safetensors import SafetensorError, safe_open
 from ..compat.standalone import folders
 from ..compat.standalone.model import models
 from ..hypernet import compare, convert, estimate, merge
-from ..hypernet.attention import check_fit, make_patches
-from ..hypernet.effect import Effect
+from ..hypernet.apply.effect import Effect
+from ..hypernet.apply.fold import AttentionWeights, attention_names, save_lora, to_lora
+from ..hypernet.apply.patches import check_fit, make_patches
+from ..hypernet.apply.prompt_tags import take_out_tags
 from ..hypernet.files import check_name, open_network, save_network, write_whole
-from ..hypernet.fold import AttentionWeights, attention_names, save_lora, to_lora
 from ..hypernet.network import Hypernetwork
 from ..hypernet.parsing import single_number_in
-from ..hypernet.prompt import take_out_tags
 from ..hypernet.report import as_text, describe
 from ..hypernet.run import in_words
 from ..hypernet.spec import SD1_WIDTHS, HypernetSpec, parse_structure, read_widths

@@ -13,10 +13,10 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
+from .apply.prompt_tags import LIMIT
 from .lettering import font_for
 from .network import Hypernetwork
 from .parsing import read_numbers
-from .prompt import LIMIT
 
 GAP = 8  # pixels between pictures
 PAPER, INK = (255, 255, 255), (20, 20, 20)

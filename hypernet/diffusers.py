@@ -18,9 +18,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .attention import Weights, attention_widths, check_fit, full_precision
-from .effect import Effect
-from .memo import Memo
+from .apply.effect import Effect
+from .apply.memo import Memo
+from .apply.patches import Weights, attention_widths, check_fit, full_precision
 from .network import Hypernetwork
 
 

@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from .attention import TrainingPatch
+from .apply.patches import TrainingPatch
 from .diffusion import Batch, Denoiser, add_noise, elementwise_loss, prediction_target
 from .network import Hypernetwork
 from .seeding import generator

@@ -18,7 +18,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from .fold import (
+from .apply.fold import (
     Linear,
     Residual,
     nonlinear_parts,

@@ -22,7 +22,8 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from .attention import TrainingPatch
+from .apply.onednn import quickened
+from .apply.patches import TrainingPatch
 from .diffusion import (
     Batch,
     Denoiser,
@@ -37,7 +38,6 @@ from .health import after_loss, after_probe, blow_up, measure
 from .learner import Learner
 from .optimizers import rate_in_use, set_rate
 from .parallel import ALONE, Processes, drawing_for_all
-from .quick import quickened
 from .schedule import held_rate, parse_schedule
 from .seeding import generator, global_chance
 from .settings import TrainSettings

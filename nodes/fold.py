@@ -1,8 +1,8 @@
 """FoldHypernet and HypernetToLora: a linear network as part of the weights, here or in a file."""
 
 from ..compat import attention_weights, io, lora_folder, ui, with_weight_changes
+from ..hypernet.apply.fold import Lora, rounding_note, save_lora, to_lora, weight_changes
 from ..hypernet.files import check_name
-from ..hypernet.fold import Lora, rounding_note, save_lora, to_lora, weight_changes
 from ..hypernet.run import in_words
 from .files import name_fault
 from .sockets import CATEGORY, HypernetSocket

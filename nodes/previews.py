@@ -14,8 +14,8 @@ import numpy as np
 from torch import Tensor
 
 from .. import compat
+from ..hypernet.apply.prompt_tags import take_out_tags
 from ..hypernet.network import Hypernetwork
-from ..hypernet.prompt import take_out_tags
 from .encoders import leave
 from .material import Words
 

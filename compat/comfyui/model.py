@@ -49,8 +49,8 @@ from PIL import Image
 from server import PromptServer
 from torch import Tensor
 
+from ...hypernet.apply.fold import AttentionWeights, attention_names
 from ...hypernet.diffusion import Denoiser, Patch
-from ...hypernet.fold import AttentionWeights, attention_names
 from ...hypernet.parallel import ALONE, Processes
 from ...hypernet.sizes import sizes_in_options
 from ...hypernet.sparing import again, outermost, visiting

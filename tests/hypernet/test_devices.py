@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from hypernet import HypernetSpec, Hypernetwork
-from hypernet.attention import make_patches
+from hypernet.apply.effect import Effect, make_schedule, parse_curve
+from hypernet.apply.patches import make_patches
 from hypernet.devices import as_tensors_name_it
-from hypernet.effect import Effect, make_schedule, parse_curve
 
 WIDTH = 8
 

@@ -9,8 +9,8 @@ from hypernet_pack.compat.standalone.model.unet import install_patched_attention
 
 import hypernet.diffusers
 from hypernet import HypernetSpec, Hypernetwork
-from hypernet.attention import make_patches
-from hypernet.effect import Effect
+from hypernet.apply.effect import Effect
+from hypernet.apply.patches import make_patches
 
 TEXT = 24
 WIDTHS = (16, TEXT, 32)

@@ -2,8 +2,8 @@
 
 import pytest
 
+from hypernet.apply.prompt_tags import KNOWN_AS, Tag, find_files, match_files
 from hypernet.names import find_below, find_name
-from hypernet.prompt import KNOWN_AS, Tag, find_files, match_files
 
 COMPOSED, APART = "caf\u00e9.pt", "cafe\u0301.pt"
 

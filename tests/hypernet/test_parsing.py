@@ -5,9 +5,9 @@ import random
 import pytest
 
 from hypernet import parse_structure
+from hypernet.apply.effect import parse_curve
+from hypernet.apply.effect import parse_widths as parse_factors
 from hypernet.compare import read_strengths
-from hypernet.effect import parse_curve
-from hypernet.effect import parse_widths as parse_factors
 from hypernet.merge import read_factors
 from hypernet.parsing import number_in, plain, single_number_in, whole_in
 from hypernet.range_test import read_rates

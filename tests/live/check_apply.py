@@ -64,7 +64,7 @@ class Pack:
         self.compat = importlib.import_module("pack.compat")
         self.apply = importlib.import_module("pack.nodes.apply").ApplyHypernet.execute
         self.fold = importlib.import_module("pack.nodes.fold").FoldHypernet.execute
-        self.attention = importlib.import_module("pack.hypernet.attention")
+        self.attention = importlib.import_module("pack.hypernet.apply.patches")
         self.library = importlib.import_module("pack.hypernet")
 
     def network(self, **settings):

@@ -24,8 +24,8 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
+from ....hypernet.apply.fold import AttentionWeights, attention_names
 from ....hypernet.diffusion import Denoiser, Patch
-from ....hypernet.fold import AttentionWeights, attention_names
 from ....hypernet.sizes import sizes_in_options
 from ....hypernet.sparing import compiled as compiled_layers
 from ....hypernet.sparing import computed_by, outermost, visited, visiting

@@ -10,8 +10,8 @@ from hypernet_pack.compat.comfyui.compiled import CompiledAgain, drops_guards
 from torch._dynamo.utils import counters
 
 from hypernet import HypernetSpec, Hypernetwork
-from hypernet.attention import make_patches
-from hypernet.effect import Effect, make_schedule
+from hypernet.apply.effect import Effect, make_schedule
+from hypernet.apply.patches import make_patches
 
 WIDTH = 8
 NETWORK = Hypernetwork(

@@ -2,7 +2,7 @@
 
 import pytest
 
-from hypernet.prompt import Tag, find_files, read_tags, take_out_tags
+from hypernet.apply.prompt_tags import Tag, find_files, read_tags, take_out_tags
 
 FILES = ["ink.pt", "styles/Ink wash.pt", "styles/pop.safetensors", "old/pop.pt", "a.b.pt"]
 

@@ -20,12 +20,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .devices import as_tensors_name_it
+from ..devices import as_tensors_name_it
+from ..network import Hypernetwork
+from ..spec import as_text
 from .effect import Effect, Schedule
 from .memo import Memo, version
-from .network import Hypernetwork
-from .quick import quicken
-from .spec import as_text
+from .onednn import quicken
 
 Manage = Callable[[nn.Module], list]
 

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from hypernet import HypernetSpec, Hypernetwork
-from hypernet.attention import make_patches
-from hypernet.quick import WORTHWHILE, QuickLinear, is_worthwhile, quicken, quickened
+from hypernet.apply.onednn import WORTHWHILE, QuickLinear, is_worthwhile, quicken, quickened
+from hypernet.apply.patches import make_patches
 
 pytestmark = pytest.mark.skipif(
     not torch.backends.mkldnn.is_available(), reason="this torch is built without oneDNN"

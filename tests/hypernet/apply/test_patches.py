@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from hypernet import HypernetSpec, Hypernetwork
-from hypernet.attention import HypernetPatch, TrainingPatch, Weights, check_fit, make_patches
-from hypernet.effect import Effect, make_schedule, parse_curve, parse_widths
-from hypernet.memo import Memo
+from hypernet.apply.effect import Effect, make_schedule, parse_curve, parse_widths
+from hypernet.apply.memo import Memo
+from hypernet.apply.patches import HypernetPatch, TrainingPatch, Weights, check_fit, make_patches
 
 TEXT, PICTURE = 12, 8  # widths
 SIGMAS = torch.tensor([10.0])

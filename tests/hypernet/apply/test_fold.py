@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from safetensors import safe_open
 
 from hypernet import HypernetSpec, Hypernetwork, Record
-from hypernet.fold import AttentionWeights, rounding_note, save_lora, to_lora, weight_changes
+from hypernet.apply.fold import AttentionWeights, rounding_note, save_lora, to_lora, weight_changes
 from hypernet.trees import Leaf, NetworkTree, Parallel, Sequential
 
 WIDTH, TEXT, HEADS = 32, 24, 4
