@@ -13,10 +13,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from .captions import WHOLE_NAME, one_line
+from .captions.sources import WHOLE_NAME, one_line
+from .captions.tags import split_tags
 from .leftovers import notes_on
 from .listing import Listing, Stamp, list_folder
-from .tags import split_tags
 from .written import Written, read_written
 
 MOMENT = 2.0  # seconds for which a walk is good

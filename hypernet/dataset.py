@@ -20,7 +20,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from .captions import FILEWORDS, caption_of
+from .captions.prompts import AS_CAPTIONED, Words
+from .captions.sources import FILEWORDS, caption_of
 from .crop import Cut, cover, take
 from .duplicates import MOST, alike, look_of
 from .leftovers import notes_on
@@ -30,7 +31,6 @@ from .naming import NAMED, listed, some
 from .pictures import measure, open_picture
 from .repeats import repeats_of
 from .showings import Showings
-from .words import AS_CAPTIONED, Words
 from .written import read_written
 
 SKIPPED = 20  # unreadable files that the report names, each with its reason

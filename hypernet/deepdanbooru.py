@@ -20,8 +20,8 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor, nn
 
+from .captions.tags import Tag
 from .safe import check_pt
-from .tags import Tag
 
 SIDE = 512  # pixels of the square that pictures are fitted into
 STEM = 64  # channels

@@ -12,12 +12,12 @@ import torch
 from torch import Tensor
 
 from .buckets import order_in_groups
+from .captions.prompts import every_prompt, prompt_at
 from .dataset import Dataset, Item, cut_of
 from .diffusion import Batch
 from .seeding import generator
 from .sizes import sizes_of_cut
 from .train import Probe
-from .words import every_prompt, prompt_at
 
 Condition = Mapping[str, Tensor]
 

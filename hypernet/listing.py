@@ -16,7 +16,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
-from .captions import SIDECARS, sidecars_among
+from .captions.sources import SIDECARS, sidecars_among
 from .kinds import is_hidden, is_picture, may_be_picture, picture_suffixes
 from .leftovers import leftovers
 from .links import walk

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from ..compat import add_route
 from ..hypernet.album import Album, Page, count_tags, find_pages
-from ..hypernet.captions import LONGEST_SIDECAR, CaptionRules, one_line, write_sidecar
+from ..hypernet.captions.sources import LONGEST_SIDECAR, CaptionRules, one_line, write_sidecar
 from ..hypernet.thumbnails import thumbnail
 from .asking import values
 from .caching import cache_folder

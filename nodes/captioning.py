@@ -5,7 +5,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from ..compat import Faults, io, ui
-from ..hypernet.captions import (
+from ..hypernet.captions.prompts import TEMPLATE, prompt_of, read_templates
+from ..hypernet.captions.sources import (
     EXISTING,
     SOURCES,
     CaptionRules,
@@ -13,9 +14,7 @@ from ..hypernet.captions import (
     read_sources,
     write_sidecar,
 )
-from ..hypernet.dataset import Dataset, Item
-from ..hypernet.naming import some
-from ..hypernet.tags import (
+from ..hypernet.captions.tags import (
     NO_EDITS,
     TagEdits,
     meaning,
@@ -23,7 +22,8 @@ from ..hypernet.tags import (
     read_replacements,
     split_tags,
 )
-from ..hypernet.words import TEMPLATE, prompt_of, read_templates
+from ..hypernet.dataset import Dataset, Item
+from ..hypernet.naming import some
 from .demo_model import refuse_demo
 from .sockets import CATEGORY, DatasetSocket
 from .tagging import Tagging, tagger_input

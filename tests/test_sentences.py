@@ -17,8 +17,8 @@ from dataclasses import fields
 from pathlib import Path
 
 from hypernet import HypernetSpec
+from hypernet.captions.tags import ORDERS
 from hypernet.files import SUFFIXES
-from hypernet.tags import ORDERS
 
 ROOT = Path(__file__).parents[1]
 CATALOGUE = json.loads((ROOT / "web" / "words" / "sentences.zh.json").read_text("utf-8"))

@@ -4,10 +4,10 @@ import pytest
 import torch
 from PIL import Image
 
+from hypernet.captions.tags import TagEdits, edit_caption, read_list, split_tags
 from hypernet.dataset import read_dataset, read_pixels, report
 from hypernet.latents import Examples, all_prompts, lengthen
 from hypernet.listing import find_pictures
-from hypernet.tags import TagEdits, edit_caption, read_list, split_tags
 
 
 def picture(path, size=(40, 20), color="red", mode="RGB", **save):

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from hypernet.captions.prompts import Words
 from hypernet.dataset import Dataset, Item
 from hypernet.latents import Examples, hold_out
-from hypernet.words import Words
 
 
 def examples(count, number=-1, repeats=1):

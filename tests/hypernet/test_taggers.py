@@ -10,10 +10,10 @@ import torch
 from PIL import Image
 
 from hypernet.blip import BlipCaptioner
+from hypernet.captions.tags import Tag, TagRules, caption_of_tags
 from hypernet.contents import content_key
 from hypernet.tag_cache import TagCache
 from hypernet.taggers import KINDS, cache_of, find_model, find_models, tag_pictures
-from hypernet.tags import Tag, TagRules, caption_of_tags
 from hypernet.wd_tagger import WdTagger, as_input, read_names
 
 CPU = torch.device("cpu")

@@ -4,7 +4,7 @@ from fractions import Fraction
 
 import pytest
 
-from hypernet.weights import read_weights, weight_of, weighted
+from hypernet.captions.repeats import read_weights, weight_of, weighted
 
 
 def test_the_first_rule_that_fits_counts_by_name_path_or_tag():

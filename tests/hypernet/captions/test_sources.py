@@ -7,7 +7,7 @@ import sys
 import pytest
 from PIL import Image
 
-from hypernet.captions import (
+from hypernet.captions.sources import (
     CaptionRules,
     NameWords,
     caption_of,
@@ -17,7 +17,7 @@ from hypernet.captions import (
     read_sources,
     write_sidecar,
 )
-from hypernet.tags import TagEdits
+from hypernet.captions.tags import TagEdits
 
 
 def picture(path):

@@ -3,7 +3,17 @@
 import pytest
 import torch
 
-from hypernet.captions import decode
+from hypernet.captions.prompts import (
+    Words,
+    every_prompt,
+    open_templates,
+    prompt_at,
+    prompt_of,
+    read_templates,
+    template_at,
+    variant_of,
+)
+from hypernet.captions.sources import decode
 from hypernet.dataset import Dataset, Item
 from hypernet.encoding import encode_prompts
 from hypernet.latents import (
@@ -14,16 +24,6 @@ from hypernet.latents import (
     prompts_at,
 )
 from hypernet.shards import Shards
-from hypernet.words import (
-    Words,
-    every_prompt,
-    open_templates,
-    prompt_at,
-    prompt_of,
-    read_templates,
-    template_at,
-    variant_of,
-)
 
 TAGS = "sks, 1girl, hat, (red, blue:1.2), snow, smile"
 

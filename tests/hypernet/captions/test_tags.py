@@ -2,7 +2,7 @@
 
 import pytest
 
-from hypernet.tags import (
+from hypernet.captions.tags import (
     Tag,
     TagEdits,
     TagRules,

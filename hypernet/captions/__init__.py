@@ -1,0 +1,1 @@
+"""Words for pictures: caption sources, tags, training prompts, repeats."""
