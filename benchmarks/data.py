@@ -76,19 +76,19 @@ def write_folder(folder: Path, count: int) -> None:
 
 
 def read_folder(folder: Path, work: Path) -> Callable[[], object]:
-    from hypernet.dataset import read_dataset, report
+    from hypernet.dataset.items import read_dataset, report
 
     return lambda: report(read_dataset(folder, 512, 512, cache=work))
 
 
 def notice_changes(folder: Path, work: Path) -> Callable[[], object]:
-    from hypernet.listing import list_folder
+    from hypernet.dataset.listing import list_folder
 
     return lambda: list_folder(folder)
 
 
 def look_alike(folder: Path, work: Path) -> Callable[[], object]:
-    from hypernet.dataset import in_threads, look_or_fault
+    from hypernet.dataset.items import in_threads, look_or_fault
     from hypernet.duplicates import alike
 
     paths = sorted(folder.glob("*.*g*"))[:DECODED]
@@ -96,7 +96,7 @@ def look_alike(folder: Path, work: Path) -> Callable[[], object]:
 
 
 def pixels(folder: Path, work: Path) -> Callable[[], object]:
-    from hypernet.dataset import read_pixels
+    from hypernet.dataset.items import read_pixels
 
     dataset = some_of(folder, work)
 
@@ -108,14 +108,14 @@ def pixels(folder: Path, work: Path) -> Callable[[], object]:
 
 
 def focal_points(folder: Path, work: Path) -> Callable[[], object]:
-    from hypernet.prepare import Preparation, prepare
+    from hypernet.dataset.prepare import Preparation, prepare
 
     dataset = some_of(folder, work, height=768)
     return lambda: prepare(dataset, Preparation(crop="focal point"))
 
 
 def sheet(folder: Path, work: Path) -> Callable[[], object]:
-    from hypernet.sheet import contact_sheet
+    from hypernet.dataset.contact_sheet import contact_sheet
 
     dataset = some_of(folder, work)
     return lambda: contact_sheet(dataset, 16)
@@ -123,7 +123,7 @@ def sheet(folder: Path, work: Path) -> Callable[[], object]:
 
 def encode_new(folder: Path, work: Path) -> Callable[[], object]:
     """Latents of pictures that no run has seen; the VAE costs nothing here."""
-    from hypernet.contents import Contents
+    from hypernet.dataset.content_keys import Contents
     from hypernet.encoding import encode_dataset
     from hypernet.shards import Shards
 
@@ -139,8 +139,8 @@ def encode_new(folder: Path, work: Path) -> Callable[[], object]:
 
 def second_start(folder: Path, work: Path) -> Callable[[], object]:
     """What an earlier run has encoded, 4 × 64 × 64 and 77 × 768 numbers a picture, is found."""
-    from hypernet.contents import Contents
-    from hypernet.dataset import read_dataset
+    from hypernet.dataset.content_keys import Contents
+    from hypernet.dataset.items import read_dataset
     from hypernet.encoding import encode_dataset
     from hypernet.shards import Shards
 
@@ -163,8 +163,8 @@ def fill(folder: Path, work: Path) -> Callable[[], object]:
     """The latents of all pictures as numbers without meaning: decoding them takes minutes."""
     import torch
 
-    from hypernet.contents import Contents
-    from hypernet.dataset import read_dataset
+    from hypernet.dataset.content_keys import Contents
+    from hypernet.dataset.items import read_dataset
     from hypernet.encoding import key_of
     from hypernet.shards import Shards
 
@@ -235,7 +235,7 @@ def decode_16(folder: Path, work: Path) -> Callable[[], object]:
 def some_of(folder: Path, work: Path, height: int = 512):
     from dataclasses import replace
 
-    from hypernet.dataset import read_dataset
+    from hypernet.dataset.items import read_dataset
 
     dataset = read_dataset(folder, 512, height, cache=work)
     return replace(dataset, items=dataset.items[:DECODED])

@@ -20,9 +20,9 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from .contents import Contents
-from .dataset import Dataset, Item, cut_of, read_pixels
-from .masks import loss_weights
+from .dataset.content_keys import Contents
+from .dataset.items import Dataset, Item, cut_of, read_pixels
+from .dataset.masks import loss_weights
 from .seeding import generator
 from .shards import Shards
 

@@ -15,8 +15,8 @@ from typing import Any
 from torch import Tensor
 
 from .checked_json import read_checked, write_checked
-from .contents import Contents
-from .dataset import Dataset
+from .dataset.content_keys import Contents
+from .dataset.items import Dataset
 from .optim import short_hash
 
 WEIGHTS = (".safetensors", ".bin")

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from .buckets import order_in_groups
 from .captions.prompts import every_prompt, prompt_at
-from .dataset import Dataset, Item, cut_of
+from .dataset.items import Dataset, Item, cut_of
 from .diffusion import Batch
 from .seeding import generator
 from .sizes import sizes_of_cut

@@ -16,7 +16,7 @@ import torch
 from PIL import Image
 
 from .blip import BlipCaptioner
-from .contents import content_key
+from .dataset.content_keys import content_key
 from .deepdanbooru import FILE, DeepDanbooruTagger
 from .names import find_name
 from .pictures import open_picture

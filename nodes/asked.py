@@ -10,7 +10,7 @@ from pathlib import Path
 
 from .. import compat
 from ..hypernet.advice import settings_warnings
-from ..hypernet.dataset import Dataset
+from ..hypernet.dataset.items import Dataset
 from ..hypernet.given import Given
 from ..hypernet.identity import changes_hash, model_hash
 from ..hypernet.network import Hypernetwork

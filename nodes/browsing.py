@@ -14,9 +14,9 @@ from functools import lru_cache
 from pathlib import Path
 
 from ..compat import add_route
-from ..hypernet.album import Album, Page, count_tags, find_pages
 from ..hypernet.captions.sources import LONGEST_SIDECAR, CaptionRules, one_line, write_sidecar
-from ..hypernet.thumbnails import thumbnail
+from ..hypernet.dataset.album import Album, Page, count_tags, find_pages
+from ..hypernet.dataset.thumbnails import thumbnail
 from .asking import values
 from .caching import cache_folder
 from .captioning import IN_ORDER, ORDERS, rules_of

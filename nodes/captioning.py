@@ -22,7 +22,7 @@ from ..hypernet.captions.tags import (
     read_replacements,
     split_tags,
 )
-from ..hypernet.dataset import Dataset, Item
+from ..hypernet.dataset.items import Dataset, Item
 from ..hypernet.naming import some
 from .demo_model import refuse_demo
 from .sockets import CATEGORY, DatasetSocket

@@ -6,11 +6,11 @@ import os
 from pathlib import Path
 
 from ..compat import Faults, dataset_folders, input_folder, io, output_folder, ui
-from ..hypernet.dataset import read_dataset, report
+from ..hypernet.dataset.contact_sheet import MOST, contact_sheet
+from ..hypernet.dataset.items import read_dataset, report
+from ..hypernet.dataset.listing import find_pictures, list_folder
 from ..hypernet.links import is_inside
-from ..hypernet.listing import find_pictures, list_folder
 from ..hypernet.names import BLANKS, Match, exists, find_below
-from ..hypernet.sheet import MOST, contact_sheet
 from .caching import cache_folder
 from .demo_model import DEMO
 from .sockets import CATEGORY, DatasetSocket

@@ -13,8 +13,8 @@ from torch import Tensor
 
 from .. import compat
 from ..hypernet.ahead import Ahead
-from ..hypernet.contents import Contents
-from ..hypernet.dataset import Dataset
+from ..hypernet.dataset.content_keys import Contents
+from ..hypernet.dataset.items import Dataset
 from ..hypernet.diffusion import Batch
 from ..hypernet.encoding import encode_dataset, encode_masks, encode_prompts, text_key, vae_key
 from ..hypernet.given import Given

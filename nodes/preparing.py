@@ -4,12 +4,12 @@ import logging
 
 from ..compat import io, output_folder, ui
 from ..hypernet.crop import OBJECTIVES
-from ..hypernet.dataset import report
+from ..hypernet.dataset.contact_sheet import MOST, contact_sheet
+from ..hypernet.dataset.items import report
+from ..hypernet.dataset.masks import LOSS_MASKS
+from ..hypernet.dataset.prepare import CROPS, SIZES, Preparation, prepare
+from ..hypernet.dataset.prepared_folder import FORMATS, save_prepared
 from ..hypernet.files import check_name
-from ..hypernet.masks import LOSS_MASKS
-from ..hypernet.prepare import CROPS, SIZES, Preparation, prepare
-from ..hypernet.prepared_folder import FORMATS, save_prepared
-from ..hypernet.sheet import MOST, contact_sheet
 from .files import name_fault
 from .sockets import CATEGORY, DatasetSocket, default
 from .watching import watch

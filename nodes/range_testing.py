@@ -4,7 +4,7 @@ import torch
 
 from .. import compat
 from ..compat import io, ui
-from ..hypernet.dataset import Dataset
+from ..hypernet.dataset.items import Dataset
 from ..hypernet.network import Hypernetwork
 from ..hypernet.plots import range_picture
 from ..hypernet.range_test import Point, range_test, read_rates, suggested_schedule, useful_band

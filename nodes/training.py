@@ -10,7 +10,7 @@ import torch
 
 from .. import compat
 from ..compat import io
-from ..hypernet.dataset import Dataset
+from ..hypernet.dataset.items import Dataset
 from ..hypernet.parallel import present
 from ..hypernet.run import Keeping
 from ..hypernet.schedule import parse_schedule

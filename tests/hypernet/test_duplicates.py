@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageEnhance
 
-from hypernet.dataset import read_dataset, report
+from hypernet.dataset.items import read_dataset, report
 from hypernet.duplicates import alike, look_of
 
 
@@ -64,7 +64,7 @@ def test_a_look_is_kept_with_the_measurements(tmp_path, monkeypatch):
     scene(1).save(folder / "a.png")
     scene(1).save(folder / "b.png")
     first = read_dataset(folder, 64, 64, find_alike=True, cache=tmp_path / "cache")
-    monkeypatch.setattr("hypernet.dataset.look_of", None)
+    monkeypatch.setattr("hypernet.dataset.items.look_of", None)
     again = read_dataset(folder, 64, 64, find_alike=True, cache=tmp_path / "cache")
     assert again.alike == first.alike == (("a.png", "b.png"),)
 

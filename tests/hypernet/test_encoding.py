@@ -6,8 +6,8 @@ import pytest
 import torch
 from PIL import Image
 
-from hypernet.contents import Contents
-from hypernet.dataset import read_dataset
+from hypernet.dataset.content_keys import Contents
+from hypernet.dataset.items import read_dataset
 from hypernet.encoding import encode_dataset, encode_prompts, text_key, vae_key
 from hypernet.latents import Examples
 from hypernet.shards import Shards

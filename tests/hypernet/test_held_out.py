@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from hypernet.captions.prompts import Words
-from hypernet.dataset import Dataset, Item
+from hypernet.dataset.items import Dataset, Item
 from hypernet.latents import Examples, hold_out
 
 

@@ -3,8 +3,8 @@
 import pytest
 from PIL import ImageFont
 
+from hypernet.dataset.contact_sheet import in_lines
 from hypernet.lettering import font_for, fonts, has
-from hypernet.sheet import in_lines
 
 
 def test_latin_words_keep_pillows_own_font():

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from hypernet.crop import Cut, cover, flipped
-from hypernet.dataset import Dataset, Item
+from hypernet.dataset.items import Dataset, Item
 from hypernet.latents import Examples
 from hypernet.sizes import sizes_in_options, sizes_of_cut
 

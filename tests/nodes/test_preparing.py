@@ -6,8 +6,8 @@ import pytest
 from hypernet_pack.nodes import loading, preparing
 from PIL import Image
 
-from hypernet.dataset import read_dataset
-from hypernet.prepare import Preparation
+from hypernet.dataset.items import read_dataset
+from hypernet.dataset.prepare import Preparation
 
 
 def node(kind, **inputs):

@@ -15,10 +15,10 @@ from hypernet.advice import spec_warnings, suggest
 from hypernet.apply.effect import parse_widths
 from hypernet.apply.prompt_tags import find_files, read_tags
 from hypernet.convert import with_widths
-from hypernet.dataset import read_dataset
+from hypernet.dataset.items import read_dataset
+from hypernet.dataset.listing import list_folder
 from hypernet.files import check_name, open_network
 from hypernet.health import Health, Measure, after_probe
-from hypernet.listing import list_folder
 from hypernet.merge import weighted
 from hypernet.network import Record
 from hypernet.settings import TrainSettings

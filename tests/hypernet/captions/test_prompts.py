@@ -14,7 +14,7 @@ from hypernet.captions.prompts import (
     variant_of,
 )
 from hypernet.captions.sources import decode
-from hypernet.dataset import Dataset, Item
+from hypernet.dataset.items import Dataset, Item
 from hypernet.encoding import encode_prompts
 from hypernet.latents import (
     Examples,

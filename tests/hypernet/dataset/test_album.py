@@ -5,9 +5,9 @@ import os
 import pytest
 from PIL import Image
 
-from hypernet.album import Album, count_tags, find_pages
-from hypernet.listing import Stamp
-from hypernet.thumbnails import SIDE, make_room, thumbnail
+from hypernet.dataset.album import Album, count_tags, find_pages
+from hypernet.dataset.listing import Stamp
+from hypernet.dataset.thumbnails import SIDE, make_room, thumbnail
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 import pytest
 
-from hypernet.showings import Showings
+from hypernet.dataset.showings import Showings
 
 
 @pytest.mark.parametrize(

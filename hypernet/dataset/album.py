@@ -13,11 +13,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from .captions.sources import WHOLE_NAME, one_line
-from .captions.tags import split_tags
-from .leftovers import notes_on
+from ..captions.sources import WHOLE_NAME, one_line
+from ..captions.tags import split_tags
 from .listing import Listing, Stamp, list_folder
-from .written import Written, read_written
+from .unused_files import notes_on
+from .written_captions import Written, read_written
 
 MOMENT = 2.0  # seconds for which a walk is good
 

@@ -14,8 +14,8 @@ from pathlib import Path
 
 from PIL import Image
 
+from ..pictures import open_picture
 from .listing import Stamp
-from .pictures import open_picture
 
 SIDE = 128  # pixels of the longer side
 MOST_BYTES = 128 * 2**20  # about 30,000 thumbnails

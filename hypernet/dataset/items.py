@@ -20,18 +20,18 @@ from typing import Any
 import numpy as np
 import torch
 
-from .captions.prompts import AS_CAPTIONED, Words
-from .captions.sources import FILEWORDS, caption_of
-from .crop import Cut, cover, take
-from .duplicates import MOST, alike, look_of
-from .leftovers import notes_on
+from ..captions.prompts import AS_CAPTIONED, Words
+from ..captions.sources import FILEWORDS, caption_of
+from ..crop import Cut, cover, take
+from ..duplicates import MOST, alike, look_of
+from ..naming import NAMED, listed, some
+from ..pictures import measure, open_picture
+from .folder_repeats import repeats_of
 from .listing import Listing, list_folder
-from .measured import Measurement, cache_file, read_measurements, write_measurements
-from .naming import NAMED, listed, some
-from .pictures import measure, open_picture
-from .repeats import repeats_of
+from .measurements import Measurement, cache_file, read_measurements, write_measurements
 from .showings import Showings
-from .written import read_written
+from .unused_files import notes_on
+from .written_captions import read_written
 
 SKIPPED = 20  # unreadable files that the report names, each with its reason
 

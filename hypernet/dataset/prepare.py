@@ -10,14 +10,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from .buckets import LONGEST, STEP, buckets, nearest_bucket
-from .crop import OBJECTIVES, Cut, at_own_size, auto_sized, cover, fit, flipped, split
-from .dataset import Dataset, Item, in_threads, name_in
-from .faces import FindFaces, face_finder
-from .focus import Weights, focal_point
+from ..buckets import LONGEST, STEP, buckets, nearest_bucket
+from ..crop import OBJECTIVES, Cut, at_own_size, auto_sized, cover, fit, flipped, split
+from ..faces import FindFaces, face_finder
+from ..focus import Weights, focal_point
+from ..naming import some
+from ..pictures import open_picture
+from .items import Dataset, Item, in_threads, name_in
 from .masks import LOSS_MASKS, check_masks
-from .naming import some
-from .pictures import open_picture
 
 SIZES = ("one size", "buckets", "auto size", "fit", "own size")
 CROPS = ("middle", "focal point")

@@ -11,7 +11,7 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from .checked_json import read_checked, write_checked
+from ..checked_json import read_checked, write_checked
 from .listing import Stamp
 
 VERSION = 1

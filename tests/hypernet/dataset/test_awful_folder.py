@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hypernet import dataset as dataset_module
-from hypernet.dataset import name_in, read_dataset, read_pixels, report
-from hypernet.listing import list_folder
+from hypernet.dataset import items as dataset_module
+from hypernet.dataset.items import name_in, read_dataset, read_pixels, report
+from hypernet.dataset.listing import list_folder
 
 GOOD = ["good.png", "赤い狐.png", "лиса.jpg", "ثعلب.webp", "🦊 fox's “den”.png", "one pixel.png"]
 

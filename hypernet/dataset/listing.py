@@ -16,14 +16,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
-from .captions.sources import SIDECARS, sidecars_among
-from .kinds import is_hidden, is_picture, may_be_picture, picture_suffixes
-from .leftovers import leftovers
-from .links import walk
+from ..captions.sources import SIDECARS, sidecars_among
+from ..kinds import is_hidden, is_picture, may_be_picture, picture_suffixes
+from ..links import walk
+from ..pictures import SUFFIXES
+from ..stems import suffix_of
+from .folder_repeats import repeats_of
 from .mask_names import Masks, find_masks
-from .pictures import SUFFIXES
-from .repeats import repeats_of
-from .stems import suffix_of
+from .unused_files import leftovers
 
 DIGITS = re.compile(r"(\d+)")
 

@@ -8,10 +8,10 @@ import pytest
 from PIL import Image
 
 from hypernet.crop import Cut
-from hypernet.dataset import read_dataset, read_pixels, report
-from hypernet.prepare import Preparation, prepare
-from hypernet.prepared_folder import save_prepared
-from hypernet.sheet import contact_sheet
+from hypernet.dataset.contact_sheet import contact_sheet
+from hypernet.dataset.items import read_dataset, read_pixels, report
+from hypernet.dataset.prepare import Preparation, prepare
+from hypernet.dataset.prepared_folder import save_prepared
 
 
 def picture(path, size, seed=0):

@@ -9,9 +9,9 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-from .checked_json import read_checked, write_checked
+from ..checked_json import read_checked, write_checked
 from .listing import Stamp
-from .measured import cache_file
+from .measurements import cache_file
 
 VERSION = 1
 

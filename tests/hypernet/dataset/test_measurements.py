@@ -6,9 +6,9 @@ import os
 import pytest
 from PIL import Image
 
-from hypernet import dataset as dataset_module
-from hypernet.dataset import read_dataset
-from hypernet.measured import cache_file, read_measurements
+from hypernet.dataset import items as dataset_module
+from hypernet.dataset.items import read_dataset
+from hypernet.dataset.measurements import cache_file, read_measurements
 
 
 @pytest.fixture

@@ -6,11 +6,11 @@ import json
 import pytest
 from PIL import Image, features
 
-from hypernet.dataset import read_dataset, report
+from hypernet.dataset.folder_repeats import MOST_REPEATS, repeats_of
+from hypernet.dataset.items import read_dataset, report
+from hypernet.dataset.listing import list_folder
 from hypernet.kinds import is_hidden
 from hypernet.latents import items_at
-from hypernet.listing import list_folder
-from hypernet.repeats import MOST_REPEATS, repeats_of
 
 
 def content(kind="JPEG", size=(64, 64)):

@@ -13,11 +13,11 @@ import uuid
 from collections.abc import Callable
 from pathlib import Path
 
-from .crop import take
-from .dataset import Dataset, Item, cut_of
+from ..crop import take
+from ..pictures import open_picture
+from .items import Dataset, Item, cut_of
 from .mask_names import MASK, is_mask_name
 from .masks import cut_mask, read_mask
-from .pictures import open_picture
 
 FORMATS = {  # by suffix, what Pillow is told
     "png": {"compress_level": 4},

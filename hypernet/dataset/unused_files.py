@@ -7,14 +7,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from .kinds import ARCHIVES, DRAWINGS, PERHAPS, VIDEOS
-from .naming import some
-from .repeats import repeats_in_words
-from .stems import Stems, stem_of, suffix_of
+from ..kinds import ARCHIVES, DRAWINGS, PERHAPS, VIDEOS
+from ..naming import some
+from ..stems import Stems, stem_of, suffix_of
+from .folder_repeats import repeats_in_words
 
 if TYPE_CHECKING:
     from .listing import Listing
-    from .written import Written
+    from .written_captions import Written
 
 
 def notes_on(listing: Listing, written: Written) -> list[str]:

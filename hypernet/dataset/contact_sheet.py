@@ -9,11 +9,11 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
-from .compare import INK, PAPER, wrapped
-from .crop import take
-from .dataset import Dataset, Item, cut_of
-from .lettering import font_for
-from .pictures import open_picture
+from ..compare import INK, PAPER, wrapped
+from ..crop import take
+from ..lettering import font_for
+from ..pictures import open_picture
+from .items import Dataset, Item, cut_of
 
 MOST = 100  # pictures on one sheet
 SIDE, GAP, LINES = 192, 8, 5  # pixels of a thumbnail, between them, lines of words

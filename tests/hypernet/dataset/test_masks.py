@@ -5,12 +5,12 @@ import pytest
 import torch
 from PIL import Image
 
-from hypernet.contents import Contents
-from hypernet.dataset import read_dataset, report
+from hypernet.dataset.content_keys import Contents
+from hypernet.dataset.items import read_dataset, report
+from hypernet.dataset.masks import check_masks, loss_weights
+from hypernet.dataset.prepare import Preparation, prepare
 from hypernet.encoding import encode_dataset, encode_masks
 from hypernet.latents import Examples
-from hypernet.masks import check_masks, loss_weights
-from hypernet.prepare import Preparation, prepare
 from hypernet.shards import Shards
 
 

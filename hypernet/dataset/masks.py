@@ -15,9 +15,9 @@ import torch
 from PIL import Image, ImageOps
 from torch import Tensor
 
-from .crop import Cut, difference
-from .dataset import Dataset, Item, cut_of
-from .pictures import measure, open_alpha, open_grey
+from ..crop import Cut, difference
+from ..pictures import measure, open_alpha, open_grey
+from .items import Dataset, Item, cut_of
 
 LOSS_MASKS = ("none", "alpha", "mask file")
 OTHER_SHAPE = 0.02  # how much a mask's ratio of width to height may differ from its picture's
