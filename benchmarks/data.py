@@ -124,8 +124,8 @@ def sheet(folder: Path, work: Path) -> Callable[[], object]:
 def encode_new(folder: Path, work: Path) -> Callable[[], object]:
     """Latents of pictures that no run has seen; the VAE costs nothing here."""
     from hypernet.dataset.content_keys import Contents
-    from hypernet.encoding import encode_dataset
-    from hypernet.shards import Shards
+    from hypernet.encoding.encode import encode_dataset
+    from hypernet.encoding.shards import Shards
 
     dataset = each_its_own(some_of(folder, work))
 
@@ -141,8 +141,8 @@ def second_start(folder: Path, work: Path) -> Callable[[], object]:
     """What an earlier run has encoded, 4 × 64 × 64 and 77 × 768 numbers a picture, is found."""
     from hypernet.dataset.content_keys import Contents
     from hypernet.dataset.items import read_dataset
-    from hypernet.encoding import encode_dataset
-    from hypernet.shards import Shards
+    from hypernet.encoding.encode import encode_dataset
+    from hypernet.encoding.shards import Shards
 
     apart("fill", folder, work)
 
@@ -165,8 +165,8 @@ def fill(folder: Path, work: Path) -> Callable[[], object]:
 
     from hypernet.dataset.content_keys import Contents
     from hypernet.dataset.items import read_dataset
-    from hypernet.encoding import key_of
-    from hypernet.shards import Shards
+    from hypernet.encoding.encode import key_of
+    from hypernet.encoding.shards import Shards
 
     latent = torch.zeros(4, 64, 64)
 
@@ -186,9 +186,9 @@ def fill(folder: Path, work: Path) -> Callable[[], object]:
 
 
 def keep_prompts(dataset, work: Path, encode: Callable) -> None:
-    from hypernet.encoding import encode_prompts
+    from hypernet.encoding.encode import encode_prompts
+    from hypernet.encoding.shards import Shards
     from hypernet.latents import all_prompts
-    from hypernet.shards import Shards
 
     encode_prompts(all_prompts(dataset, "name"), encode, Shards(work / "prompts"))
 

@@ -16,12 +16,18 @@ from ..hypernet.ahead import Ahead
 from ..hypernet.dataset.content_keys import Contents
 from ..hypernet.dataset.items import Dataset
 from ..hypernet.diffusion import Batch
-from ..hypernet.encoding import encode_dataset, encode_masks, encode_prompts, text_key, vae_key
+from ..hypernet.encoding.encode import (
+    encode_dataset,
+    encode_masks,
+    encode_prompts,
+    text_key,
+    vae_key,
+)
+from ..hypernet.encoding.shards import Shards, forget_old
 from ..hypernet.given import Given
 from ..hypernet.identity import dataset_hash, tensors_hash
 from ..hypernet.latents import Examples, all_prompts, hold_out, items_at, prompts_at
 from ..hypernet.settings import TrainSettings
-from ..hypernet.shards import Shards, forget_old
 from ..hypernet.spec import as_text
 from ..hypernet.train import Probe
 from .caching import cache_folder

@@ -51,11 +51,11 @@ from torch import Tensor
 
 from ...hypernet.apply.fold import AttentionWeights, attention_names
 from ...hypernet.diffusion import Denoiser, Patch
+from ...hypernet.encoding.unload import unload as unload_weights
 from ...hypernet.parallel import ALONE, Processes
 from ...hypernet.sizes import sizes_in_options
 from ...hypernet.sparing import again, outermost, visiting
 from ...hypernet.sparing import compiled as compiled_layers
-from ...hypernet.unloading import unload as unload_weights
 from ..faults import on_their_inputs
 from ..progress_line import ProgressLine
 from .compiled import CompiledAgain, drops_guards

@@ -15,7 +15,8 @@ from hypernet.captions.prompts import (
 )
 from hypernet.captions.sources import decode
 from hypernet.dataset.items import Dataset, Item
-from hypernet.encoding import encode_prompts
+from hypernet.encoding.encode import encode_prompts
+from hypernet.encoding.shards import Shards
 from hypernet.latents import (
     Examples,
     all_prompts,
@@ -23,7 +24,6 @@ from hypernet.latents import (
     probed_items,
     prompts_at,
 )
-from hypernet.shards import Shards
 
 TAGS = "sks, 1girl, hat, (red, blue:1.2), snow, smile"
 

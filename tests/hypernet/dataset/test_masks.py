@@ -9,9 +9,9 @@ from hypernet.dataset.content_keys import Contents
 from hypernet.dataset.items import read_dataset, report
 from hypernet.dataset.masks import check_masks, loss_weights
 from hypernet.dataset.prepare import Preparation, prepare
-from hypernet.encoding import encode_dataset, encode_masks
+from hypernet.encoding.encode import encode_dataset, encode_masks
+from hypernet.encoding.shards import Shards
 from hypernet.latents import Examples
-from hypernet.shards import Shards
 
 
 def with_alpha(path, alpha):

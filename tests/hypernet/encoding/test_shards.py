@@ -6,7 +6,7 @@ import time
 import pytest
 import torch
 
-from hypernet.shards import Shards, forget_old
+from hypernet.encoding.shards import Shards, forget_old
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16, torch.int64])

@@ -20,10 +20,10 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from .dataset.content_keys import Contents
-from .dataset.items import Dataset, Item, cut_of, read_pixels
-from .dataset.masks import loss_weights
-from .seeding import generator
+from ..dataset.content_keys import Contents
+from ..dataset.items import Dataset, Item, cut_of, read_pixels
+from ..dataset.masks import loss_weights
+from ..seeding import generator
 from .shards import Shards
 
 QUESTION = "a (red:1.3) fox by the [sea], masterpiece, " + "one tree and another, " * 20

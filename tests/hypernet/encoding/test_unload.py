@@ -6,7 +6,7 @@ import sys
 import pytest
 import torch
 
-from hypernet.unloading import unload
+from hypernet.encoding.unload import unload
 
 
 def layers(inference: bool) -> torch.nn.Module:

@@ -1,0 +1,1 @@
+"""Latents and prompts, encoded once and kept on disk."""
