@@ -25,13 +25,13 @@ from ..hypernet.apply.effect import Effect
 from ..hypernet.apply.fold import AttentionWeights, attention_names, save_lora, to_lora
 from ..hypernet.apply.patches import check_fit, make_patches
 from ..hypernet.apply.prompt_tags import take_out_tags
-from ..hypernet.files import check_name, open_network, save_network, write_whole
+from ..hypernet.formats.hns import NetworkTree
+from ..hypernet.formats.networks import check_name, open_network, save_network, write_whole
 from ..hypernet.network import Hypernetwork
 from ..hypernet.parsing import single_number_in
 from ..hypernet.report import as_text, describe
 from ..hypernet.run import in_words
 from ..hypernet.spec import SD1_WIDTHS, HypernetSpec, parse_structure, read_widths
-from ..hypernet.trees import NetworkTree
 
 log = logging.getLogger(__name__)
 

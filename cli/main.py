@@ -139,7 +139,7 @@ def _make(command: Command, arguments: argparse.Namespace) -> int:
 
 def _inspect(files: list[str], as_json: bool) -> int:
     from ..hypernet import report
-    from ..hypernet.files import open_network
+    from ..hypernet.formats.networks import open_network
 
     descriptions, code = [], DONE
     for file in files:

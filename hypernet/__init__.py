@@ -4,7 +4,7 @@ Shapes in this package: B batch, T tokens, C width, H W pixel rows and columns, 
 h w latent rows and columns.
 """
 
-from .files import open_network, save_network
+from .formats.networks import open_network, save_network
 from .network import Hypernetwork, Record
 from .schedule import parse_schedule
 from .spec import HypernetSpec, parse_structure

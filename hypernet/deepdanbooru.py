@@ -21,7 +21,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from .captions.tags import Tag
-from .safe import check_pt
+from .formats.pickle_check import check_pt
 
 SIDE = 512  # pixels of the square that pictures are fitted into
 STEM = 64  # channels

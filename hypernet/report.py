@@ -7,12 +7,12 @@ from pathlib import Path
 
 import torch
 
-from .files import open_network
+from .formats.hns import NetworkTree
+from .formats.hns import as_text as tree_as_text
+from .formats.networks import open_network
 from .network import Hypernetwork
 from .run import in_words
 from .spec import as_text as numbers
-from .trees import NetworkTree
-from .trees import as_text as tree_as_text
 
 
 def describe(path: str | os.PathLike, network: Hypernetwork | NetworkTree | None = None) -> dict:

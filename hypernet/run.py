@@ -38,10 +38,10 @@ from PIL.PngImagePlugin import PngInfo
 
 from .board import Board, NoBoard, summary_writer
 from .course import LOG, SEEN, seen_lines
-from .files import open_network, remove_passing, save_network, write_whole
+from .formats.networks import open_network, remove_passing, save_network, write_whole
+from .formats.optim_file import optimizer_file, save_optimizer
 from .learner import Learner
 from .network import Hypernetwork
-from .optim import optimizer_file, save_optimizer
 from .schedule import parse_schedule
 from .spec import HypernetSpec
 from .state import (

@@ -23,8 +23,8 @@ from typing import Any
 import torch
 
 from .course import LOG, logged
-from .files import check_path, open_network
-from .optim import file_hash
+from .formats.networks import check_path, open_network
+from .formats.optim_file import file_hash
 from .request import Request, request_in
 from .run import read_manifest
 from .state import State, is_unfinished, newest_state

@@ -21,9 +21,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .files import read_payload, settle, write_whole
+from .formats.networks import read_payload, settle, write_whole
+from .formats.optim_file import on_cpu
 from .network import Hypernetwork, load_weights
-from .optim import on_cpu
 from .spec import HypernetSpec, as_text
 
 NEXT, NEWEST, BEFORE = "state-next.pt", "state.pt", "state-before.pt"

@@ -11,10 +11,10 @@ from pathlib import Path
 from .. import compat
 from ..hypernet.advice import settings_warnings
 from ..hypernet.dataset.items import Dataset
+from ..hypernet.formats.optim_file import file_hash
 from ..hypernet.given import Given
 from ..hypernet.identity import changes_hash, model_hash
 from ..hypernet.network import Hypernetwork
-from ..hypernet.optim import file_hash
 from ..hypernet.optimizers import missing_package
 from ..hypernet.request import Request, make_request
 from ..hypernet.run import Keeping

@@ -5,10 +5,10 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from .. import compat
-from ..hypernet.files import open_network
+from ..hypernet.formats.networks import open_network
+from ..hypernet.formats.optim_file import open_optimizer, optimizer_file
 from ..hypernet.learner import Learner
 from ..hypernet.network import Hypernetwork, load_weights
-from ..hypernet.optim import open_optimizer, optimizer_file
 from ..hypernet.spec import HypernetSpec
 from ..hypernet.standing import Standing, is_result
 from ..hypernet.state import (

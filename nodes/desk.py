@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 
 from ..compat import add_route, network_folders
-from ..hypernet.files import SUFFIXES, TREE_SUFFIX, check_name, open_network, write_whole
+from ..hypernet.formats.networks import SUFFIXES, TREE_SUFFIX, check_name, open_network, write_whole
 from ..hypernet.run import SPARE
 from ..hypernet.runs import list_runs
 from .asking import values

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ..compat import io, network_folders, network_names, output_folder, ui
-from ..hypernet.files import (
+from ..hypernet.formats.networks import (
     SUFFIXES,
     TREE_SUFFIX,
     check_name,

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from ..compat import network_folders
-from ..hypernet.optim import file_hash
+from ..hypernet.formats.optim_file import file_hash
 from ..hypernet.run import check_writable
 from ..hypernet.spec import HypernetSpec
 from ..hypernet.standing import Standing, finished_fault, free_name, look, numbered

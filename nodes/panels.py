@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ..compat import add_route, network_folders
 from ..hypernet.advice import settings_warnings
-from ..hypernet.files import TREE_SUFFIX, open_network
+from ..hypernet.formats.networks import TREE_SUFFIX, open_network
 from ..hypernet.outline import outline
 from ..hypernet.report import as_lines, describe
 from ..hypernet.schedule import RateList, sampled

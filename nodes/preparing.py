@@ -9,7 +9,7 @@ from ..hypernet.dataset.items import report
 from ..hypernet.dataset.masks import LOSS_MASKS
 from ..hypernet.dataset.prepare import CROPS, SIZES, Preparation, prepare
 from ..hypernet.dataset.prepared_folder import FORMATS, save_prepared
-from ..hypernet.files import check_name
+from ..hypernet.formats.networks import check_name
 from .files import name_fault
 from .sockets import CATEGORY, DatasetSocket, default
 from .watching import watch

@@ -2,7 +2,7 @@
 
 from ..compat import io, network_folders, ui
 from ..hypernet.apply.prompt_tags import find_files, match_files, read_tags, take_out_tags
-from ..hypernet.files import open_network
+from ..hypernet.formats.networks import open_network
 from .apply import ApplyHypernet
 from .files import LoadHypernet, find, known_names
 from .sockets import CATEGORY

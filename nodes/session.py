@@ -14,7 +14,7 @@ from torch import Tensor
 
 from .. import compat
 from ..hypernet.diffusion import Denoiser
-from ..hypernet.files import save_network
+from ..hypernet.formats.networks import save_network
 from ..hypernet.learner import Learner
 from ..hypernet.parallel import ALONE, Processes
 from ..hypernet.run import NO_ROOM, DiskFull, Run

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from ..compat import Faults, Progress, generate, io, network_folders, ui
 from ..hypernet import compare, convert, estimate, merge
-from ..hypernet.files import open_network, save_network
+from ..hypernet.formats.networks import open_network, save_network
 from ..hypernet.network import Hypernetwork
 from ..hypernet.report import as_text, describe
 from ..hypernet.spec import read_widths

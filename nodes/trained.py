@@ -10,7 +10,7 @@ from torch import Tensor
 
 from .. import compat
 from ..hypernet.course import LOG, logged
-from ..hypernet.files import open_network
+from ..hypernet.formats.networks import open_network
 from ..hypernet.network import Hypernetwork
 from ..hypernet.request import is_over
 from ..hypernet.run import preview_file

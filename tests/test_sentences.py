@@ -18,7 +18,7 @@ from pathlib import Path
 
 from hypernet import HypernetSpec
 from hypernet.captions.tags import ORDERS
-from hypernet.files import SUFFIXES
+from hypernet.formats.networks import SUFFIXES
 
 ROOT = Path(__file__).parents[1]
 CATALOGUE = json.loads((ROOT / "web" / "words" / "sentences.zh.json").read_text("utf-8"))

@@ -18,7 +18,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from ...hypernet.apply.prompt_tags import KNOWN_AS
-from ...hypernet.files import TREE_SUFFIX, check_new_folders
+from ...hypernet.formats.networks import TREE_SUFFIX, check_new_folders
 from ...hypernet.links import files_below, is_inside, walk
 from ...hypernet.names import READINGS, exists, find_below, find_name, quoted
 

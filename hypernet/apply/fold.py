@@ -27,9 +27,9 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-from ..files import write_whole
+from ..formats.hns import Leaf, NetworkTree, Part, Sequential
+from ..formats.networks import write_whole
 from ..network import Hypernetwork
-from ..trees import Leaf, NetworkTree, Part, Sequential
 
 Linear = Hypernetwork | NetworkTree  # as far as it is linear
 Chain = Sequence[tuple[Linear, float]]  # with strengths, first applied first

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..encodings import decode, recognise
-from ..files import write_whole
+from ..formats.networks import write_whole
 from ..parsing import plain
 from ..stems import Stems, stem_of, suffix_of
 from .tags import NO_EDITS, TagEdits, edit_caption, read_list, split_tags, with_commas, with_trigger

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 from hosts import Host
-from hypernet_pack.hypernet.files import open_network, save_network
+from hypernet_pack.hypernet.formats.networks import open_network, save_network
 from hypernet_pack.hypernet.identity import model_hash
 from hypernet_pack.hypernet.network import Hypernetwork, Record
 from hypernet_pack.hypernet.spec import HypernetSpec

@@ -10,7 +10,7 @@ import prompts
 import pytest
 import torch
 from hosts import Host
-from hypernet_pack.hypernet.files import open_network, save_network
+from hypernet_pack.hypernet.formats.networks import open_network, save_network
 from hypernet_pack.hypernet.network import Hypernetwork, Record
 from hypernet_pack.hypernet.spec import HypernetSpec
 from PIL import Image

@@ -10,7 +10,7 @@ import comfyui_server
 import prompts
 import pytest
 from hosts import Host
-from hypernet_pack.hypernet.files import open_network
+from hypernet_pack.hypernet.formats.networks import open_network
 from PIL import Image
 from test_nodes import STEPS, application, latents, training
 

@@ -6,8 +6,8 @@ from dataclasses import asdict, fields, replace
 import pytest
 
 from hypernet import HypernetSpec
+from hypernet.formats.optim_file import short_hash
 from hypernet.identity import model_hash
-from hypernet.optim import short_hash
 from hypernet.request import (
     PICTURES,
     differences,

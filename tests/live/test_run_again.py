@@ -11,7 +11,7 @@ from pathlib import Path
 import comfyui_server
 import pytest
 from comfyui_server import ComfyUI, Outcome
-from hypernet_pack.hypernet.files import open_network
+from hypernet_pack.hypernet.formats.networks import open_network
 from PIL import Image
 
 PIXELS, STEPS = 64, 3

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from comfyui_server import REPOSITORY, ComfyUI
-from hypernet_pack.hypernet.files import open_network
+from hypernet_pack.hypernet.formats.networks import open_network
 
 DEMO = REPOSITORY / "demo"
 if "demo" not in sys.modules:

@@ -9,7 +9,7 @@ import comfyui_server
 import pytest
 import torch
 from comfyui_server import ComfyUI, Outcome
-from hypernet_pack.hypernet.files import open_network
+from hypernet_pack.hypernet.formats.networks import open_network
 from PIL import Image
 
 PIXELS, STEPS = 256, 3

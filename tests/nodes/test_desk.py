@@ -9,7 +9,7 @@ from hypernet_pack.compat.standalone import folders
 from hypernet_pack.compat.standalone.routes import routes
 
 from hypernet import HypernetSpec, Hypernetwork
-from hypernet.files import open_network, save_network
+from hypernet.formats.networks import open_network, save_network
 from hypernet.network import Record
 
 TOKEN = "0123456789abcdef"

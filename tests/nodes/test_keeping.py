@@ -15,8 +15,9 @@ from hypernet_pack.compat.standalone.graph.executor import Executor
 from hypernet_pack.compat.standalone.progress import request_interrupt
 from PIL import Image
 
-from hypernet import open_network, optim
-from hypernet.optim import save_optimizer
+from hypernet import open_network
+from hypernet.formats import optim_file
+from hypernet.formats.optim_file import save_optimizer
 from hypernet.state import newest_state
 
 SHORT = dict(steps=3, batch_size=1, accumulation=1, save_every=0, preview_steps=1)
@@ -299,7 +300,10 @@ def test_an_optimizer_lies_beside_its_network_where_it_is_asked_for(host, short)
     nets, left = folder / "models" / "hypernetworks", folder / "output" / "hypernet" / "half"
     assert (nets / "half.pt.optim").is_file() and not (nets / "whole.pt.optim").exists()
     assert sorted(p.name for p in left.glob("half-*")) == ["half-2.pt", "half-2.pt.optim"]
-    assert optim.open_optimizer(left / "half-2.pt", open_network(left / "half-2.pt"))[0] == "AdamW"
+    assert (
+        optim_file.open_optimizer(left / "half-2.pt", open_network(left / "half-2.pt"))[0]
+        == "AdamW"
+    )
     further = run(short(name="further", steps=4, continue_from="half.pt"))
     assert further.status == "success", error_of(further)
     assert torch.equal(weights(nets / "further.pt"), weights(nets / "whole.pt"))

@@ -7,7 +7,7 @@ from hypernet_pack.nodes.config import HypernetConfig
 from hypernet_pack.nodes.learning_rate import LearningRate
 
 from hypernet import HypernetSpec, Hypernetwork
-from hypernet.files import save_network
+from hypernet.formats.networks import save_network
 from hypernet.network import Record
 
 CONFIG = {

@@ -5,7 +5,7 @@ import json
 import pytest
 import torch
 from hypernet_pack.cli.main import main
-from hypernet_pack.hypernet.files import open_network, save_network
+from hypernet_pack.hypernet.formats.networks import open_network, save_network
 from hypernet_pack.hypernet.network import Hypernetwork, Record
 from hypernet_pack.hypernet.spec import HypernetSpec
 from PIL import Image

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from hypernet import HypernetSpec, Hypernetwork
-from hypernet.files import save_network
+from hypernet.formats.networks import save_network
 from hypernet.network import Record
 
 pytest.importorskip("editing", reason="conftest.py of the browser tests is not here")

@@ -22,7 +22,7 @@ from urllib.parse import quote
 from aiohttp import web
 from PIL import Image
 
-from ....hypernet.files import write_whole
+from ....hypernet.formats.networks import write_whole
 from ....hypernet.links import files_below, walk
 from .. import folders
 from .bodies import TEXT, check_object, parse, read_json, read_object

@@ -10,7 +10,7 @@ from safetensors import safe_open
 
 from hypernet import HypernetSpec, Hypernetwork, Record
 from hypernet.apply.fold import AttentionWeights, rounding_note, save_lora, to_lora, weight_changes
-from hypernet.trees import Leaf, NetworkTree, Parallel, Sequential
+from hypernet.formats.hns import Leaf, NetworkTree, Parallel, Sequential
 
 WIDTH, TEXT, HEADS = 32, 24, 4
 STRUCTURES = [(1, 1), (1, 2, 1), (1, 2, 2, 1), (1, 0.5, 1), (1, 2, 4, 2, 1)]

@@ -10,7 +10,7 @@ from PIL import Image
 from safetensors.torch import save, save_file
 
 from hypernet import HypernetSpec, Hypernetwork, open_network, save_network
-from hypernet.file_kinds import kind_of
+from hypernet.formats.file_kinds import kind_of
 from hypernet.learner import Learner
 from hypernet.settings import TrainSettings
 from hypernet.state import save_state, state_of

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from hypernet import HypernetSpec, Hypernetwork, open_network, save_network
-from hypernet.safe import Claims, check_pt
+from hypernet.formats.pickle_check import Claims, check_pt
 
 KEY = "hypernetwork"
 
@@ -243,7 +243,7 @@ def test_the_check_needs_no_memory_for_what_a_file_claims():
 
 
 def name(kind):
-    from hypernet.safe import Name
+    from hypernet.formats.pickle_check import Name
 
     return Name(f"torch {kind}")
 

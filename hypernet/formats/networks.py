@@ -19,12 +19,12 @@ from typing import Any
 
 import torch
 
+from ..network import Hypernetwork
 from .a1111 import from_payload, to_payload
 from .file_kinds import kind_of
-from .network import Hypernetwork
-from .safe import check_pt
+from .hns import NetworkTree, read_tree
+from .pickle_check import check_pt
 from .safetensors_file import read_safetensors, to_bytes
-from .trees import NetworkTree, read_tree
 
 SUFFIXES = (".pt", ".safetensors")  # that can be written
 TREE_SUFFIX = ".hns"

@@ -17,7 +17,7 @@ from io import BytesIO
 from itertools import islice
 from pathlib import Path
 
-from .safe import MOST_DIRECTORY, directory_bytes
+from .pickle_check import MOST_DIRECTORY, directory_bytes
 
 MOST_READ = 16 * 2**20  # bytes with names in them; those of SDXL take half a megabyte
 MOST_NAMES = 50_000

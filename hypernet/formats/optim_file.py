@@ -17,8 +17,8 @@ from typing import Any
 
 import torch
 
-from .files import read_payload, write_whole
-from .network import Hypernetwork
+from ..network import Hypernetwork
+from .networks import read_payload, write_whole
 
 
 def optimizer_file(path: Path) -> Path:

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from hypernet import HypernetSpec, Hypernetwork, open_network, save_network
-from hypernet.optim import open_optimizer, save_optimizer, short_hash
+from hypernet.formats.optim_file import open_optimizer, save_optimizer, short_hash
 
 
 def trained(order=(8, 16)):

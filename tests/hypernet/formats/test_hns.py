@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from hypernet import HypernetSpec, Hypernetwork, Record, open_network, save_network
-from hypernet.trees import as_text, parse_tree
+from hypernet.formats.hns import as_text, parse_tree
 
 
 def network(name, seed, widths=(8,)):
