@@ -23,7 +23,7 @@ import torch
 from hypernet import HypernetSpec, Hypernetwork, open_network
 from hypernet.diffusion import Batch, Denoiser
 from hypernet.learner import Learner
-from hypernet.network import Record
+from hypernet.network.hypernetwork import Record
 from hypernet.run import Keeping, Run
 from hypernet.state import newest_state
 from hypernet.train import TrainSettings, train

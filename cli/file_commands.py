@@ -27,11 +27,11 @@ from ..hypernet.apply.patches import check_fit, make_patches
 from ..hypernet.apply.prompt_tags import take_out_tags
 from ..hypernet.formats.hns import NetworkTree
 from ..hypernet.formats.networks import check_name, open_network, save_network, write_whole
-from ..hypernet.network import Hypernetwork
+from ..hypernet.network.hypernetwork import Hypernetwork
+from ..hypernet.network.spec import SD1_WIDTHS, HypernetSpec, parse_structure, read_widths
 from ..hypernet.parsing import single_number_in
 from ..hypernet.report import as_text, describe
 from ..hypernet.run import in_words
-from ..hypernet.spec import SD1_WIDTHS, HypernetSpec, parse_structure, read_widths
 
 log = logging.getLogger(__name__)
 

@@ -5,9 +5,9 @@ h w latent rows and columns.
 """
 
 from .formats.networks import open_network, save_network
-from .network import Hypernetwork, Record
+from .network.hypernetwork import Hypernetwork, Record
+from .network.spec import HypernetSpec, parse_structure
 from .schedule import parse_schedule
-from .spec import HypernetSpec, parse_structure
 
 __all__ = [
     "HypernetSpec",

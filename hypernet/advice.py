@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from .network.spec import HypernetSpec, as_text
+from .network.vocabulary import ZERO_OUTPUT
 from .optimizers import OPTIMIZERS
 from .settings import TrainSettings, some_steps
-from .spec import HypernetSpec, as_text
-from .vocabulary import ZERO_OUTPUT
 
 BASE = ((5e-5, 100), (5e-6, 1500), (1e-6, None))
 BASE_REASON = (

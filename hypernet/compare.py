@@ -15,7 +15,7 @@ from torch import Tensor
 
 from .apply.prompt_tags import LIMIT
 from .lettering import font_for
-from .network import Hypernetwork
+from .network.hypernetwork import Hypernetwork
 from .parsing import read_numbers
 
 GAP = 8  # pixels between pictures

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from .apply.effect import Effect
 from .apply.memo import Memo
 from .apply.patches import Weights, attention_widths, check_fit, full_precision
-from .network import Hypernetwork
+from .network.hypernetwork import Hypernetwork
 
 
 @contextmanager

@@ -20,9 +20,9 @@ from torch import Tensor
 
 from .apply.patches import TrainingPatch
 from .diffusion import Batch, Denoiser, add_noise, elementwise_loss, prediction_target
-from .network import Hypernetwork
+from .network.hypernetwork import Hypernetwork
+from .network.spec import HypernetSpec
 from .seeding import generator
-from .spec import HypernetSpec
 
 DECAY = 0.98  # of the smoothed loss: about the last 50 updates
 SETTLED = 50  # updates until the smoothed loss serves as the reference

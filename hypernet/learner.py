@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from .health import Health
-from .network import Hypernetwork, load_weights
+from .network.hypernetwork import Hypernetwork, load_weights
 from .optimizers import build_optimizer
 from .settings import TrainSettings
 

@@ -27,9 +27,9 @@ from .apply.fold import (
     residual_of_chain,
     widths_of,
 )
-from .network import Hypernetwork, Record
+from .network.hypernetwork import Hypernetwork, Record
+from .network.spec import HypernetSpec, as_text
 from .parsing import read_numbers
-from .spec import HypernetSpec, as_text
 
 Parts = Sequence[tuple[Linear, float]]  # networks with their factors
 

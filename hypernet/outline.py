@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from .advice import spec_warnings
+from .network.spec import HypernetSpec, as_text
 from .run import in_words
-from .spec import HypernetSpec, as_text
 
 
 def outline(spec: HypernetSpec) -> dict:

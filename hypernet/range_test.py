@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 
 from .diffusion import Batch, Denoiser
 from .learner import Learner
-from .network import Hypernetwork
+from .network.hypernetwork import Hypernetwork
 from .parsing import number_in, unwrapped
 from .settings import TrainSettings
 from .train import Probe, TrainingDiverged, train

@@ -10,9 +10,9 @@ import torch
 from .formats.hns import NetworkTree
 from .formats.hns import as_text as tree_as_text
 from .formats.networks import open_network
-from .network import Hypernetwork
+from .network.hypernetwork import Hypernetwork
+from .network.spec import as_text as numbers
 from .run import in_words
-from .spec import as_text as numbers
 
 
 def describe(path: str | os.PathLike, network: Hypernetwork | NetworkTree | None = None) -> dict:

@@ -41,9 +41,9 @@ from .course import LOG, SEEN, seen_lines
 from .formats.networks import open_network, remove_passing, save_network, write_whole
 from .formats.optim_file import optimizer_file, save_optimizer
 from .learner import Learner
-from .network import Hypernetwork
+from .network.hypernetwork import Hypernetwork
+from .network.spec import HypernetSpec
 from .schedule import parse_schedule
-from .spec import HypernetSpec
 from .state import (
     State,
     bytes_in,

@@ -12,9 +12,9 @@ from functools import cached_property
 from typing import Any
 
 from .diffusion import LATENT_SAMPLING, LOSSES, TIMESTEPS
+from .network.vocabulary import nearest
 from .optimizers import OPTIMIZERS, optimizer_fault
 from .schedule import LIMIT, RATE, Schedule, parse_schedule
-from .vocabulary import nearest
 
 CLIPS = ("off", "value", "norm")
 CHECKPOINTING = ("auto", "on", "off")

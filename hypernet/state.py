@@ -23,8 +23,8 @@ from torch import Tensor
 
 from .formats.networks import read_payload, settle, write_whole
 from .formats.optim_file import on_cpu
-from .network import Hypernetwork, load_weights
-from .spec import HypernetSpec, as_text
+from .network.hypernetwork import Hypernetwork, load_weights
+from .network.spec import HypernetSpec, as_text
 
 NEXT, NEWEST, BEFORE = "state-next.pt", "state.pt", "state-before.pt"
 

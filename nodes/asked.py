@@ -14,12 +14,12 @@ from ..hypernet.dataset.items import Dataset
 from ..hypernet.formats.optim_file import file_hash
 from ..hypernet.given import Given
 from ..hypernet.identity import changes_hash, model_hash
-from ..hypernet.network import Hypernetwork
+from ..hypernet.network.hypernetwork import Hypernetwork
+from ..hypernet.network.spec import HypernetSpec
 from ..hypernet.optimizers import missing_package
 from ..hypernet.request import Request, make_request
 from ..hypernet.run import Keeping
 from ..hypernet.settings import TrainSettings
-from ..hypernet.spec import HypernetSpec
 from .beginning import open_single
 from .caching import cache_folder
 from .config import chosen_spec

@@ -8,8 +8,8 @@ from .. import compat
 from ..hypernet.formats.networks import open_network
 from ..hypernet.formats.optim_file import open_optimizer, optimizer_file
 from ..hypernet.learner import Learner
-from ..hypernet.network import Hypernetwork, load_weights
-from ..hypernet.spec import HypernetSpec
+from ..hypernet.network.hypernetwork import Hypernetwork, load_weights
+from ..hypernet.network.spec import HypernetSpec
 from ..hypernet.standing import Standing, is_result
 from ..hypernet.state import (
     State,

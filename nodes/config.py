@@ -4,8 +4,7 @@ from dataclasses import replace
 
 from ..compat import Faults, attention_widths, io, ui
 from ..hypernet.advice import spec_warnings
-from ..hypernet.run import in_words
-from ..hypernet.spec import (
+from ..hypernet.network.spec import (
     SD1_WIDTHS,
     HypernetSpec,
     as_text,
@@ -13,7 +12,8 @@ from ..hypernet.spec import (
     parse_structure,
     read_widths,
 )
-from ..hypernet.vocabulary import ACTIVATIONS, INITIALIZATIONS
+from ..hypernet.network.vocabulary import ACTIVATIONS, INITIALIZATIONS
+from ..hypernet.run import in_words
 from .sockets import CATEGORY, Config, ConfigSocket, default
 
 

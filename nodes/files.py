@@ -17,8 +17,8 @@ from ..hypernet.formats.networks import (
 )
 from ..hypernet.links import files_below
 from ..hypernet.names import Match, find_name
+from ..hypernet.network.vocabulary import nearest_file
 from ..hypernet.report import as_text, describe
-from ..hypernet.vocabulary import nearest_file
 from .sockets import CATEGORY, HypernetSocket
 
 

@@ -20,7 +20,7 @@ from .. import compat
 from ..hypernet.course import read_course
 from ..hypernet.diffusion import Denoiser
 from ..hypernet.learner import Learner
-from ..hypernet.network import Hypernetwork, Record
+from ..hypernet.network.hypernetwork import Hypernetwork, Record
 from ..hypernet.parallel import Processes, present
 from ..hypernet.run import Run, check_disk
 from ..hypernet.schedule import parse_schedule

@@ -2,11 +2,11 @@
 
 from ..compat import io, ui
 from ..hypernet.advice import settings_warnings, spec_warnings, suggest
+from ..hypernet.network.spec import HypernetSpec
 from ..hypernet.optimizers import OPTIMIZERS
 from ..hypernet.plots import schedule_picture
 from ..hypernet.schedule import parse_schedule
 from ..hypernet.settings import MOST_STEPS, TrainSettings
-from ..hypernet.spec import HypernetSpec
 from .sockets import CATEGORY, ConfigSocket, DatasetSocket
 
 

@@ -27,8 +27,8 @@ from ..hypernet.encoding.shards import Shards, forget_old
 from ..hypernet.given import Given
 from ..hypernet.identity import dataset_hash, tensors_hash
 from ..hypernet.latents import Examples, all_prompts, hold_out, items_at, prompts_at
+from ..hypernet.network.spec import as_text
 from ..hypernet.settings import TrainSettings
-from ..hypernet.spec import as_text
 from ..hypernet.train import Probe
 from .caching import cache_folder
 from .watching import watch

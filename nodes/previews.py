@@ -15,7 +15,7 @@ from torch import Tensor
 
 from .. import compat
 from ..hypernet.apply.prompt_tags import take_out_tags
-from ..hypernet.network import Hypernetwork
+from ..hypernet.network.hypernetwork import Hypernetwork
 from .encoders import leave
 from .material import Words
 

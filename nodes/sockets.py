@@ -5,7 +5,7 @@ from dataclasses import Field, dataclass, fields
 from typing import Any
 
 from ..compat import io
-from ..hypernet.spec import HypernetSpec
+from ..hypernet.network.spec import HypernetSpec
 
 CATEGORY = "hypernet"
 

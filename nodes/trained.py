@@ -11,7 +11,7 @@ from torch import Tensor
 from .. import compat
 from ..hypernet.course import LOG, logged
 from ..hypernet.formats.networks import open_network
-from ..hypernet.network import Hypernetwork
+from ..hypernet.network.hypernetwork import Hypernetwork
 from ..hypernet.request import is_over
 from ..hypernet.run import preview_file
 from ..hypernet.standing import Standing

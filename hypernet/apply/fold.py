@@ -29,7 +29,7 @@ from torch import Tensor, nn
 
 from ..formats.hns import Leaf, NetworkTree, Part, Sequential
 from ..formats.networks import write_whole
-from ..network import Hypernetwork
+from ..network.hypernetwork import Hypernetwork
 
 Linear = Hypernetwork | NetworkTree  # as far as it is linear
 Chain = Sequence[tuple[Linear, float]]  # with strengths, first applied first

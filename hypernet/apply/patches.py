@@ -21,8 +21,8 @@ import torch
 from torch import Tensor, nn
 
 from ..devices import as_tensors_name_it
-from ..network import Hypernetwork
-from ..spec import as_text
+from ..network.hypernetwork import Hypernetwork
+from ..network.spec import as_text
 from .effect import Effect, Schedule
 from .memo import Memo, version
 from .onednn import quicken

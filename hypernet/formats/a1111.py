@@ -20,8 +20,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..network import Hypernetwork, Record, ResidualMlp
-from ..spec import HypernetSpec, as_text, dropout_from_flags
+from ..network.hypernetwork import Hypernetwork, Record, ResidualMlp
+from ..network.spec import HypernetSpec, as_text, dropout_from_flags
 
 NUMBER = (int, float)
 NUMBERS = (list, tuple)

@@ -25,7 +25,7 @@ from torch import Tensor, nn
 
 from ..links import files_below
 from ..names import find_name
-from ..network import Hypernetwork, Record
+from ..network.hypernetwork import Hypernetwork, Record
 
 MOST_TEXT = 64 * 2**10  # bytes of a .hns
 MOST_LEAVES = 64

@@ -19,7 +19,7 @@ from typing import Any
 
 import torch
 
-from ..network import Hypernetwork
+from ..network.hypernetwork import Hypernetwork
 from .a1111 import from_payload, to_payload
 from .file_kinds import kind_of
 from .hns import NetworkTree, read_tree

@@ -17,7 +17,7 @@ from typing import Any
 
 import torch
 
-from ..network import Hypernetwork
+from ..network.hypernetwork import Hypernetwork
 from .networks import read_payload, write_whole
 
 

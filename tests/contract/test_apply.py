@@ -9,8 +9,8 @@ import pytest
 import torch
 from hosts import Host
 from hypernet_pack.hypernet.formats.networks import save_network
-from hypernet_pack.hypernet.network import Hypernetwork, Record
-from hypernet_pack.hypernet.spec import HypernetSpec
+from hypernet_pack.hypernet.network.hypernetwork import Hypernetwork, Record
+from hypernet_pack.hypernet.network.spec import HypernetSpec
 from prompts import node
 
 NAMES = ("ink", "chalk")

@@ -11,8 +11,8 @@ import pytest
 import torch
 from hosts import Host
 from hypernet_pack.hypernet.formats.networks import open_network, save_network
-from hypernet_pack.hypernet.network import Hypernetwork, Record
-from hypernet_pack.hypernet.spec import HypernetSpec
+from hypernet_pack.hypernet.network.hypernetwork import Hypernetwork, Record
+from hypernet_pack.hypernet.network.spec import HypernetSpec
 from PIL import Image
 from prompts import node
 

@@ -5,7 +5,7 @@ import torch
 
 from hypernet import HypernetSpec, Hypernetwork
 from hypernet.compare import GAP, compared, grid, in_rows, names_of
-from hypernet.network import Record
+from hypernet.network.hypernetwork import Record
 
 
 def plain(level, height=32, width=48):

@@ -10,7 +10,7 @@ from hypernet import HypernetSpec
 from hypernet.diffusion import Batch, Denoiser
 from hypernet.health import SETTLED
 from hypernet.learner import Learner
-from hypernet.network import Hypernetwork
+from hypernet.network.hypernetwork import Hypernetwork
 from hypernet.optimizers import OPTIMIZERS, missing_package
 from hypernet.settings import TrainSettings
 from hypernet.state import FREE, check_same_network, load_state, read_state, save_state, state_of

@@ -20,7 +20,7 @@ from PIL import Image
 
 from hypernet import HypernetSpec, Hypernetwork, open_network
 from hypernet.learner import Learner
-from hypernet.network import Record
+from hypernet.network.hypernetwork import Record
 from hypernet.run import DiskFull, Keeping, Run, check_disk
 from hypernet.state import check_same_network, newest_state
 from hypernet.train import Step, TrainSettings

@@ -10,7 +10,7 @@ from hypernet_pack.compat.standalone.routes import routes
 
 from hypernet import HypernetSpec, Hypernetwork
 from hypernet.formats.networks import open_network, save_network
-from hypernet.network import Record
+from hypernet.network.hypernetwork import Record
 
 TOKEN = "0123456789abcdef"
 

@@ -4,9 +4,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from hypernet_pack.hypernet.network.spec import HypernetSpec
 from hypernet_pack.hypernet.request import make_request
 from hypernet_pack.hypernet.settings import TrainSettings
-from hypernet_pack.hypernet.spec import HypernetSpec
 from hypernet_pack.hypernet.standing import Standing
 from hypernet_pack.nodes.naming import ADD, GO_ON, STOP, Looks, Wish, plan_name
 

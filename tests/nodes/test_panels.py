@@ -8,7 +8,7 @@ from hypernet_pack.nodes.learning_rate import LearningRate
 
 from hypernet import HypernetSpec, Hypernetwork
 from hypernet.formats.networks import save_network
-from hypernet.network import Record
+from hypernet.network.hypernetwork import Record
 
 CONFIG = {
     "layer_structure": "1, 2, 4, 2, 1",

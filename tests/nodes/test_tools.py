@@ -6,8 +6,8 @@ import pytest
 import torch
 from hypernet_pack.cli.main import main
 from hypernet_pack.hypernet.formats.networks import open_network, save_network
-from hypernet_pack.hypernet.network import Hypernetwork, Record
-from hypernet_pack.hypernet.spec import HypernetSpec
+from hypernet_pack.hypernet.network.hypernetwork import Hypernetwork, Record
+from hypernet_pack.hypernet.network.spec import HypernetSpec
 from PIL import Image
 from safetensors.torch import load_file
 

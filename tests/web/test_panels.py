@@ -10,7 +10,7 @@ import pytest
 
 from hypernet import HypernetSpec, Hypernetwork
 from hypernet.formats.networks import save_network
-from hypernet.network import Record
+from hypernet.network.hypernetwork import Record
 
 pytest.importorskip("editing", reason="conftest.py of the browser tests is not here")
 

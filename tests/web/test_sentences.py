@@ -21,7 +21,7 @@ from hypernet.formats.hns import parse_tree
 from hypernet.formats.networks import check_name, open_network
 from hypernet.health import Health, Measure, after_probe
 from hypernet.merge import weighted
-from hypernet.network import Record
+from hypernet.network.hypernetwork import Record
 from hypernet.settings import TrainSettings
 
 CATALOGUE = json.loads((REPOSITORY / "web" / "words" / "sentences.zh.json").read_text("utf-8"))

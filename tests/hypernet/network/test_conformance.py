@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 
 from hypernet import open_network
-from hypernet.vocabulary import ACTIVATIONS
+from hypernet.network.vocabulary import ACTIVATIONS
 
 WIDTH = 8
 STRUCTURES = [(1, 1), (1, 2, 1), (1, 2, 2, 1), (1, 0.5, 1), (1, 2, 4, 2, 1)]

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from hypernet import HypernetSpec, Hypernetwork
-from hypernet.vocabulary import ACTIVATIONS, FLAT_AT_ZERO
+from hypernet.network.vocabulary import ACTIVATIONS, FLAT_AT_ZERO
 
 
 def randomized(spec):
@@ -163,7 +163,7 @@ def test_a_copy_has_the_same_numbers_and_no_memory_in_common():
 
 
 def test_every_activation_can_be_trained():
-    from hypernet.vocabulary import ACTIVATIONS
+    from hypernet.network.vocabulary import ACTIVATIONS
 
     for name in ACTIVATIONS:
         network = Hypernetwork(HypernetSpec(widths=(8,), activation=name))

@@ -1,0 +1,1 @@
+"""What a hypernetwork is: its structure, its vocabulary, its layers."""
