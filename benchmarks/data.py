@@ -89,7 +89,7 @@ def notice_changes(folder: Path, work: Path) -> Callable[[], object]:
 
 def look_alike(folder: Path, work: Path) -> Callable[[], object]:
     from hypernet.dataset.items import in_threads, look_or_fault
-    from hypernet.duplicates import alike
+    from hypernet.pictures.duplicates import alike
 
     paths = sorted(folder.glob("*.*g*"))[:DECODED]
     return lambda: alike([look for _, look in in_threads(look_or_fault, paths)])
@@ -198,7 +198,7 @@ def each_its_own(dataset):
     cuts of them are others."""
     from dataclasses import replace
 
-    from hypernet.crop import Cut
+    from hypernet.pictures.crop import Cut
 
     size = dict(width=512, height=512)
     items = [

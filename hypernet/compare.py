@@ -14,9 +14,9 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from .apply.prompt_tags import LIMIT
-from .lettering import font_for
 from .network.hypernetwork import Hypernetwork
 from .parsing import read_numbers
+from .pictures.fonts import font_for
 
 GAP = 8  # pixels between pictures
 PAPER, INK = (255, 255, 255), (20, 20, 20)

@@ -19,7 +19,7 @@ from .blip import BlipCaptioner
 from .dataset.content_keys import content_key
 from .deepdanbooru import FILE, DeepDanbooruTagger
 from .names import find_name
-from .pictures import open_picture
+from .pictures.reading import open_picture
 from .tag_cache import TagCache, Tags, model_key
 from .wd_tagger import WdTagger
 

@@ -53,7 +53,7 @@ from ...hypernet.apply.fold import AttentionWeights, attention_names
 from ...hypernet.diffusion import Denoiser, Patch
 from ...hypernet.encoding.unload import unload as unload_weights
 from ...hypernet.parallel import ALONE, Processes
-from ...hypernet.sizes import sizes_in_options
+from ...hypernet.pictures.sdxl_sizes import sizes_in_options
 from ...hypernet.sparing import again, outermost, visiting
 from ...hypernet.sparing import compiled as compiled_layers
 from ..faults import on_their_inputs

@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ..captions.sources import SIDECARS, sidecars_among
-from ..kinds import is_hidden, is_picture, may_be_picture, picture_suffixes
 from ..links import walk
-from ..pictures import SUFFIXES
+from ..pictures.file_kinds import is_hidden, is_picture, may_be_picture, picture_suffixes
+from ..pictures.reading import SUFFIXES
 from ..stems import suffix_of
 from .folder_repeats import repeats_of
 from .mask_names import Masks, find_masks

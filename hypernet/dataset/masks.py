@@ -15,8 +15,8 @@ import torch
 from PIL import Image, ImageOps
 from torch import Tensor
 
-from ..crop import Cut, difference
-from ..pictures import measure, open_alpha, open_grey
+from ..pictures.crop import Cut, difference
+from ..pictures.reading import measure, open_alpha, open_grey
 from .items import Dataset, Item, cut_of
 
 LOSS_MASKS = ("none", "alpha", "mask file")

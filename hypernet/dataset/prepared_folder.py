@@ -13,8 +13,8 @@ import uuid
 from collections.abc import Callable
 from pathlib import Path
 
-from ..crop import take
-from ..pictures import open_picture
+from ..pictures.crop import take
+from ..pictures.reading import open_picture
 from .items import Dataset, Item, cut_of
 from .mask_names import MASK, is_mask_name
 from .masks import cut_mask, read_mask

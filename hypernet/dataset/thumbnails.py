@@ -14,7 +14,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from ..pictures import open_picture
+from ..pictures.reading import open_picture
 from .listing import Stamp
 
 SIDE = 128  # pixels of the longer side

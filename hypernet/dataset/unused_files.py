@@ -7,8 +7,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from ..kinds import ARCHIVES, DRAWINGS, PERHAPS, VIDEOS
 from ..naming import some
+from ..pictures.file_kinds import ARCHIVES, DRAWINGS, PERHAPS, VIDEOS
 from ..stems import Stems, stem_of, suffix_of
 from .folder_repeats import repeats_in_words
 

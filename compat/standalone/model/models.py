@@ -27,7 +27,7 @@ from torch import Tensor, nn
 from ....hypernet.apply.fold import AttentionWeights, attention_names
 from ....hypernet.diffusion import Denoiser, Patch
 from ....hypernet.encoding.unload import unload as unload_weights
-from ....hypernet.sizes import sizes_in_options
+from ....hypernet.pictures.sdxl_sizes import sizes_in_options
 from ....hypernet.sparing import compiled as compiled_layers
 from ....hypernet.sparing import computed_by, outermost, visited, visiting
 from .sampling import Conditioning, DiscreteSampling, sample

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hypernet.crop import Cut
 from hypernet.dataset.contact_sheet import contact_sheet
 from hypernet.dataset.items import read_dataset, read_pixels, report
 from hypernet.dataset.prepare import Preparation, prepare
 from hypernet.dataset.prepared_folder import save_prepared
+from hypernet.pictures.crop import Cut
 
 
 def picture(path, size, seed=0):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hypernet.crop import (
+from hypernet.pictures.crop import (
     OBJECTIVES,
     at_own_size,
     auto_sized,

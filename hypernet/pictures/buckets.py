@@ -20,7 +20,7 @@ from itertools import accumulate
 
 import torch
 
-from .seeding import generator, sample_order, seed_for
+from ..seeding import generator, sample_order, seed_for
 
 STEP = 64  # pixels
 LONGEST = 2.0  # the most that a side is longer than the other

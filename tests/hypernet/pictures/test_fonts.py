@@ -4,7 +4,7 @@ import pytest
 from PIL import ImageFont
 
 from hypernet.dataset.contact_sheet import in_lines
-from hypernet.lettering import font_for, fonts, has
+from hypernet.pictures.fonts import font_for, fonts, has
 
 
 def test_latin_words_keep_pillows_own_font():

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from hypernet.pictures import SUFFIXES, measure, open_picture
+from hypernet.pictures.reading import SUFFIXES, measure, open_picture
 
 FORMATS = sorted(SUFFIXES)
 

@@ -10,8 +10,8 @@ from functools import lru_cache
 
 from PIL import Image
 
-from .pictures import SUFFIXES
-from .stems import suffix_of
+from ..stems import suffix_of
+from .reading import SUFFIXES
 
 JPEGS = {".jfif", ".jpe", ".jif", ".jfi", ".pjpeg", ".pjp", ".mpo"}
 PERHAPS = {  # by what is built into Pillow or plugged into it

@@ -5,7 +5,7 @@ from collections import Counter
 import pytest
 import torch
 
-from hypernet.buckets import batch_order, batches_of_pass, buckets, nearest_bucket
+from hypernet.pictures.buckets import batch_order, batches_of_pass, buckets, nearest_bucket
 from hypernet.seeding import sample_order
 
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms, UnidentifiedImageError
 
-from hypernet.duplicates import look_of
-from hypernet.pictures import measure, open_picture
-from hypernet.png_metadata import SIGNATURE, chunks
+from hypernet.pictures.duplicates import look_of
+from hypernet.pictures.png_metadata import SIGNATURE, chunks
+from hypernet.pictures.reading import measure, open_picture
 
 LONG = b"a workflow " * 200_000  # more than the 1 MiB that Pillow unpacks
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()

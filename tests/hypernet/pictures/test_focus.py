@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hypernet import faces
-from hypernet.focus import (
+from hypernet.pictures import faces
+from hypernet.pictures.focus import (
     FACES_SMALL,
     Weights,
     edge_point,

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image, ImageEnhance
 
 from hypernet.dataset.items import read_dataset, report
-from hypernet.duplicates import alike, look_of
+from hypernet.pictures.duplicates import alike, look_of
 
 
 def scene(seed, size=(160, 120)):

@@ -3,10 +3,10 @@
 import pytest
 import torch
 
-from hypernet.crop import Cut, cover, flipped
 from hypernet.dataset.items import Dataset, Item
 from hypernet.latents import Examples
-from hypernet.sizes import sizes_in_options, sizes_of_cut
+from hypernet.pictures.crop import Cut, cover, flipped
+from hypernet.pictures.sdxl_sizes import sizes_in_options, sizes_of_cut
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from typing import BinaryIO
 import numpy as np
 from PIL import Image
 
-from .pictures import in_eight_bits, on_white, opened, upright
+from .reading import in_eight_bits, on_white, opened, upright
 
 BITS, SHADES = 4, 12  # that may differ
 ROWS = 256  # compared with all others at a time

@@ -1,0 +1,1 @@
+"""Single pictures: reading, cropping, buckets, faces, duplicates, grids."""
