@@ -24,8 +24,8 @@ from hypernet import HypernetSpec, Hypernetwork, open_network
 from hypernet.diffusion import Batch, Denoiser
 from hypernet.learner import Learner
 from hypernet.network.hypernetwork import Record
-from hypernet.run import Keeping, Run
-from hypernet.state import newest_state
+from hypernet.runs.run import Keeping, Run
+from hypernet.runs.state import newest_state
 from hypernet.train import TrainSettings, train
 
 KILLS = 200

@@ -31,7 +31,7 @@ from ..hypernet.network.hypernetwork import Hypernetwork
 from ..hypernet.network.spec import SD1_WIDTHS, HypernetSpec, parse_structure, read_widths
 from ..hypernet.parsing import single_number_in
 from ..hypernet.report import as_text, describe
-from ..hypernet.run import in_words
+from ..hypernet.runs.run import in_words
 
 log = logging.getLogger(__name__)
 

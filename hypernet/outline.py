@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from .advice import spec_warnings
 from .network.spec import HypernetSpec, as_text
-from .run import in_words
+from .runs.run import in_words
 
 
 def outline(spec: HypernetSpec) -> dict:

@@ -12,7 +12,7 @@ from .formats.hns import as_text as tree_as_text
 from .formats.networks import open_network
 from .network.hypernetwork import Hypernetwork
 from .network.spec import as_text as numbers
-from .run import in_words
+from .runs.run import in_words
 
 
 def describe(path: str | os.PathLike, network: Hypernetwork | NetworkTree | None = None) -> dict:

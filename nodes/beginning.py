@@ -10,8 +10,8 @@ from ..hypernet.formats.optim_file import open_optimizer, optimizer_file
 from ..hypernet.learner import Learner
 from ..hypernet.network.hypernetwork import Hypernetwork, load_weights
 from ..hypernet.network.spec import HypernetSpec
-from ..hypernet.standing import Standing, is_result
-from ..hypernet.state import (
+from ..hypernet.runs.standing import Standing, is_result
+from ..hypernet.runs.state import (
     State,
     check_same_network,
     load_optimizer,

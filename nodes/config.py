@@ -13,7 +13,7 @@ from ..hypernet.network.spec import (
     read_widths,
 )
 from ..hypernet.network.vocabulary import ACTIVATIONS, INITIALIZATIONS
-from ..hypernet.run import in_words
+from ..hypernet.runs.run import in_words
 from .sockets import CATEGORY, Config, ConfigSocket, default
 
 

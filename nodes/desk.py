@@ -17,8 +17,8 @@ from pathlib import Path
 
 from ..compat import add_route, network_folders
 from ..hypernet.formats.networks import SUFFIXES, TREE_SUFFIX, check_name, open_network, write_whole
-from ..hypernet.run import SPARE
-from ..hypernet.runs import list_runs
+from ..hypernet.runs.manifest import list_runs
+from ..hypernet.runs.run import SPARE
 from .asking import values
 from .caching import cache_folder
 from .files import runs_folder

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from ..compat import network_folders
 from ..hypernet.formats.optim_file import file_hash
 from ..hypernet.network.spec import HypernetSpec
-from ..hypernet.run import check_writable
-from ..hypernet.standing import Standing, finished_fault, free_name, look, numbered
+from ..hypernet.runs.run import check_writable
+from ..hypernet.runs.standing import Standing, finished_fault, free_name, look, numbered
 from .beginning import hindrance
 from .files import runs_folder
 from .naming import LOAD, Found, Looks, Wish, plan_name

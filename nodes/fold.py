@@ -3,7 +3,7 @@
 from ..compat import attention_weights, io, lora_folder, ui, with_weight_changes
 from ..hypernet.apply.fold import Lora, rounding_note, save_lora, to_lora, weight_changes
 from ..hypernet.formats.networks import check_name
-from ..hypernet.run import in_words
+from ..hypernet.runs.run import in_words
 from .files import name_fault
 from .sockets import CATEGORY, HypernetSocket
 

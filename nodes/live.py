@@ -14,9 +14,9 @@ from dataclasses import dataclass, field
 import torch
 
 from .. import compat
-from ..hypernet.course import Course
-from ..hypernet.curve import Pace, rounded
-from ..hypernet.run import Run
+from ..hypernet.runs.downsampling import Pace, rounded
+from ..hypernet.runs.history import Course
+from ..hypernet.runs.run import Run
 from ..hypernet.train import Step
 from .control import Control
 

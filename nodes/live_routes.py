@@ -14,9 +14,9 @@ import re
 from pathlib import Path
 
 from .. import compat
-from ..hypernet.course import read_course
-from ..hypernet.run import preview_file, read_manifest
-from ..hypernet.standing import look, numbered
+from ..hypernet.runs.history import read_course
+from ..hypernet.runs.run import preview_file, read_manifest
+from ..hypernet.runs.standing import look, numbered
 from .files import bare_path, runs_folder
 from .live import LiveRun, running, seen_of
 

@@ -25,9 +25,9 @@ from ..hypernet.encoding.encode import (
 )
 from ..hypernet.encoding.shards import Shards, forget_old
 from ..hypernet.given import Given
-from ..hypernet.identity import dataset_hash, tensors_hash
 from ..hypernet.latents import Examples, all_prompts, hold_out, items_at, prompts_at
 from ..hypernet.network.spec import as_text
+from ..hypernet.runs.fingerprints import dataset_hash, tensors_hash
 from ..hypernet.settings import TrainSettings
 from ..hypernet.train import Probe
 from .caching import cache_folder

@@ -3,7 +3,7 @@
 import logging
 
 from .. import compat
-from ..hypernet.standing import free_name, look
+from ..hypernet.runs.standing import free_name, look
 from .files import bare_path, runs_folder
 from .live import running
 from .naming import STOP

@@ -17,7 +17,7 @@ from ..hypernet.diffusion import Denoiser
 from ..hypernet.formats.networks import save_network
 from ..hypernet.learner import Learner
 from ..hypernet.parallel import ALONE, Processes
-from ..hypernet.run import NO_ROOM, DiskFull, Run
+from ..hypernet.runs.run import NO_ROOM, DiskFull, Run
 from ..hypernet.train import Step, train
 from .live import WHILE_PAUSED, LiveRun
 from .material import Material

@@ -12,7 +12,7 @@ from .. import compat
 from ..compat import io
 from ..hypernet.dataset.items import Dataset
 from ..hypernet.parallel import present
-from ..hypernet.run import Keeping
+from ..hypernet.runs.run import Keeping
 from ..hypernet.schedule import parse_schedule
 from ..hypernet.settings import TrainSettings
 from .asked import Asked, check_one_source

@@ -10,9 +10,9 @@ import pytest
 import torch
 from hosts import Host
 from hypernet_pack.hypernet.formats.networks import open_network, save_network
-from hypernet_pack.hypernet.identity import model_hash
 from hypernet_pack.hypernet.network.hypernetwork import Hypernetwork, Record
 from hypernet_pack.hypernet.network.spec import HypernetSpec
+from hypernet_pack.hypernet.runs.fingerprints import model_hash
 from PIL import Image
 from prompts import node, sampler
 

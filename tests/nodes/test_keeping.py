@@ -18,7 +18,7 @@ from PIL import Image
 from hypernet import open_network
 from hypernet.formats import optim_file
 from hypernet.formats.optim_file import save_optimizer
-from hypernet.state import newest_state
+from hypernet.runs.state import newest_state
 
 SHORT = dict(steps=3, batch_size=1, accumulation=1, save_every=0, preview_steps=1)
 

@@ -16,7 +16,7 @@ from hypernet_pack.nodes import holding
 from PIL import Image
 
 from hypernet import HypernetSpec, Hypernetwork, Record, open_network, save_network
-from hypernet.state import newest_state
+from hypernet.runs.state import newest_state
 
 SHORT = dict(steps=4, batch_size=1, accumulation=1, save_every=0, preview_steps=1)
 GO_ON, STOP = dict(if_taken="go on training it"), dict(if_taken="stop")
@@ -196,7 +196,7 @@ def test_another_clip_skip_is_another_request(short, trained):
 
 
 def test_changes_are_known_by_what_they_hold():
-    from hypernet_pack.hypernet.identity import changes_hash
+    from hypernet_pack.hypernet.runs.fingerprints import changes_hash
 
     class Adapter:
         def __init__(self, number, keys=("a", "b")):
@@ -522,7 +522,7 @@ def test_a_name_may_lie_in_folders(trained, places, name):
 def test_a_folder_that_cannot_be_written_is_found_before_pictures_are_read(
     host, short, monkeypatch, place
 ):
-    from hypernet.run import existing
+    from hypernet.runs.run import existing
 
     folder, run = host
     (folder / "output").mkdir()
@@ -534,7 +534,7 @@ def test_a_folder_that_cannot_be_written_is_found_before_pictures_are_read(
             raise PermissionError(13, "Permission denied")
         return make(dir=dir)
 
-    monkeypatch.setattr("hypernet_pack.hypernet.run.tempfile.TemporaryFile", refuse)
+    monkeypatch.setattr("hypernet_pack.hypernet.runs.run.tempfile.TemporaryFile", refuse)
     monkeypatch.setattr(compat, "encode_pictures", None)
     result = run(short())
     assert f'"{closed}" cannot be written, where' in error_of(result)

@@ -12,8 +12,8 @@ from safetensors.torch import save, save_file
 from hypernet import HypernetSpec, Hypernetwork, open_network, save_network
 from hypernet.formats.file_kinds import kind_of
 from hypernet.learner import Learner
+from hypernet.runs.state import save_state, state_of
 from hypernet.settings import TrainSettings
-from hypernet.state import save_state, state_of
 
 
 def a_network():

@@ -14,10 +14,10 @@ from typing import Any
 
 from torch import Tensor
 
-from .checked_json import read_checked, write_checked
-from .dataset.content_keys import Contents
-from .dataset.items import Dataset
-from .formats.optim_file import short_hash
+from ..checked_json import read_checked, write_checked
+from ..dataset.content_keys import Contents
+from ..dataset.items import Dataset
+from ..formats.optim_file import short_hash
 
 WEIGHTS = (".safetensors", ".bin")
 DIGITS = 10

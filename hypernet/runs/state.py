@@ -21,10 +21,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .formats.networks import read_payload, settle, write_whole
-from .formats.optim_file import on_cpu
-from .network.hypernetwork import Hypernetwork, load_weights
-from .network.spec import HypernetSpec, as_text
+from ..formats.networks import read_payload, settle, write_whole
+from ..formats.optim_file import on_cpu
+from ..network.hypernetwork import Hypernetwork, load_weights
+from ..network.spec import HypernetSpec, as_text
 
 NEXT, NEWEST, BEFORE = "state-next.pt", "state.pt", "state-before.pt"
 

@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from hypernet.curve import MOST, Curve, Pace
+from hypernet.runs.downsampling import MOST, Curve, Pace
 
 
 def curve_of(values, first=1, most=MOST):

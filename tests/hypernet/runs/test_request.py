@@ -7,8 +7,8 @@ import pytest
 
 from hypernet import HypernetSpec
 from hypernet.formats.optim_file import short_hash
-from hypernet.identity import model_hash
-from hypernet.request import (
+from hypernet.runs.fingerprints import model_hash
+from hypernet.runs.request import (
     PICTURES,
     differences,
     is_over,
@@ -108,7 +108,7 @@ def test_a_models_hash_is_remembered_while_its_file_stays_as_it_is(tmp_path, mon
     file.write_bytes(b"weights")
     first = model_hash(file, memory)
     assert first == model_hash(file) == short_hash(file)
-    monkeypatch.setattr("hypernet.identity.short_hash", lambda path: "read anew")
+    monkeypatch.setattr("hypernet.runs.fingerprints.short_hash", lambda path: "read anew")
     assert model_hash(file, memory) == first
     file.write_bytes(b"other weights")
     assert model_hash(file, memory) == "read anew"

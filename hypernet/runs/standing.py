@@ -22,9 +22,9 @@ from typing import Any
 
 import torch
 
-from .course import LOG, logged
-from .formats.networks import check_path, open_network
-from .formats.optim_file import file_hash
+from ..formats.networks import check_path, open_network
+from ..formats.optim_file import file_hash
+from .history import LOG, logged
 from .request import Request, request_in
 from .run import read_manifest
 from .state import State, is_unfinished, newest_state

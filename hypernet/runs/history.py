@@ -19,8 +19,8 @@ from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 
-from .curve import Curve
-from .health import DECAY, smooth
+from ..health import DECAY, smooth
+from .downsampling import Curve
 
 SEEN, LOG = "seen.jsonl", "loss.csv"
 MOST_NOTES = 50

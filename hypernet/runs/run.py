@@ -36,24 +36,16 @@ import torch
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from .board import Board, NoBoard, summary_writer
-from .course import LOG, SEEN, seen_lines
-from .formats.networks import open_network, remove_passing, save_network, write_whole
-from .formats.optim_file import optimizer_file, save_optimizer
-from .learner import Learner
-from .network.hypernetwork import Hypernetwork
-from .network.spec import HypernetSpec
-from .schedule import parse_schedule
-from .state import (
-    State,
-    bytes_in,
-    bytes_of_states,
-    load_state,
-    plain,
-    save_state,
-    state_of,
-)
-from .train import Step, TrainSettings
+from ..formats.networks import open_network, remove_passing, save_network, write_whole
+from ..formats.optim_file import optimizer_file, save_optimizer
+from ..learner import Learner
+from ..network.hypernetwork import Hypernetwork
+from ..network.spec import HypernetSpec
+from ..schedule import parse_schedule
+from ..train import Step, TrainSettings
+from .history import LOG, SEEN, seen_lines
+from .state import State, bytes_in, bytes_of_states, load_state, plain, save_state, state_of
+from .tensorboard import Board, NoBoard, summary_writer
 
 COLUMNS = ("step", "epoch", "epoch_step", "loss", "learn_rate")
 FLUSH_EVERY = 100  # updates between lines on the disk; a state flushes, too

@@ -12,8 +12,15 @@ from hypernet.health import SETTLED
 from hypernet.learner import Learner
 from hypernet.network.hypernetwork import Hypernetwork
 from hypernet.optimizers import OPTIMIZERS, missing_package
+from hypernet.runs.state import (
+    FREE,
+    check_same_network,
+    load_state,
+    read_state,
+    save_state,
+    state_of,
+)
 from hypernet.settings import TrainSettings
-from hypernet.state import FREE, check_same_network, load_state, read_state, save_state, state_of
 from hypernet.train import Probe, train
 
 WIDTH = 8

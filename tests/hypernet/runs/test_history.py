@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from hypernet.course import MOST_NOTES, Course, read_course
 from hypernet.health import Health, after_loss
-from hypernet.run import Run
+from hypernet.runs.history import MOST_NOTES, Course, read_course
+from hypernet.runs.run import Run
 from hypernet.settings import TrainSettings
 from hypernet.train import Step
 
