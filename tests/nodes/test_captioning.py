@@ -9,7 +9,7 @@ from hypernet_pack.compat import io, ui
 from PIL import Image
 
 spec = importlib.util.spec_from_file_location(
-    "tiny_taggers", Path(__file__).parent.parent / "hypernet" / "tiny_taggers.py"
+    "tiny_taggers", Path(__file__).parent.parent / "hypernet" / "taggers" / "tiny_taggers.py"
 )
 tiny = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(tiny)

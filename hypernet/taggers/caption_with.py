@@ -15,12 +15,12 @@ from pathlib import Path
 import torch
 from PIL import Image
 
+from ..dataset.content_keys import content_key
+from ..names import find_name
+from ..pictures.reading import open_picture
+from .answers import TagCache, Tags, model_key
 from .blip import BlipCaptioner
-from .dataset.content_keys import content_key
 from .deepdanbooru import FILE, DeepDanbooruTagger
-from .names import find_name
-from .pictures.reading import open_picture
-from .tag_cache import TagCache, Tags, model_key
 from .wd_tagger import WdTagger
 
 VERSION = 1  # of how pictures are shown to models; a change makes old answers void

@@ -9,12 +9,12 @@ import pytest
 import torch
 from PIL import Image
 
-from hypernet.blip import BlipCaptioner
 from hypernet.captions.tags import Tag, TagRules, caption_of_tags
 from hypernet.dataset.content_keys import content_key
-from hypernet.tag_cache import TagCache
-from hypernet.taggers import KINDS, cache_of, find_model, find_models, tag_pictures
-from hypernet.wd_tagger import WdTagger, as_input, read_names
+from hypernet.taggers.answers import TagCache
+from hypernet.taggers.blip import BlipCaptioner
+from hypernet.taggers.caption_with import KINDS, cache_of, find_model, find_models, tag_pictures
+from hypernet.taggers.wd_tagger import WdTagger, as_input, read_names
 
 CPU = torch.device("cpu")
 

@@ -20,8 +20,8 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor, nn
 
-from .captions.tags import Tag
-from .formats.pickle_check import check_pt
+from ..captions.tags import Tag
+from ..formats.pickle_check import check_pt
 
 SIDE = 512  # pixels of the square that pictures are fitted into
 STEM = 64  # channels

@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 from PIL import Image
 
-from .captions.tags import Tag
+from ..captions.tags import Tag
 
 SHORTEST, LONGEST = 24, 48  # tokens
 

@@ -8,7 +8,13 @@ from PIL import Image
 from torch import nn
 
 from hypernet.captions.tags import TagRules, caption_of_tags
-from hypernet.deepdanbooru import DeepDanbooru, DeepDanbooruTagger, bottlenecks, convolutions, fit
+from hypernet.taggers.deepdanbooru import (
+    DeepDanbooru,
+    DeepDanbooruTagger,
+    bottlenecks,
+    convolutions,
+    fit,
+)
 
 TAGS = 9176
 # number of the first and of the last convolution: what they are, over and over

@@ -1,0 +1,1 @@
+"""Models that caption pictures, and their remembered answers."""
