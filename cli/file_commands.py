@@ -29,9 +29,9 @@ from ..hypernet.formats.hns import NetworkTree
 from ..hypernet.formats.networks import check_name, open_network, save_network, write_whole
 from ..hypernet.network.hypernetwork import Hypernetwork
 from ..hypernet.network.spec import SD1_WIDTHS, HypernetSpec, parse_structure, read_widths
-from ..hypernet.parsing import single_number_in
 from ..hypernet.report import as_text, describe
 from ..hypernet.runs.run import in_words
+from ..hypernet.text.parsing import single_number_in
 
 log = logging.getLogger(__name__)
 

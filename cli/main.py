@@ -40,7 +40,7 @@ from ..compat.standalone.graph.validation import sentence
 from ..compat.standalone.graph.workflow import Workflow, WorkflowError, read_workflow, set_value
 from ..compat.standalone.progress import request_interrupt
 from ..compat.standalone.serve.gate import is_loopback
-from ..hypernet.links import files_below
+from ..hypernet.text.links import files_below
 from .file_commands import Command, add_parsers
 
 DONE, FAILED, REFUSED, STOPPED = 0, 1, 2, 130

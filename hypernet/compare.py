@@ -15,8 +15,8 @@ from torch import Tensor
 
 from .apply.prompt_tags import LIMIT
 from .network.hypernetwork import Hypernetwork
-from .parsing import read_numbers
 from .pictures.fonts import font_for
+from .text.parsing import read_numbers
 
 GAP = 8  # pixels between pictures
 PAPER, INK = (255, 255, 255), (20, 20, 20)

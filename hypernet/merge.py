@@ -29,7 +29,7 @@ from .apply.fold import (
 )
 from .network.hypernetwork import Hypernetwork, Record
 from .network.spec import HypernetSpec, as_text
-from .parsing import read_numbers
+from .text.parsing import read_numbers
 
 Parts = Sequence[tuple[Linear, float]]  # networks with their factors
 

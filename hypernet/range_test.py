@@ -15,8 +15,8 @@ from dataclasses import dataclass, replace
 from .diffusion import Batch, Denoiser
 from .learner import Learner
 from .network.hypernetwork import Hypernetwork
-from .parsing import number_in, unwrapped
 from .settings import TrainSettings
+from .text.parsing import number_in, unwrapped
 from .train import Probe, TrainingDiverged, train
 
 GIVE_UP = 2.0  # times the first loss

@@ -23,7 +23,7 @@ from ..hypernet.captions.tags import (
     split_tags,
 )
 from ..hypernet.dataset.items import Dataset, Item
-from ..hypernet.naming import some
+from ..hypernet.text.lists_of_names import some
 from .demo_model import refuse_demo
 from .sockets import CATEGORY, DatasetSocket
 from .tagging import Tagging, tagger_input

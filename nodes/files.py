@@ -15,10 +15,10 @@ from ..hypernet.formats.networks import (
     open_network,
     save_network,
 )
-from ..hypernet.links import files_below
-from ..hypernet.names import Match, find_name
 from ..hypernet.network.vocabulary import nearest_file
 from ..hypernet.report import as_text, describe
+from ..hypernet.text.links import files_below
+from ..hypernet.text.names import Match, find_name
 from .sockets import CATEGORY, HypernetSocket
 
 

@@ -9,8 +9,8 @@ from ..compat import Faults, dataset_folders, input_folder, io, output_folder, u
 from ..hypernet.dataset.contact_sheet import MOST, contact_sheet
 from ..hypernet.dataset.items import read_dataset, report
 from ..hypernet.dataset.listing import find_pictures, list_folder
-from ..hypernet.links import is_inside
-from ..hypernet.names import BLANKS, Match, exists, find_below
+from ..hypernet.text.links import is_inside
+from ..hypernet.text.names import BLANKS, Match, exists, find_below
 from .caching import cache_folder
 from .demo_model import DEMO
 from .sockets import CATEGORY, DatasetSocket

@@ -7,7 +7,7 @@ from ..compat import Faults, input_folder, io, ui
 from ..hypernet.captions.prompts import Words, open_templates, prompt_at
 from ..hypernet.captions.repeats import read_weights, weight_of, weighted
 from ..hypernet.dataset.items import Dataset
-from ..hypernet.names import find_below
+from ..hypernet.text.names import find_below
 from .sockets import CATEGORY, DatasetSocket, default
 
 

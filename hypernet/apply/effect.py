@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from ..devices import as_tensors_name_it
-from ..parsing import is_boundless, number_in, unwrapped
+from ..text.parsing import is_boundless, number_in, unwrapped
 
 PROMPTS = ("both", "positive", "negative")
 POINTS = 201  # of a curve's table: one per half percent

@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import PurePosixPath
 
-from ..names import Match, find_name
 from ..network.vocabulary import nearest_file
-from ..parsing import folded, is_boundless, plain, single_number_in
+from ..text.names import Match, find_name
+from ..text.parsing import folded, is_boundless, plain, single_number_in
 
 LIMIT = 10.0
 HYPERNET = ("hypernet", "hypernetwork", "hypernets", "hypernetworks", "超网络")

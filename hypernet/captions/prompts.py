@@ -17,8 +17,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..encodings import recognise
 from ..seeding import seed_for
+from ..text.encodings import recognise
 from .tags import split_tags
 
 TEMPLATE = "[filewords]"

@@ -13,7 +13,7 @@ from fnmatch import fnmatchcase
 from fractions import Fraction
 from math import gcd, lcm
 
-from ..parsing import folded, plain, single_number_in
+from ..text.parsing import folded, plain, single_number_in
 from .tags import meaning, split_tags
 
 FINEST = 20  # weights are rounded to a fraction with at most this below the line

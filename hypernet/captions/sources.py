@@ -16,10 +16,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..encodings import decode, recognise
 from ..formats.networks import write_whole
-from ..parsing import plain
-from ..stems import Stems, stem_of, suffix_of
+from ..text.encodings import decode, recognise
+from ..text.parsing import plain
+from ..text.stems import Stems, stem_of, suffix_of
 from .tags import NO_EDITS, TagEdits, edit_caption, read_list, split_tags, with_commas, with_trigger
 
 FILEWORDS = ("sidecar", "file name")

@@ -15,8 +15,8 @@ import posixpath
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-from ..encodings import recognise
-from ..stems import Stems, stem_of
+from ..text.encodings import recognise
+from ..text.stems import Stems, stem_of
 
 SUFFIXES = (".jsonl", ".csv", ".tsv", ".json")
 LARGEST = 64 * 2**20  # bytes

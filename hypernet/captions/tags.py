@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from types import MappingProxyType
 
-from ..parsing import COMMAS, plain
+from ..text.parsing import COMMAS, plain
 
 ORDERS = ("alphabet", "score")
 OTHER_COMMAS = re.compile(rf"[{COMMAS}；\r\n\t]|(?<=\w)\s*\|\s*(?=\w)")

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 
-from ..naming import listed, some
+from ..text.lists_of_names import listed, some
 
 MOST_REPEATS = 500
 REPEATS = re.compile(r"(\d+)_")

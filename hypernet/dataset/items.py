@@ -22,10 +22,10 @@ import torch
 
 from ..captions.prompts import AS_CAPTIONED, Words
 from ..captions.sources import FILEWORDS, caption_of
-from ..naming import NAMED, listed, some
 from ..pictures.crop import Cut, cover, take
 from ..pictures.duplicates import MOST, alike, look_of
 from ..pictures.reading import measure, open_picture
+from ..text.lists_of_names import NAMED, listed, some
 from .folder_repeats import repeats_of
 from .listing import Listing, list_folder
 from .measurements import Measurement, cache_file, read_measurements, write_measurements

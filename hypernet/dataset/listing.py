@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ..captions.sources import SIDECARS, sidecars_among
-from ..links import walk
 from ..pictures.file_kinds import is_hidden, is_picture, may_be_picture, picture_suffixes
 from ..pictures.reading import SUFFIXES
-from ..stems import suffix_of
+from ..text.links import walk
+from ..text.stems import suffix_of
 from .folder_repeats import repeats_of
 from .mask_names import Masks, find_masks
 from .unused_files import leftovers

@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from ..stems import Stems, stem_of
+from ..text.stems import Stems, stem_of
 
 MASK = "_mask"  # as we write it
 SUSPECT = re.compile("(?i)mask|cond|control")  # without it a name needs no closer look

@@ -10,12 +10,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from ..naming import some
 from ..pictures.buckets import LONGEST, STEP, buckets, nearest_bucket
 from ..pictures.crop import OBJECTIVES, Cut, at_own_size, auto_sized, cover, fit, flipped, split
 from ..pictures.faces import FindFaces, face_finder
 from ..pictures.focus import Weights, focal_point
 from ..pictures.reading import open_picture
+from ..text.lists_of_names import some
 from .items import Dataset, Item, in_threads, name_in
 from .masks import LOSS_MASKS, check_masks
 

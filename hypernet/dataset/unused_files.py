@@ -7,9 +7,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from ..naming import some
 from ..pictures.file_kinds import ARCHIVES, DRAWINGS, PERHAPS, VIDEOS
-from ..stems import Stems, stem_of, suffix_of
+from ..text.lists_of_names import some
+from ..text.stems import Stems, stem_of, suffix_of
 from .folder_repeats import repeats_in_words
 
 if TYPE_CHECKING:

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from ..captions.sources import one_line, read_sidecar
 from ..captions.tables import SUFFIXES, Places, Rows, read_table
 from ..captions.tags import has_several
-from ..encodings import MOST, Text, recognise
-from ..naming import some
-from ..stems import Stems, stem_of, suffix_of
+from ..text.encodings import MOST, Text, recognise
+from ..text.lists_of_names import some
+from ..text.stems import Stems, stem_of, suffix_of
 from .listing import Listing
 
 Texts = Mapping[str, Text | None]  # by caption file; None: in an encoding that is not sure

@@ -23,9 +23,9 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from ..links import files_below
-from ..names import find_name
 from ..network.hypernetwork import Hypernetwork, Record
+from ..text.links import files_below
+from ..text.names import find_name
 
 MOST_TEXT = 64 * 2**10  # bytes of a .hns
 MOST_LEAVES = 64

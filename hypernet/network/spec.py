@@ -11,7 +11,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
-from ..parsing import read_numbers
+from ..text.parsing import read_numbers
 from .vocabulary import (
     ACTIVATIONS,
     FLAT_AT_ZERO,

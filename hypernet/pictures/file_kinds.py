@@ -10,7 +10,7 @@ from functools import lru_cache
 
 from PIL import Image
 
-from ..stems import suffix_of
+from ..text.stems import suffix_of
 from .reading import SUFFIXES
 
 JPEGS = {".jfif", ".jpe", ".jif", ".jfi", ".pjpeg", ".pjp", ".mpo"}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ..links import files_below
+from ..text.links import files_below
 from .run import read_manifest
 
 MANIFEST = "manifest.json"

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from ..captions.tags import Tag
-from ..links import files_below
+from ..text.links import files_below
 
 LINE = re.compile(rb"([0-9a-f]{32})\t(.+)\n")
 FAINTEST = 0.05  # tags with smaller scores are not kept

@@ -16,8 +16,8 @@ import torch
 from PIL import Image
 
 from ..dataset.content_keys import content_key
-from ..names import find_name
 from ..pictures.reading import open_picture
+from ..text.names import find_name
 from .answers import TagCache, Tags, model_key
 from .blip import BlipCaptioner
 from .deepdanbooru import FILE, DeepDanbooruTagger

@@ -16,7 +16,7 @@ import torch
 from PIL import Image
 
 from ..captions.tags import Tag
-from ..encodings import decode
+from ..text.encodings import decode
 
 CATEGORIES = {"0": "general", "4": "character", "9": "rating"}  # others keep their number
 USUAL_SIDE = 448  # of networks that take any

@@ -23,7 +23,7 @@ from aiohttp import web
 from PIL import Image
 
 from ....hypernet.formats.networks import write_whole
-from ....hypernet.links import files_below, walk
+from ....hypernet.text.links import files_below, walk
 from .. import folders
 from .bodies import TEXT, check_object, parse, read_json, read_object
 from .gate import is_active

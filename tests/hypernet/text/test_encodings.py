@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from hypernet.encodings import decode, recognise
+from hypernet.text.encodings import decode, recognise
 
 SIMPLIFIED = """\
 红色的狐狸

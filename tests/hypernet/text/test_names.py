@@ -3,7 +3,7 @@
 import pytest
 
 from hypernet.apply.prompt_tags import KNOWN_AS, Tag, find_files, match_files
-from hypernet.names import find_below, find_name
+from hypernet.text.names import find_below, find_name
 
 COMPOSED, APART = "caf\u00e9.pt", "cafe\u0301.pt"
 

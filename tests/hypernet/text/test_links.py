@@ -2,7 +2,7 @@
 
 import pytest
 
-from hypernet.links import files_below, is_inside, walk
+from hypernet.text.links import files_below, is_inside, walk
 
 
 @pytest.fixture
