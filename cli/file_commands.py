@@ -20,7 +20,6 @@ from safetensors import SafetensorError, safe_open
 
 from ..compat.standalone import folders
 from ..compat.standalone.model import models
-from ..hypernet import compare, convert, estimate, merge
 from ..hypernet.apply.effect import Effect
 from ..hypernet.apply.fold import AttentionWeights, attention_names, save_lora, to_lora
 from ..hypernet.apply.patches import check_fit, make_patches
@@ -29,9 +28,10 @@ from ..hypernet.formats.hns import NetworkTree
 from ..hypernet.formats.networks import check_name, open_network, save_network, write_whole
 from ..hypernet.network.hypernetwork import Hypernetwork
 from ..hypernet.network.spec import SD1_WIDTHS, HypernetSpec, parse_structure, read_widths
-from ..hypernet.report import as_text, describe
 from ..hypernet.runs.run import in_words
 from ..hypernet.text.parsing import single_number_in
+from ..hypernet.tools import compare, convert, estimate, merge
+from ..hypernet.tools.report import as_text, describe
 
 log = logging.getLogger(__name__)
 

@@ -138,8 +138,8 @@ def _make(command: Command, arguments: argparse.Namespace) -> int:
 
 
 def _inspect(files: list[str], as_json: bool) -> int:
-    from ..hypernet import report
     from ..hypernet.formats.networks import open_network
+    from ..hypernet.tools import report
 
     descriptions, code = [], DONE
     for file in files:

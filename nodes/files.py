@@ -16,9 +16,9 @@ from ..hypernet.formats.networks import (
     save_network,
 )
 from ..hypernet.network.vocabulary import nearest_file
-from ..hypernet.report import as_text, describe
 from ..hypernet.text.links import files_below
 from ..hypernet.text.names import Match, find_name
+from ..hypernet.tools.report import as_text, describe
 from .sockets import CATEGORY, HypernetSocket
 
 

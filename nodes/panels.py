@@ -10,10 +10,10 @@ from ..compat import add_route, network_folders
 from ..hypernet.advice import settings_warnings
 from ..hypernet.formats.networks import TREE_SUFFIX, open_network
 from ..hypernet.network.spec import SD1_WIDTHS, HypernetSpec
-from ..hypernet.outline import outline
-from ..hypernet.report import as_lines, describe
 from ..hypernet.schedule import RateList, sampled
 from ..hypernet.settings import TrainSettings
+from ..hypernet.tools.drawing import outline
+from ..hypernet.tools.report import as_lines, describe
 from .asking import values
 from .browsing import album_in
 from .config import spec_of

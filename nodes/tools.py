@@ -6,11 +6,11 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from ..compat import Faults, Progress, generate, io, network_folders, ui
-from ..hypernet import compare, convert, estimate, merge
 from ..hypernet.formats.networks import open_network, save_network
 from ..hypernet.network.hypernetwork import Hypernetwork
 from ..hypernet.network.spec import read_widths
-from ..hypernet.report import as_text, describe
+from ..hypernet.tools import compare, convert, estimate, merge
+from ..hypernet.tools.report import as_text, describe
 from .apply import ApplyHypernet
 from .files import LoadHypernet, bare_path, find, found_by, new_file
 from .sockets import CATEGORY, ConfigSocket, HypernetSocket

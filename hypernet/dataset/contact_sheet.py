@@ -9,10 +9,10 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
-from ..compare import INK, PAPER, wrapped
 from ..pictures.crop import take
 from ..pictures.fonts import font_for
 from ..pictures.reading import open_picture
+from ..tools.compare import INK, PAPER, wrapped
 from .items import Dataset, Item, cut_of
 
 MOST = 100  # pictures on one sheet

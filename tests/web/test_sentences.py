@@ -14,15 +14,15 @@ from hypernet import HypernetSpec, Hypernetwork
 from hypernet.advice import spec_warnings, suggest
 from hypernet.apply.effect import parse_widths
 from hypernet.apply.prompt_tags import find_files, read_tags
-from hypernet.convert import with_widths
 from hypernet.dataset.items import read_dataset
 from hypernet.dataset.listing import list_folder
 from hypernet.formats.hns import parse_tree
 from hypernet.formats.networks import check_name, open_network
 from hypernet.health import Health, Measure, after_probe
-from hypernet.merge import weighted
 from hypernet.network.hypernetwork import Record
 from hypernet.settings import TrainSettings
+from hypernet.tools.convert import with_widths
+from hypernet.tools.merge import weighted
 
 CATALOGUE = json.loads((REPOSITORY / "web" / "words" / "sentences.zh.json").read_text("utf-8"))
 PICTURES = REPOSITORY / "demo" / "pictures"

@@ -14,8 +14,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from .network.hypernetwork import Hypernetwork, Record
-from .network.spec import HypernetSpec, as_text
+from ..network.hypernetwork import Hypernetwork, Record
+from ..network.spec import HypernetSpec, as_text
 
 CORE_ACTIVATIONS = {  # ours -> the name by which ComfyUI's loader knows the same function
     "linear": "linear", "relu": "relu", "leakyrelu": "leakyrelu", "elu": "elu", "swish": "swish",

@@ -18,7 +18,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from .apply.fold import (
+from ..apply.fold import (
     Linear,
     Residual,
     nonlinear_parts,
@@ -27,9 +27,9 @@ from .apply.fold import (
     residual_of_chain,
     widths_of,
 )
-from .network.hypernetwork import Hypernetwork, Record
-from .network.spec import HypernetSpec, as_text
-from .text.parsing import read_numbers
+from ..network.hypernetwork import Hypernetwork, Record
+from ..network.spec import HypernetSpec, as_text
+from ..text.parsing import read_numbers
 
 Parts = Sequence[tuple[Linear, float]]  # networks with their factors
 

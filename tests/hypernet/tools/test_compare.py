@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from hypernet import HypernetSpec, Hypernetwork
-from hypernet.compare import GAP, compared, grid, in_rows, names_of
 from hypernet.network.hypernetwork import Record
+from hypernet.tools.compare import GAP, compared, grid, in_rows, names_of
 
 
 def plain(level, height=32, width=48):

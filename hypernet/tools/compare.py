@@ -13,10 +13,10 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
-from .apply.prompt_tags import LIMIT
-from .network.hypernetwork import Hypernetwork
-from .pictures.fonts import font_for
-from .text.parsing import read_numbers
+from ..apply.prompt_tags import LIMIT
+from ..network.hypernetwork import Hypernetwork
+from ..pictures.fonts import font_for
+from ..text.parsing import read_numbers
 
 GAP = 8  # pixels between pictures
 PAPER, INK = (255, 255, 255), (20, 20, 20)

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from hypernet import HypernetSpec, Hypernetwork, Record, open_network, save_network
-from hypernet.convert import for_core, with_widths
-from hypernet.estimate import estimate
+from hypernet.tools.convert import for_core, with_widths
+from hypernet.tools.estimate import estimate
 
 
 def a_network(**settings):

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from hypernet import HypernetSpec, Hypernetwork, Record
-from hypernet.merge import in_sequence, side_by_side, weighted
+from hypernet.tools.merge import in_sequence, side_by_side, weighted
 
 WIDTHS = (12, 20)
 

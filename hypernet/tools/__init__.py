@@ -1,0 +1,1 @@
+"""Work on finished networks: merge, convert, compare, report, estimate, draw."""
