@@ -188,7 +188,7 @@ def fill(folder: Path, work: Path) -> Callable[[], object]:
 def keep_prompts(dataset, work: Path, encode: Callable) -> None:
     from hypernet.encoding.encode import encode_prompts
     from hypernet.encoding.shards import Shards
-    from hypernet.latents import all_prompts
+    from hypernet.training.batches import all_prompts
 
     encode_prompts(all_prompts(dataset, "name"), encode, Shards(work / "prompts"))
 

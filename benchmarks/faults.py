@@ -21,12 +21,12 @@ from pathlib import Path
 import torch
 
 from hypernet import HypernetSpec, Hypernetwork, open_network
-from hypernet.diffusion import Batch, Denoiser
-from hypernet.learner import Learner
 from hypernet.network.hypernetwork import Record
 from hypernet.runs.run import Keeping, Run
 from hypernet.runs.state import newest_state
-from hypernet.train import TrainSettings, train
+from hypernet.training.diffusion import Batch, Denoiser
+from hypernet.training.learner import Learner
+from hypernet.training.train import TrainSettings, train
 
 KILLS = 200
 WIDTH = 64

@@ -21,7 +21,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-PAIR = ROOT / "tests" / "hypernet" / "trained_together.py"
+PAIR = ROOT / "tests" / "hypernet" / "training" / "trained_together.py"
 COMMAND = "hypernet_pack.cli.main"
 MODEL = str(ROOT / "demo" / "tiny-sd")
 PICTURES = ROOT / "demo" / "pictures"

@@ -33,10 +33,10 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from hypernet import Hypernetwork
 from hypernet.apply.patches import TrainingPatch
-from hypernet.diffusion import Batch, Denoiser, add_noise
-from hypernet.learner import Learner
-from hypernet.settings import TrainSettings
-from hypernet.train import train
+from hypernet.training.diffusion import Batch, Denoiser, add_noise
+from hypernet.training.learner import Learner
+from hypernet.training.settings import TrainSettings
+from hypernet.training.train import train
 
 HERE = Path(__file__).resolve().parent
 RESULT = HERE.parent / "out" / "bench" / "train.json"

@@ -7,7 +7,7 @@ h w latent rows and columns.
 from .formats.networks import open_network, save_network
 from .network.hypernetwork import Hypernetwork, Record
 from .network.spec import HypernetSpec, parse_structure
-from .schedule import parse_schedule
+from .training.schedule import parse_schedule
 
 __all__ = [
     "HypernetSpec",

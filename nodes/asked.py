@@ -9,17 +9,17 @@ from functools import cached_property
 from pathlib import Path
 
 from .. import compat
-from ..hypernet.advice import settings_warnings
 from ..hypernet.dataset.items import Dataset
 from ..hypernet.formats.optim_file import file_hash
-from ..hypernet.given import Given
 from ..hypernet.network.hypernetwork import Hypernetwork
 from ..hypernet.network.spec import HypernetSpec
-from ..hypernet.optimizers import missing_package
 from ..hypernet.runs.fingerprints import changes_hash, model_hash
 from ..hypernet.runs.request import Request, make_request
 from ..hypernet.runs.run import Keeping
-from ..hypernet.settings import TrainSettings
+from ..hypernet.training.advice import settings_warnings
+from ..hypernet.training.given_latents import Given
+from ..hypernet.training.optimizers import missing_package
+from ..hypernet.training.settings import TrainSettings
 from .beginning import open_single
 from .caching import cache_folder
 from .config import chosen_spec

@@ -7,7 +7,6 @@ from pathlib import Path
 from .. import compat
 from ..hypernet.formats.networks import open_network
 from ..hypernet.formats.optim_file import open_optimizer, optimizer_file
-from ..hypernet.learner import Learner
 from ..hypernet.network.hypernetwork import Hypernetwork, load_weights
 from ..hypernet.network.spec import HypernetSpec
 from ..hypernet.runs.standing import Standing, is_result
@@ -20,6 +19,7 @@ from ..hypernet.runs.state import (
     plain,
     spec_differences,
 )
+from ..hypernet.training.learner import Learner
 
 Say = Callable[[str], object]
 

@@ -3,7 +3,6 @@
 from dataclasses import replace
 
 from ..compat import Faults, attention_widths, io, ui
-from ..hypernet.advice import spec_warnings
 from ..hypernet.network.spec import (
     SD1_WIDTHS,
     HypernetSpec,
@@ -14,6 +13,7 @@ from ..hypernet.network.spec import (
 )
 from ..hypernet.network.vocabulary import ACTIVATIONS, INITIALIZATIONS
 from ..hypernet.runs.run import in_words
+from ..hypernet.training.advice import spec_warnings
 from .sockets import CATEGORY, Config, ConfigSocket, default
 
 

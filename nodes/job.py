@@ -17,15 +17,15 @@ import torch
 from tqdm import tqdm
 
 from .. import compat
-from ..hypernet.diffusion import Denoiser
-from ..hypernet.learner import Learner
 from ..hypernet.network.hypernetwork import Hypernetwork, Record
-from ..hypernet.parallel import Processes, present
 from ..hypernet.runs.history import read_course
 from ..hypernet.runs.run import Run, check_disk
 from ..hypernet.runs.standing import finished_entry, free_name
-from ..hypernet.schedule import parse_schedule
-from ..hypernet.settings import OWN, TrainSettings
+from ..hypernet.training.diffusion import Denoiser
+from ..hypernet.training.learner import Learner
+from ..hypernet.training.parallel import Processes, present
+from ..hypernet.training.schedule import parse_schedule
+from ..hypernet.training.settings import OWN, TrainSettings
 from .asked import Asked
 from .beginning import Beginning, continue_from, further, resume
 from .encoders import leave

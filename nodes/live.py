@@ -17,7 +17,7 @@ from .. import compat
 from ..hypernet.runs.downsampling import Pace, rounded
 from ..hypernet.runs.history import Course
 from ..hypernet.runs.run import Run
-from ..hypernet.train import Step
+from ..hypernet.training.train import Step
 from .control import Control
 
 EVENT = "hypernet.step"

@@ -12,10 +12,8 @@ from typing import Any
 from torch import Tensor
 
 from .. import compat
-from ..hypernet.ahead import Ahead
 from ..hypernet.dataset.content_keys import Contents
 from ..hypernet.dataset.items import Dataset
-from ..hypernet.diffusion import Batch
 from ..hypernet.encoding.encode import (
     encode_dataset,
     encode_masks,
@@ -24,12 +22,14 @@ from ..hypernet.encoding.encode import (
     vae_key,
 )
 from ..hypernet.encoding.shards import Shards, forget_old
-from ..hypernet.given import Given
-from ..hypernet.latents import Examples, all_prompts, hold_out, items_at, prompts_at
 from ..hypernet.network.spec import as_text
 from ..hypernet.runs.fingerprints import dataset_hash, tensors_hash
-from ..hypernet.settings import TrainSettings
-from ..hypernet.train import Probe
+from ..hypernet.training.batches import Examples, all_prompts, hold_out, items_at, prompts_at
+from ..hypernet.training.diffusion import Batch
+from ..hypernet.training.given_latents import Given
+from ..hypernet.training.prefetch import Ahead
+from ..hypernet.training.settings import TrainSettings
+from ..hypernet.training.train import Probe
 from .caching import cache_folder
 from .watching import watch
 

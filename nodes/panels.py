@@ -7,13 +7,13 @@ from functools import lru_cache
 from pathlib import Path
 
 from ..compat import add_route, network_folders
-from ..hypernet.advice import settings_warnings
 from ..hypernet.formats.networks import TREE_SUFFIX, open_network
 from ..hypernet.network.spec import SD1_WIDTHS, HypernetSpec
-from ..hypernet.schedule import RateList, sampled
-from ..hypernet.settings import TrainSettings
 from ..hypernet.tools.drawing import outline
 from ..hypernet.tools.report import as_lines, describe
+from ..hypernet.training.advice import settings_warnings
+from ..hypernet.training.schedule import RateList, sampled
+from ..hypernet.training.settings import TrainSettings
 from .asking import values
 from .browsing import album_in
 from .config import spec_of

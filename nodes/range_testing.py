@@ -7,10 +7,16 @@ from ..compat import io, ui
 from ..hypernet.dataset.items import Dataset
 from ..hypernet.network.hypernetwork import Hypernetwork
 from ..hypernet.network.spec import HypernetSpec
-from ..hypernet.plots import range_picture
-from ..hypernet.range_test import Point, range_test, read_rates, suggested_schedule, useful_band
-from ..hypernet.settings import TrainSettings
-from ..hypernet.train import Probe
+from ..hypernet.training.plots import range_picture
+from ..hypernet.training.range_test import (
+    Point,
+    range_test,
+    read_rates,
+    suggested_schedule,
+    useful_band,
+)
+from ..hypernet.training.settings import TrainSettings
+from ..hypernet.training.train import Probe
 from .asked import check_one_source
 from .config import chosen_spec
 from .job import open_denoiser

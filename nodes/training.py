@@ -11,10 +11,10 @@ import torch
 from .. import compat
 from ..compat import io
 from ..hypernet.dataset.items import Dataset
-from ..hypernet.parallel import present
 from ..hypernet.runs.run import Keeping
-from ..hypernet.schedule import parse_schedule
-from ..hypernet.settings import TrainSettings
+from ..hypernet.training.parallel import present
+from ..hypernet.training.schedule import parse_schedule
+from ..hypernet.training.settings import TrainSettings
 from .asked import Asked, check_one_source
 from .encoders import CHOICES, TO_RAM
 from .files import bare_path, find, found_by, known_names

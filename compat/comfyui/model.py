@@ -50,12 +50,12 @@ from server import PromptServer
 from torch import Tensor
 
 from ...hypernet.apply.fold import AttentionWeights, attention_names
-from ...hypernet.diffusion import Denoiser, Patch
 from ...hypernet.encoding.unload import unload as unload_weights
-from ...hypernet.parallel import ALONE, Processes
 from ...hypernet.pictures.sdxl_sizes import sizes_in_options
-from ...hypernet.sparing import again, outermost, visiting
-from ...hypernet.sparing import compiled as compiled_layers
+from ...hypernet.training.diffusion import Denoiser, Patch
+from ...hypernet.training.memory_saving import again, outermost, visiting
+from ...hypernet.training.memory_saving import compiled as compiled_layers
+from ...hypernet.training.parallel import ALONE, Processes
 from ..faults import on_their_inputs
 from ..progress_line import ProgressLine
 from .compiled import CompiledAgain, drops_guards

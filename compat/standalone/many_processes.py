@@ -26,7 +26,7 @@ from typing import Any
 
 import torch
 
-from ...hypernet.parallel import Processes, connected, present
+from ...hypernet.training.parallel import Processes, connected, present
 from .graph.executor import Executor
 from .progress import running_node
 

@@ -19,7 +19,7 @@ from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 
-from ..health import DECAY, smooth
+from ..training.health import DECAY, smooth
 from .downsampling import Curve
 
 SEEN, LOG = "seen.jsonl", "loss.csv"

@@ -24,8 +24,8 @@ from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 from ..network.spec import HypernetSpec
-from ..schedule import parse_schedule
-from ..settings import BESIDE_LEARNING, TrainSettings
+from ..training.schedule import parse_schedule
+from ..training.settings import BESIDE_LEARNING, TrainSettings
 from .state import in_text, plain
 
 UNKNOWN = "?"  # of an earlier version's run; equal to everything

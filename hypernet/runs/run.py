@@ -38,11 +38,11 @@ from PIL.PngImagePlugin import PngInfo
 
 from ..formats.networks import open_network, remove_passing, save_network, write_whole
 from ..formats.optim_file import optimizer_file, save_optimizer
-from ..learner import Learner
 from ..network.hypernetwork import Hypernetwork
 from ..network.spec import HypernetSpec
-from ..schedule import parse_schedule
-from ..train import Step, TrainSettings
+from ..training.learner import Learner
+from ..training.schedule import parse_schedule
+from ..training.train import Step, TrainSettings
 from .history import LOG, SEEN, seen_lines
 from .state import State, bytes_in, bytes_of_states, load_state, plain, save_state, state_of
 from .tensorboard import Board, NoBoard, summary_writer

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from ..advice import spec_warnings
 from ..network.spec import HypernetSpec, as_text
 from ..runs.run import in_words
+from ..training.advice import spec_warnings
 
 
 def outline(spec: HypernetSpec) -> dict:

@@ -8,7 +8,7 @@ from hypernet_pack.nodes.learning_rate import LearningRate
 from hypernet_pack.nodes.sockets import Config, more_widgets
 
 from hypernet import HypernetSpec
-from hypernet.settings import TrainSettings
+from hypernet.training.settings import TrainSettings
 
 
 def advise(**changes):

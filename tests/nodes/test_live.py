@@ -104,7 +104,7 @@ def test_events_are_four_a_second_at_most(monkeypatch):
     monkeypatch.setattr(live.time, "monotonic", lambda: now[0])
     training = live.LiveRun(name="style", node="1", total=100)
     training.stage = "training"
-    from hypernet.train import Step
+    from hypernet.training.train import Step
 
     for n in range(1, 101):
         now[0] += 0.01

@@ -5,8 +5,8 @@ from hypernet_pack import compat
 from hypernet_pack.compat.standalone.progress import request_interrupt
 from hypernet_pack.nodes.range_testing import LearningRateRangeTest
 
-from hypernet.range_test import Band, read_rates, suggested_schedule
-from hypernet.schedule import parse_schedule
+from hypernet.training.range_test import Band, read_rates, suggested_schedule
+from hypernet.training.schedule import parse_schedule
 
 
 def rate_graph(graph, **changes):

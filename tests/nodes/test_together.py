@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from hypernet import open_network
-from hypernet.parallel import Processes
+from hypernet.training.parallel import Processes
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -11,18 +11,18 @@ import pytest
 from editing import REPOSITORY
 
 from hypernet import HypernetSpec, Hypernetwork
-from hypernet.advice import spec_warnings, suggest
 from hypernet.apply.effect import parse_widths
 from hypernet.apply.prompt_tags import find_files, read_tags
 from hypernet.dataset.items import read_dataset
 from hypernet.dataset.listing import list_folder
 from hypernet.formats.hns import parse_tree
 from hypernet.formats.networks import check_name, open_network
-from hypernet.health import Health, Measure, after_probe
 from hypernet.network.hypernetwork import Record
-from hypernet.settings import TrainSettings
 from hypernet.tools.convert import with_widths
 from hypernet.tools.merge import weighted
+from hypernet.training.advice import spec_warnings, suggest
+from hypernet.training.health import Health, Measure, after_probe
+from hypernet.training.settings import TrainSettings
 
 CATALOGUE = json.loads((REPOSITORY / "web" / "words" / "sentences.zh.json").read_text("utf-8"))
 PICTURES = REPOSITORY / "demo" / "pictures"

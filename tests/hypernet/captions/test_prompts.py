@@ -17,13 +17,7 @@ from hypernet.captions.sources import decode
 from hypernet.dataset.items import Dataset, Item
 from hypernet.encoding.encode import encode_prompts
 from hypernet.encoding.shards import Shards
-from hypernet.latents import (
-    Examples,
-    all_prompts,
-    items_at,
-    probed_items,
-    prompts_at,
-)
+from hypernet.training.batches import Examples, all_prompts, items_at, probed_items, prompts_at
 
 TAGS = "sks, 1girl, hat, (red, blue:1.2), snow, smile"
 

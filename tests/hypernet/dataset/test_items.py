@@ -7,7 +7,7 @@ from PIL import Image
 from hypernet.captions.tags import TagEdits, edit_caption, read_list, split_tags
 from hypernet.dataset.items import read_dataset, read_pixels, report
 from hypernet.dataset.listing import find_pictures
-from hypernet.latents import Examples, all_prompts, lengthen
+from hypernet.training.batches import Examples, all_prompts, lengthen
 
 
 def picture(path, size=(40, 20), color="red", mode="RGB", **save):

@@ -11,7 +11,7 @@ from hypernet.dataset.masks import check_masks, loss_weights
 from hypernet.dataset.prepare import Preparation, prepare
 from hypernet.encoding.encode import encode_dataset, encode_masks
 from hypernet.encoding.shards import Shards
-from hypernet.latents import Examples
+from hypernet.training.batches import Examples
 
 
 def with_alpha(path, alpha):

@@ -9,8 +9,8 @@ from PIL import Image, features
 from hypernet.dataset.folder_repeats import MOST_REPEATS, repeats_of
 from hypernet.dataset.items import read_dataset, report
 from hypernet.dataset.listing import list_folder
-from hypernet.latents import items_at
 from hypernet.pictures.file_kinds import is_hidden
+from hypernet.training.batches import items_at
 
 
 def content(kind="JPEG", size=(64, 64)):

@@ -11,9 +11,9 @@ from safetensors.torch import save, save_file
 
 from hypernet import HypernetSpec, Hypernetwork, open_network, save_network
 from hypernet.formats.file_kinds import kind_of
-from hypernet.learner import Learner
 from hypernet.runs.state import save_state, state_of
-from hypernet.settings import TrainSettings
+from hypernet.training.learner import Learner
+from hypernet.training.settings import TrainSettings
 
 
 def a_network():

@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from hypernet.dataset.items import Dataset, Item
-from hypernet.latents import Examples
 from hypernet.pictures.crop import Cut, cover, flipped
 from hypernet.pictures.sdxl_sizes import sizes_in_options, sizes_of_cut
+from hypernet.training.batches import Examples
 
 
 @pytest.mark.parametrize(

@@ -4,11 +4,11 @@ import json
 
 import pytest
 
-from hypernet.health import Health, after_loss
 from hypernet.runs.history import MOST_NOTES, Course, read_course
 from hypernet.runs.run import Run
-from hypernet.settings import TrainSettings
-from hypernet.train import Step
+from hypernet.training.health import Health, after_loss
+from hypernet.training.settings import TrainSettings
+from hypernet.training.train import Step
 
 
 @pytest.fixture

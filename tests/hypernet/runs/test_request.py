@@ -16,7 +16,7 @@ from hypernet.runs.request import (
     make_request,
     request_in,
 )
-from hypernet.settings import BESIDE_LEARNING, TrainSettings
+from hypernet.training.settings import BESIDE_LEARNING, TrainSettings
 
 SPEC = HypernetSpec(widths=(8,))
 

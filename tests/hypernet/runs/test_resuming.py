@@ -7,11 +7,7 @@ import pytest
 import torch
 
 from hypernet import HypernetSpec
-from hypernet.diffusion import Batch, Denoiser
-from hypernet.health import SETTLED
-from hypernet.learner import Learner
 from hypernet.network.hypernetwork import Hypernetwork
-from hypernet.optimizers import OPTIMIZERS, missing_package
 from hypernet.runs.state import (
     FREE,
     check_same_network,
@@ -20,8 +16,12 @@ from hypernet.runs.state import (
     save_state,
     state_of,
 )
-from hypernet.settings import TrainSettings
-from hypernet.train import Probe, train
+from hypernet.training.diffusion import Batch, Denoiser
+from hypernet.training.health import SETTLED
+from hypernet.training.learner import Learner
+from hypernet.training.optimizers import OPTIMIZERS, missing_package
+from hypernet.training.settings import TrainSettings
+from hypernet.training.train import Probe, train
 
 WIDTH = 8
 

@@ -19,11 +19,11 @@ import torch
 from PIL import Image
 
 from hypernet import HypernetSpec, Hypernetwork, open_network
-from hypernet.learner import Learner
 from hypernet.network.hypernetwork import Record
 from hypernet.runs.run import DiskFull, Keeping, Run, check_disk
 from hypernet.runs.state import check_same_network, newest_state
-from hypernet.train import Step, TrainSettings
+from hypernet.training.learner import Learner
+from hypernet.training.train import Step, TrainSettings
 
 ROOT = Path(__file__).resolve().parents[3]
 SETTINGS = TrainSettings(steps=40, learning_rate="1e-3")

@@ -8,10 +8,10 @@ from hypernet import parse_structure
 from hypernet.apply.effect import parse_curve
 from hypernet.apply.effect import parse_widths as parse_factors
 from hypernet.network.spec import parse_dropout, read_widths
-from hypernet.range_test import read_rates
 from hypernet.text.parsing import number_in, plain, single_number_in, whole_in
 from hypernet.tools.compare import read_strengths
 from hypernet.tools.merge import read_factors
+from hypernet.training.range_test import read_rates
 
 
 @pytest.mark.parametrize(

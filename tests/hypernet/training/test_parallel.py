@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from hypernet.diffusion import Batch
-from hypernet.parallel import ALONE, Processes
-from hypernet.train import share_of
+from hypernet.training.diffusion import Batch
+from hypernet.training.parallel import ALONE, Processes
+from hypernet.training.train import share_of
 
 HERE = Path(__file__).parent
 SCRIPT = HERE / "trained_together.py"
@@ -27,7 +27,7 @@ CLOSE = dict(rtol=1e-4, atol=1e-6)  # Adam divides by the gradient's size: near 
 def together(tmp_path_factory):
     """What the two processes have left, by case."""
     folder = tmp_path_factory.mktemp("together")
-    (folder / "hypernet").symlink_to(HERE.parent.parent / "hypernet")
+    (folder / "hypernet").symlink_to(HERE.parents[2] / "hypernet")
     started = [
         subprocess.Popen(
             [sys.executable, SCRIPT, str(number), "2", folder],

@@ -12,11 +12,11 @@ from pathlib import Path
 import torch
 
 from hypernet import HypernetSpec, Hypernetwork
-from hypernet.diffusion import Batch, Denoiser
-from hypernet.learner import Learner
-from hypernet.parallel import ALONE, Processes, connected, present
-from hypernet.settings import TrainSettings
-from hypernet.train import Probe, train
+from hypernet.training.diffusion import Batch, Denoiser
+from hypernet.training.learner import Learner
+from hypernet.training.parallel import ALONE, Processes, connected, present
+from hypernet.training.settings import TrainSettings
+from hypernet.training.train import Probe, train
 
 WIDTH = 8
 SHARED = dict(steps=12, learning_rate="1e-2:6, 1e-3", batch_size=4)

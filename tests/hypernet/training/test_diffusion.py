@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from hypernet.diffusion import (
+from hypernet.training.diffusion import (
     add_noise,
     draw_noise,
     draw_timesteps,

@@ -18,11 +18,11 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from .apply.patches import TrainingPatch
+from ..apply.patches import TrainingPatch
+from ..network.hypernetwork import Hypernetwork
+from ..network.spec import HypernetSpec
+from ..seeding import generator
 from .diffusion import Batch, Denoiser, add_noise, elementwise_loss, prediction_target
-from .network.hypernetwork import Hypernetwork
-from .network.spec import HypernetSpec
-from .seeding import generator
 
 DECAY = 0.98  # of the smoothed loss: about the last 50 updates
 SETTLED = 50  # updates until the smoothed loss serves as the reference

@@ -5,11 +5,11 @@ import re
 import pytest
 
 from hypernet import HypernetSpec
-from hypernet.advice import settings_warnings, spec_warnings, suggest
-from hypernet.optimizers import OPTIMIZERS
-from hypernet.plots import range_picture, schedule_picture
-from hypernet.range_test import Band, Point, useful_band
-from hypernet.settings import TrainSettings
+from hypernet.training.advice import settings_warnings, spec_warnings, suggest
+from hypernet.training.optimizers import OPTIMIZERS
+from hypernet.training.plots import range_picture, schedule_picture
+from hypernet.training.range_test import Band, Point, useful_band
+from hypernet.training.settings import TrainSettings
 
 
 def spec(structure=(1, 2, 1), **given):

@@ -10,13 +10,13 @@ import pytest
 import torch
 
 from hypernet import HypernetSpec, Hypernetwork
-from hypernet.diffusion import Batch, Denoiser
-from hypernet.learner import Learner
-from hypernet.optimizers import OPTIMIZERS, missing_package
-from hypernet.range_test import range_test, useful_band
 from hypernet.seeding import generator, sample_order
-from hypernet.settings import TrainSettings
-from hypernet.train import Probe, TrainingDiverged, train
+from hypernet.training.diffusion import Batch, Denoiser
+from hypernet.training.learner import Learner
+from hypernet.training.optimizers import OPTIMIZERS, missing_package
+from hypernet.training.range_test import range_test, useful_band
+from hypernet.training.settings import TrainSettings
+from hypernet.training.train import Probe, TrainingDiverged, train
 
 ALPHAS = torch.linspace(0.99, 0.01, 1000)
 WIDTH = 8

@@ -6,7 +6,7 @@ import random
 import pytest
 
 from hypernet import parse_schedule
-from hypernet.schedule import held_rate
+from hypernet.training.schedule import held_rate
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from hypernet import sparing
+from hypernet.training import memory_saving
 
 WIDTH, LAYERS = 16, 6
 CPU = torch.device("cpu")
@@ -32,10 +32,10 @@ def gradient_of(tower):
 
 def test_visiting_weights_change_nothing_and_few_are_there_at_a_time(tower, monkeypatch):
     expected, before = gradient_of(tower), dict(tower.named_parameters())
-    blocks = sparing.outermost(tower, (nn.Sequential,))
+    blocks = memory_saving.outermost(tower, (nn.Sequential,))
     assert len(blocks) == LAYERS
     alive, most = set(), 0
-    make = sparing.copy_on
+    make = memory_saving.copy_on
 
     def counted(device, tensor):
         nonlocal most
@@ -45,10 +45,10 @@ def test_visiting_weights_change_nothing_and_few_are_there_at_a_time(tower, monk
         most = max(most, len(alive))
         return found
 
-    monkeypatch.setattr(sparing, "copy_on", counted)
+    monkeypatch.setattr(memory_saving, "copy_on", counted)
     with (
-        sparing.visiting(tower, CPU, but=blocks),
-        sparing.computed_by({block: sparing.visited(block, CPU) for block in blocks}),
+        memory_saving.visiting(tower, CPU, but=blocks),
+        memory_saving.computed_by({block: memory_saving.visited(block, CPU) for block in blocks}),
     ):
         assert tower[0].weight is not before["0.weight"]
         assert tower[1][0].weight is before["1.0.weight"]
@@ -72,9 +72,9 @@ def test_what_is_computed_again_is_the_same_dropout_included(tower):
             calls.append(layer)
             return plain[layer](x)
 
-        return lambda x: sparing.again(forward, x)
+        return lambda x: memory_saving.again(forward, x)
 
-    with sparing.computed_by({layer: twice(layer) for layer in plain}):
+    with memory_saving.computed_by({layer: twice(layer) for layer in plain}):
         assert torch.equal(gradient_of(tower), expected)
     assert len(calls) == 2 * LAYERS
 
@@ -83,8 +83,8 @@ def test_all_comes_back_when_something_fails(tower):
     before = dict(tower.named_parameters())
     with (
         pytest.raises(KeyError),
-        sparing.visiting(tower, CPU),
-        sparing.computed_by({tower[1]: tower[1].forward}),
+        memory_saving.visiting(tower, CPU),
+        memory_saving.computed_by({tower[1]: tower[1].forward}),
     ):
         raise KeyError
     assert all(weight is before[name] for name, weight in tower.named_parameters())
@@ -95,7 +95,7 @@ def test_all_comes_back_when_something_fails(tower):
 def test_compiled_layers_compute_the_same(tower):
     tower.eval()
     expected, heard = gradient_of(tower), []
-    with sparing.compiled(tower[1:2], heard.append):
+    with memory_saving.compiled(tower[1:2], heard.append):
         found = gradient_of(tower)
     assert not heard
     torch.testing.assert_close(found, expected)
@@ -109,7 +109,7 @@ def test_where_there_is_no_compiler_a_sentence_says_so_and_all_goes_on(tower):
     other = copy.deepcopy(tower)
     torch._dynamo.reset()
     broken = {"cpp.cxx": ("no-such-compiler",), "force_disable_caches": True}
-    with inductor.patch(broken), sparing.compiled(other[1:], heard.append):
+    with inductor.patch(broken), memory_saving.compiled(other[1:], heard.append):
         found = gradient_of(other)
     assert torch.equal(found, expected)
     (sentence,) = heard

@@ -15,7 +15,7 @@ from typing import Any
 from torch import nn
 from torch.optim import Optimizer
 
-from .network.vocabulary import nearest
+from ..network.vocabulary import nearest
 
 
 @dataclass(frozen=True)

@@ -12,11 +12,11 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from ..network.hypernetwork import Hypernetwork
+from ..text.parsing import number_in, unwrapped
 from .diffusion import Batch, Denoiser
 from .learner import Learner
-from .network.hypernetwork import Hypernetwork
 from .settings import TrainSettings
-from .text.parsing import number_in, unwrapped
 from .train import Probe, TrainingDiverged, train
 
 GIVE_UP = 2.0  # times the first loss

@@ -4,8 +4,8 @@ import threading
 
 import torch
 
-from hypernet.ahead import Ahead
-from hypernet.diffusion import Batch
+from hypernet.training.diffusion import Batch
+from hypernet.training.prefetch import Ahead
 
 
 def numbered(first, number):

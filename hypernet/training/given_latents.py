@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ..seeding import sample_order
+from .batches import stack
 from .diffusion import Batch
-from .latents import stack
-from .seeding import sample_order
 
 
 @dataclass(frozen=True, kw_only=True)

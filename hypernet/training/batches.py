@@ -11,12 +11,12 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from .captions.prompts import every_prompt, prompt_at
-from .dataset.items import Dataset, Item, cut_of
+from ..captions.prompts import every_prompt, prompt_at
+from ..dataset.items import Dataset, Item, cut_of
+from ..pictures.buckets import order_in_groups
+from ..pictures.sdxl_sizes import sizes_of_cut
+from ..seeding import generator
 from .diffusion import Batch
-from .pictures.buckets import order_in_groups
-from .pictures.sdxl_sizes import sizes_of_cut
-from .seeding import generator
 from .train import Probe
 
 Condition = Mapping[str, Tensor]

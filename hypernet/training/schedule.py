@@ -22,7 +22,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from .text.parsing import is_boundless, number_in, unwrapped, whole_in
+from ..text.parsing import is_boundless, number_in, unwrapped, whole_in
 
 RATE, LIMIT = "Learning rate schedule", "Clip limit"
 

@@ -22,8 +22,9 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from .apply.onednn import quickened
-from .apply.patches import TrainingPatch
+from ..apply.onednn import quickened
+from ..apply.patches import TrainingPatch
+from ..seeding import generator, global_chance
 from .diffusion import (
     Batch,
     Denoiser,
@@ -39,7 +40,6 @@ from .learner import Learner
 from .optimizers import rate_in_use, set_rate
 from .parallel import ALONE, Processes, drawing_for_all
 from .schedule import held_rate, parse_schedule
-from .seeding import generator, global_chance
 from .settings import TrainSettings
 
 KEEP_EVERY = 100  # updates between states to go back to

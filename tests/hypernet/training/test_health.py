@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from hypernet import HypernetSpec, Hypernetwork
-from hypernet.diffusion import Batch, Denoiser
-from hypernet.health import Health, Measure, after_loss, after_probe, blow_up, measure
+from hypernet.training.diffusion import Batch, Denoiser
+from hypernet.training.health import Health, Measure, after_loss, after_probe, blow_up, measure
 
 SPEC = HypernetSpec()
 NORMED = HypernetSpec(layer_norm=True)

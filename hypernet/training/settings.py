@@ -11,8 +11,8 @@ from dataclasses import dataclass, field, fields
 from functools import cached_property
 from typing import Any
 
+from ..network.vocabulary import nearest
 from .diffusion import LATENT_SAMPLING, LOSSES, TIMESTEPS
-from .network.vocabulary import nearest
 from .optimizers import OPTIMIZERS, optimizer_fault
 from .schedule import LIMIT, RATE, Schedule, parse_schedule
 

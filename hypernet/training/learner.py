@@ -20,8 +20,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..network.hypernetwork import Hypernetwork, load_weights
 from .health import Health
-from .network.hypernetwork import Hypernetwork, load_weights
 from .optimizers import build_optimizer
 from .settings import TrainSettings
 

@@ -7,7 +7,7 @@ import torch
 
 from hypernet.captions.prompts import Words
 from hypernet.dataset.items import Dataset, Item
-from hypernet.latents import Examples, hold_out
+from hypernet.training.batches import Examples, hold_out
 
 
 def examples(count, number=-1, repeats=1):

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from hypernet.given import Given
+from hypernet.training.given_latents import Given
 
 
 def given(pictures=5, texts=5, batch_size=2, sizes=((4, 4),)):

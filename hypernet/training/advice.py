@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from .network.spec import HypernetSpec, as_text
-from .network.vocabulary import ZERO_OUTPUT
+from ..network.spec import HypernetSpec, as_text
+from ..network.vocabulary import ZERO_OUTPUT
 from .optimizers import OPTIMIZERS
 from .settings import TrainSettings, some_steps
 
