@@ -3,14 +3,15 @@
 from ..compat import ComfyExtension, io
 from . import browsing, desk, live_routes, panels  # noqa: F401 — the server answers by their routes
 from .apply import ApplyHypernet
-from .captioning import Caption
 from .config import HypernetConfig
+from .data.caption import Caption
+from .data.load_dataset import LoadDataset
+from .data.prepare_dataset import PrepareDataset, SavePreparedFolder
+from .data.training_words import TrainingWords
 from .demo_model import LoadDemoModel
 from .files import LoadHypernet, SaveHypernet
 from .fold import FoldHypernet, HypernetToLora
 from .learning_rate import LearningRate
-from .loading import LoadDataset
-from .preparing import PrepareDataset, SavePreparedFolder
 from .prompt import HypernetPrompt
 from .range_testing import LearningRateRangeTest
 from .tools import (
@@ -22,7 +23,6 @@ from .tools import (
     MergeHypernets,
 )
 from .training import TrainHypernet
-from .words import TrainingWords
 
 
 class Hypernet(ComfyExtension):

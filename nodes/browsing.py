@@ -19,9 +19,9 @@ from ..hypernet.dataset.album import Album, Page, count_tags, find_pages
 from ..hypernet.dataset.thumbnails import thumbnail
 from .asking import values
 from .caching import cache_folder
-from .captioning import IN_ORDER, ORDERS, rules_of
+from .data.caption import IN_ORDER, ORDERS, rules_of
+from .data.load_dataset import resolve
 from .demo_model import refuse_demo
-from .loading import resolve
 
 MOST = 200  # pictures in one answer
 RULES = (

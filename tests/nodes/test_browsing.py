@@ -3,7 +3,7 @@
 import pytest
 from hypernet_pack.compat.standalone import folders
 from hypernet_pack.compat.standalone.routes import routes
-from hypernet_pack.nodes import loading
+from hypernet_pack.nodes.data import load_dataset
 from hypernet_pack.nodes.demo_model import DEMO
 from PIL import Image
 
@@ -89,7 +89,7 @@ def test_words_that_are_none_are_refused(pictures, edits):
 
 
 def test_only_folders_that_graphs_may_read_are_listed(pictures, monkeypatch):
-    monkeypatch.setattr(loading, "dataset_folders", lambda: [pictures.parent])
+    monkeypatch.setattr(load_dataset, "dataset_folders", lambda: [pictures.parent])
     with pytest.raises(ValueError, match="outside of the folders"):
         ask("pictures", {"folder": str(pictures.parent.parent), "subfolders": True} | ALL)
     assert ask("pictures", HERE | ALL)["total"] == 3

@@ -126,9 +126,9 @@ def test_two_networks_that_fit_equally_are_refused_before_the_run(host):
 
 
 def test_a_name_that_windows_keeps_is_refused_wherever_something_is_saved(host):
+    from hypernet_pack.nodes.data.prepare_dataset import SavePreparedFolder
     from hypernet_pack.nodes.files import SaveHypernet
     from hypernet_pack.nodes.fold import HypernetToLora
-    from hypernet_pack.nodes.preparing import SavePreparedFolder
     from hypernet_pack.nodes.tools import ConvertHypernet
     from hypernet_pack.nodes.training import TrainHypernet
 

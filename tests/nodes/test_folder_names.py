@@ -1,7 +1,7 @@
 """Load Dataset finds a folder by the rule of names, and says how its name differs."""
 
 import pytest
-from hypernet_pack.nodes import loading
+from hypernet_pack.nodes.data import load_dataset
 from PIL import Image
 
 
@@ -12,10 +12,10 @@ def places(monkeypatch, tmp_path):
         (tmp_path / name).mkdir()
     (tmp_path / "input" / "private").symlink_to(tmp_path / "disk", target_is_directory=True)
     monkeypatch.chdir(tmp_path)  # where the host writes what it remembers
-    monkeypatch.setattr(loading, "input_folder", lambda: tmp_path / "input")
-    monkeypatch.setattr(loading, "output_folder", lambda: tmp_path / "output")
+    monkeypatch.setattr(load_dataset, "input_folder", lambda: tmp_path / "input")
+    monkeypatch.setattr(load_dataset, "output_folder", lambda: tmp_path / "output")
     monkeypatch.setattr(
-        loading, "dataset_folders", lambda: [tmp_path / "input", tmp_path / "output"]
+        load_dataset, "dataset_folders", lambda: [tmp_path / "input", tmp_path / "output"]
     )
     return tmp_path
 
@@ -50,15 +50,15 @@ def test_a_folder_is_found_by_the_least_difference_and_that_is_said(places, type
     folder = places / there
     folder.mkdir(parents=True)
     Image.new("RGB", (8, 8)).save(folder / "a.png")
-    path, note = loading.look_up(typed.replace("{top}", str(places)))
+    path, note = load_dataset.look_up(typed.replace("{top}", str(places)))
     assert path == folder and (differs in note if differs else not note)
-    assert loading.resolve(typed.replace("{top}", str(places))) == folder
+    assert load_dataset.resolve(typed.replace("{top}", str(places))) == folder
 
 
 def test_the_report_says_which_folder_was_read(places):
     (places / "input/my\u00a0pictures").mkdir()
     Image.new("RGB", (64, 64)).save(places / "input/my\u00a0pictures/a.png")
-    answer = loading.LoadDataset.execute("my pictures", 64, 64)
+    answer = load_dataset.LoadDataset.execute("my pictures", 64, 64)
     words = 'There is no "my pictures"; "my\u00a0pictures" is used, which differs in blanks'
     assert answer.args[1].startswith(words)
     assert answer.ui["text"][0].startswith(words)
@@ -71,23 +71,23 @@ def test_the_report_says_which_folder_was_read(places):
 )  # fmt: skip
 def test_what_leads_out_stays_refused_whether_it_is_there_or_not(places, typed):
     with pytest.raises(ValueError, match="outside of the folders"):
-        loading.resolve(typed.replace("{top}", str(places)))
+        load_dataset.resolve(typed.replace("{top}", str(places)))
 
 
 @pytest.mark.parametrize(
     "typed", ["..\\outside", "C:\\outside", "\\\\host\\outside", "nobody", "a\0b", "x" * 300]
 )
 def test_what_is_nowhere_is_named_as_it_was_typed(places, typed):
-    assert loading.resolve(typed) == places / "input" / typed
+    assert load_dataset.resolve(typed) == places / "input" / typed
     with pytest.raises((OSError, ValueError)):
-        loading.find_pictures(loading.resolve(typed))
+        load_dataset.find_pictures(load_dataset.resolve(typed))
 
 
 def test_two_folders_that_fit_equally_are_refused_by_name(places):
     for name in ("Foxes", "FOXES"):
         (places / "input" / name).mkdir()
-    assert '"FOXES", "Foxes"' in loading.LoadDataset.validate_inputs("foxes")
+    assert '"FOXES", "Foxes"' in load_dataset.LoadDataset.validate_inputs("foxes")
 
 
 def test_case_08_a_folder_behind_a_link_is_read(places):
-    assert loading.resolve("private") == places / "input" / "private"
+    assert load_dataset.resolve("private") == places / "input" / "private"

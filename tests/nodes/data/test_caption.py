@@ -9,7 +9,7 @@ from hypernet_pack.compat import io, ui
 from PIL import Image
 
 spec = importlib.util.spec_from_file_location(
-    "tiny_taggers", Path(__file__).parent.parent / "hypernet" / "taggers" / "tiny_taggers.py"
+    "tiny_taggers", Path(__file__).parents[2] / "hypernet" / "taggers" / "tiny_taggers.py"
 )
 tiny = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(tiny)
@@ -263,7 +263,7 @@ def test_a_spoilt_picture_stops_the_tagger_by_name_or_is_left_out(room):
 def test_stopping_the_tagger_half_way_keeps_what_it_has_seen(room, monkeypatch):
     from hypernet_pack import compat
     from hypernet_pack.compat.standalone.progress import request_interrupt
-    from hypernet_pack.nodes import tagging
+    from hypernet_pack.nodes.data import tagging
 
     _, models, run, caption = room
     tiny.write_wd(models / "wd14_tagger" / "wd-tiny")

@@ -2,17 +2,17 @@
 
 import logging
 
-from ..compat import io, output_folder, ui
-from ..hypernet.dataset.contact_sheet import MOST, contact_sheet
-from ..hypernet.dataset.items import report
-from ..hypernet.dataset.masks import LOSS_MASKS
-from ..hypernet.dataset.prepare import CROPS, SIZES, Preparation, prepare
-from ..hypernet.dataset.prepared_folder import FORMATS, save_prepared
-from ..hypernet.formats.networks import check_name
-from ..hypernet.pictures.crop import OBJECTIVES
-from .files import name_fault
-from .sockets import CATEGORY, DatasetSocket, default
-from .watching import watch
+from ...compat import io, output_folder, ui
+from ...hypernet.dataset.contact_sheet import MOST, contact_sheet
+from ...hypernet.dataset.items import report
+from ...hypernet.dataset.masks import LOSS_MASKS
+from ...hypernet.dataset.prepare import CROPS, SIZES, Preparation, prepare
+from ...hypernet.dataset.prepared_folder import FORMATS, save_prepared
+from ...hypernet.formats.networks import check_name
+from ...hypernet.pictures.crop import OBJECTIVES
+from ..files import name_fault
+from ..sockets import CATEGORY, DatasetSocket, default
+from ..watching import watch
 
 log = logging.getLogger(__name__)
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from hypernet_pack.nodes import loading, preparing
+from hypernet_pack.nodes.data import load_dataset, prepare_dataset
 from PIL import Image
 
 from hypernet.dataset.items import read_dataset
@@ -91,26 +91,26 @@ def test_a_server_reads_only_the_folders_that_it_lets_graphs_read(
     monkeypatch, tmp_path, folder, allowed
 ):
     places = {name: tmp_path / name for name in ("input", "output", "more")}
-    monkeypatch.setattr(loading, "input_folder", lambda: places["input"])
-    monkeypatch.setattr(loading, "output_folder", lambda: places["output"])
-    monkeypatch.setattr(loading, "dataset_folders", lambda: list(places.values()))
+    monkeypatch.setattr(load_dataset, "input_folder", lambda: places["input"])
+    monkeypatch.setattr(load_dataset, "output_folder", lambda: places["output"])
+    monkeypatch.setattr(load_dataset, "dataset_folders", lambda: list(places.values()))
     folder = folder.format(**places)
     if allowed:
-        assert loading.resolve(folder).parent in places.values()
+        assert load_dataset.resolve(folder).parent in places.values()
     else:
         with pytest.raises(ValueError, match="outside of the folders.*extra_model_paths.yaml"):
-            loading.resolve(folder)
-        answer = loading.LoadDataset.validate_inputs(folder)
+            load_dataset.resolve(folder)
+        answer = load_dataset.LoadDataset.validate_inputs(folder)
         assert "outside of the folders" in answer
 
 
 def test_the_stand_in_reads_any_folder(tmp_path):
-    assert loading.resolve(str(tmp_path)) == Path(tmp_path)
-    assert loading.LoadDataset.validate_inputs(" ") == (
+    assert load_dataset.resolve(str(tmp_path)) == Path(tmp_path)
+    assert load_dataset.LoadDataset.validate_inputs(" ") == (
         "folder: The folder is empty. Give the name of a folder with pictures."
     )
 
 
 def test_every_option_of_preparing_has_a_widget():
-    widgets = {each.id for each in preparing.PrepareDataset.define_schema().inputs}
+    widgets = {each.id for each in prepare_dataset.PrepareDataset.define_schema().inputs}
     assert widgets == {*Preparation.__dataclass_fields__, "dataset", "thumbnails"}

@@ -3,12 +3,12 @@
 from dataclasses import replace
 from pathlib import Path
 
-from ..compat import Faults, input_folder, io, ui
-from ..hypernet.captions.prompts import Words, open_templates, prompt_at
-from ..hypernet.captions.repeats import read_weights, weight_of, weighted
-from ..hypernet.dataset.items import Dataset
-from ..hypernet.text.names import find_below
-from .sockets import CATEGORY, DatasetSocket, default
+from ...compat import Faults, input_folder, io, ui
+from ...hypernet.captions.prompts import Words, open_templates, prompt_at
+from ...hypernet.captions.repeats import read_weights, weight_of, weighted
+from ...hypernet.dataset.items import Dataset
+from ...hypernet.text.names import find_below
+from ..sockets import CATEGORY, DatasetSocket, default
 
 
 class TrainingWords(io.ComfyNode):

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from ..compat import Faults, io, ui
-from ..hypernet.captions.prompts import TEMPLATE, prompt_of, read_templates
-from ..hypernet.captions.sources import (
+from ...compat import Faults, io, ui
+from ...hypernet.captions.prompts import TEMPLATE, prompt_of, read_templates
+from ...hypernet.captions.sources import (
     EXISTING,
     SOURCES,
     CaptionRules,
@@ -14,7 +14,7 @@ from ..hypernet.captions.sources import (
     read_sources,
     write_sidecar,
 )
-from ..hypernet.captions.tags import (
+from ...hypernet.captions.tags import (
     NO_EDITS,
     TagEdits,
     meaning,
@@ -22,10 +22,10 @@ from ..hypernet.captions.tags import (
     read_replacements,
     split_tags,
 )
-from ..hypernet.dataset.items import Dataset, Item
-from ..hypernet.text.lists_of_names import some
-from .demo_model import refuse_demo
-from .sockets import CATEGORY, DatasetSocket
+from ...hypernet.dataset.items import Dataset, Item
+from ...hypernet.text.lists_of_names import some
+from ..demo_model import refuse_demo
+from ..sockets import CATEGORY, DatasetSocket
 from .tagging import Tagging, tagger_input
 
 IN_ORDER = "as in source_order"

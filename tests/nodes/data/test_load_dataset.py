@@ -1,8 +1,8 @@
 """Load Dataset: what makes it read a folder again."""
 
 import pytest
-from hypernet_pack.nodes import loading
-from hypernet_pack.nodes.loading import LoadDataset
+from hypernet_pack.nodes.data import load_dataset
+from hypernet_pack.nodes.data.load_dataset import LoadDataset
 from PIL import Image
 
 
@@ -19,8 +19,8 @@ def test_a_change_is_noticed_also_behind_a_link(tmp_path):
 
 
 def test_the_demos_pictures_are_found_where_a_server_lets_graphs_read_little(tmp_path, monkeypatch):
-    monkeypatch.setattr(loading, "dataset_folders", lambda: [tmp_path])
-    found = loading.resolve("pictures [demo]")
+    monkeypatch.setattr(load_dataset, "dataset_folders", lambda: [tmp_path])
+    found = load_dataset.resolve("pictures [demo]")
     assert len(list(found.glob("*.png"))) == 64
     with pytest.raises(ValueError, match="outside of the folders"):
-        loading.resolve("../nodes [demo]")
+        load_dataset.resolve("../nodes [demo]")

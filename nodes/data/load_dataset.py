@@ -5,16 +5,16 @@ import logging
 import os
 from pathlib import Path
 
-from ..compat import Faults, dataset_folders, input_folder, io, output_folder, ui
-from ..hypernet.dataset.contact_sheet import MOST, contact_sheet
-from ..hypernet.dataset.items import read_dataset, report
-from ..hypernet.dataset.listing import find_pictures, list_folder
-from ..hypernet.text.links import is_inside
-from ..hypernet.text.names import BLANKS, Match, exists, find_below
-from .caching import cache_folder
-from .demo_model import DEMO
-from .sockets import CATEGORY, DatasetSocket
-from .watching import watch
+from ...compat import Faults, dataset_folders, input_folder, io, output_folder, ui
+from ...hypernet.dataset.contact_sheet import MOST, contact_sheet
+from ...hypernet.dataset.items import read_dataset, report
+from ...hypernet.dataset.listing import find_pictures, list_folder
+from ...hypernet.text.links import is_inside
+from ...hypernet.text.names import BLANKS, Match, exists, find_below
+from ..caching import cache_folder
+from ..demo_model import DEMO
+from ..sockets import CATEGORY, DatasetSocket
+from ..watching import watch
 
 log = logging.getLogger(__name__)
 
