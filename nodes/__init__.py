@@ -1,7 +1,6 @@
 """The nodes, in the order in which a graph uses them: inputs, one call, outputs."""
 
 from ..compat import ComfyExtension, io
-from . import browsing, desk, live_routes, panels  # noqa: F401 — the server answers by their routes
 from .apply import ApplyHypernet
 from .config import HypernetConfig
 from .data.caption import Caption
@@ -9,6 +8,12 @@ from .data.load_dataset import LoadDataset
 from .data.prepare_dataset import PrepareDataset, SavePreparedFolder
 from .data.training_words import TrainingWords
 from .demo_model import LoadDemoModel
+from .editor import (  # noqa: F401 — the server answers by their routes
+    panels,
+    pictures,
+    runs_and_uploads,
+    trainings,
+)
 from .files import LoadHypernet, SaveHypernet
 from .fold import FoldHypernet, HypernetToLora
 from .learning_rate import LearningRate

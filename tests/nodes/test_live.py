@@ -7,7 +7,8 @@ import time
 import pytest
 from hypernet_pack import compat
 from hypernet_pack.compat.standalone import folders, routes
-from hypernet_pack.nodes import live, live_routes
+from hypernet_pack.nodes import live
+from hypernet_pack.nodes.editor import trainings
 from PIL import Image
 
 from hypernet import open_network
@@ -269,7 +270,7 @@ def test_a_training_that_ends_while_it_is_looked_at_is_no_fault(
     server, monkeypatch, method, path, given
 ):
     training = live.LiveRun(name="style", node="12", total=1)
-    monkeypatch.setattr(live_routes, "running", EndsWhenLookedAt(style=training))
+    monkeypatch.setattr(trainings, "running", EndsWhenLookedAt(style=training))
     assert server(method, path, given)["state"] in ("preparing", "pausing")
 
 

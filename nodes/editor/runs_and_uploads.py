@@ -15,13 +15,19 @@ import shutil
 import time
 from pathlib import Path
 
-from ..compat import add_route, network_folders
-from ..hypernet.formats.networks import SUFFIXES, TREE_SUFFIX, check_name, open_network, write_whole
-from ..hypernet.runs.manifest import list_runs
-from ..hypernet.runs.run import SPARE
-from .asking import values
-from .caching import cache_folder
-from .files import runs_folder
+from ...compat import add_route, network_folders
+from ...hypernet.formats.networks import (
+    SUFFIXES,
+    TREE_SUFFIX,
+    check_name,
+    open_network,
+    write_whole,
+)
+from ...hypernet.runs.manifest import list_runs
+from ...hypernet.runs.run import SPARE
+from ..caching import cache_folder
+from ..files import runs_folder
+from .requests import values
 
 MOST_BYTES = 4 * 2**30
 TOKEN = re.compile(r"[0-9a-f]{16}")

@@ -6,19 +6,19 @@ The answers are the library's own, so a drawing in the editor cannot disagree wi
 from functools import lru_cache
 from pathlib import Path
 
-from ..compat import add_route, network_folders
-from ..hypernet.formats.networks import TREE_SUFFIX, open_network
-from ..hypernet.network.spec import SD1_WIDTHS, HypernetSpec
-from ..hypernet.tools.drawing import outline
-from ..hypernet.tools.report import as_lines, describe
-from ..hypernet.training.advice import settings_warnings
-from ..hypernet.training.schedule import RateList, sampled
-from ..hypernet.training.settings import TrainSettings
-from .asking import values
-from .browsing import album_in
-from .config import spec_of
-from .files import find, known_names
-from .learning_rate import advise
+from ...compat import add_route, network_folders
+from ...hypernet.formats.networks import TREE_SUFFIX, open_network
+from ...hypernet.network.spec import SD1_WIDTHS, HypernetSpec
+from ...hypernet.tools.drawing import outline
+from ...hypernet.tools.report import as_lines, describe
+from ...hypernet.training.advice import settings_warnings
+from ...hypernet.training.schedule import RateList, sampled
+from ...hypernet.training.settings import TrainSettings
+from ..config import spec_of
+from ..files import find, known_names
+from ..learning_rate import advise
+from .pictures import album_in
+from .requests import values
 
 CONFIG = {
     "layer_structure": str,

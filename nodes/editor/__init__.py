@@ -1,0 +1,1 @@
+"""What the editor asks the server: pictures, runs, uploads, panels, trainings."""
