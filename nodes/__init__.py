@@ -7,7 +7,6 @@ from .data.caption import Caption
 from .data.load_dataset import LoadDataset
 from .data.prepare_dataset import PrepareDataset, SavePreparedFolder
 from .data.training_words import TrainingWords
-from .demo_model import LoadDemoModel
 from .editor import (  # noqa: F401 — the server answers by their routes
     panels,
     pictures,
@@ -19,6 +18,7 @@ from .fold import FoldHypernet, HypernetToLora
 from .learning_rate import LearningRate
 from .prompt import HypernetPrompt
 from .range_testing import LearningRateRangeTest
+from .shared.demo_model import LoadDemoModel
 from .tools import (
     CompareHypernets,
     ConvertHypernet,

@@ -21,12 +21,12 @@ from ..hypernet.training.given_latents import Given
 from ..hypernet.training.optimizers import missing_package
 from ..hypernet.training.settings import TrainSettings
 from .beginning import open_single
-from .caching import cache_folder
 from .config import chosen_spec
 from .material import Words, pictures_hash, read_given
 from .naming import Wish
 from .previews import Previewer, PreviewSettings
-from .sockets import Config
+from .shared.cache import cache_folder
+from .shared.sockets import Config
 
 NAME = "[name]"  # in a template
 

@@ -14,7 +14,7 @@ from ..hypernet.network.spec import (
 from ..hypernet.network.vocabulary import ACTIVATIONS, INITIALIZATIONS
 from ..hypernet.runs.run import in_words
 from ..hypernet.training.advice import spec_warnings
-from .sockets import CATEGORY, Config, ConfigSocket, default
+from .shared.sockets import CATEGORY, Config, ConfigSocket, default
 
 
 class HypernetConfig(io.ComfyNode):

@@ -3,7 +3,7 @@
 import logging
 
 from .. import compat
-from .caching import cache_folder
+from .shared.cache import cache_folder
 
 log = logging.getLogger(__name__)
 

@@ -19,7 +19,7 @@ from ..hypernet.network.vocabulary import nearest_file
 from ..hypernet.text.links import files_below
 from ..hypernet.text.names import Match, find_name
 from ..hypernet.tools.report import as_text, describe
-from .sockets import CATEGORY, HypernetSocket
+from .shared.sockets import CATEGORY, HypernetSocket
 
 
 class LoadHypernet(io.ComfyNode):

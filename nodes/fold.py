@@ -5,7 +5,7 @@ from ..hypernet.apply.fold import Lora, rounding_note, save_lora, to_lora, weigh
 from ..hypernet.formats.networks import check_name
 from ..hypernet.runs.run import in_words
 from .files import name_fault
-from .sockets import CATEGORY, HypernetSocket
+from .shared.sockets import CATEGORY, HypernetSocket
 
 FOLDED = "hypernet_folded"  # attachment: (the model before, networks and strengths since)
 

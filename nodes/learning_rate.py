@@ -7,7 +7,7 @@ from ..hypernet.training.optimizers import OPTIMIZERS
 from ..hypernet.training.plots import schedule_picture
 from ..hypernet.training.schedule import parse_schedule
 from ..hypernet.training.settings import MOST_STEPS, TrainSettings
-from .sockets import CATEGORY, ConfigSocket, DatasetSocket
+from .shared.sockets import CATEGORY, ConfigSocket, DatasetSocket
 
 
 class LearningRate(io.ComfyNode):

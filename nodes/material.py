@@ -30,8 +30,8 @@ from ..hypernet.training.given_latents import Given
 from ..hypernet.training.prefetch import Ahead
 from ..hypernet.training.settings import TrainSettings
 from ..hypernet.training.train import Probe
-from .caching import cache_folder
-from .watching import watch
+from .shared.cache import cache_folder
+from .shared.progress import watch
 
 log = logging.getLogger(__name__)
 

@@ -5,7 +5,7 @@ from ..hypernet.apply.prompt_tags import find_files, match_files, read_tags, tak
 from ..hypernet.formats.networks import open_network
 from .apply import ApplyHypernet
 from .files import LoadHypernet, find, known_names
-from .sockets import CATEGORY
+from .shared.sockets import CATEGORY
 
 
 class HypernetPrompt(io.ComfyNode):

@@ -21,7 +21,7 @@ from .asked import check_one_source
 from .config import chosen_spec
 from .job import open_denoiser
 from .material import Material, from_dataset, from_given, read_given
-from .sockets import CATEGORY, ConfigSocket, DatasetSocket, first_widgets, more_widgets
+from .shared.sockets import CATEGORY, ConfigSocket, DatasetSocket, first_widgets, more_widgets
 from .training import one_of_each, only
 
 SHOWN_FIRST = ("batch_size", "accumulation", "seed", "optimizer")

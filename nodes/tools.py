@@ -13,7 +13,7 @@ from ..hypernet.tools import compare, convert, estimate, merge
 from ..hypernet.tools.report import as_text, describe
 from .apply import ApplyHypernet
 from .files import LoadHypernet, bare_path, find, found_by, new_file
-from .sockets import CATEGORY, ConfigSocket, HypernetSocket
+from .shared.sockets import CATEGORY, ConfigSocket, HypernetSocket
 
 TOOLS = f"{CATEGORY}/tools"
 MOST = 4  # networks that one node takes

@@ -23,7 +23,7 @@ from .naming import ADD
 from .naming import CHOICES as IF_TAKEN
 from .previews import PreviewSettings
 from .queueing import check_queue
-from .sockets import (
+from .shared.sockets import (
     CATEGORY,
     ConfigSocket,
     DatasetSocket,

@@ -24,8 +24,8 @@ from ...hypernet.captions.tags import (
 )
 from ...hypernet.dataset.items import Dataset, Item
 from ...hypernet.text.lists_of_names import some
-from ..demo_model import refuse_demo
-from ..sockets import CATEGORY, DatasetSocket
+from ..shared.demo_model import refuse_demo
+from ..shared.sockets import CATEGORY, DatasetSocket
 from .tagging import Tagging, tagger_input
 
 IN_ORDER = "as in source_order"

@@ -11,10 +11,10 @@ from ...hypernet.dataset.items import read_dataset, report
 from ...hypernet.dataset.listing import find_pictures, list_folder
 from ...hypernet.text.links import is_inside
 from ...hypernet.text.names import BLANKS, Match, exists, find_below
-from ..caching import cache_folder
-from ..demo_model import DEMO
-from ..sockets import CATEGORY, DatasetSocket
-from ..watching import watch
+from ..shared.cache import cache_folder
+from ..shared.demo_model import DEMO
+from ..shared.progress import watch
+from ..shared.sockets import CATEGORY, DatasetSocket
 
 log = logging.getLogger(__name__)
 

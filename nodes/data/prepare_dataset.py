@@ -11,8 +11,8 @@ from ...hypernet.dataset.prepared_folder import FORMATS, save_prepared
 from ...hypernet.formats.networks import check_name
 from ...hypernet.pictures.crop import OBJECTIVES
 from ..files import name_fault
-from ..sockets import CATEGORY, DatasetSocket, default
-from ..watching import watch
+from ..shared.progress import watch
+from ..shared.sockets import CATEGORY, DatasetSocket, default
 
 log = logging.getLogger(__name__)
 

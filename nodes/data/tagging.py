@@ -12,7 +12,7 @@ from ... import compat
 from ...compat import io
 from ...hypernet.captions.tags import ORDERS, TagEdits, TagRules, caption_of_tags, read_list
 from ...hypernet.taggers.caption_with import KINDS, cache_of, find_model, find_models, tag_pictures
-from ..caching import cache_folder
+from ..shared.cache import cache_folder
 
 log = logging.getLogger(__name__)
 

@@ -8,7 +8,7 @@ from ...hypernet.captions.prompts import Words, open_templates, prompt_at
 from ...hypernet.captions.repeats import read_weights, weight_of, weighted
 from ...hypernet.dataset.items import Dataset
 from ...hypernet.text.names import find_below
-from ..sockets import CATEGORY, DatasetSocket, default
+from ..shared.sockets import CATEGORY, DatasetSocket, default
 
 
 class TrainingWords(io.ComfyNode):

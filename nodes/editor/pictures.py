@@ -17,10 +17,10 @@ from ...compat import add_route
 from ...hypernet.captions.sources import LONGEST_SIDECAR, CaptionRules, one_line, write_sidecar
 from ...hypernet.dataset.album import Album, Page, count_tags, find_pages
 from ...hypernet.dataset.thumbnails import thumbnail
-from ..caching import cache_folder
 from ..data.caption import IN_ORDER, ORDERS, rules_of
 from ..data.load_dataset import resolve
-from ..demo_model import refuse_demo
+from ..shared.cache import cache_folder
+from ..shared.demo_model import refuse_demo
 from .requests import values
 
 MOST = 200  # pictures in one answer

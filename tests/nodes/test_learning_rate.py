@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 from hypernet_pack.nodes.config import HypernetConfig
 from hypernet_pack.nodes.learning_rate import LearningRate
-from hypernet_pack.nodes.sockets import Config, more_widgets
+from hypernet_pack.nodes.shared.sockets import Config, more_widgets
 
 from hypernet import HypernetSpec
 from hypernet.training.settings import TrainSettings

@@ -4,7 +4,7 @@ import pytest
 from hypernet_pack.compat.standalone import folders
 from hypernet_pack.compat.standalone.routes import routes
 from hypernet_pack.nodes.data import load_dataset
-from hypernet_pack.nodes.demo_model import DEMO
+from hypernet_pack.nodes.shared.demo_model import DEMO
 from PIL import Image
 
 HERE = {"folder": "my_pictures", "subfolders": True}

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from ..compat import io, load_demo_model
+from ...compat import io, load_demo_model
 from .sockets import CATEGORY
 
-DEMO = Path(__file__).parent.parent / "demo"
+DEMO = Path(__file__).parents[2] / "demo"
 
 
 def refuse_demo(folder: Path) -> None:

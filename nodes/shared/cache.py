@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from ..compat import output_folder
+from ...compat import output_folder
 
 
 def cache_folder() -> Path:

@@ -1,7 +1,7 @@
 """The bar of long work: shown when there is time to see it, never in the way of a stop."""
 
 import pytest
-from hypernet_pack.nodes import watching
+from hypernet_pack.nodes.shared import progress as watching
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 
-from ..compat import Progress, raise_if_interrupted
+from ...compat import Progress, raise_if_interrupted
 
 PATIENCE = 1.0  # seconds before a bar is shown, and a fifth of that between its updates
 

@@ -1,0 +1,1 @@
+"""What several nodes use: sockets, cache, progress, the demo model."""
