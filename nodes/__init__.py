@@ -2,7 +2,6 @@
 
 from ..compat import ComfyExtension, io
 from .apply import ApplyHypernet
-from .config import HypernetConfig
 from .data.caption import Caption
 from .data.load_dataset import LoadDataset
 from .data.prepare_dataset import PrepareDataset, SavePreparedFolder
@@ -15,9 +14,7 @@ from .editor import (  # noqa: F401 — the server answers by their routes
 )
 from .files import LoadHypernet, SaveHypernet
 from .fold import FoldHypernet, HypernetToLora
-from .learning_rate import LearningRate
 from .prompt import HypernetPrompt
-from .range_testing import LearningRateRangeTest
 from .shared.demo_model import LoadDemoModel
 from .tools import (
     CompareHypernets,
@@ -27,7 +24,10 @@ from .tools import (
     LabelGrid,
     MergeHypernets,
 )
-from .training import TrainHypernet
+from .train.hypernet_config import HypernetConfig
+from .train.learning_rate import LearningRate
+from .train.range_test import LearningRateRangeTest
+from .train.train_hypernet import TrainHypernet
 
 
 class Hypernet(ComfyExtension):

@@ -18,7 +18,7 @@ from ...hypernet.runs.history import read_course
 from ...hypernet.runs.run import preview_file, read_manifest
 from ...hypernet.runs.standing import look, numbered
 from ..files import bare_path, runs_folder
-from ..live import LiveRun, running, seen_of
+from ..train.live import LiveRun, running, seen_of
 
 MOST_PREVIEWS = 1000
 

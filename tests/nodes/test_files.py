@@ -130,7 +130,7 @@ def test_a_name_that_windows_keeps_is_refused_wherever_something_is_saved(host):
     from hypernet_pack.nodes.files import SaveHypernet
     from hypernet_pack.nodes.fold import HypernetToLora
     from hypernet_pack.nodes.tools import ConvertHypernet
-    from hypernet_pack.nodes.training import TrainHypernet
+    from hypernet_pack.nodes.train.train_hypernet import TrainHypernet
 
     for name in ("nul.v1", "CON", "aux.pt", "ink.", "a?"):
         for node_class in (SaveHypernet, ConvertHypernet, HypernetToLora, SavePreparedFolder):

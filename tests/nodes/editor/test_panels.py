@@ -3,8 +3,8 @@
 import pytest
 from hypernet_pack.compat.standalone import folders
 from hypernet_pack.compat.standalone.routes import routes
-from hypernet_pack.nodes.config import HypernetConfig
-from hypernet_pack.nodes.learning_rate import LearningRate
+from hypernet_pack.nodes.train.hypernet_config import HypernetConfig
+from hypernet_pack.nodes.train.learning_rate import LearningRate
 
 from hypernet import HypernetSpec, Hypernetwork
 from hypernet.formats.networks import save_network

@@ -7,8 +7,8 @@ import time
 import pytest
 from hypernet_pack import compat
 from hypernet_pack.compat.standalone import folders, routes
-from hypernet_pack.nodes import live
 from hypernet_pack.nodes.editor import trainings
+from hypernet_pack.nodes.train import live
 from PIL import Image
 
 from hypernet import open_network
@@ -181,7 +181,7 @@ def test_a_pause_ends_with_the_hosts_interrupt(host, graph, events, server, monk
 
 
 def test_a_failure_is_told_in_the_words_of_the_error(host, graph, events, server, monkeypatch):
-    from hypernet_pack.nodes import session
+    from hypernet_pack.nodes.train import session
 
     def fail(self):
         raise RuntimeError("no room for <b>it</b>")

@@ -2,11 +2,11 @@
 
 import logging
 
-from .. import compat
-from ..hypernet.runs.standing import free_name, look
-from .files import bare_path, runs_folder
+from ... import compat
+from ...hypernet.runs.standing import free_name, look
+from ..files import bare_path, runs_folder
 from .live import running
-from .naming import STOP
+from .run_naming import STOP
 
 log = logging.getLogger(__name__)
 

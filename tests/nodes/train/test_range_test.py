@@ -3,7 +3,7 @@
 import pytest
 from hypernet_pack import compat
 from hypernet_pack.compat.standalone.progress import request_interrupt
-from hypernet_pack.nodes.range_testing import LearningRateRangeTest
+from hypernet_pack.nodes.train.range_test import LearningRateRangeTest
 
 from hypernet.training.range_test import Band, read_rates, suggested_schedule
 from hypernet.training.schedule import parse_schedule

@@ -3,14 +3,14 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from ..compat import network_folders
-from ..hypernet.formats.optim_file import file_hash
-from ..hypernet.network.spec import HypernetSpec
-from ..hypernet.runs.run import check_writable
-from ..hypernet.runs.standing import Standing, finished_fault, free_name, look, numbered
+from ...compat import network_folders
+from ...hypernet.formats.optim_file import file_hash
+from ...hypernet.network.spec import HypernetSpec
+from ...hypernet.runs.run import check_writable
+from ...hypernet.runs.standing import Standing, finished_fault, free_name, look, numbered
+from ..files import runs_folder
 from .beginning import hindrance
-from .files import runs_folder
-from .naming import LOAD, Found, Looks, Wish, plan_name
+from .run_naming import LOAD, Found, Looks, Wish, plan_name
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,11 +13,11 @@ from dataclasses import dataclass, field
 
 import torch
 
-from .. import compat
-from ..hypernet.runs.downsampling import Pace, rounded
-from ..hypernet.runs.history import Course
-from ..hypernet.runs.run import Run
-from ..hypernet.training.train import Step
+from ... import compat
+from ...hypernet.runs.downsampling import Pace, rounded
+from ...hypernet.runs.history import Course
+from ...hypernet.runs.run import Run
+from ...hypernet.training.train import Step
 from .control import Control
 
 EVENT = "hypernet.step"

@@ -16,7 +16,7 @@ import torch
 from hypernet import open_network
 from hypernet.training.parallel import Processes
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 
 
 @pytest.fixture

@@ -16,26 +16,26 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
-from .. import compat
-from ..hypernet.network.hypernetwork import Hypernetwork, Record
-from ..hypernet.runs.history import read_course
-from ..hypernet.runs.run import Run, check_disk
-from ..hypernet.runs.standing import finished_entry, free_name
-from ..hypernet.training.diffusion import Denoiser
-from ..hypernet.training.learner import Learner
-from ..hypernet.training.parallel import Processes, present
-from ..hypernet.training.schedule import parse_schedule
-from ..hypernet.training.settings import OWN, TrainSettings
+from ... import compat
+from ...hypernet.network.hypernetwork import Hypernetwork, Record
+from ...hypernet.runs.history import read_course
+from ...hypernet.runs.run import Run, check_disk
+from ...hypernet.runs.standing import finished_entry, free_name
+from ...hypernet.training.diffusion import Denoiser
+from ...hypernet.training.learner import Learner
+from ...hypernet.training.parallel import Processes, present
+from ...hypernet.training.schedule import parse_schedule
+from ...hypernet.training.settings import OWN, TrainSettings
+from ..files import network_file, runs_folder
 from .asked import Asked
 from .beginning import Beginning, continue_from, further, resume
 from .encoders import leave
-from .files import network_file, runs_folder
-from .finding import Search
-from .holding import held
 from .live import LiveRun, watched
 from .material import Material, from_dataset, from_given
-from .naming import FURTHER, LOAD, RESUME, Found
+from .name_lock import held
 from .previews import Previewer
+from .run_naming import FURTHER, LOAD, RESUME, Found
+from .run_search import Search
 from .session import Session, follow
 from .trained import Trained, give_back
 

@@ -3,9 +3,9 @@
 from types import SimpleNamespace
 
 import pytest
-from hypernet_pack.nodes.config import HypernetConfig
-from hypernet_pack.nodes.learning_rate import LearningRate
 from hypernet_pack.nodes.shared.sockets import Config, more_widgets
+from hypernet_pack.nodes.train.hypernet_config import HypernetConfig
+from hypernet_pack.nodes.train.learning_rate import LearningRate
 
 from hypernet import HypernetSpec
 from hypernet.training.settings import TrainSettings

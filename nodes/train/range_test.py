@@ -2,27 +2,27 @@
 
 import torch
 
-from .. import compat
-from ..compat import io, ui
-from ..hypernet.dataset.items import Dataset
-from ..hypernet.network.hypernetwork import Hypernetwork
-from ..hypernet.network.spec import HypernetSpec
-from ..hypernet.training.plots import range_picture
-from ..hypernet.training.range_test import (
+from ... import compat
+from ...compat import io, ui
+from ...hypernet.dataset.items import Dataset
+from ...hypernet.network.hypernetwork import Hypernetwork
+from ...hypernet.network.spec import HypernetSpec
+from ...hypernet.training.plots import range_picture
+from ...hypernet.training.range_test import (
     Point,
     range_test,
     read_rates,
     suggested_schedule,
     useful_band,
 )
-from ..hypernet.training.settings import TrainSettings
-from ..hypernet.training.train import Probe
+from ...hypernet.training.settings import TrainSettings
+from ...hypernet.training.train import Probe
+from ..shared.sockets import CATEGORY, ConfigSocket, DatasetSocket, first_widgets, more_widgets
 from .asked import check_one_source
-from .config import chosen_spec
+from .hypernet_config import chosen_spec
 from .job import open_denoiser
 from .material import Material, from_dataset, from_given, read_given
-from .shared.sockets import CATEGORY, ConfigSocket, DatasetSocket, first_widgets, more_widgets
-from .training import one_of_each, only
+from .train_hypernet import one_of_each, only
 
 SHOWN_FIRST = ("batch_size", "accumulation", "seed", "optimizer")
 NOT_TESTED = (

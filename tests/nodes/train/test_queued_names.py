@@ -2,8 +2,8 @@
 
 import pytest
 from hypernet_pack.compat.standalone import folders, routes
-from hypernet_pack.nodes import live
-from hypernet_pack.nodes.training import TrainHypernet
+from hypernet_pack.nodes.train import live
+from hypernet_pack.nodes.train.train_hypernet import TrainHypernet
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from hypernet_pack.hypernet.network.spec import HypernetSpec
 from hypernet_pack.hypernet.runs.request import make_request
 from hypernet_pack.hypernet.runs.standing import Standing
 from hypernet_pack.hypernet.training.settings import TrainSettings
-from hypernet_pack.nodes.naming import ADD, GO_ON, STOP, Looks, Wish, plan_name
+from hypernet_pack.nodes.train.run_naming import ADD, GO_ON, STOP, Looks, Wish, plan_name
 
 SETTINGS = TrainSettings(steps=100, learning_rate="1e-5")
 ASKED = replace(

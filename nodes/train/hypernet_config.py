@@ -2,8 +2,8 @@
 
 from dataclasses import replace
 
-from ..compat import Faults, attention_widths, io, ui
-from ..hypernet.network.spec import (
+from ...compat import Faults, attention_widths, io, ui
+from ...hypernet.network.spec import (
     SD1_WIDTHS,
     HypernetSpec,
     as_text,
@@ -11,10 +11,10 @@ from ..hypernet.network.spec import (
     parse_structure,
     read_widths,
 )
-from ..hypernet.network.vocabulary import ACTIVATIONS, INITIALIZATIONS
-from ..hypernet.runs.run import in_words
-from ..hypernet.training.advice import spec_warnings
-from .shared.sockets import CATEGORY, Config, ConfigSocket, default
+from ...hypernet.network.vocabulary import ACTIVATIONS, INITIALIZATIONS
+from ...hypernet.runs.run import in_words
+from ...hypernet.training.advice import spec_warnings
+from ..shared.sockets import CATEGORY, Config, ConfigSocket, default
 
 
 class HypernetConfig(io.ComfyNode):

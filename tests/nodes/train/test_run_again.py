@@ -12,7 +12,7 @@ import pytest
 import torch
 from hypernet_pack import compat
 from hypernet_pack.compat.standalone.progress import request_interrupt
-from hypernet_pack.nodes import holding
+from hypernet_pack.nodes.train import name_lock
 from PIL import Image
 
 from hypernet import HypernetSpec, Hypernetwork, Record, open_network, save_network
@@ -127,7 +127,7 @@ def test_what_does_not_decide_what_is_learnt_trains_nothing_anew(trained, places
 
 
 def test_what_is_given_back_is_what_the_training_gave(host, short, monkeypatch):
-    from hypernet_pack.nodes.training import TrainHypernet
+    from hypernet_pack.nodes.train.train_hypernet import TrainHypernet
 
     _, run = host
     outputs = []
@@ -238,7 +238,7 @@ def test_stop_says_what_differs_before_a_picture_is_read(host, short, trained, p
         raise AssertionError("pictures were read")
 
     monkeypatch.setattr(compat, "encode_pictures", read)
-    monkeypatch.setattr("hypernet_pack.nodes.asked.pictures_hash", read)
+    monkeypatch.setattr("hypernet_pack.nodes.train.asked.pictures_hash", read)
     result = run(short(steps=2, seed=3, noise_offset=0.1, **STOP))
     assert result.status == "error"
     assert "seed 0 (now 3); noise_offset 0.0 (now 0.1)" in error_of(result)
@@ -367,7 +367,7 @@ def test_an_interrupt_while_going_on_goes_on_from_there(host, short, trained, pl
 def test_what_was_stopped_and_kept_is_given_back_and_its_rest_can_be_trained(
     host, trained, places, monkeypatch
 ):
-    from hypernet_pack.nodes import live
+    from hypernet_pack.nodes.train import live
 
     nets, _ = places
     trained(name="whole", steps=6)
@@ -460,7 +460,7 @@ def test_a_name_that_another_process_trains_is_left_to_it(host, short, trained, 
         "print('held', flush=True)\n"
         "time.sleep(600)"
     )
-    file = holding.lock_file(runs, "style")
+    file = name_lock.lock_file(runs, "style")
     other = subprocess.Popen([sys.executable, "-c", program, file], stdout=subprocess.PIPE)
     try:
         assert other.stdout.readline() == b"held\n"
@@ -483,7 +483,7 @@ def test_going_on_with_a_run_that_another_process_goes_on_with_is_refused(
 
     _, run = host
     interrupted(run, short(), monkeypatch, 3)
-    with FileLock(holding.lock_file(places[1], "style")):
+    with FileLock(name_lock.lock_file(places[1], "style")):
         result = run(short())
     assert "being trained just now by another process, with the same settings" in error_of(result)
 

@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from torch import Tensor
 
-from .. import compat
-from ..hypernet.apply.prompt_tags import take_out_tags
-from ..hypernet.network.hypernetwork import Hypernetwork
+from ... import compat
+from ...hypernet.apply.prompt_tags import take_out_tags
+from ...hypernet.network.hypernetwork import Hypernetwork
 from .encoders import leave
 from .material import Words
 
@@ -124,7 +124,7 @@ class Previewer:
 
 def with_network(model, network: Hypernetwork):
     """The model as ApplyHypernet at strength 1 gives it."""
-    from .apply import ApplyHypernet
+    from ..apply import ApplyHypernet
 
     return ApplyHypernet.execute(model, network, 1.0)[0]
 

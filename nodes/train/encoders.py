@@ -2,8 +2,8 @@
 
 import logging
 
-from .. import compat
-from .shared.cache import cache_folder
+from ... import compat
+from ..shared.cache import cache_folder
 
 log = logging.getLogger(__name__)
 

@@ -8,22 +8,15 @@ from dataclasses import fields
 
 import torch
 
-from .. import compat
-from ..compat import io
-from ..hypernet.dataset.items import Dataset
-from ..hypernet.runs.run import Keeping
-from ..hypernet.training.parallel import present
-from ..hypernet.training.schedule import parse_schedule
-from ..hypernet.training.settings import TrainSettings
-from .asked import Asked, check_one_source
-from .encoders import CHOICES, TO_RAM
-from .files import bare_path, find, found_by, known_names
-from .job import Job
-from .naming import ADD
-from .naming import CHOICES as IF_TAKEN
-from .previews import PreviewSettings
-from .queueing import check_queue
-from .shared.sockets import (
+from ... import compat
+from ...compat import io
+from ...hypernet.dataset.items import Dataset
+from ...hypernet.runs.run import Keeping
+from ...hypernet.training.parallel import present
+from ...hypernet.training.schedule import parse_schedule
+from ...hypernet.training.settings import TrainSettings
+from ..files import bare_path, find, found_by, known_names
+from ..shared.sockets import (
     CATEGORY,
     ConfigSocket,
     DatasetSocket,
@@ -32,6 +25,13 @@ from .shared.sockets import (
     first_widgets,
     more_widgets,
 )
+from .asked import Asked, check_one_source
+from .encoders import CHOICES, TO_RAM
+from .job import Job
+from .previews import PreviewSettings
+from .queued_names import check_queue
+from .run_naming import ADD
+from .run_naming import CHOICES as IF_TAKEN
 
 log = logging.getLogger(__name__)
 

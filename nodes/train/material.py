@@ -11,27 +11,27 @@ from typing import Any
 
 from torch import Tensor
 
-from .. import compat
-from ..hypernet.dataset.content_keys import Contents
-from ..hypernet.dataset.items import Dataset
-from ..hypernet.encoding.encode import (
+from ... import compat
+from ...hypernet.dataset.content_keys import Contents
+from ...hypernet.dataset.items import Dataset
+from ...hypernet.encoding.encode import (
     encode_dataset,
     encode_masks,
     encode_prompts,
     text_key,
     vae_key,
 )
-from ..hypernet.encoding.shards import Shards, forget_old
-from ..hypernet.network.spec import as_text
-from ..hypernet.runs.fingerprints import dataset_hash, tensors_hash
-from ..hypernet.training.batches import Examples, all_prompts, hold_out, items_at, prompts_at
-from ..hypernet.training.diffusion import Batch
-from ..hypernet.training.given_latents import Given
-from ..hypernet.training.prefetch import Ahead
-from ..hypernet.training.settings import TrainSettings
-from ..hypernet.training.train import Probe
-from .shared.cache import cache_folder
-from .shared.progress import watch
+from ...hypernet.encoding.shards import Shards, forget_old
+from ...hypernet.network.spec import as_text
+from ...hypernet.runs.fingerprints import dataset_hash, tensors_hash
+from ...hypernet.training.batches import Examples, all_prompts, hold_out, items_at, prompts_at
+from ...hypernet.training.diffusion import Batch
+from ...hypernet.training.given_latents import Given
+from ...hypernet.training.prefetch import Ahead
+from ...hypernet.training.settings import TrainSettings
+from ...hypernet.training.train import Probe
+from ..shared.cache import cache_folder
+from ..shared.progress import watch
 
 log = logging.getLogger(__name__)
 

@@ -1,0 +1,1 @@
+"""Nodes that configure and train a network."""
