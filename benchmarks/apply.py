@@ -20,8 +20,8 @@ from pathlib import Path
 
 import torch
 from hypernet_pack.compat.standalone.model.models import Model
-from hypernet_pack.nodes.apply import ApplyHypernet
-from hypernet_pack.nodes.fold import FoldHypernet
+from hypernet_pack.nodes.use.apply import ApplyHypernet
+from hypernet_pack.nodes.use.fold import FoldHypernet
 from interleaved import machine, measure
 from shaped import SD15, TEXT_TOKENS, random_model
 

@@ -1,7 +1,6 @@
 """The nodes, in the order in which a graph uses them: inputs, one call, outputs."""
 
 from ..compat import ComfyExtension, io
-from .apply import ApplyHypernet
 from .data.caption import Caption
 from .data.load_dataset import LoadDataset
 from .data.prepare_dataset import PrepareDataset, SavePreparedFolder
@@ -12,11 +11,15 @@ from .editor import (  # noqa: F401 — the server answers by their routes
     runs_and_uploads,
     trainings,
 )
-from .files import LoadHypernet, SaveHypernet
-from .fold import FoldHypernet, HypernetToLora
-from .prompt import HypernetPrompt
 from .shared.demo_model import LoadDemoModel
-from .tools import (
+from .train.hypernet_config import HypernetConfig
+from .train.learning_rate import LearningRate
+from .train.range_test import LearningRateRangeTest
+from .train.train_hypernet import TrainHypernet
+from .use.apply import ApplyHypernet
+from .use.fold import FoldHypernet, HypernetToLora
+from .use.hypernets_from_prompt import HypernetPrompt
+from .use.inspect import (
     CompareHypernets,
     ConvertHypernet,
     EstimateHypernet,
@@ -24,10 +27,7 @@ from .tools import (
     LabelGrid,
     MergeHypernets,
 )
-from .train.hypernet_config import HypernetConfig
-from .train.learning_rate import LearningRate
-from .train.range_test import LearningRateRangeTest
-from .train.train_hypernet import TrainHypernet
+from .use.load_save import LoadHypernet, SaveHypernet
 
 
 class Hypernet(ComfyExtension):

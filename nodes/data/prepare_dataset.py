@@ -10,9 +10,9 @@ from ...hypernet.dataset.prepare import CROPS, SIZES, Preparation, prepare
 from ...hypernet.dataset.prepared_folder import FORMATS, save_prepared
 from ...hypernet.formats.networks import check_name
 from ...hypernet.pictures.crop import OBJECTIVES
-from ..files import name_fault
 from ..shared.progress import watch
 from ..shared.sockets import CATEGORY, DatasetSocket, default
+from ..use.load_save import name_fault
 
 log = logging.getLogger(__name__)
 

@@ -14,9 +14,9 @@ from ...hypernet.tools.report import as_lines, describe
 from ...hypernet.training.advice import settings_warnings
 from ...hypernet.training.schedule import RateList, sampled
 from ...hypernet.training.settings import TrainSettings
-from ..files import find, known_names
 from ..train.hypernet_config import spec_of
 from ..train.learning_rate import advise
+from ..use.load_save import find, known_names
 from .pictures import album_in
 from .requests import values
 

@@ -25,8 +25,8 @@ from ...hypernet.formats.networks import (
 )
 from ...hypernet.runs.manifest import list_runs
 from ...hypernet.runs.run import SPARE
-from ..files import runs_folder
 from ..shared.cache import cache_folder
+from ..use.load_save import runs_folder
 from .requests import values
 
 MOST_BYTES = 4 * 2**30

@@ -17,8 +17,8 @@ from ... import compat
 from ...hypernet.runs.history import read_course
 from ...hypernet.runs.run import preview_file, read_manifest
 from ...hypernet.runs.standing import look, numbered
-from ..files import bare_path, runs_folder
 from ..train.live import LiveRun, running, seen_of
+from ..use.load_save import bare_path, runs_folder
 
 MOST_PREVIEWS = 1000
 

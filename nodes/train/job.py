@@ -26,7 +26,7 @@ from ...hypernet.training.learner import Learner
 from ...hypernet.training.parallel import Processes, present
 from ...hypernet.training.schedule import parse_schedule
 from ...hypernet.training.settings import OWN, TrainSettings
-from ..files import network_file, runs_folder
+from ..use.load_save import network_file, runs_folder
 from .asked import Asked
 from .beginning import Beginning, continue_from, further, resume
 from .encoders import leave

@@ -124,7 +124,7 @@ class Previewer:
 
 def with_network(model, network: Hypernetwork):
     """The model as ApplyHypernet at strength 1 gives it."""
-    from ..apply import ApplyHypernet
+    from ..use.apply import ApplyHypernet
 
     return ApplyHypernet.execute(model, network, 1.0)[0]
 

@@ -4,7 +4,7 @@ import logging
 
 from ... import compat
 from ...hypernet.runs.standing import free_name, look
-from ..files import bare_path, runs_folder
+from ..use.load_save import bare_path, runs_folder
 from .live import running
 from .run_naming import STOP
 

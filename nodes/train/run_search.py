@@ -8,7 +8,7 @@ from ...hypernet.formats.optim_file import file_hash
 from ...hypernet.network.spec import HypernetSpec
 from ...hypernet.runs.run import check_writable
 from ...hypernet.runs.standing import Standing, finished_fault, free_name, look, numbered
-from ..files import runs_folder
+from ..use.load_save import runs_folder
 from .beginning import hindrance
 from .run_naming import LOAD, Found, Looks, Wish, plan_name
 

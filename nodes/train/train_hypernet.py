@@ -15,7 +15,6 @@ from ...hypernet.runs.run import Keeping
 from ...hypernet.training.parallel import present
 from ...hypernet.training.schedule import parse_schedule
 from ...hypernet.training.settings import TrainSettings
-from ..files import bare_path, find, found_by, known_names
 from ..shared.sockets import (
     CATEGORY,
     ConfigSocket,
@@ -25,6 +24,7 @@ from ..shared.sockets import (
     first_widgets,
     more_widgets,
 )
+from ..use.load_save import bare_path, find, found_by, known_names
 from .asked import Asked, check_one_source
 from .encoders import CHOICES, TO_RAM
 from .job import Job

@@ -8,7 +8,7 @@ from hypernet_pack.cli import file_commands
 from hypernet_pack.compat.standalone import folders
 from hypernet_pack.compat.standalone.nodes.core import CORE_NODES
 from hypernet_pack.compat.standalone.serve import frontend
-from hypernet_pack.nodes.files import LoadHypernet, find, known_names
+from hypernet_pack.nodes.use.load_save import LoadHypernet, find, known_names
 from PIL import Image
 
 from hypernet import HypernetSpec, Hypernetwork, Record, save_network

@@ -62,8 +62,8 @@ class Pack:
         sys.modules["pack"] = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(sys.modules["pack"])
         self.compat = importlib.import_module("pack.compat")
-        self.apply = importlib.import_module("pack.nodes.apply").ApplyHypernet.execute
-        self.fold = importlib.import_module("pack.nodes.fold").FoldHypernet.execute
+        self.apply = importlib.import_module("pack.nodes.use.apply").ApplyHypernet.execute
+        self.fold = importlib.import_module("pack.nodes.use.fold").FoldHypernet.execute
         self.attention = importlib.import_module("pack.hypernet.apply.patches")
         self.library = importlib.import_module("pack.hypernet")
 

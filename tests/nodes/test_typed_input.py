@@ -1,10 +1,10 @@
 """Numbers, tags and prompts that are almost right, in the graph: read, refused or said."""
 
 import pytest
-from hypernet_pack.nodes.prompt import HypernetPrompt
 from hypernet_pack.nodes.train.learning_rate import LearningRate
 from hypernet_pack.nodes.train.previews import PreviewSettings
 from hypernet_pack.nodes.train.train_hypernet import TrainHypernet
+from hypernet_pack.nodes.use.hypernets_from_prompt import HypernetPrompt
 from PIL import Image
 
 

@@ -5,15 +5,15 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 
-from ..compat import Faults, Progress, generate, io, network_folders, ui
-from ..hypernet.formats.networks import open_network, save_network
-from ..hypernet.network.hypernetwork import Hypernetwork
-from ..hypernet.network.spec import read_widths
-from ..hypernet.tools import compare, convert, estimate, merge
-from ..hypernet.tools.report import as_text, describe
+from ...compat import Faults, Progress, generate, io, network_folders, ui
+from ...hypernet.formats.networks import open_network, save_network
+from ...hypernet.network.hypernetwork import Hypernetwork
+from ...hypernet.network.spec import read_widths
+from ...hypernet.tools import compare, convert, estimate, merge
+from ...hypernet.tools.report import as_text, describe
+from ..shared.sockets import CATEGORY, ConfigSocket, HypernetSocket
 from .apply import ApplyHypernet
-from .files import LoadHypernet, bare_path, find, found_by, new_file
-from .shared.sockets import CATEGORY, ConfigSocket, HypernetSocket
+from .load_save import LoadHypernet, bare_path, find, found_by, new_file
 
 TOOLS = f"{CATEGORY}/tools"
 MOST = 4  # networks that one node takes

@@ -1,11 +1,11 @@
 """FoldHypernet and HypernetToLora: a linear network as part of the weights, here or in a file."""
 
-from ..compat import attention_weights, io, lora_folder, ui, with_weight_changes
-from ..hypernet.apply.fold import Lora, rounding_note, save_lora, to_lora, weight_changes
-from ..hypernet.formats.networks import check_name
-from ..hypernet.runs.run import in_words
-from .files import name_fault
-from .shared.sockets import CATEGORY, HypernetSocket
+from ...compat import attention_weights, io, lora_folder, ui, with_weight_changes
+from ...hypernet.apply.fold import Lora, rounding_note, save_lora, to_lora, weight_changes
+from ...hypernet.formats.networks import check_name
+from ...hypernet.runs.run import in_words
+from ..shared.sockets import CATEGORY, HypernetSocket
+from .load_save import name_fault
 
 FOLDED = "hypernet_folded"  # attachment: (the model before, networks and strengths since)
 

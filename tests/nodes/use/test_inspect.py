@@ -223,7 +223,7 @@ def test_a_tree_finds_its_networks_in_the_models_folder(host, networks, monkeypa
 
 def test_inspecting_a_tree_notices_that_one_of_its_networks_has_changed(host, networks):
     from hypernet_pack.compat.standalone import folders
-    from hypernet_pack.nodes.tools import InspectHypernet
+    from hypernet_pack.nodes.use.inspect import InspectHypernet
 
     write_network(networks, "style")
     (networks / "tree.hns").write_text('["style", ("style", 0.5)]', "utf-8")

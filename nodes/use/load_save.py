@@ -6,8 +6,8 @@ Hosts list networks; trees of networks (.hns), which no host knows, are found he
 from collections.abc import Callable
 from pathlib import Path
 
-from ..compat import io, network_folders, network_names, output_folder, ui
-from ..hypernet.formats.networks import (
+from ...compat import io, network_folders, network_names, output_folder, ui
+from ...hypernet.formats.networks import (
     SUFFIXES,
     TREE_SUFFIX,
     check_name,
@@ -15,11 +15,11 @@ from ..hypernet.formats.networks import (
     open_network,
     save_network,
 )
-from ..hypernet.network.vocabulary import nearest_file
-from ..hypernet.text.links import files_below
-from ..hypernet.text.names import Match, find_name
-from ..hypernet.tools.report import as_text, describe
-from .shared.sockets import CATEGORY, HypernetSocket
+from ...hypernet.network.vocabulary import nearest_file
+from ...hypernet.text.links import files_below
+from ...hypernet.text.names import Match, find_name
+from ...hypernet.tools.report import as_text, describe
+from ..shared.sockets import CATEGORY, HypernetSocket
 
 
 class LoadHypernet(io.ComfyNode):

@@ -62,7 +62,7 @@ def test_a_file_that_is_there_is_kept(host):
 
 def test_trees_are_listed_and_loaded_with_the_networks_they_name(host):
     from hypernet_pack.compat.standalone import folders
-    from hypernet_pack.nodes.files import LoadHypernet, known_names
+    from hypernet_pack.nodes.use.load_save import LoadHypernet, known_names
 
     folder, _ = host
     place = networks(folder, "a.pt", "b.safetensors")
@@ -127,10 +127,10 @@ def test_two_networks_that_fit_equally_are_refused_before_the_run(host):
 
 def test_a_name_that_windows_keeps_is_refused_wherever_something_is_saved(host):
     from hypernet_pack.nodes.data.prepare_dataset import SavePreparedFolder
-    from hypernet_pack.nodes.files import SaveHypernet
-    from hypernet_pack.nodes.fold import HypernetToLora
-    from hypernet_pack.nodes.tools import ConvertHypernet
     from hypernet_pack.nodes.train.train_hypernet import TrainHypernet
+    from hypernet_pack.nodes.use.fold import HypernetToLora
+    from hypernet_pack.nodes.use.inspect import ConvertHypernet
+    from hypernet_pack.nodes.use.load_save import SaveHypernet
 
     for name in ("nul.v1", "CON", "aux.pt", "ink.", "a?"):
         for node_class in (SaveHypernet, ConvertHypernet, HypernetToLora, SavePreparedFolder):
