@@ -21,3 +21,4 @@ def load(name: str, folder: Path) -> None:
 load("hypernet_pack", ROOT)
 load("hypernet", ROOT / "hypernet")
 load("demo", ROOT / "demo")
+load("scripts", ROOT / "scripts")

@@ -20,7 +20,7 @@ if "demo" not in sys.modules:
     sys.modules["demo"] = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(sys.modules["demo"])
 
-from demo import thumbnails, workflows
+from scripts import thumbnails, workflows
 
 FILES = sorted(workflows.HERE.glob("*.json"))
 OF_A_USER = {  # values that name files of the user's

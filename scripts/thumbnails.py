@@ -1,6 +1,6 @@
 """The pictures beside the example workflows: each run in a ComfyUI, on the demo model.
 
-    python -m demo.thumbnails http://127.0.0.1:8188 BASE [EXAMPLE ...]
+    python -m scripts.thumbnails http://127.0.0.1:8188 BASE [EXAMPLE ...]
 
 Asks a running ComfyUI that has this pack; BASE is the folder of its models and output, without
 networks of the examples' names. The demo model stands for checkpoints, its 64 pictures for the
@@ -23,8 +23,9 @@ from typing import Any
 
 from PIL import Image, ImageDraw, ImageFont
 
-from .drawing import WIDTHS
-from .show import TRAINING
+from demo.drawing import WIDTHS
+from demo.show import TRAINING
+
 from .workflows import HERE, WIDGETS, fields, first_value
 
 SIZE = 128  # of the demo model's pictures

@@ -1,4 +1,4 @@
-"""The example workflows are what `python -m demo.workflows` draws, laid out to be read."""
+"""The example workflows are what `python -m scripts.workflows` draws, laid out to be read."""
 
 import json
 from itertools import combinations
@@ -6,7 +6,7 @@ from itertools import combinations
 import pytest
 from PIL import Image
 
-from demo import workflows
+from scripts import workflows
 
 FILES = sorted(workflows.HERE.glob("*.json"))
 
@@ -18,7 +18,7 @@ def test_they_are_as_the_nodes_are_now(tmp_path, monkeypatch):
     kept = {path.name: path.read_text("utf-8") for path in FILES}
     assert drawn.keys() == kept.keys()
     for name in drawn:
-        assert drawn[name] == kept[name], "run python -m demo.workflows"
+        assert drawn[name] == kept[name], "run python -m scripts.workflows"
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)

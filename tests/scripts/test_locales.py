@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-locales = importlib.import_module("demo.locales")
+locales = importlib.import_module("scripts.locales")
 
 NUMBER = re.compile(r"\d+(?:\.\d+)?(?:e-\d+)?")
 VERBATIM = re.compile(  # what a user types, or looks for on the disk
@@ -24,7 +24,7 @@ def test_english_is_what_the_nodes_say(name):
     drawn = dict(locales.leaves(locales.english()[name]))
     stale = {path for path in drawn.keys() ^ texts("en", name).keys()}
     stale |= {path for path, text in texts("en", name).items() if drawn.get(path, text) != text}
-    assert not stale, f"locales/en is stale; run `python -m demo.locales`: {sorted(stale)}"
+    assert not stale, f"locales/en is stale; run `python -m scripts.locales`: {sorted(stale)}"
 
 
 @pytest.mark.parametrize("name", FILES)

@@ -1,10 +1,10 @@
 """Draws the example workflows in the editor's own format, from a few lines each.
 
-    python -m demo.workflows
+    python -m scripts.workflows
 
 Widget values and slots come from the nodes' schemas, so an example is redrawn rather than edited
 when a node gains an input. Nodes may not overlap; groups lie around the nodes they name.
-The pictures beside them are made by `python -m demo.thumbnails`.
+The pictures beside them are made by `python -m scripts.thumbnails`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from hypernet_pack.compat.standalone.graph.io import DYNAMIC_COMBO
 from hypernet_pack.compat.standalone.graph.object_info import describe
 from hypernet_pack.compat.standalone.nodes.core import CORE_NODES
 
-from .drawing import WIDTHS
+from demo.drawing import WIDTHS
 
 HERE = Path(__file__).parent.parent / "example_workflows"
 WIDGETS = ("INT", "FLOAT", "STRING", "BOOLEAN", "COMBO")

@@ -1,6 +1,6 @@
 """Draws the pack's icon and banner for the registry: docs/icon.png and docs/banner.png.
 
-    python -m demo.icon
+    python -m scripts.icon
 
 The icon is the network 1, 2, 1 with its residual: one unit, two, one, and the input that goes by.
 """
@@ -12,10 +12,10 @@ from pathlib import Path
 import matplotlib
 from PIL import Image, ImageDraw, ImageFont
 
-from .pictures import open_picture
+from demo.pictures import open_picture
 
 DOCS = Path(__file__).parent.parent / "docs"
-PICTURES = Path(__file__).parent / "pictures"
+PICTURES = Path(__file__).parent.parent / "demo" / "pictures"
 FINER = 4  # drawn so many times larger, then made smaller: smooth edges
 DARK, LINE, UNIT, WAY = "#1d2330", "#8fa3c7", "#ffb454", "#5ac8a8"
 NAMES = "grin heart joy_cat skull wink blue_heart scream zany_face star_struck".split()

@@ -1,6 +1,6 @@
 """Writes locales/en from the nodes' own schemas, and says what locales/zh lacks.
 
-    python -m demo.locales
+    python -m scripts.locales
 
 English words live in the schemas alone: ComfyUI shows locales/en in their place, so a file that
 lags behind them would hide what a node says now. Chinese is written by hand, in the same form:

@@ -1,6 +1,6 @@
 """Draws the pictures of the help pages in web/docs: each node as it was set, and what it gave.
 
-    python -m demo.help_pictures
+    python -m scripts.help_pictures
 
 One graph with every node runs in the stand-in on the bundled tiny model; it trains two networks on
 the way, a few minutes on two cores. What was trained stays in out/help for the next time.
@@ -21,10 +21,11 @@ from hypernet_pack.compat.standalone import folders
 from hypernet_pack.compat.standalone.graph.executor import Executor, Run
 from PIL import Image, ImageDraw, ImageFont
 
-from .drawing import CFG, MODEL, STEPS, WIDTHS
+from demo.drawing import CFG, MODEL, STEPS, WIDTHS
+from demo.pictures import open_picture
+from demo.show import TRAINING as DEMO
+
 from .locales import descriptions, inputs_of
-from .pictures import open_picture
-from .show import TRAINING as DEMO
 
 OUT = Path("out/help")
 PICTURES = Path(__file__).parent.parent / "web" / "docs" / "assets"
