@@ -44,7 +44,6 @@ from comfy.model_patcher import CoreModelPatcher
 from comfy.model_sampling import EPS, V_PREDICTION, ModelSamplingDiscrete
 from comfy.patcher_extension import WrapperExecutor, WrappersMP
 from comfy_api import latest
-from comfy_api.latest import io, ui
 from PIL import Image
 from server import PromptServer
 from torch import Tensor
@@ -59,8 +58,7 @@ from ...hypernet.training.parallel import ALONE, Processes
 from ..faults import on_their_inputs
 from ..progress_line import ProgressLine
 from .compiled import CompiledAgain, drops_guards
-
-__all__ = ["ComfyExtension", "io", "ui"]
+from .ordinary_tensors import _ordinary, _versioned
 
 log = logging.getLogger(__name__)
 
@@ -326,12 +324,6 @@ def generate(
     return _ordinary(vae.decode(latent).float())
 
 
-def _ordinary(tensor: Tensor) -> Tensor:
-    """A copy on the CPU that autograd may use, also when `tensor` is an inference tensor."""
-    with torch.inference_mode(False), torch.no_grad():
-        return tensor.to("cpu", copy=True)
-
-
 # Memory
 
 
@@ -464,13 +456,6 @@ class _Tracked:
         return WrapperExecutor.new_class_executor(
             apply.original, apply.class_obj, wrappers, apply.idx
         )
-
-
-def _versioned(tensor: Tensor) -> Tensor:
-    if not tensor.is_inference():
-        return tensor
-    with torch.inference_mode(False):
-        return tensor.clone()
 
 
 @torch.inference_mode()
