@@ -15,10 +15,7 @@ They are tried against 0.33 and use what has been there since 0.25. Four surpris
 
 from __future__ import annotations
 
-import asyncio
-import json
-import logging
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -26,10 +23,7 @@ import comfy.lora
 import comfy.model_management as management
 import comfy.sample
 import comfy.utils
-import comfyui_version
-import folder_paths
 import torch
-from aiohttp import web
 from comfy.ldm.cosmos.predict2 import MiniTrainDIT
 from comfy.ldm.models.autoencoder import DiagonalGaussianRegularizer
 from comfy.ldm.modules.attention import FeedForward, SpatialTransformer, attention_pytorch
@@ -43,9 +37,6 @@ from comfy.model_base import SDXL
 from comfy.model_patcher import CoreModelPatcher
 from comfy.model_sampling import EPS, V_PREDICTION, ModelSamplingDiscrete
 from comfy.patcher_extension import WrapperExecutor, WrappersMP
-from comfy_api import latest
-from PIL import Image
-from server import PromptServer
 from torch import Tensor
 
 from ...hypernet.apply.fold import AttentionWeights, attention_names
@@ -54,174 +45,21 @@ from ...hypernet.pictures.sdxl_sizes import sizes_in_options
 from ...hypernet.training.diffusion import Denoiser, Patch
 from ...hypernet.training.memory_saving import again, outermost, visiting
 from ...hypernet.training.memory_saving import compiled as compiled_layers
-from ...hypernet.training.parallel import ALONE, Processes
-from ..faults import on_their_inputs
-from ..progress_line import ProgressLine
 from .compiled import CompiledAgain, drops_guards
+from .host import Interrupted
 from .ordinary_tensors import _ordinary, _versioned
 
-log = logging.getLogger(__name__)
-
-NETWORK_SUFFIXES = (".pt", ".safetensors")
-PREVIEW_PIXELS = 512  # the editor shows previews no larger
 PIXELS = 8  # of a picture, to one of its latent
-OURS = "Hypernet"  # what the ids of our nodes begin with
 SIZES = ("height", "width", "crop_h", "crop_w", "target_height", "target_width")  # hypernet/sizes
-
-
-def host_name() -> str:
-    return f"ComfyUI {comfyui_version.__version__}"
 
 
 # Folders
 
 
-def input_folder() -> Path:
-    return Path(folder_paths.get_input_directory())
-
-
-def output_folder() -> Path:
-    return Path(folder_paths.get_output_directory())
-
-
-def dataset_folders() -> list[Path]:
-    """As core's dataset nodes: graphs come over the network, and read no other folders. The owner
-    of the server may allow more, as `datasets` in extra_model_paths.yaml."""
-    known = folder_paths.folder_names_and_paths
-    more = folder_paths.get_folder_paths("datasets") if "datasets" in known else []
-    return [input_folder(), output_folder(), *map(Path, more)]
-
-
-def network_folders() -> list[Path]:
-    return [Path(folder) for folder in folder_paths.get_folder_paths("hypernetworks")]
-
-
-def network_names() -> list[str]:
-    names = (name.replace("\\", "/") for name in folder_paths.get_filename_list("hypernetworks"))
-    return sorted(name for name in names if name.lower().endswith(NETWORK_SUFFIXES))
-
-
-def lora_folder() -> Path:
-    return Path(folder_paths.get_folder_paths("loras")[0])
-
-
-def model_folders(name: str) -> list[Path]:
-    known = name in folder_paths.folder_names_and_paths
-    configured = folder_paths.get_folder_paths(name) if known else []
-    usual = Path(folder_paths.models_dir, name)
-    return list(dict.fromkeys([usual, *map(Path, configured)]))
-
-
 # Interrupts and progress
-
-Interrupted = management.InterruptProcessingException
-
-
-def is_interrupted() -> bool:
-    return management.processing_interrupted()
-
-
-def raise_if_interrupted() -> None:
-    management.throw_exception_if_processing_interrupted()
-
-
-class Progress:
-    """The bar on the node that is being executed, and a line of that title in the terminal."""
-
-    def __init__(self, total: int, done: int = 0, title: str = ""):
-        self._bar = comfy.utils.ProgressBar(total)
-        self._line = ProgressLine(total, done, title, log.info) if title else None
-
-    def beside(self, words: str) -> None:
-        if self._line is not None:
-            self._line.beside(words)
-
-    def close(self) -> None:
-        if self._line is not None:
-            self._line.close()
-
-    def update(self, step: int, preview: Image.Image | None = None) -> None:
-        if self._line is not None:
-            self._line.update(step)
-        shown = None if preview is None else ("JPEG", preview, PREVIEW_PIXELS)
-        try:
-            self._bar.update_absolute(step, preview=shown)
-        except Interrupted:
-            management.interrupt_current_processing(True)
-
-
-def gather_processes() -> Processes:
-    return ALONE  # one server, one process
 
 
 # Talking to the editor
-
-
-def send_event(name: str, data: dict) -> None:
-    server = getattr(PromptServer, "instance", None)  # there is none while ComfyUI tests itself
-    if server is not None:
-        server.send_sync(name, data)
-
-
-def queued_prompts() -> list[dict]:
-    server = getattr(PromptServer, "instance", None)
-    if server is None:
-        return []
-    running, waiting = server.prompt_queue.get_current_queue()
-    return [entry[2] for entry in (*running, *sorted(waiting, key=lambda entry: entry[:2]))]
-
-
-def add_route(method: str, path: str, answer: Callable[[dict[str, str], object], object]) -> None:
-    server = getattr(PromptServer, "instance", None)
-    if server is None:
-        return
-
-    @server.routes.route(method, path)
-    async def respond(request: web.Request) -> web.StreamResponse:
-        try:
-            body = await request.json() if request.can_read_body else None
-            found = await asyncio.to_thread(answer, dict(request.query), body)
-        except (ValueError, OSError) as fault:
-            status = 404 if isinstance(fault, OSError) else 400
-            return web.json_response({"error": str(fault)}, status=status)
-        return web.FileResponse(found) if isinstance(found, Path) else web.json_response(found)
-
-
-class ComfyExtension(latest.ComfyExtension):
-    async def on_load(self) -> None:
-        server = getattr(PromptServer, "instance", None)
-        if server is not None and not server.app.frozen:  # as it is once the server runs
-            server.app.middlewares.append(_refuse_by_input)
-
-
-@web.middleware
-async def _refuse_by_input(
-    request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
-) -> web.StreamResponse:
-    """ComfyUI answers a queued graph with one sentence on all inputs that validate_inputs names;
-    of our nodes each input gets its own, see faults.py. All else passes as it is."""
-    answer = await handler(request)
-    queued = request.method == "POST" and request.path in ("/prompt", "/api/prompt")
-    if queued and isinstance(answer, web.Response) and answer.content_type == "application/json":
-        content = json.loads(answer.text)
-        if refused := content.get("node_errors"):
-            for entry in refused.values():
-                if entry["class_type"].startswith(OURS):
-                    _place(entry, content.get("error"))
-            answer.text = json.dumps(content)
-    return answer
-
-
-def _place(entry: dict, whole: dict | None) -> None:
-    """Of one node's errors, and of the list of them that is about the whole graph."""
-    before, entry["errors"] = entry["errors"], on_their_inputs(entry["errors"])
-    if whole:
-        whole["details"] = whole["details"].replace(_listed(before), _listed(entry["errors"]))
-
-
-def _listed(errors: list[dict]) -> str:
-    """As ComfyUI lists them."""
-    return "\n".join(f"{error['message']}: {error['details']}" for error in errors)
 
 
 # Pictures and texts
