@@ -25,7 +25,6 @@ import comfy.sample
 import comfy.utils
 import torch
 from comfy.ldm.cosmos.predict2 import MiniTrainDIT
-from comfy.ldm.models.autoencoder import DiagonalGaussianRegularizer
 from comfy.ldm.modules.attention import FeedForward, SpatialTransformer, attention_pytorch
 from comfy.ldm.modules.diffusionmodules.openaimodel import (
     Downsample,
@@ -63,80 +62,6 @@ SIZES = ("height", "width", "crop_h", "crop_w", "target_height", "target_width")
 
 
 # Pictures and texts
-
-
-@torch.inference_mode()
-def encode_pictures(vae, pictures: Tensor, model) -> tuple[Tensor, Tensor]:
-    """Mean and standard deviation, as the UNet sees them.
-
-    A VAE does not know its scaling factor (SD 1 and SDXL have the same architecture), the UNet's
-    latent format does.
-    """
-    into = model.get_model_object("latent_format").process_in
-    with _moments(vae) as moments:
-        mean = vae.encode(pictures[..., :3]).float()
-    spread = torch.cat(moments).float().cpu() if moments else mean[:, :0]
-    std = torch.zeros_like(mean)
-    if spread.shape == (len(mean), 2 * mean.shape[1], *mean.shape[2:]):  # not of tiles
-        std = spread.chunk(2, dim=1)[1].clamp(-30, 20).div(2).exp().to(mean.device)
-    return _ordinary(into(mean)), _ordinary(into(std) - into(torch.zeros_like(std)))
-
-
-@contextmanager
-def _moments(vae) -> Iterator[list[Tensor]]:
-    """What a KL VAE says of every picture that it encodes meanwhile: means, then logarithms of
-    variances, (B, 2·c, h, w). `VAE.encode` gives the means alone."""
-    found: list[Tensor] = []
-    told = getattr(vae.first_stage_model, "regularization", None)
-    if not isinstance(told, DiagonalGaussianRegularizer):
-        yield found
-        return
-    hook = told.register_forward_pre_hook(lambda module, given: found.append(given[0]))
-    try:
-        yield found
-    finally:
-        hook.remove()
-
-
-@torch.inference_mode()
-def scale_latents(model, samples: Tensor) -> Tensor:
-    latent_format = model.get_model_object("latent_format")
-    channels = latent_format.latent_channels
-    if samples.ndim != 4 or samples.shape[1] != channels:
-        raise ValueError(
-            f"a latent of shape {list(samples.shape)} is not of this model, which takes "
-            f"[pictures, {channels}, rows, columns]. Encode with the VAE of the same checkpoint."
-        )
-    return _ordinary(latent_format.process_in(samples.float()))
-
-
-@torch.inference_mode()
-def encode_texts(clip, texts: list[str]) -> list[dict[str, Tensor]]:
-    return [read_conditioning(conditioning(clip, text))[0] for text in texts]
-
-
-@torch.inference_mode()
-def conditioning(clip, text: str) -> list:
-    return clip.encode_from_tokens_scheduled(clip.tokenize(text))
-
-
-def read_conditioning(conditioning: list) -> list[dict[str, Tensor]]:
-    return [
-        {key: _ordinary(value.float()) for key, value in entry.items()}
-        for contexts, options in conditioning
-        for entry in _entries(contexts, options)
-    ]
-
-
-def _entries(contexts: Tensor, options: Mapping) -> Iterator[dict[str, Tensor]]:
-    pooled = options.get("pooled_output")
-    for place, context in enumerate(contexts):
-        entry = {"context": context}
-        if pooled is not None:
-            entry["pooled"] = pooled[place % len(pooled)]
-        if "height" in options and "width" in options:  # as CLIPTextEncodeSDXL says
-            entry["sizes"] = torch.tensor(sizes_in_options(options, 0, 0))
-        yield entry
 
 
 @torch.inference_mode()
