@@ -1,0 +1,366 @@
+"""ComfyUI's UNet as a denoiser that can be trained through."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+
+import comfy.model_management as management
+import torch
+from comfy.ldm.modules.attention import FeedForward, SpatialTransformer, attention_pytorch
+from comfy.ldm.modules.diffusionmodules.openaimodel import Downsample, ResBlock, UNetModel, Upsample
+from comfy.model_base import SDXL
+from comfy.model_sampling import EPS, V_PREDICTION, ModelSamplingDiscrete
+from torch import Tensor
+
+from ...hypernet.pictures.sdxl_sizes import sizes_in_options
+from ...hypernet.training.diffusion import Denoiser, Patch
+from ...hypernet.training.memory_saving import again, outermost, visiting
+from ...hypernet.training.memory_saving import compiled as compiled_layers
+from .host import Interrupted
+from .ordinary_tensors import _ordinary
+
+PIXELS = 8  # of a picture, to one of its latent
+SIZES = ("height", "width", "crop_h", "crop_w", "target_height", "target_width")  # hypernet/sizes
+
+
+@contextmanager
+def denoiser(
+    model,
+    *,
+    dtype: torch.dtype | None = None,
+    offload: bool = False,
+    compiled: Callable[[str], object] | None = None,
+) -> Iterator[Denoiser]:
+    """The frozen UNet of `model`, loaded and ready for autograd; all is restored afterwards.
+
+    Patches and LoRAs that the model carries stay in force: what is trained learns beside them.
+    Inside the block inference mode is off and gradients are on, for the caller's code too.
+
+    Raises:
+        ValueError: the model has no patch points, takes inputs that training cannot give it, or
+            predicts something other than eps or v on discrete timesteps.
+    """
+    _require_trainable(model)
+    sampling = model.get_model_object("model_sampling")
+    prediction = _prediction(sampling)
+    with ExitStack() as inside:
+        for each in (torch.inference_mode(False), torch.enable_grad(), _in_training()):
+            inside.enter_context(each)
+        if model.is_dynamic():  # its weights come and go while the graph still needs them
+            model = _resident_copy(model)
+        if dtype not in (None, model.model.get_dtype_inference()):
+            model = model.clone()
+            model.set_model_compute_dtype(dtype)
+        sigmas = _ordinary(sampling.sigmas).float()
+        unet = _FrozenUnet(model, sigmas, offload, compiled)
+        try:
+            unet.load()
+            yield Denoiser(
+                predict=unet,
+                alphas_cumprod=1 / (1 + sigmas**2),
+                prediction=prediction,
+                device=unet.device,
+                dtype=unet.dtype,
+                checkpointed=unet.checkpointed,
+                recomputes=offload,
+            )
+        finally:
+            unet.restore()
+
+
+SPARED = (ResBlock, SpatialTransformer, Downsample, Upsample)  # computed again, or fetched
+UNPATCHED = (ResBlock, FeedForward)  # they call no attention patches, which differ in every step
+
+
+class _FrozenUnet:
+    """`Denoiser.predict` on the host's UNet, whose weights are lent between load and restore.
+
+    offload: the host loads the model into RAM, as it does where there is no accelerator; the
+    weights of each layer visit the accelerator. Its own way, "lowvram", fetches them into buffers
+    that the next layer writes over, which a backward pass would read.
+    """
+
+    def __init__(
+        self,
+        model,
+        sigmas: Tensor,
+        offload: bool = False,
+        compiled: Callable[[str], object] | None = None,
+    ):
+        self.device = torch.device(model.load_device)
+        if offload:
+            model = model.clone()
+            model.load_device = torch.device("cpu")
+        self.model = model
+        self.sigmas = sigmas
+        self.offload = offload
+        self.compiled = compiled
+        self.recomputes = offload
+        self._inside = ExitStack()
+        self._lent = _LentWeights(model.model)
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return self.model.model.get_dtype_inference()
+
+    def load(self) -> None:
+        with torch.inference_mode():
+            if self.offload:  # a clone on the accelerator would stay there
+                management.unload_model_and_clones(self.model)
+            management.load_models_gpu([self.model], memory_required=1e20, force_full_load=True)
+        self._lent.lend()
+        unet = self.model.model.diffusion_model
+        if self.compiled is not None:
+            layers = [layer for layer in unet.modules() if isinstance(layer, UNPATCHED)]
+            self._inside.enter_context(compiled_layers(layers, self.compiled))
+        if self.offload:
+            layers = outermost(unet, SPARED)
+            self._inside.enter_context(visiting(unet, self.device, but=layers))
+
+    def restore(self) -> None:
+        self._inside.close()
+        self._lent.take_back()
+
+    @contextmanager
+    def checkpointed(self) -> Iterator[None]:
+        self.recomputes = True
+        try:
+            yield
+        finally:
+            self.recomputes = self.offload
+
+    def __call__(
+        self,
+        noisy: Tensor,
+        timesteps: Tensor,
+        condition: Mapping[str, Tensor],
+        attn1: Patch | None,
+        attn2: Patch | None,
+    ) -> Tensor:
+        home = torch.device(self.model.load_device)
+        if self.model.current_loaded_device() != home or self._lent.are_spoilt():
+            self.restore()  # it was moved, to make room for a preview
+            self.load()
+        noisy = self._usable(noisy)
+        inputs = {"context": self._usable(condition["context"])}
+        if self.model.model.adm_channels:
+            inputs["y"] = self._usable(_text_and_sizes(self.model.model, condition, noisy))
+        times = timesteps.to(self.device, torch.float32)
+        chance, interrupted = _random_state(self.device), False
+        while True:
+            options = self._options(timesteps, attn1, attn2)
+            try:
+                result = self.model.model.diffusion_model(
+                    noisy, times, transformer_options=options, **inputs
+                )
+                break
+            except Interrupted:  # finish this step; the trainer stops before the next
+                interrupted = True
+                _set_random_state(self.device, chance)
+        if interrupted:
+            management.interrupt_current_processing(True)
+        return result
+
+    def _usable(self, tensor: Tensor) -> Tensor:
+        tensor = tensor.to(self.device, self.dtype)
+        return tensor.clone() if tensor.is_inference() else tensor
+
+    def _options(self, timesteps: Tensor, attn1: Patch | None, attn2: Patch | None) -> dict:
+        """transformer_options for one call: the model's own, our patches after its own."""
+        own = self.model.model_options.get("transformer_options", {})
+        patches = {kind: list(items) for kind, items in own.get("patches", {}).items()}
+        for kind, patch in (("attn1_patch", attn1), ("attn2_patch", attn2)):
+            if patch is not None:
+                patches.setdefault(kind, []).append(patch)
+        if self.recomputes:
+            handlers = [(kind, self._spare) for kind in SPARED]
+            patches.setdefault("forward_timestep_embed_patch", []).extend(handlers)
+        return {
+            **own,
+            "patches": patches,
+            "sigmas": self.sigmas[timesteps.cpu()].to(self.device),
+            "sample_sigmas": self.sigmas.flip(0).to(self.device),
+            "cond_or_uncond": [0],
+            "optimized_attention_override": _attention_with_gradients,
+        }
+
+    def _spare(
+        self, layer, x: Tensor, emb: Tensor, context: Tensor, options: dict, shape, *of_videos
+    ) -> Tensor:
+        """The host lets this compute a layer of the UNet in its place.
+
+        The UNet writes into `options` where it is, and would find the last block there when it
+        computes this one again.
+        """
+        if isinstance(layer, SpatialTransformer):
+            inputs, more = (x, context, dict(options)), {}
+        elif isinstance(layer, ResBlock):
+            inputs, more = (x, emb), {}
+        else:
+            inputs, more = (x,), {"output_shape": shape} if isinstance(layer, Upsample) else {}
+
+        def compute(*inputs, **more) -> Tensor:
+            if not self.offload:
+                return layer(*inputs, **more)
+            with visiting(layer, self.device):
+                return layer(*inputs, **more)
+
+        result = again(compute, *inputs, **more)
+        if isinstance(layer, SpatialTransformer) and "transformer_index" in options:
+            options["transformer_index"] += 1
+        return result
+
+
+def _text_and_sizes(sdxl: SDXL, condition: Mapping[str, Tensor], noisy: Tensor) -> Tensor:
+    """SDXL's `y` (B, 2816), by the model's own means, which take one size for a batch."""
+    if "pooled" not in condition:
+        raise ValueError(
+            "an SDXL model reads the pooled output of its text encoder beside the prompt, and this "
+            "conditioning has none. Encode the prompt with the CLIP of the same checkpoint."
+        )
+    height, width = (side * PIXELS for side in noisy.shape[-2:])
+    whole = torch.tensor([sizes_in_options({}, height, width)]).expand(len(noisy), -1)
+    return torch.cat(
+        [
+            sdxl.encode_adm(pooled_output=pooled[None], **dict(zip(SIZES, sizes, strict=True)))
+            for pooled, sizes in zip(
+                condition["pooled"].cpu(), condition.get("sizes", whole).tolist(), strict=True
+            )
+        ]
+    )
+
+
+def _random_state(device: torch.device) -> list[Tensor]:
+    state = [torch.get_rng_state()]
+    return [*state, torch.cuda.get_rng_state(device)] if device.type == "cuda" else state
+
+
+def _set_random_state(device: torch.device, state: list[Tensor]) -> None:
+    torch.set_rng_state(state[0])
+    if device.type == "cuda":
+        torch.cuda.set_rng_state(state[1], device)
+
+
+def _attention_with_gradients(_chosen, *arguments, **options) -> Tensor:
+    """torch's SDPA: sage has no backward, sub-quadratic keeps every chunk for it."""
+    return attention_pytorch(*arguments, **options)
+
+
+@contextmanager
+def _in_training() -> Iterator[None]:
+    """Tells the host not to use kernels that have no backward."""
+    before = management.in_training
+    management.in_training = True
+    try:
+        yield
+    finally:
+        management.in_training = before
+
+
+class _LentWeights:
+    """Ordinary tensors over the storage of a module's inference tensors, on loan to it.
+
+    `requires_grad` of the others is off for as long, and comes back.
+    """
+
+    def __init__(self, module: torch.nn.Module):
+        self._module = module
+        self._loans: list[tuple[dict, str, Tensor, Tensor]] = []
+        self._frozen: list[Tensor] = []
+        self._weights: list[Tensor] = []
+
+    def lend(self) -> None:
+        for module in self._module.modules():
+            for tensors in (module._parameters, module._buffers):
+                for name, tensor in list(tensors.items()):
+                    if tensor is None:
+                        continue
+                    if tensor.is_inference():
+                        substitute = _without_inference(tensor)
+                        tensors[name] = substitute
+                        self._loans.append((tensors, name, tensor, substitute))
+                    elif tensor.requires_grad:
+                        tensor.requires_grad_(False)
+                        self._frozen.append(tensor)
+                    self._weights.append(tensors[name])
+
+    def are_spoilt(self) -> bool:
+        """Has the host moved some since? A move in inference mode makes inference tensors."""
+        return any(weight.is_inference() for weight in self._weights)
+
+    def take_back(self) -> None:
+        """The originals return, except where the host has moved or replaced a weight since."""
+        for tensors, name, original, substitute in self._loans:
+            if tensors.get(name) is substitute and substitute.device == original.device:
+                tensors[name] = original
+        for tensor in self._frozen:
+            tensor.requires_grad_(True)
+        self._loans, self._frozen, self._weights = [], [], []
+
+
+def _without_inference(tensor: Tensor) -> Tensor:
+    plain = type(tensor.data) is Tensor
+    if plain:
+        ordinary = torch.empty(0, dtype=tensor.dtype, device=tensor.device).set_(
+            tensor.untyped_storage(), tensor.storage_offset(), tensor.shape, tensor.stride()
+        )
+    else:  # a quantized weight is more than one storage
+        ordinary = tensor.detach().clone()
+    if isinstance(tensor, torch.nn.Parameter):
+        ordinary = torch.nn.Parameter(ordinary, requires_grad=False)
+    return ordinary
+
+
+def _resident_copy(model):
+    """The model again, with its patches, as one that is wholly on its device.
+
+    Dynamic VRAM fetches a layer's weights as it runs and may hand their place to the next; a
+    backward pass would read the wrong ones. ComfyUI itself trains on such a copy.
+    """
+    try:
+        return model.clone(disable_dynamic=True)
+    except RuntimeError as error:
+        raise ValueError(
+            "this model cannot be trained on while ComfyUI streams its weights (dynamic VRAM), "
+            "because its loader does not say which file to read it from again. Load it with "
+            '"Load Checkpoint", or start ComfyUI with --disable-dynamic-vram.'
+        ) from error
+
+
+def _require_trainable(model) -> None:
+    name = type(model.model).__name__
+    unet = model.get_model_object("diffusion_model")
+    if not isinstance(unet, UNetModel):
+        raise ValueError(
+            f"this model is a {name} ({type(unet).__name__}). Hypernetworks are trained on "
+            "Stable Diffusion 1, 2 and XL."
+        )
+    channels = model.get_model_object("latent_format").latent_channels
+    if unet.in_channels != channels:
+        raise ValueError(
+            f"this model ({name}) takes {unet.in_channels} channels where a latent has "
+            f"{channels}: it is one for inpainting, editing or video. Train on the plain model; "
+            "the network works with this one too."
+        )
+    if unet.num_classes is not None and not isinstance(model.model, SDXL):
+        raise ValueError(
+            f"this model ({name}) takes more than a text and the size of a picture, which training "
+            "cannot give. Train on a plain Stable Diffusion 1, 2 or XL model."
+        )
+
+
+def _prediction(sampling) -> str:
+    """ "eps" or "v", by the classes that this sampling takes its answer and its clock from."""
+    answer, clock = (
+        next((kind for kind in type(sampling).__mro__ if method in vars(kind)), object)
+        for method in ("calculate_denoised", "timestep")
+    )
+    known = {EPS: "eps", V_PREDICTION: "v"}
+    if answer in known and clock is ModelSamplingDiscrete:
+        return known[answer]
+    raise ValueError(
+        f"this model samples by {answer.__name__} and {clock.__name__}; training knows EPS and "
+        "V_PREDICTION with ModelSamplingDiscrete (Stable Diffusion 1, 2 and XL). Leave out the "
+        "node that changes the sampling, or take another model."
+    )
