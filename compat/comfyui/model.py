@@ -15,7 +15,7 @@ They are tried against 0.33 and use what has been there since 0.25. Four surpris
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 
 import comfy.lora
@@ -31,7 +31,6 @@ from comfy.model_patcher import CoreModelPatcher
 from comfy.patcher_extension import WrapperExecutor, WrappersMP
 from torch import Tensor
 
-from ...hypernet.apply.fold import AttentionWeights, attention_names
 from ...hypernet.encoding.unload import unload as unload_weights
 from .compiled import CompiledAgain, drops_guards
 from .ordinary_tensors import _ordinary, _versioned
@@ -203,52 +202,3 @@ class _Tracked:
         return WrapperExecutor.new_class_executor(
             apply.original, apply.class_obj, wrappers, apply.idx
         )
-
-
-@torch.inference_mode()
-def attention_weights(model) -> Iterator[AttentionWeights]:
-    """The blocks that a network can be folded into, computed where the model runs."""
-    unet = model.get_model_object("diffusion_model")
-    if not isinstance(unet, UNetModel):
-        raise ValueError(
-            f"this model is a {type(model.model).__name__} ({type(unet).__name__}). Hypernetworks "
-            "are folded into Stable Diffusion 1, 2 and XL; use Apply Hypernet for others."
-        )
-    device = management.get_torch_device()
-    found = model.get_key_patches("diffusion_model.")
-
-    def weight(name: str) -> Tensor:
-        (stored, convert), *patches = found[name]
-        plain = convert(stored.to(device, torch.float32, copy=True), inplace=True)
-        return comfy.lora.calculate_weight(patches, plain, name)
-
-    for ours, theirs in _attention_places(model).items():
-        yield AttentionWeights(
-            name=ours,
-            keys=weight(f"{theirs}.to_k.weight"),
-            values=weight(f"{theirs}.to_v.weight"),
-            out=weight(f"{theirs}.to_out.0.weight"),
-            dtype=model.model_dtype(),
-        )
-
-
-def with_weight_changes(model, changes: Mapping[str, Tensor]):
-    places, patches = _attention_places(model), {}
-    for name, change in changes.items():
-        block, _, rest = name.rpartition(".to_")
-        patches[f"{places[block]}.to_{rest}"] = ("diff", (change,))
-    patched = model.clone()
-    missed = patches.keys() - set(patched.add_patches(patches))
-    if missed:
-        raise ValueError(f"this model has no weight {', '.join(sorted(missed))} to change.")
-    return patched
-
-
-def _attention_places(model) -> dict[str, str]:
-    """diffusers' name of every attention block -> ComfyUI's; its own where diffusers has none."""
-    known = comfy.utils.unet_to_diffusers(model.model.model_config.unet_config)
-    by_place, found = {place: name for name, place in known.items()}, {}
-    for place in attention_names(model.model.state_dict()):
-        weight = f"{place.removeprefix('diffusion_model.')}.to_k.weight"
-        found[by_place.get(weight, weight).removesuffix(".to_k.weight")] = place
-    return found
