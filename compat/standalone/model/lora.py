@@ -22,6 +22,7 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
+from .block_names import RESNET, _original_blocks
 from .models import UNET_PREFIX, Change, Model
 
 logger = logging.getLogger(__name__)
@@ -36,14 +37,6 @@ PARTS = {  # how a name ends -> what it is; "." and "_" are the same here
     "_alpha": "alpha",
     "_diff": "diff",
     "_diff_b": "diff_b",
-}
-RESNET = {  # original name within a residual block -> diffusers'
-    "in_layers_0": "norm1",
-    "in_layers_2": "conv1",
-    "emb_layers_1": "time_emb_proj",
-    "out_layers_0": "norm2",
-    "out_layers_3": "conv2",
-    "skip_connection": "conv_shortcut",
 }
 
 
@@ -155,23 +148,3 @@ def _layers(unet: nn.Module) -> Iterator[tuple[str, str]]:
             rest = name.removeprefix(f"{block}.").replace(".", "_")
             theirs = {ours: original for original, ours in RESNET.items()}
             yield f"{blocks[block]}_{theirs.get(rest, rest)}", name
-
-
-def _original_blocks(unet: nn.Module) -> Iterator[tuple[str, str]]:
-    """A residual block or transformer in the UNet -> its original name, with "_"."""
-    number = 0
-    for place, level in enumerate(unet.down_blocks):
-        for layer in range(len(level.resnets)):
-            number += 1
-            yield f"down_blocks.{place}.resnets.{layer}", f"input_blocks_{number}_0"
-            yield f"down_blocks.{place}.attentions.{layer}", f"input_blocks_{number}_1"
-        number += bool(level.downsamplers)
-    yield "mid_block.resnets.0", "middle_block_0"
-    yield "mid_block.attentions.0", "middle_block_1"
-    yield "mid_block.resnets.1", "middle_block_2"
-    number = 0
-    for place, level in enumerate(unet.up_blocks):
-        for layer in range(len(level.resnets)):
-            yield f"up_blocks.{place}.resnets.{layer}", f"output_blocks_{number}_0"
-            yield f"up_blocks.{place}.attentions.{layer}", f"output_blocks_{number}_1"
-            number += 1
