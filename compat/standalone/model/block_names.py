@@ -34,3 +34,34 @@ def _original_blocks(unet: nn.Module) -> Iterator[tuple[str, str]]:
             yield f"up_blocks.{place}.resnets.{layer}", f"output_blocks_{number}_0"
             yield f"up_blocks.{place}.attentions.{layer}", f"output_blocks_{number}_1"
             number += 1
+
+
+Block = tuple[str, int]  # ("input" | "middle" | "output", number), as ComfyUI counts them
+
+
+def spatial_transformers(unet: nn.Module) -> Iterator[tuple[Block, nn.Module]]:
+    """The UNet's transformers in the order they run, each with its block.
+
+    ComfyUI numbers the steps of the encoder from 0, which is the first convolution, and counts
+    every residual block and every downsampling; in the decoder, residual blocks alone.
+    """
+    number = 0
+    for level in unet.down_blocks:
+        for transformer in _transformers_of(level):
+            number += 1
+            if transformer is not None:
+                yield ("input", number), transformer
+        number += bool(level.downsamplers)
+    for transformer in unet.mid_block.attentions:
+        yield ("middle", 0), transformer
+    number = 0
+    for level in unet.up_blocks:
+        for transformer in _transformers_of(level):
+            if transformer is not None:
+                yield ("output", number), transformer
+            number += 1
+
+
+def _transformers_of(level: nn.Module) -> list[nn.Module | None]:
+    """One per residual block; None where a level has no attention."""
+    return list(getattr(level, "attentions", None) or [None] * len(level.resnets))

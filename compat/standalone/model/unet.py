@@ -15,16 +15,16 @@ Shapes: B batch, T tokens, C width.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-PIXELS = 8  # of a picture, to one of its latent
+from .block_names import Block, spatial_transformers
 
-Block = tuple[str, int]  # ("input" | "middle" | "output", number), as ComfyUI counts them
+PIXELS = 8  # of a picture, to one of its latent
 
 
 class PatchedAttention:
@@ -82,34 +82,6 @@ def install_patched_attention(unet: nn.Module) -> None:
             for kind in ("attn1", "attn2"):
                 processor = PatchedAttention(kind, block, block_index, transformer_index)
                 getattr(layer, kind).set_processor(processor)
-
-
-def spatial_transformers(unet: nn.Module) -> Iterator[tuple[Block, nn.Module]]:
-    """The UNet's transformers in the order they run, each with its block.
-
-    ComfyUI numbers the steps of the encoder from 0, which is the first convolution, and counts
-    every residual block and every downsampling; in the decoder, residual blocks alone.
-    """
-    number = 0
-    for level in unet.down_blocks:
-        for transformer in _transformers_of(level):
-            number += 1
-            if transformer is not None:
-                yield ("input", number), transformer
-        number += bool(level.downsamplers)
-    for transformer in unet.mid_block.attentions:
-        yield ("middle", 0), transformer
-    number = 0
-    for level in unet.up_blocks:
-        for transformer in _transformers_of(level):
-            if transformer is not None:
-                yield ("output", number), transformer
-            number += 1
-
-
-def _transformers_of(level: nn.Module) -> list[nn.Module | None]:
-    """One per residual block; None where a level has no attention."""
-    return list(getattr(level, "attentions", None) or [None] * len(level.resnets))
 
 
 def widths_of(unet: nn.Module) -> dict[str, tuple[int, ...]]:
