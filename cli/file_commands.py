@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import logging
-import re
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -20,6 +19,7 @@ from safetensors import SafetensorError, safe_open
 
 from ..compat.standalone import folders
 from ..compat.standalone.model import models
+from ..compat.standalone.model.block_names import diffusers_name
 from ..hypernet.apply.effect import Effect
 from ..hypernet.apply.fold import AttentionWeights, attention_names, save_lora, to_lora
 from ..hypernet.apply.patches import check_fit, make_patches
@@ -252,17 +252,3 @@ def weight_files(checkpoint: Path) -> list[Path]:
             ".safetensors checkpoint."
         )
     return found
-
-
-def diffusers_name(name: str) -> str:
-    """diffusers' name of a UNet's weight, from the original's ("input_blocks.4.1.…") or its own.
-
-    Two residual blocks a level, as all of Stable Diffusion has: three places each.
-    """
-    name = name.removeprefix("model.").removeprefix("diffusion_model.")
-    match = re.fullmatch(r"(input|output)_blocks\.(\d+)\.1\.(.+)", name)
-    if match:
-        level, place = divmod(int(match[2]) - (match[1] == "input"), 3)
-        side = "down" if match[1] == "input" else "up"
-        return f"{side}_blocks.{level}.attentions.{place}.{match[3]}"
-    return re.sub(r"^middle_block\.1\.", "mid_block.attentions.0.", name)

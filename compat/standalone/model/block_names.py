@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from torch import nn
@@ -65,3 +66,17 @@ def spatial_transformers(unet: nn.Module) -> Iterator[tuple[Block, nn.Module]]:
 def _transformers_of(level: nn.Module) -> list[nn.Module | None]:
     """One per residual block; None where a level has no attention."""
     return list(getattr(level, "attentions", None) or [None] * len(level.resnets))
+
+
+def diffusers_name(name: str) -> str:
+    """diffusers' name of a UNet's weight, from the original's ("input_blocks.4.1.…") or its own.
+
+    Two residual blocks a level, as all of Stable Diffusion has: three places each.
+    """
+    name = name.removeprefix("model.").removeprefix("diffusion_model.")
+    match = re.fullmatch(r"(input|output)_blocks\.(\d+)\.1\.(.+)", name)
+    if match:
+        level, place = divmod(int(match[2]) - (match[1] == "input"), 3)
+        side = "down" if match[1] == "input" else "up"
+        return f"{side}_blocks.{level}.attentions.{place}.{match[3]}"
+    return re.sub(r"^middle_block\.1\.", "mid_block.attentions.0.", name)

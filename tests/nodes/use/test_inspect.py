@@ -245,6 +245,6 @@ def test_inspecting_a_tree_notices_that_one_of_its_networks_has_changed(host, ne
     ],
 )
 def test_weights_of_single_file_checkpoints_get_diffusers_names(name, expected):
-    from hypernet_pack.cli.file_commands import diffusers_name
+    from hypernet_pack.compat.standalone.model.block_names import diffusers_name
 
     assert diffusers_name(name) == expected
