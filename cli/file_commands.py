@@ -22,8 +22,9 @@ from ..hypernet.apply.effect import Effect
 from ..hypernet.apply.fold import save_lora, to_lora
 from ..hypernet.apply.patches import check_fit, make_patches
 from ..hypernet.apply.prompt_tags import take_out_tags
+from ..hypernet.atomic_files import write_whole
 from ..hypernet.formats.hns import NetworkTree
-from ..hypernet.formats.networks import check_name, open_network, save_network, write_whole
+from ..hypernet.formats.networks import check_name, open_network, save_network
 from ..hypernet.network.hypernetwork import Hypernetwork
 from ..hypernet.network.spec import SD1_WIDTHS, HypernetSpec, parse_structure, read_widths
 from ..hypernet.runs.run import in_words

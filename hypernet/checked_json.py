@@ -11,7 +11,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from .formats.networks import write_whole
+from .atomic_files import write_whole
 
 
 def read_checked(file: Path, version: int) -> dict[str, Any]:

@@ -27,8 +27,8 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
+from ..atomic_files import write_whole
 from ..formats.hns import Leaf, NetworkTree, Part, Sequential
-from ..formats.networks import write_whole
 from ..network.hypernetwork import Hypernetwork
 
 Linear = Hypernetwork | NetworkTree  # as far as it is linear

@@ -16,7 +16,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..formats.networks import write_whole
+from ..atomic_files import write_whole
 from ..text.encodings import decode, recognise
 from ..text.parsing import plain
 from ..text.stems import Stems, stem_of, suffix_of

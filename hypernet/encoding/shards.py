@@ -27,7 +27,7 @@ import torch
 from safetensors.torch import save
 from torch import Tensor
 
-from ..formats.networks import write_whole
+from ..atomic_files import write_whole
 
 SUFFIX = ".safetensors"
 WRITE_AT = 32 * 2**20  # bytes that wait in memory to be written

@@ -17,8 +17,9 @@ from typing import Any
 
 import torch
 
+from ..atomic_files import write_whole
 from ..network.hypernetwork import Hypernetwork
-from .networks import read_payload, write_whole
+from .networks import read_payload
 
 
 def optimizer_file(path: Path) -> Path:

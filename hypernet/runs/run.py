@@ -36,7 +36,8 @@ import torch
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from ..formats.networks import open_network, remove_passing, save_network, write_whole
+from ..atomic_files import remove_passing, write_whole
+from ..formats.networks import open_network, save_network
 from ..formats.optim_file import optimizer_file, save_optimizer
 from ..network.hypernetwork import Hypernetwork
 from ..network.spec import HypernetSpec

@@ -21,7 +21,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..formats.networks import read_payload, settle, write_whole
+from ..atomic_files import settle, write_whole
+from ..formats.networks import read_payload
 from ..formats.optim_file import on_cpu
 from ..network.hypernetwork import Hypernetwork, load_weights
 from ..network.spec import HypernetSpec, as_text

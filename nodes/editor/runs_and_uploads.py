@@ -16,13 +16,8 @@ import time
 from pathlib import Path
 
 from ...compat import add_route, network_folders
-from ...hypernet.formats.networks import (
-    SUFFIXES,
-    TREE_SUFFIX,
-    check_name,
-    open_network,
-    write_whole,
-)
+from ...hypernet.atomic_files import write_whole
+from ...hypernet.formats.networks import SUFFIXES, TREE_SUFFIX, check_name, open_network
 from ...hypernet.runs.manifest import list_runs
 from ...hypernet.runs.run import SPARE
 from ..shared.cache import cache_folder

@@ -19,7 +19,7 @@ from urllib.parse import quote
 
 from aiohttp import web
 
-from ....hypernet.formats.networks import write_whole
+from ....hypernet.atomic_files import write_whole
 from ....hypernet.text.links import files_below, walk
 from .. import folders
 from .bodies import read_json, read_object

@@ -11,7 +11,7 @@ from typing import Any
 from aiohttp import web
 from PIL import Image
 
-from ....hypernet.formats.networks import write_whole
+from ....hypernet.atomic_files import write_whole
 from .. import folders
 from .bodies import TEXT, check_object, parse
 from .frontend import _text, routes, send_file
