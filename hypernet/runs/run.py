@@ -37,6 +37,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from ..atomic_files import remove_passing, write_whole
+from ..disk_space import NO_ROOM, SPARE, DiskFull, existing, in_words
 from ..formats.networks import open_network, save_network
 from ..formats.optim_file import optimizer_file, save_optimizer
 from ..network.hypernetwork import Hypernetwork
@@ -51,12 +52,6 @@ from .tensorboard import Board, NoBoard, summary_writer
 COLUMNS = ("step", "epoch", "epoch_step", "loss", "learn_rate")
 FLUSH_EVERY = 100  # updates between lines on the disk; a state flushes, too
 SCORE = "hypernet_score"  # in the record of the best network
-NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # FAT32 ends files at 4 GiB
-SPARE = 32 * 2**20  # bytes that are left to others on the disk
-
-
-class DiskFull(OSError):
-    """There was no room to save; what was saved before stays."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -429,17 +424,3 @@ def check_writable(folder: Path) -> None:
             f'"{there}" cannot be written, where {folder} is to be: {fault.strerror or fault}. '
             "Give whoever runs this server the right to write there."
         ) from fault
-
-
-def existing(folder: Path) -> Path:
-    """The folder, or the nearest above it that there is."""
-    return next(parent for parent in (folder, *folder.parents) if parent.exists())
-
-
-def in_words(size: float) -> str:
-    """ "83.7 MiB" from bytes."""
-    units = ["bytes", "KiB", "MiB", "GiB", "TiB"]
-    while size >= 1024 and len(units) > 1:
-        size /= 1024
-        units.pop(0)
-    return f"{size:.0f} bytes" if units[0] == "bytes" else f"{size:.1f} {units[0]}"

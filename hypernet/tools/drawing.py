@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from ..disk_space import in_words
 from ..network.spec import HypernetSpec, as_text
-from ..runs.run import in_words
 from ..training.advice import spec_warnings
 
 

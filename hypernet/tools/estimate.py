@@ -7,8 +7,8 @@ activations; the state to resume from is the two moments.
 
 from __future__ import annotations
 
+from ..disk_space import in_words
 from ..network.spec import HypernetSpec
-from ..runs.run import in_words
 
 
 def estimate(spec: HypernetSpec) -> dict[str, int]:

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import torch
 
+from ..disk_space import in_words
 from ..formats.hns import NetworkTree
 from ..formats.hns import as_text as tree_as_text
 from ..formats.networks import open_network
 from ..network.hypernetwork import Hypernetwork
 from ..network.spec import as_text as numbers
-from ..runs.run import in_words
 
 
 def describe(path: str | os.PathLike, network: Hypernetwork | NetworkTree | None = None) -> dict:

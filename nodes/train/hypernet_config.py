@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from ...compat import Faults, attention_widths, io, ui
+from ...hypernet.disk_space import in_words
 from ...hypernet.network.spec import (
     SD1_WIDTHS,
     HypernetSpec,
@@ -12,7 +13,6 @@ from ...hypernet.network.spec import (
     read_widths,
 )
 from ...hypernet.network.vocabulary import ACTIVATIONS, INITIALIZATIONS
-from ...hypernet.runs.run import in_words
 from ...hypernet.training.advice import spec_warnings
 from ..shared.sockets import CATEGORY, Config, ConfigSocket, default
 

@@ -13,8 +13,9 @@ from PIL import Image
 from torch import Tensor
 
 from ... import compat
+from ...hypernet.disk_space import NO_ROOM, DiskFull
 from ...hypernet.formats.networks import save_network
-from ...hypernet.runs.run import NO_ROOM, DiskFull, Run
+from ...hypernet.runs.run import Run
 from ...hypernet.training.diffusion import Denoiser
 from ...hypernet.training.learner import Learner
 from ...hypernet.training.parallel import ALONE, Processes

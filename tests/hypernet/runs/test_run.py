@@ -19,8 +19,9 @@ import torch
 from PIL import Image
 
 from hypernet import HypernetSpec, Hypernetwork, open_network
+from hypernet.disk_space import DiskFull
 from hypernet.network.hypernetwork import Record
-from hypernet.runs.run import DiskFull, Keeping, Run, check_disk
+from hypernet.runs.run import Keeping, Run, check_disk
 from hypernet.runs.state import check_same_network, newest_state
 from hypernet.training.learner import Learner
 from hypernet.training.train import Step, TrainSettings

@@ -522,7 +522,7 @@ def test_a_name_may_lie_in_folders(trained, places, name):
 def test_a_folder_that_cannot_be_written_is_found_before_pictures_are_read(
     host, short, monkeypatch, place
 ):
-    from hypernet.runs.run import existing
+    from hypernet.disk_space import existing
 
     folder, run = host
     (folder / "output").mkdir()
