@@ -25,9 +25,10 @@ from ..hypernet.apply.prompt_tags import take_out_tags
 from ..hypernet.atomic_files import write_whole
 from ..hypernet.disk_space import in_words
 from ..hypernet.formats.hns import NetworkTree
-from ..hypernet.formats.networks import check_name, open_network, save_network
+from ..hypernet.formats.networks import open_network, save_network
 from ..hypernet.network.hypernetwork import Hypernetwork
 from ..hypernet.network.spec import SD1_WIDTHS, HypernetSpec, parse_structure, read_widths
+from ..hypernet.text.file_names import check_name
 from ..hypernet.text.parsing import single_number_in
 from ..hypernet.tools import compare, convert, estimate, merge
 from ..hypernet.tools.report import as_text, describe

@@ -22,8 +22,9 @@ from typing import Any
 
 import torch
 
-from ..formats.networks import check_path, open_network
+from ..formats.networks import open_network
 from ..formats.optim_file import file_hash
+from ..text.file_names import check_path
 from .history import LOG, logged
 from .request import Request, request_in
 from .run import read_manifest

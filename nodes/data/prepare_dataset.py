@@ -8,8 +8,8 @@ from ...hypernet.dataset.items import report
 from ...hypernet.dataset.masks import LOSS_MASKS
 from ...hypernet.dataset.prepare import CROPS, SIZES, Preparation, prepare
 from ...hypernet.dataset.prepared_folder import FORMATS, save_prepared
-from ...hypernet.formats.networks import check_name
 from ...hypernet.pictures.crop import OBJECTIVES
+from ...hypernet.text.file_names import check_name
 from ..shared.progress import watch
 from ..shared.sockets import CATEGORY, DatasetSocket, default
 from ..use.load_save import name_fault

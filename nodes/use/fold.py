@@ -3,7 +3,7 @@
 from ...compat import attention_weights, io, lora_folder, ui, with_weight_changes
 from ...hypernet.apply.fold import Lora, rounding_note, save_lora, to_lora, weight_changes
 from ...hypernet.disk_space import in_words
-from ...hypernet.formats.networks import check_name
+from ...hypernet.text.file_names import check_name
 from ..shared.sockets import CATEGORY, HypernetSocket
 from .load_save import name_fault
 

@@ -7,15 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ...compat import io, network_folders, network_names, output_folder, ui
-from ...hypernet.formats.networks import (
-    SUFFIXES,
-    TREE_SUFFIX,
-    check_name,
-    check_path,
-    open_network,
-    save_network,
-)
+from ...hypernet.formats.networks import SUFFIXES, TREE_SUFFIX, open_network, save_network
 from ...hypernet.network.vocabulary import nearest_file
+from ...hypernet.text.file_names import check_name, check_path
 from ...hypernet.text.links import files_below
 from ...hypernet.text.names import Match, find_name
 from ...hypernet.tools.report import as_text, describe

@@ -16,8 +16,9 @@ from hypernet.apply.prompt_tags import find_files, read_tags
 from hypernet.dataset.items import read_dataset
 from hypernet.dataset.listing import list_folder
 from hypernet.formats.hns import parse_tree
-from hypernet.formats.networks import check_name, open_network
+from hypernet.formats.networks import open_network
 from hypernet.network.hypernetwork import Record
+from hypernet.text.file_names import check_name
 from hypernet.tools.convert import with_widths
 from hypernet.tools.merge import weighted
 from hypernet.training.advice import spec_warnings, suggest

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from hypernet import HypernetSpec, Hypernetwork, Record, open_network, save_network
-from hypernet.formats.networks import check_name, check_path
+from hypernet.text.file_names import check_name, check_path
 
 SPECS = [
     dict(),
