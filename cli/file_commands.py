@@ -19,7 +19,7 @@ from ..compat.standalone import folders
 from ..compat.standalone.model import models
 from ..compat.standalone.model.stored_blocks import read_blocks
 from ..hypernet.apply.effect import Effect
-from ..hypernet.apply.fold import save_lora, to_lora
+from ..hypernet.apply.lora_file import save_lora, to_lora
 from ..hypernet.apply.patches import check_fit, make_patches
 from ..hypernet.apply.prompt_tags import take_out_tags
 from ..hypernet.atomic_files import write_whole

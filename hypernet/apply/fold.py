@@ -15,19 +15,14 @@ Shapes: C width of the tokens, D inner width of a block, O its output width.
 from __future__ import annotations
 
 import copy
-import json
-import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache, reduce
-from pathlib import Path
 
-import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-from ..atomic_files import write_whole
 from ..formats.hns import Leaf, NetworkTree, Part, Sequential
 from ..network.hypernetwork import Hypernetwork
 
@@ -212,110 +207,3 @@ def block_changes(block: AttentionWeights, keys: Residual, values: Residual) -> 
 
 
 # The same as a LoRA file
-
-
-@dataclass(frozen=True)
-class Lora:
-    """Tensors under the names that LoRA loaders know, and how far they are from the network.
-
-    error: ‖what the file says − what it should say‖ / ‖what it should say‖ over all matrices.
-    """
-
-    tensors: dict[str, Tensor]
-    error: float
-    metadata: dict[str, str]
-
-
-def to_lora(
-    blocks: Iterable[AttentionWeights],
-    network: Linear,
-    strength: float = 1.0,
-    *,
-    rank: int = 0,
-    numbers: str = "float16",
-) -> Lora:
-    """A linear network as a LoRA: whole differences for rank 0, else up and down matrices.
-
-    numbers: "float16" or "float32".
-
-    Raises ValueError for a network that is not linear, or when no width fits.
-    """
-    dtype = {"float16": torch.float16, "float32": torch.float32}[numbers]
-    seen: dict[str, AttentionWeights] = {}
-
-    def remembered() -> Iterator[AttentionWeights]:
-        for block in blocks:
-            seen[block.name] = block
-            yield AttentionWeights(**{**vars(block), "dtype": torch.float32})
-            del seen[block.name]
-
-    tensors: dict[str, Tensor] = {}
-    error = size = 0.0
-    text_widths = set()
-    for name, change in weight_changes(remembered(), [(network, strength)]):
-        layer, _, kind = name.rpartition(".")
-        block = seen[layer.rpartition(".to_")[0]]
-        if block.name.endswith("attn2"):
-            text_widths.add(block.keys.shape[1])
-        layer = "lora_unet_" + layer.replace(".", "_")
-        if kind == "bias":  # A1111 reads a bias only beside a matrix
-            tensors[f"{layer}.diff"] = torch.zeros(block.out.shape, dtype=dtype)
-            tensors[f"{layer}.diff_b"] = change.to(dtype)
-            continue
-        parts = low_rank(change, rank) if rank else {"diff": change}
-        parts = {part: tensor.to(dtype).contiguous() for part, tensor in parts.items()}
-        tensors |= {f"{layer}.{part}": tensor for part, tensor in parts.items()}
-        written = (
-            parts["lora_up.weight"].float() @ parts["lora_down.weight"].float()
-            if rank
-            else parts["diff"].float()
-        )
-        error += float((written - change).double().square().sum())
-        size += float(change.double().square().sum())
-    relative = (error / size) ** 0.5 if size else 0.0
-    return Lora(tensors, relative, metadata_of(network, strength, rank, relative, text_widths))
-
-
-def low_rank(change: Tensor, rank: int) -> dict[str, Tensor]:
-    """The nearest matrix of this rank as up (D, r) · down (r, C); alpha = r, so that scale is 1."""
-    u, s, v = torch.linalg.svd(change, full_matrices=False)
-    rank = min(rank, len(s))
-    root = s[:rank].sqrt()
-    return {
-        "lora_up.weight": u[:, :rank] * root,
-        "lora_down.weight": root[:, None] * v[:rank],
-        "alpha": torch.tensor(float(rank)),
-    }
-
-
-def metadata_of(
-    network: Linear, strength: float, rank: int, error: float, text_widths: set[int]
-) -> dict[str, str]:
-    """What loaders look for (kohya's names; A1111 takes a file for SD 1 otherwise), and our own."""
-    origin = {
-        "name": network.record.name,
-        "step": network.record.step,
-        "strength": strength,
-        "rank": rank or "full",
-        "relative_error": error,
-    }
-    found = {"ss_output_name": network.record.name, "hypernet": json.dumps(origin)}
-    if 2048 in text_widths:
-        found["ss_base_model_version"] = "sdxl_base_v1-0"
-    if 1024 in text_widths:
-        found["ss_v2"] = "True"
-    return found
-
-
-def save_lora(lora: Lora, path: str | os.PathLike) -> Path:
-    """Write the file, whole or not at all; raises FileExistsError if it is there."""
-    path = Path(path)
-    if path.suffix != ".safetensors":
-        raise ValueError(f'"{path.name}": a LoRA file ends in ".safetensors".')
-    if path.exists():
-        raise FileExistsError(
-            f'"{path}" exists and is kept. Choose another name, or move that file away.'
-        )
-    content = safetensors.torch.save(lora.tensors, metadata=lora.metadata)
-    write_whole(path, lambda file: file.write(content), overwrite=False)
-    return path

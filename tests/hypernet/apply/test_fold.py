@@ -9,7 +9,8 @@ import torch.nn.functional as F
 from safetensors import safe_open
 
 from hypernet import HypernetSpec, Hypernetwork, Record
-from hypernet.apply.fold import AttentionWeights, rounding_note, save_lora, to_lora, weight_changes
+from hypernet.apply.fold import AttentionWeights, rounding_note, weight_changes
+from hypernet.apply.lora_file import save_lora, to_lora
 from hypernet.formats.hns import Leaf, NetworkTree, Parallel, Sequential
 
 WIDTH, TEXT, HEADS = 32, 24, 4

@@ -13,7 +13,8 @@ from hypernet_pack.compat.standalone.model import models
 from hypernet_pack.compat.standalone.model.checkpoint import load_checkpoint
 from hypernet_pack.compat.standalone.model.lora import _layers, with_lora
 from hypernet_pack.compat.standalone.nodes.loaders import MODEL_NODES
-from hypernet_pack.hypernet.apply.fold import save_lora, to_lora, weight_changes
+from hypernet_pack.hypernet.apply.fold import weight_changes
+from hypernet_pack.hypernet.apply.lora_file import save_lora, to_lora
 from hypernet_pack.hypernet.network.hypernetwork import Hypernetwork
 from hypernet_pack.hypernet.network.spec import HypernetSpec
 from safetensors.torch import load_file, save_file
