@@ -76,7 +76,8 @@ def write_folder(folder: Path, count: int) -> None:
 
 
 def read_folder(folder: Path, work: Path) -> Callable[[], object]:
-    from hypernet.dataset.items import read_dataset, report
+    from hypernet.dataset.items import report
+    from hypernet.dataset.reading import read_dataset
 
     return lambda: report(read_dataset(folder, 512, 512, cache=work))
 
@@ -88,7 +89,7 @@ def notice_changes(folder: Path, work: Path) -> Callable[[], object]:
 
 
 def look_alike(folder: Path, work: Path) -> Callable[[], object]:
-    from hypernet.dataset.items import in_threads, look_or_fault
+    from hypernet.dataset.reading import in_threads, look_or_fault
     from hypernet.pictures.duplicates import alike
 
     paths = sorted(folder.glob("*.*g*"))[:DECODED]
@@ -140,7 +141,7 @@ def encode_new(folder: Path, work: Path) -> Callable[[], object]:
 def second_start(folder: Path, work: Path) -> Callable[[], object]:
     """What an earlier run has encoded, 4 × 64 × 64 and 77 × 768 numbers a picture, is found."""
     from hypernet.dataset.content_keys import Contents
-    from hypernet.dataset.items import read_dataset
+    from hypernet.dataset.reading import read_dataset
     from hypernet.encoding.encode import encode_dataset
     from hypernet.encoding.shards import Shards
 
@@ -164,7 +165,7 @@ def fill(folder: Path, work: Path) -> Callable[[], object]:
     import torch
 
     from hypernet.dataset.content_keys import Contents
-    from hypernet.dataset.items import read_dataset
+    from hypernet.dataset.reading import read_dataset
     from hypernet.encoding.encode import key_of
     from hypernet.encoding.shards import Shards
 
@@ -235,7 +236,7 @@ def decode_16(folder: Path, work: Path) -> Callable[[], object]:
 def some_of(folder: Path, work: Path, height: int = 512):
     from dataclasses import replace
 
-    from hypernet.dataset.items import read_dataset
+    from hypernet.dataset.reading import read_dataset
 
     dataset = read_dataset(folder, 512, height, cache=work)
     return replace(dataset, items=dataset.items[:DECODED])

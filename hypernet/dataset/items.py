@@ -8,30 +8,20 @@ pictures ten times as often as others.
 
 from __future__ import annotations
 
-import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 
 from ..captions.prompts import AS_CAPTIONED, Words
-from ..captions.sources import FILEWORDS, caption_of
 from ..pictures.crop import Cut, cover, take
-from ..pictures.duplicates import MOST, alike, look_of
-from ..pictures.reading import measure, open_picture
-from ..text.lists_of_names import NAMED, listed, some
-from .folder_repeats import repeats_of
-from .listing import Listing, list_folder
-from .measurements import Measurement, cache_file, read_measurements, write_measurements
+from ..pictures.reading import open_picture
+from ..text.lists_of_names import NAMED, some
 from .showings import Showings
-from .unused_files import notes_on
-from .written_captions import read_written
 
 SKIPPED = 20  # unreadable files that the report names, each with its reason
 
@@ -115,134 +105,6 @@ def read_pixels(item: Item, dataset: Dataset) -> torch.Tensor:
 
 
 # --- reading a folder ----------------------------------------------------------------------------
-
-
-def read_dataset(
-    folder: Path,
-    width: int,
-    height: int,
-    *,
-    recursive: bool = True,
-    skip_unreadable: bool = False,
-    find_alike: bool = False,
-    cache: Path | None = None,
-    each: Callable[[int, int], object] = lambda done, total: None,
-) -> Dataset:
-    """Describe a folder; captions come from sidecar files, else from file names.
-
-    find_alike: decode every picture once to name those that look the same. cache: a folder where
-    measurements are kept for the next time. each(done, total) is called for every picture.
-
-    Raises ValueError naming every unreadable picture, unless they are to be skipped.
-    """
-    if width % 8 or height % 8 or min(width, height) < 8:
-        raise ValueError(f"Size {width}×{height}: width and height must be multiples of 8 pixels.")
-    listing = list_folder(folder, recursive)
-    measured, unreadable = measure_all(listing, cache, find_alike, each)
-    written = read_written(listing)
-    for fault in written.faults.values():
-        raise ValueError(fault)
-    items = []
-    for name, found in measured.items():
-        path, mask = folder / name, listing.masks.get(name)
-        words = written.words.get(name, "")
-        items.append(
-            Item(
-                path=path,
-                caption=caption_of(path, sources=FILEWORDS, written=words),
-                width=found.width,
-                height=found.height,
-                repeats=repeats_of(name),
-                written=words,
-                mask=folder / mask if mask else None,
-            )
-        )
-    unreadable += listing.faults
-    if unreadable and (not skip_unreadable or not items):
-        names = listed([f'"{name}" ({fault})' for name, fault in unreadable], "; ")
-        raise ValueError(
-            f"{len(unreadable)} of the pictures cannot be read: {names}. Replace or remove "
-            'them, or choose "skip" for unreadable pictures.'
-        )
-    notes = notes_on(listing, written)
-    if find_alike and len(measured) > MOST:
-        notes.append(f"Only the first {MOST} pictures were looked through for such as are alike.")
-    return Dataset(
-        folder=folder,
-        items=tuple(items),
-        width=width,
-        height=height,
-        unreadable=tuple(unreadable),
-        skip_unreadable=skip_unreadable,
-        alike=same_look(measured) if find_alike else (),
-        notes=tuple(notes),
-    )
-
-
-def measure_all(
-    listing: Listing,
-    cache: Path | None,
-    looks: bool,
-    each: Callable[[int, int], object],
-) -> tuple[dict[str, Measurement], list[tuple[str, str]]]:
-    """What is known of every picture that can be read, and (name, reason) of the others."""
-    file = cache_file(cache, listing.folder) if cache else None
-    known = read_measurements(file) if file else {}
-    found: dict[str, Measurement] = {}
-    unreadable: dict[str, str] = {}
-    total = len(listing.pictures)
-    try:
-        for done, name in enumerate(listing.pictures, 1):
-            stamp, old = listing.stamps[name], known.get(name)
-            try:
-                fresh = old is None or old.stamp != stamp
-                found[name] = Measurement(stamp, *measure(listing.folder / name)) if fresh else old
-            except ValueError as fault:
-                unreadable[name] = str(fault)
-            each(done, total)
-        if looks:
-            lacking = [listing.folder / name for name, m in found.items() if not m.look]
-            for done, (path, look) in enumerate(in_threads(look_or_fault, lacking), 1):
-                name = name_in(listing.folder, path)
-                if isinstance(look, ValueError):
-                    del found[name]
-                    unreadable[name] = str(look)
-                else:
-                    found[name] = replace(found[name], look=look)
-                each(done, len(lacking))
-    finally:  # also when interrupted: what was found out is kept
-        if file and found != known:
-            whole = len(found) + len(unreadable) == total
-            write_measurements(file, found if whole else known | found)
-    return found, list(unreadable.items())
-
-
-def look_or_fault(path: Path) -> str | ValueError:
-    try:
-        return look_of(path)
-    except ValueError as fault:
-        return fault
-
-
-def in_threads(work: Callable[[Any], Any], given: Sequence) -> Iterator[tuple[Any, Any]]:
-    """(given, result) in order; Pillow decodes outside of Python's lock. If the caller stops
-    asking, the rest is not done."""
-    workers = ThreadPoolExecutor(os.cpu_count())
-    try:
-        yield from zip(given, workers.map(work, given), strict=True)
-    finally:
-        workers.shutdown(cancel_futures=True)
-
-
-def same_look(measured: dict[str, Measurement]) -> tuple[tuple[str, ...], ...]:
-    """Names of pictures that look the same, in groups."""
-    names = list(measured)[:MOST]
-    groups = alike([measured[name].look for name in names])
-    return tuple(tuple(names[place] for place in group) for group in groups)
-
-
-def name_in(folder: Path, path: Path) -> str:
-    return path.relative_to(folder).as_posix()
 
 
 # --- words about it ------------------------------------------------------------------------------

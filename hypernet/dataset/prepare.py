@@ -16,8 +16,9 @@ from ..pictures.faces import FindFaces, face_finder
 from ..pictures.focus import Weights, focal_point
 from ..pictures.reading import open_picture
 from ..text.lists_of_names import some
-from .items import Dataset, Item, in_threads, name_in
+from .items import Dataset, Item
 from .masks import LOSS_MASKS, check_masks
+from .reading import in_threads, name_in
 
 SIZES = ("one size", "buckets", "auto size", "fit", "own size")
 CROPS = ("middle", "focal point")

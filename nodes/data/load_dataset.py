@@ -7,8 +7,9 @@ from pathlib import Path
 
 from ...compat import Faults, dataset_folders, input_folder, io, output_folder, ui
 from ...hypernet.dataset.contact_sheet import MOST, contact_sheet
-from ...hypernet.dataset.items import read_dataset, report
+from ...hypernet.dataset.items import report
 from ...hypernet.dataset.listing import find_pictures, list_folder
+from ...hypernet.dataset.reading import read_dataset
 from ...hypernet.text.links import is_inside
 from ...hypernet.text.names import BLANKS, Match, exists, find_below
 from ..shared.cache import cache_folder

@@ -13,8 +13,8 @@ from editing import REPOSITORY
 from hypernet import HypernetSpec, Hypernetwork
 from hypernet.apply.effect import parse_widths
 from hypernet.apply.prompt_tags import find_files, read_tags
-from hypernet.dataset.items import read_dataset
 from hypernet.dataset.listing import list_folder
+from hypernet.dataset.reading import read_dataset
 from hypernet.formats.hns import parse_tree
 from hypernet.formats.networks import open_network
 from hypernet.network.hypernetwork import Record

@@ -11,8 +11,9 @@ import pytest
 from PIL import Image
 
 from hypernet.dataset import items as dataset_module
-from hypernet.dataset.items import name_in, read_dataset, read_pixels, report
+from hypernet.dataset.items import read_pixels, report
 from hypernet.dataset.listing import list_folder
+from hypernet.dataset.reading import name_in, read_dataset
 
 GOOD = ["good.png", "赤い狐.png", "лиса.jpg", "ثعلب.webp", "🦊 fox's “den”.png", "one pixel.png"]
 

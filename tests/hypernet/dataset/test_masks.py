@@ -6,9 +6,10 @@ import torch
 from PIL import Image
 
 from hypernet.dataset.content_keys import Contents
-from hypernet.dataset.items import read_dataset, report
+from hypernet.dataset.items import report
 from hypernet.dataset.masks import check_masks, loss_weights
 from hypernet.dataset.prepare import Preparation, prepare
+from hypernet.dataset.reading import read_dataset
 from hypernet.encoding.encode import encode_dataset, encode_masks
 from hypernet.encoding.shards import Shards
 from hypernet.training.batches import Examples

@@ -7,8 +7,8 @@ import pytest
 from PIL import Image
 
 from hypernet.dataset import items as dataset_module
-from hypernet.dataset.items import read_dataset
 from hypernet.dataset.measurements import cache_file, read_measurements
+from hypernet.dataset.reading import read_dataset
 
 
 @pytest.fixture

@@ -8,9 +8,10 @@ import pytest
 from PIL import Image
 
 from hypernet.dataset.contact_sheet import contact_sheet
-from hypernet.dataset.items import read_dataset, read_pixels, report
+from hypernet.dataset.items import read_pixels, report
 from hypernet.dataset.prepare import Preparation, prepare
 from hypernet.dataset.prepared_folder import save_prepared
+from hypernet.dataset.reading import read_dataset
 from hypernet.pictures.crop import Cut
 
 

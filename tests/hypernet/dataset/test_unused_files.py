@@ -7,8 +7,9 @@ import pytest
 from PIL import Image, features
 
 from hypernet.dataset.folder_repeats import MOST_REPEATS, repeats_of
-from hypernet.dataset.items import read_dataset, report
+from hypernet.dataset.items import report
 from hypernet.dataset.listing import list_folder
+from hypernet.dataset.reading import read_dataset
 from hypernet.pictures.file_kinds import is_hidden
 from hypernet.training.batches import items_at
 

@@ -7,7 +7,7 @@ import torch
 from PIL import Image
 
 from hypernet.dataset.content_keys import Contents
-from hypernet.dataset.items import read_dataset
+from hypernet.dataset.reading import read_dataset
 from hypernet.encoding.encode import encode_dataset, encode_prompts, text_key, vae_key
 from hypernet.encoding.shards import Shards
 from hypernet.training.batches import Examples

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageEnhance
 
-from hypernet.dataset.items import read_dataset, report
+from hypernet.dataset.items import report
+from hypernet.dataset.reading import read_dataset
 from hypernet.pictures.duplicates import alike, look_of
 
 

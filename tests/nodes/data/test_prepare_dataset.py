@@ -6,8 +6,8 @@ import pytest
 from hypernet_pack.nodes.data import load_dataset, prepare_dataset
 from PIL import Image
 
-from hypernet.dataset.items import read_dataset
 from hypernet.dataset.prepare import Preparation
+from hypernet.dataset.reading import read_dataset
 
 
 def node(kind, **inputs):
