@@ -76,7 +76,7 @@ def write_folder(folder: Path, count: int) -> None:
 
 
 def read_folder(folder: Path, work: Path) -> Callable[[], object]:
-    from hypernet.dataset.items import report
+    from hypernet.dataset.in_words import report
     from hypernet.dataset.reading import read_dataset
 
     return lambda: report(read_dataset(folder, 512, 512, cache=work))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ...compat import Faults, dataset_folders, input_folder, io, output_folder, ui
 from ...hypernet.dataset.contact_sheet import MOST, contact_sheet
-from ...hypernet.dataset.items import report
+from ...hypernet.dataset.in_words import report
 from ...hypernet.dataset.listing import find_pictures, list_folder
 from ...hypernet.dataset.reading import read_dataset
 from ...hypernet.text.links import is_inside

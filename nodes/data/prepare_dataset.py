@@ -4,7 +4,7 @@ import logging
 
 from ...compat import io, output_folder, ui
 from ...hypernet.dataset.contact_sheet import MOST, contact_sheet
-from ...hypernet.dataset.items import report
+from ...hypernet.dataset.in_words import report
 from ...hypernet.dataset.masks import LOSS_MASKS
 from ...hypernet.dataset.prepare import CROPS, SIZES, Preparation, prepare
 from ...hypernet.dataset.prepared_folder import FORMATS, save_prepared

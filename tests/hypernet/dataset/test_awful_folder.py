@@ -11,7 +11,8 @@ import pytest
 from PIL import Image
 
 from hypernet.dataset import items as dataset_module
-from hypernet.dataset.items import read_pixels, report
+from hypernet.dataset.in_words import report
+from hypernet.dataset.items import read_pixels
 from hypernet.dataset.listing import list_folder
 from hypernet.dataset.reading import name_in, read_dataset
 

@@ -5,7 +5,8 @@ import torch
 from PIL import Image
 
 from hypernet.captions.tags import TagEdits, edit_caption, read_list, split_tags
-from hypernet.dataset.items import read_pixels, report
+from hypernet.dataset.in_words import report
+from hypernet.dataset.items import read_pixels
 from hypernet.dataset.listing import find_pictures
 from hypernet.dataset.reading import read_dataset
 from hypernet.training.batches import Examples, all_prompts, lengthen

@@ -6,7 +6,7 @@ import torch
 from PIL import Image
 
 from hypernet.dataset.content_keys import Contents
-from hypernet.dataset.items import report
+from hypernet.dataset.in_words import report
 from hypernet.dataset.masks import check_masks, loss_weights
 from hypernet.dataset.prepare import Preparation, prepare
 from hypernet.dataset.reading import read_dataset

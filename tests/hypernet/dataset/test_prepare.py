@@ -8,7 +8,8 @@ import pytest
 from PIL import Image
 
 from hypernet.dataset.contact_sheet import contact_sheet
-from hypernet.dataset.items import read_pixels, report
+from hypernet.dataset.in_words import report
+from hypernet.dataset.items import read_pixels
 from hypernet.dataset.prepare import Preparation, prepare
 from hypernet.dataset.prepared_folder import save_prepared
 from hypernet.dataset.reading import read_dataset

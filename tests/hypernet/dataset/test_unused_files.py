@@ -7,7 +7,7 @@ import pytest
 from PIL import Image, features
 
 from hypernet.dataset.folder_repeats import MOST_REPEATS, repeats_of
-from hypernet.dataset.items import report
+from hypernet.dataset.in_words import report
 from hypernet.dataset.listing import list_folder
 from hypernet.dataset.reading import read_dataset
 from hypernet.pictures.file_kinds import is_hidden

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageEnhance
 
-from hypernet.dataset.items import report
+from hypernet.dataset.in_words import report
 from hypernet.dataset.reading import read_dataset
 from hypernet.pictures.duplicates import alike, look_of
 
