@@ -11,8 +11,8 @@ from torch import Tensor
 
 from ..pictures.crop import take
 from ..pictures.fonts import font_for
+from ..pictures.grid import INK, PAPER, wrapped
 from ..pictures.reading import open_picture
-from ..tools.compare import INK, PAPER, wrapped
 from .items import Dataset, Item, cut_of
 
 MOST = 100  # pictures on one sheet

@@ -5,7 +5,8 @@ import torch
 
 from hypernet import HypernetSpec, Hypernetwork
 from hypernet.network.hypernetwork import Record
-from hypernet.tools.compare import GAP, compared, grid, in_rows, names_of
+from hypernet.pictures.grid import GAP, grid, in_rows
+from hypernet.tools.compare import compared, names_of
 
 
 def plain(level, height=32, width=48):
