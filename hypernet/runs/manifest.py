@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import platform
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
+
+import torch
 
 from ..text.links import files_below
-from .run import read_manifest
 
 MANIFEST = "manifest.json"
 
@@ -34,3 +39,25 @@ def list_runs(folder: Path, most: int = 500) -> list[dict]:
         except (OSError, KeyError, TypeError):
             continue
     return sorted(found, key=lambda run: -run["changed"])[:most]
+
+
+def read_manifest(folder: Path) -> dict:
+    """What a run says of itself; {} where that cannot be read any more."""
+    try:
+        found = json.loads((folder / "manifest.json").read_text("utf-8"))
+    except (OSError, ValueError):
+        return {}  # no more than words for people
+    return found if isinstance(found, dict) else {}
+
+
+def differences(was: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, list]:
+    """{setting: [was, now]} of those that both have."""
+    return {key: [was[key], now[key]] for key in now if key in was and was[key] != now[key]}
+
+
+def versions() -> dict[str, str]:
+    return {
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "system": platform.platform(),
+    }

@@ -22,7 +22,6 @@ import csv
 import errno
 import json
 import os
-import platform
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -32,7 +31,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
@@ -46,6 +44,7 @@ from ..training.learner import Learner
 from ..training.schedule import parse_schedule
 from ..training.train import Step, TrainSettings
 from .history import LOG, SEEN, seen_lines
+from .manifest import differences, read_manifest, versions
 from .state import State, bytes_in, bytes_of_states, load_state, plain, save_state, state_of
 from .tensorboard import Board, NoBoard, summary_writer
 
@@ -334,15 +333,6 @@ def preview_file(folder: Path, name: str, step: int) -> Path:
     return folder / "previews" / f"{name}-{step}.png"
 
 
-def read_manifest(folder: Path) -> dict:
-    """What a run says of itself; {} where that cannot be read any more."""
-    try:
-        found = json.loads((folder / "manifest.json").read_text("utf-8"))
-    except (OSError, ValueError):
-        return {}  # no more than words for people
-    return found if isinstance(found, dict) else {}
-
-
 def mark(path: Path) -> list[int]:
     """By which a file is known again as long as nobody writes to it; [] where none is."""
     try:
@@ -356,19 +346,6 @@ def is_whole(line: str) -> bool:
     """A line of the log that a killed process did not leave half written."""
     cells = line.rstrip("\r\n").split(",")
     return line.endswith("\n") and len(cells) == len(COLUMNS) and cells[0].isdecimal()
-
-
-def differences(was: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, list]:
-    """{setting: [was, now]} of those that both have."""
-    return {key: [was[key], now[key]] for key in now if key in was and was[key] != now[key]}
-
-
-def versions() -> dict[str, str]:
-    return {
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "system": platform.platform(),
-    }
 
 
 def check_disk(

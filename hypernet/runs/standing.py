@@ -26,8 +26,8 @@ from ..formats.networks import open_network
 from ..formats.optim_file import file_hash
 from ..text.file_names import check_path
 from .history import LOG, logged
+from .manifest import read_manifest
 from .request import Request, request_in
-from .run import read_manifest
 from .state import State, is_unfinished, newest_state
 
 MANIFEST = "manifest.json"
