@@ -35,10 +35,11 @@ from .diffusion import (
     min_snr_weight,
     prediction_target,
 )
-from .health import after_loss, after_probe, blow_up, measure
+from .health import after_loss, after_probe, blow_up
 from .learner import Learner
 from .optimizers import rate_in_use, set_rate
 from .parallel import ALONE, Processes, drawing_for_all
+from .probe import measure
 from .schedule import held_rate, parse_schedule
 from .settings import TrainSettings
 

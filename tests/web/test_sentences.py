@@ -22,7 +22,8 @@ from hypernet.text.file_names import check_name
 from hypernet.tools.convert import with_widths
 from hypernet.tools.merge import weighted
 from hypernet.training.advice import spec_warnings, suggest
-from hypernet.training.health import Health, Measure, after_probe
+from hypernet.training.health import Health, after_probe
+from hypernet.training.probe import Measure
 from hypernet.training.settings import TrainSettings
 
 CATALOGUE = json.loads((REPOSITORY / "web" / "words" / "sentences.zh.json").read_text("utf-8"))

@@ -8,7 +8,8 @@ import torch
 
 from hypernet import HypernetSpec, Hypernetwork
 from hypernet.training.diffusion import Batch, Denoiser
-from hypernet.training.health import Health, Measure, after_loss, after_probe, blow_up, measure
+from hypernet.training.health import Health, after_loss, after_probe, blow_up
+from hypernet.training.probe import Measure, measure
 
 SPEC = HypernetSpec()
 NORMED = HypernetSpec(layer_norm=True)

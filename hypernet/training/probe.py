@@ -1,0 +1,84 @@
+"""The probe: pictures that are always measured alike, with and without their noise."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ..apply.patches import TrainingPatch
+from ..network.hypernetwork import Hypernetwork
+from ..seeding import generator
+from .diffusion import Batch, Denoiser, add_noise, elementwise_loss, prediction_target
+
+
+@dataclass(frozen=True)
+class Measure:
+    """What a probe found. residual: ‖f(x)‖/‖x‖ over keys and values, by width."""
+
+    loss: float
+    residual: Mapping[int, float]
+
+
+@torch.no_grad()
+def measure(
+    denoiser: Denoiser, network: Hypernetwork, batches: Sequence[Batch], first: int, end: int
+) -> Measure:
+    """The mean squared error on these batches, with timesteps evenly from `first` up to `end`.
+
+    Noise follows from a batch's place alone. The network must be in eval mode.
+    """
+    patch = MeasuringPatch(network)
+    number = sum(len(batch.latents) for batch in batches)
+    total, done = 0.0, 0
+    for place, batch in enumerate(batches):
+        parts = (torch.arange(done, done + len(batch.latents)) + 0.5) / number
+        timesteps = (first + parts * (end - first)).long()
+        noise = torch.randn(batch.latents.shape, generator=generator(0, "probe", place))
+        alpha = denoiser.alphas_cumprod[timesteps]
+        found = denoiser.predict(
+            add_noise(batch.latents, noise, alpha).to(denoiser.device, denoiser.dtype),
+            timesteps.to(denoiser.device),
+            {key: value.to(denoiser.device) for key, value in batch.condition.items()},
+            patch,
+            patch,
+        )
+        target = prediction_target(denoiser.prediction, batch.latents, noise, alpha)
+        error = elementwise_loss("MSE", found.float().cpu(), target, 1.0)
+        if batch.weights is not None:
+            error = error * batch.weights
+        total += error.mean().item() * len(batch.latents)
+        done += len(batch.latents)
+    return Measure(total / number, patch.residual())
+
+
+class MeasuringPatch:
+    """The training patch, which also adds up how much it changes."""
+
+    def __init__(self, network: Hypernetwork):
+        self.patch = TrainingPatch(network, remember=True)
+        self._changes: dict[int, Tensor] = {}
+        self._sizes: dict[int, Tensor] = {}
+
+    def __call__(
+        self, n: Tensor, context: Tensor, value: Tensor, extra_options: Mapping
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        context = n if context is None else context
+        value = context if value is None else value
+        _, keys, values = self.patch(n, context, value, extra_options)
+        for before, after in ((context, keys), (value, values)):
+            if after is not before:
+                width = before.shape[-1]
+                change = (after.float() - before.float()).square().sum()
+                self._changes[width] = self._changes.get(width, 0) + change
+                self._sizes[width] = self._sizes.get(width, 0) + before.float().square().sum()
+        return n, keys, values
+
+    def residual(self) -> dict[int, float]:
+        return {
+            width: math.sqrt(change.item() / max(self._sizes[width].item(), 1e-30))
+            for width, change in sorted(self._changes.items())
+        }
