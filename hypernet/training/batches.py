@@ -17,7 +17,7 @@ from ..pictures.buckets import order_in_groups
 from ..pictures.sdxl_sizes import sizes_of_cut
 from ..seeding import generator
 from .diffusion import Batch
-from .train import Probe
+from .probe import Probe
 
 Condition = Mapping[str, Tensor]
 

@@ -82,3 +82,11 @@ class MeasuringPatch:
             width: math.sqrt(change.item() / max(self._sizes[width].item(), 1e-30))
             for width, change in sorted(self._changes.items())
         }
+
+
+@dataclass(frozen=True)
+class Probe:
+    """Pictures to measure on, always the same. held_out: training does not see them."""
+
+    batches: Sequence[Batch]
+    held_out: bool = False

@@ -16,8 +16,9 @@ from ..network.hypernetwork import Hypernetwork
 from ..text.parsing import number_in, unwrapped
 from .diffusion import Batch, Denoiser
 from .learner import Learner
+from .probe import Probe
 from .settings import TrainSettings
-from .train import Probe, TrainingDiverged, train
+from .train import TrainingDiverged, train
 
 GIVE_UP = 2.0  # times the first loss
 TO = re.compile(r"\s*(?:\bto\b|[~→到至])\s*|\s+-+\s+", re.IGNORECASE)  # between two rates

@@ -15,7 +15,7 @@ a generator cannot do it for its caller.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 
@@ -39,7 +39,7 @@ from .health import after_loss, after_probe, blow_up
 from .learner import Learner
 from .optimizers import rate_in_use, set_rate
 from .parallel import ALONE, Processes, drawing_for_all
-from .probe import measure
+from .probe import Probe, measure
 from .schedule import held_rate, parse_schedule
 from .settings import TrainSettings
 
@@ -64,14 +64,6 @@ class Step:
 
 class TrainingDiverged(RuntimeError):
     """The loss blew up, also at lower rates. The learner is in its last good state."""
-
-
-@dataclass(frozen=True)
-class Probe:
-    """Pictures to measure on, always the same. held_out: training does not see them."""
-
-    batches: Sequence[Batch]
-    held_out: bool = False
 
 
 def train(

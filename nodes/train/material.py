@@ -28,8 +28,8 @@ from ...hypernet.training.batches import Examples, all_prompts, hold_out, items_
 from ...hypernet.training.diffusion import Batch
 from ...hypernet.training.given_latents import Given
 from ...hypernet.training.prefetch import Ahead
+from ...hypernet.training.probe import Probe
 from ...hypernet.training.settings import TrainSettings
-from ...hypernet.training.train import Probe
 from ..shared.cache import cache_folder
 from ..shared.progress import watch
 

@@ -8,6 +8,7 @@ from ...hypernet.dataset.items import Dataset
 from ...hypernet.network.hypernetwork import Hypernetwork
 from ...hypernet.network.spec import HypernetSpec
 from ...hypernet.training.plots import range_picture
+from ...hypernet.training.probe import Probe
 from ...hypernet.training.range_test import (
     Point,
     range_test,
@@ -16,7 +17,6 @@ from ...hypernet.training.range_test import (
     useful_band,
 )
 from ...hypernet.training.settings import TrainSettings
-from ...hypernet.training.train import Probe
 from ..shared.sockets import CATEGORY, ConfigSocket, DatasetSocket, first_widgets, more_widgets
 from .asked import check_one_source
 from .hypernet_config import chosen_spec

@@ -20,8 +20,9 @@ from hypernet.training.diffusion import Batch, Denoiser
 from hypernet.training.health import SETTLED
 from hypernet.training.learner import Learner
 from hypernet.training.optimizers import OPTIMIZERS, missing_package
+from hypernet.training.probe import Probe
 from hypernet.training.settings import TrainSettings
-from hypernet.training.train import Probe, train
+from hypernet.training.train import train
 
 WIDTH = 8
 

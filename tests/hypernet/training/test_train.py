@@ -14,9 +14,10 @@ from hypernet.seeding import generator, sample_order
 from hypernet.training.diffusion import Batch, Denoiser
 from hypernet.training.learner import Learner
 from hypernet.training.optimizers import OPTIMIZERS, missing_package
+from hypernet.training.probe import Probe
 from hypernet.training.range_test import range_test, useful_band
 from hypernet.training.settings import TrainSettings
-from hypernet.training.train import Probe, TrainingDiverged, train
+from hypernet.training.train import TrainingDiverged, train
 
 ALPHAS = torch.linspace(0.99, 0.01, 1000)
 WIDTH = 8

@@ -15,8 +15,9 @@ from hypernet import HypernetSpec, Hypernetwork
 from hypernet.training.diffusion import Batch, Denoiser
 from hypernet.training.learner import Learner
 from hypernet.training.parallel import ALONE, Processes, connected, present
+from hypernet.training.probe import Probe
 from hypernet.training.settings import TrainSettings
-from hypernet.training.train import Probe, train
+from hypernet.training.train import train
 
 WIDTH = 8
 SHARED = dict(steps=12, learning_rate="1e-2:6, 1e-3", batch_size=4)
