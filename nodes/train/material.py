@@ -24,9 +24,10 @@ from ...hypernet.encoding.encode import (
 from ...hypernet.encoding.shards import Shards, forget_old
 from ...hypernet.network.spec import as_text
 from ...hypernet.runs.fingerprints import dataset_hash, tensors_hash
-from ...hypernet.training.batches import Examples, all_prompts, hold_out, items_at, prompts_at
+from ...hypernet.training.batches import Examples, all_prompts, items_at, prompts_at
 from ...hypernet.training.diffusion import Batch
 from ...hypernet.training.given_latents import Given
+from ...hypernet.training.held_out import hold_out
 from ...hypernet.training.prefetch import Ahead
 from ...hypernet.training.probe import Probe
 from ...hypernet.training.settings import TrainSettings

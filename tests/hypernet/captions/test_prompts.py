@@ -17,7 +17,8 @@ from hypernet.captions.sources import decode
 from hypernet.dataset.items import Dataset, Item
 from hypernet.encoding.encode import encode_prompts
 from hypernet.encoding.shards import Shards
-from hypernet.training.batches import Examples, all_prompts, items_at, probed_items, prompts_at
+from hypernet.training.batches import Examples, all_prompts, items_at, prompts_at
+from hypernet.training.held_out import probed_items
 
 TAGS = "sks, 1girl, hat, (red, blue:1.2), snow, smile"
 

@@ -7,7 +7,8 @@ import torch
 
 from hypernet.captions.prompts import Words
 from hypernet.dataset.items import Dataset, Item
-from hypernet.training.batches import Examples, hold_out
+from hypernet.training.batches import Examples
+from hypernet.training.held_out import hold_out
 
 
 def examples(count, number=-1, repeats=1):
