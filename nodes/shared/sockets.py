@@ -62,3 +62,6 @@ def widget(each: Field, *, optional: bool) -> io.Input:
     kind = io.Int if isinstance(each.default, int) else io.Float
     step = {} if about["step"] is None else {"step": about["step"]}
     return kind.Input(each.name, min=about["low"], max=about["high"], **step, **shared)
+
+
+TOOLS = f"{CATEGORY}/tools"

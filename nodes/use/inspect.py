@@ -11,11 +11,10 @@ from ...hypernet.network.hypernetwork import Hypernetwork
 from ...hypernet.network.spec import read_widths
 from ...hypernet.tools import compare, convert, estimate, merge
 from ...hypernet.tools.report import as_text, describe
-from ..shared.sockets import CATEGORY, ConfigSocket, HypernetSocket
+from ..shared.sockets import TOOLS, ConfigSocket, HypernetSocket
 from .apply import ApplyHypernet
 from .load_save import LoadHypernet, bare_path, find, found_by, new_file
 
-TOOLS = f"{CATEGORY}/tools"
 MOST = 4  # networks that one node takes
 
 
