@@ -2,7 +2,6 @@
 
 import itertools
 import json
-from collections.abc import Callable
 from dataclasses import replace
 
 from ...compat import Faults, Progress, generate, io, network_folders, ui
@@ -12,6 +11,7 @@ from ...hypernet.network.spec import read_widths
 from ...hypernet.tools import compare, convert, estimate, merge
 from ...hypernet.tools.report import as_text, describe
 from ..shared.sockets import TOOLS, ConfigSocket, HypernetSocket
+from ..shared.typed_text import fault_of
 from .apply import ApplyHypernet
 from .load_save import LoadHypernet, bare_path, find, found_by, new_file
 
@@ -311,11 +311,3 @@ def networks() -> list:
 def given_networks(given: dict) -> list[Hypernetwork]:
     found = (given.get(f"hypernet_{place}") for place in range(1, MOST + 1))
     return [network for network in found if network is not None]
-
-
-def fault_of(read: Callable[[str], object], text: str | None) -> bool | str:
-    """What is wrong with a text, if it is known yet."""
-    try:
-        return True if text is None else bool(read(text))
-    except ValueError as fault:
-        return str(fault)
