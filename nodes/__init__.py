@@ -17,16 +17,10 @@ from .train.learning_rate import LearningRate
 from .train.range_test import LearningRateRangeTest
 from .train.train_hypernet import TrainHypernet
 from .use.apply import ApplyHypernet
+from .use.compare import CompareHypernets, LabelGrid
 from .use.fold import FoldHypernet, HypernetToLora
 from .use.hypernets_from_prompt import HypernetPrompt
-from .use.inspect import (
-    CompareHypernets,
-    ConvertHypernet,
-    EstimateHypernet,
-    InspectHypernet,
-    LabelGrid,
-    MergeHypernets,
-)
+from .use.inspect import ConvertHypernet, EstimateHypernet, InspectHypernet, MergeHypernets
 from .use.load_save import LoadHypernet, SaveHypernet
 
 
