@@ -18,9 +18,10 @@ from .train.range_test import LearningRateRangeTest
 from .train.train_hypernet import TrainHypernet
 from .use.apply import ApplyHypernet
 from .use.compare import CompareHypernets, LabelGrid
+from .use.convert_merge import ConvertHypernet, MergeHypernets
 from .use.fold import FoldHypernet, HypernetToLora
 from .use.hypernets_from_prompt import HypernetPrompt
-from .use.inspect import ConvertHypernet, EstimateHypernet, InspectHypernet, MergeHypernets
+from .use.inspect import EstimateHypernet, InspectHypernet
 from .use.load_save import LoadHypernet, SaveHypernet
 
 

@@ -8,7 +8,7 @@ from ...hypernet.tools import compare
 from ..shared.sockets import TOOLS
 from ..shared.typed_text import fault_of
 from .apply import ApplyHypernet
-from .inspect import given_networks, networks
+from .convert_merge import given_networks, networks
 
 
 class CompareHypernets(io.ComfyNode):

@@ -128,8 +128,8 @@ def test_two_networks_that_fit_equally_are_refused_before_the_run(host):
 def test_a_name_that_windows_keeps_is_refused_wherever_something_is_saved(host):
     from hypernet_pack.nodes.data.prepare_dataset import SavePreparedFolder
     from hypernet_pack.nodes.train.train_hypernet import TrainHypernet
+    from hypernet_pack.nodes.use.convert_merge import ConvertHypernet
     from hypernet_pack.nodes.use.fold import HypernetToLora
-    from hypernet_pack.nodes.use.inspect import ConvertHypernet
     from hypernet_pack.nodes.use.load_save import SaveHypernet
 
     for name in ("nul.v1", "CON", "aux.pt", "ink.", "a?"):
