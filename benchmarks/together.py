@@ -1,6 +1,6 @@
 """Processes that train together, again and again: how does each of them end?
 
-Runs the pair of tests/hypernet/test_parallel.py, and `hypernet run --processes 2` where it trains
+Runs the pair of test_parallel.py, and `hypernet run --processes 2` where it trains
 and draws, where the second process has nothing to help with, and where a node fails. A fault at the
 end of a process (a thread that outlives Python, a wait for one that is gone) shows in one of ten.
 Prints how many ended how, and each end as it comes (on stderr, in case somebody stops it). The exit

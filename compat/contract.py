@@ -68,7 +68,8 @@ Models (what the sockets MODEL, CLIP, VAE, CONDITIONING carry belongs to the hos
     conditioning(clip, text) -> CONDITIONING
     read_conditioning(conditioning) -> list[dict[str, Tensor]]
                                          its entries as encode_texts gives texts, and "sizes"
-                                         (6,), see hypernet/sizes.py, where it names a size
+                                         (6,), see hypernet/pictures/sdxl_sizes.py, where it
+                                         names a size
     release(*models) -> None             VAE or CLIP leave the accelerator (to RAM)
     unload(folder: Path, *models) -> None
                                          those that did leave RAM too, for a file in the folder that

@@ -1,7 +1,7 @@
 """What the server says, in Chinese: web/words/sentences.zh.json has all of it, and no more.
 
 Its keys are drawn out of the sources: every text of three words in hypernet/, nodes/ and
-compat/comfyui.py, the values of an f-string as {0}, {1} … in their order. tests/web shows how they
+compat/comfyui, the values of an f-string as {0}, {1} … in their order. tests/web shows how they
 are found again in what is said.
 """
 

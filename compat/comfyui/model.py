@@ -1,6 +1,6 @@
 """The real host: every name of `contract.py` by ComfyUI's own means, and nothing else.
 
-This file, and comfyui_demo.py for one model, are all of the pack that may import from ComfyUI.
+This file, and demo_model.py for one model, are all of the pack that may import from ComfyUI.
 They are tried against 0.33 and use what has been there since 0.25. Four surprises:
 
 - ComfyUI runs nodes in `torch.inference_mode()`, so weights loaded by a graph are inference

@@ -1,7 +1,7 @@
 """By what a picture file is known: a hash of its bytes, remembered while the file stays as it is.
 
 Ten thousand pictures are gigabytes, so the hash of each is kept with its time of change and its
-length, one file per dataset folder (see measured.py).
+length, one file per dataset folder (see measurements.py).
 """
 
 from __future__ import annotations

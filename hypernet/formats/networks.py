@@ -1,7 +1,7 @@
 """Opening and saving networks: nothing executed, nothing overwritten, nothing half written.
 
 The suffix says the format: `.pt` (a1111.py), `.safetensors` (safetensors_file.py), and `.hns`, a
-tree of other files (trees.py, read only). What a file claims is checked before memory is taken for
+tree of other files (hns.py, read only). What a file claims is checked before memory is taken for
 it, and torch's weights-only reader builds plain types and tensors and refuses code. A file is
 written under a passing name beside its place, flushed to the disk, and moved there in one step:
 whoever looks sees the old file or the whole new one, after a power cut too.

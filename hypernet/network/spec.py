@@ -42,8 +42,8 @@ class HypernetSpec:
     linear layer and its activation, the last included. seed: of the initial weights.
 
     skip_connection: every layer is a residual block, as aria1th's extension makes them (its order
-    of layers is another, see network.py, and activate_output means nothing). upsample_linear: those
-    blocks carry their input on by a matrix; otherwise by the nearest neighbour.
+    of layers is another, see hypernetwork.py, and activate_output means nothing). upsample_linear:
+    those blocks carry their input on by a matrix; otherwise by the nearest neighbour.
 
     Raises ValueError with every fault found, in one message.
     """

@@ -83,8 +83,8 @@ INITIALIZATIONS: dict[str, Fill] = {
     ),
     "XavierUniform": lambda weight, generator: nn.init.xavier_uniform_(weight, generator=generator),
     "XavierNormal": lambda weight, generator: nn.init.xavier_normal_(weight, generator=generator),
-    # Not A1111's, which doesn't mind the name. The last layer becomes 0 (network.py), as LoRA's
-    # does: the network begins as nothing, and what the layers before it give has unit spread.
+    # Not A1111's, which doesn't mind the name. The last layer becomes 0 (hypernetwork.py), as
+    # LoRA's does: the network begins as nothing, and the layers before it give unit spread.
     ZERO_OUTPUT: lambda weight, generator: nn.init.normal_(
         weight, 0.0, weight.shape[1] ** -0.5, generator=generator
     ),

@@ -1,7 +1,7 @@
 """What a run was made from, in ten digits each, so that one can see whether it changed.
 
-A file has A1111's short hash (optim.py). A folder of a model is hashed by its weights, a dataset
-by what training sees of it: captions, templates, size, and the bytes of pictures and masks.
+A file has A1111's short hash (optim_file.py). A folder of a model is hashed by its weights, a
+dataset by what training sees of it: captions, templates, size, and the bytes of pictures and masks.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
     <run folder>/
       manifest.json         settings, spec, dataset, model, versions: what this run is
       loss.csv              A1111's columns, one line per update
-      seen.jsonl            what was seen on the way (course.py): probes, notes, how it ended
+      seen.jsonl            what was seen on the way (history.py): probes, notes, how it ended
       state.pt, state-before.pt     what resuming reads (state.py)
       <name>-<n>.pt         the network after exactly n updates
       <name>-<n>.pt.optim   its optimizer's state, where it was asked for
@@ -157,7 +157,7 @@ class Run:
                 self.flush()
 
     def remember(self, step: int, **seen: Any) -> None:
-        """A line of seen.jsonl (course.py); none where it cannot be written."""
+        """A line of seen.jsonl (history.py); none where it cannot be written."""
         text = json.dumps({"step": step, **seen}, ensure_ascii=False) + "\n"
         with suppress(OSError), self._room_for(SEEN, len(text)):
             self.folder.mkdir(parents=True, exist_ok=True)

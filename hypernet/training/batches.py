@@ -1,5 +1,5 @@
 """Batches of pictures and words as the UNet sees them, each a pure function of its place in the
-stream. What they are made of is encoded before (encoding.py) and read when a batch wants it, so
+stream. What they are made of is encoded before (encode.py) and read when a batch wants it, so
 memory does not grow with its amount.
 """
 

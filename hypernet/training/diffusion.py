@@ -30,7 +30,7 @@ class Batch(NamedTuple):
     """Samples for one forward pass, on the CPU.
 
     condition maps "context" to (B, T, C), and for SDXL "pooled" to (B, P), which is one vector for
-    the whole text, and "sizes" to (B, 6), see sizes.py; others ignore these two.
+    the whole text, and "sizes" to (B, 6), see sdxl_sizes.py; others ignore these two.
     weights: how much each latent pixel counts, 1 when None.
     """
 

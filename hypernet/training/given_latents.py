@@ -1,7 +1,7 @@
 """Latents and conditions that a graph has made, in place of a dataset: the same batches of them.
 
 Latents (c, h, w) are as the UNet sees them. A batch is a pure function of its place in the stream,
-as in latents.py.
+as in batches.py.
 """
 
 from __future__ import annotations

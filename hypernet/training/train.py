@@ -3,7 +3,7 @@
 One step is one update: `accumulation` batches of `batch_size` pictures, each with noise and
 timesteps of its own, their gradients averaged, one step of the optimizer. The UNet is frozen and
 only the network learns, in float32. Everything drawn at step n follows from (seed, n); see
-chance.py.
+seeding.py.
 
 A blow-up (health.py) leads back to the last good state, at half the rate; the steps since then are
 made again and counted again, so that n still means n updates. The surprise: Step.done may fall.

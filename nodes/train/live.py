@@ -1,7 +1,7 @@
 """A training that can be watched: what is known of it, and what is told to editors that are open.
 
 Events only say that there is news, four times a second at most; whoever wants to see more fetches
-it (live_routes.py). So a page that is opened late, or in another browser, sees the same. The
+it (trainings.py). So a page that is opened late, or in another browser, sees the same. The
 training adds from its own thread, and the server reads from others.
 """
 
@@ -89,7 +89,7 @@ class LiveRun:
         self.enter(how)
 
     def see(self, step: int, **seen: object) -> None:
-        """What is to be known afterwards, too; see hypernet/course.py for what there is."""
+        """What is to be known afterwards, too; see hypernet/runs/history.py for what there is."""
         with self._lock:
             self.course.see(step, **seen)
         if self.run is not None:

@@ -1,4 +1,4 @@
-"""Where naming.py's decision gets what it hangs on: what stands on the disk under a name."""
+"""Where run_naming.py's decision gets what it hangs on: what stands on the disk under a name."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field

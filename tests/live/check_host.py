@@ -1,4 +1,4 @@
-"""Checks of compat/comfyui.py that HTTP cannot see. Runs in ComfyUI's interpreter.
+"""Checks of compat/comfyui that HTTP cannot see. Runs in ComfyUI's interpreter.
 
     python check_host.py COMFYUI_DIR REPOSITORY CHECKPOINT
 

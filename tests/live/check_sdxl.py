@@ -1,4 +1,4 @@
-"""Checks of compat/comfyui.py on an SDXL checkpoint. Runs in ComfyUI's interpreter.
+"""Checks of compat/comfyui on an SDXL checkpoint. Runs in ComfyUI's interpreter.
 
     python check_sdxl.py COMFYUI_DIR REPOSITORY CHECKPOINT
 

@@ -1,4 +1,4 @@
-"""compat/comfyui.py against the real thing, inside ComfyUI's own process: see check_host.py."""
+"""compat/comfyui against the real thing, inside ComfyUI's own process: see check_host.py."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""compat/comfyui.py on SDXL, inside ComfyUI's own process: see check_sdxl.py."""
+"""compat/comfyui on SDXL, inside ComfyUI's own process: see check_sdxl.py."""
 
 from __future__ import annotations
 

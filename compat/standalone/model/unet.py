@@ -107,7 +107,7 @@ def run_unet(
 
     sample (B, c, h, w) is scaled to unit variance, timesteps is (B,), context is (B, T, C);
     all are cast to the UNet's device and dtype. SDXL alone also reads pooled (B, P), and sizes
-    (B, 6), see hypernet/sizes.py; without them it is told of whole pictures.
+    (B, 6), see hypernet/pictures/sdxl_sizes.py; without them it is told of whole pictures.
     """
     sample = sample.to(unet.device, unet.dtype)
     options = {**transformer_options, "original_shape": list(sample.shape)}
