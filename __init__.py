@@ -3,6 +3,9 @@
 WEB_DIRECTORY = "./web"
 
 if __package__:  # pytest imports this file without a package; there it has nothing to offer
+    from . import library
+
+    library.provide()
 
     async def comfy_entrypoint():
         from .nodes import Hypernet

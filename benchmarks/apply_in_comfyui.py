@@ -26,27 +26,29 @@ def main() -> None:
     import folder_paths  # noqa: F401  the pack asks whether the host has loaded it
     from comfy_extras.nodes_hypernetwork import load_hypernetwork_patch
 
-    pack = load_pack(Path(repository))
+    load_pack(Path(repository))
+    from hypernet import open_network
+    from hypernet.apply.patches import make_patches
+
     with torch.inference_mode():
         unet = random_unet()
         core = load_hypernetwork_patch(file, 1.0)
-        ours = pack.attention.make_patches(pack.files.open_network(file))
+        ours = make_patches(open_network(file))
         patches = {PEER: (core, core), OURS: ours}
         ways = {what: step_of(unet, *pair) for what, pair in patches.items()}
         rows = measure(step_of(unet), ways, int(rounds))
     print(json.dumps(rows))
 
 
-def load_pack(repository: Path, modules: tuple[str, ...] = ("attention", "files")):
-    """The pack's library with these modules, under a name of its own."""
+def load_pack(repository: Path):
+    """The pack, under a name of its own; from now on `hypernet` is its library."""
     spec = importlib.util.spec_from_file_location(
         "pack", repository / "__init__.py", submodule_search_locations=[str(repository)]
     )
-    sys.modules["pack"] = importlib.util.module_from_spec(spec)
+    pack = sys.modules["pack"] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(pack)
     importlib.import_module("pack.compat")
-    for name in modules:
-        importlib.import_module(f"pack.hypernet.{name}")
-    return sys.modules["pack.hypernet"]
+    return pack
 
 
 def random_unet() -> torch.nn.Module:

@@ -34,8 +34,7 @@ def main() -> None:
     import comfy.sd
     import folder_paths  # noqa: F401  the pack asks whether the host has loaded it
 
-    pack = load_pack(Path(repository), ("train", "learner", "network", "spec", "settings"))
-    host = sys.modules["pack"].compat
+    host = load_pack(Path(repository)).compat
     with torch.inference_mode():
         model, *_ = comfy.sd.load_checkpoint_guess_config(
             checkpoint, output_vae=False, output_clip=False
@@ -44,7 +43,7 @@ def main() -> None:
     with host.denoiser(model) as unet:
         latents = torch.randn(1, 4, SIDE, SIDE)
         text = torch.randn(1, 77, 768)
-        ours = step_of_ours(pack, unet, latents, text)
+        ours = step_of_ours(unet, latents, text)
         for what, checkpoints in CORES.items():  # one after another: each has a UNet of its own
             core = TrainLora(model, latents, text, checkpoints)
             ways = {what: core.step} if rows else {OURS: ours, what: core.step}
@@ -69,12 +68,17 @@ def step_of_bare(unet, latents: torch.Tensor, text: torch.Tensor):
     return step
 
 
-def step_of_ours(pack, unet, latents: torch.Tensor, text: torch.Tensor):
-    spec = pack.spec.HypernetSpec(layer_structure=(1, 2, 1), activation="relu")
-    settings = pack.settings.TrainSettings(steps=1_000_000, learning_rate="1e-6")
-    learner = pack.learner.Learner(pack.network.Hypernetwork(spec), settings)
-    batch = pack.train.Batch(latents, {"context": text})
-    steps = pack.train.train(learner, unet, lambda first, number: batch)
+def step_of_ours(unet, latents: torch.Tensor, text: torch.Tensor):
+    from hypernet import HypernetSpec, Hypernetwork
+    from hypernet.training.diffusion import Batch
+    from hypernet.training.learner import Learner
+    from hypernet.training.settings import TrainSettings
+    from hypernet.training.train import train
+
+    spec = HypernetSpec(layer_structure=(1, 2, 1), activation="relu")
+    settings = TrainSettings(steps=1_000_000, learning_rate="1e-6")
+    batch = Batch(latents, {"context": text})
+    steps = train(Learner(Hypernetwork(spec), settings), unet, lambda first, number: batch)
     return lambda: next(steps)
 
 

@@ -15,23 +15,25 @@ from typing import Any
 
 import torch
 
+from hypernet.apply.effect import Effect
+from hypernet.apply.lora_file import save_lora, to_lora
+from hypernet.apply.patches import check_fit, make_patches
+from hypernet.apply.prompt_tags import take_out_tags
+from hypernet.atomic_files import write_whole
+from hypernet.disk_space import in_words
+from hypernet.formats.hns import NetworkTree
+from hypernet.formats.networks import open_network, save_network
+from hypernet.network.hypernetwork import Hypernetwork
+from hypernet.network.spec import SD1_WIDTHS, HypernetSpec, parse_structure, read_widths
+from hypernet.pictures.grid import as_image
+from hypernet.text.file_names import check_name
+from hypernet.text.parsing import single_number_in
+from hypernet.tools import compare, convert, estimate, merge
+from hypernet.tools.report import as_text, describe
+
 from ..compat.standalone import folders
 from ..compat.standalone.model import models
 from ..compat.standalone.model.stored_blocks import read_blocks
-from ..hypernet.apply.effect import Effect
-from ..hypernet.apply.lora_file import save_lora, to_lora
-from ..hypernet.apply.patches import check_fit, make_patches
-from ..hypernet.apply.prompt_tags import take_out_tags
-from ..hypernet.atomic_files import write_whole
-from ..hypernet.disk_space import in_words
-from ..hypernet.formats.hns import NetworkTree
-from ..hypernet.formats.networks import open_network, save_network
-from ..hypernet.network.hypernetwork import Hypernetwork
-from ..hypernet.network.spec import SD1_WIDTHS, HypernetSpec, parse_structure, read_widths
-from ..hypernet.text.file_names import check_name
-from ..hypernet.text.parsing import single_number_in
-from ..hypernet.tools import compare, convert, estimate, merge
-from ..hypernet.tools.report import as_text, describe
 
 log = logging.getLogger(__name__)
 
@@ -168,7 +170,7 @@ def compare_files(arguments: argparse.Namespace) -> str:
         return models.generate(patched, vae, *words, **wanted)[0]
 
     (sheet,) = compare.compared(networks, strengths, draw)
-    picture = compare.as_image(sheet)
+    picture = as_image(sheet)
     write_whole(out, lambda file: picture.save(file, "PNG"), overwrite=False)
     return "\n".join(
         [*dict.fromkeys(filter(None, warnings)), f"{out}: {picture.width}×{picture.height}"]

@@ -31,6 +31,8 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from hypernet.text.links import files_below
+
 from ..compat.standalone import folders, many_processes
 from ..compat.standalone.graph.at_queueing import as_queued
 from ..compat.standalone.graph.call import title_of
@@ -40,7 +42,6 @@ from ..compat.standalone.graph.validation import sentence
 from ..compat.standalone.graph.workflow import Workflow, WorkflowError, read_workflow, set_value
 from ..compat.standalone.progress import request_interrupt
 from ..compat.standalone.serve.gate import is_loopback
-from ..hypernet.text.links import files_below
 from .file_commands import Command, add_parsers
 
 DONE, FAILED, REFUSED, STOPPED = 0, 1, 2, 130
@@ -138,8 +139,8 @@ def _make(command: Command, arguments: argparse.Namespace) -> int:
 
 
 def _inspect(files: list[str], as_json: bool) -> int:
-    from ..hypernet.formats.networks import open_network
-    from ..hypernet.tools import report
+    from hypernet.formats.networks import open_network
+    from hypernet.tools import report
 
     descriptions, code = [], DONE
     for file in files:

@@ -17,8 +17,9 @@ import matplotlib
 import torch
 from hypernet_pack.cli import main as command
 from hypernet_pack.compat import attention_widths
-from hypernet_pack.hypernet import open_network
 from hypernet_pack.nodes.use.apply import ApplyHypernet
+
+from hypernet import open_network
 
 from .drawing import MODEL, STEPS, WIDTHS, draw, load_checkpoint, sheet, to_image
 from .judges import load_judges

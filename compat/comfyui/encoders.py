@@ -9,7 +9,8 @@ import torch
 from comfy.ldm.models.autoencoder import DiagonalGaussianRegularizer
 from torch import Tensor
 
-from ...hypernet.pictures.sdxl_sizes import sizes_in_options
+from hypernet.pictures.sdxl_sizes import sizes_in_options
+
 from .ordinary_tensors import _ordinary
 
 

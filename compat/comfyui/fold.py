@@ -10,7 +10,7 @@ import torch
 from comfy.ldm.modules.diffusionmodules.openaimodel import UNetModel
 from torch import Tensor
 
-from ...hypernet.apply.fold import AttentionWeights, attention_names
+from hypernet.apply.fold import AttentionWeights, attention_names
 
 
 @torch.inference_mode()

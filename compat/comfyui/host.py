@@ -17,7 +17,8 @@ from comfy_api import latest
 from PIL import Image
 from server import PromptServer
 
-from ...hypernet.training.parallel import ALONE, Processes
+from hypernet.training.parallel import ALONE, Processes
+
 from ..faults import on_their_inputs
 from ..progress_line import ProgressLine
 

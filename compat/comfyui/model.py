@@ -31,7 +31,8 @@ from comfy.model_patcher import CoreModelPatcher
 from comfy.patcher_extension import WrapperExecutor, WrappersMP
 from torch import Tensor
 
-from ...hypernet.encoding.unload import unload as unload_weights
+from hypernet.encoding.unload import unload as unload_weights
+
 from .compiled import CompiledAgain, drops_guards
 from .ordinary_tensors import _ordinary, _versioned
 

@@ -13,10 +13,11 @@ from comfy.model_base import SDXL
 from comfy.model_sampling import EPS, V_PREDICTION, ModelSamplingDiscrete
 from torch import Tensor
 
-from ...hypernet.pictures.sdxl_sizes import sizes_in_options
-from ...hypernet.training.diffusion import Denoiser, Patch
-from ...hypernet.training.memory_saving import again, outermost, visiting
-from ...hypernet.training.memory_saving import compiled as compiled_layers
+from hypernet.pictures.sdxl_sizes import sizes_in_options
+from hypernet.training.diffusion import Denoiser, Patch
+from hypernet.training.memory_saving import again, outermost, visiting
+from hypernet.training.memory_saving import compiled as compiled_layers
+
 from .host import Interrupted
 from .ordinary_tensors import _ordinary
 

@@ -17,7 +17,8 @@ from typing import Any
 from torch import Tensor, device
 from torch import dtype as number_type
 
-from ...hypernet.apply.fold import AttentionWeights
+from hypernet.apply.fold import AttentionWeights
+
 from .folders import (
     dataset_folders,
     input_folder,

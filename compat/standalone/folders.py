@@ -17,11 +17,11 @@ from contextvars import ContextVar
 from pathlib import Path
 from types import MappingProxyType
 
-from ...hypernet.apply.prompt_tags import KNOWN_AS
-from ...hypernet.formats.networks import TREE_SUFFIX
-from ...hypernet.text.file_names import check_new_folders
-from ...hypernet.text.links import files_below, is_inside, walk
-from ...hypernet.text.names import READINGS, exists, find_below, find_name, quoted
+from hypernet.apply.prompt_tags import KNOWN_AS
+from hypernet.formats.networks import TREE_SUFFIX
+from hypernet.text.file_names import check_new_folders
+from hypernet.text.links import files_below, is_inside, walk
+from hypernet.text.names import READINGS, exists, find_below, find_name, quoted
 
 NETWORK_ENDINGS = (".pt", ".safetensors")
 WEIGHT_ENDING = ".safetensors"

@@ -26,7 +26,8 @@ from typing import Any
 
 import torch
 
-from ...hypernet.training.parallel import Processes, connected, present
+from hypernet.training.parallel import Processes, connected, present
+
 from .graph.executor import Executor
 from .progress import running_node
 

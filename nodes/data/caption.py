@@ -4,9 +4,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from ...compat import Faults, io, ui
-from ...hypernet.captions.prompts import TEMPLATE, prompt_of, read_templates
-from ...hypernet.captions.sources import (
+from hypernet.captions.prompts import TEMPLATE, prompt_of, read_templates
+from hypernet.captions.sources import (
     EXISTING,
     SOURCES,
     CaptionRules,
@@ -14,7 +13,7 @@ from ...hypernet.captions.sources import (
     read_sources,
     write_sidecar,
 )
-from ...hypernet.captions.tags import (
+from hypernet.captions.tags import (
     NO_EDITS,
     TagEdits,
     meaning,
@@ -22,8 +21,10 @@ from ...hypernet.captions.tags import (
     read_replacements,
     split_tags,
 )
-from ...hypernet.dataset.items import Dataset, Item
-from ...hypernet.text.lists_of_names import some
+from hypernet.dataset.items import Dataset, Item
+from hypernet.text.lists_of_names import some
+
+from ...compat import Faults, io, ui
 from ..shared.demo_model import refuse_demo
 from ..shared.sockets import CATEGORY, DatasetSocket
 from .tagging import Tagging, tagger_input

@@ -5,13 +5,14 @@ import logging
 import os
 from pathlib import Path
 
+from hypernet.dataset.contact_sheet import MOST, contact_sheet
+from hypernet.dataset.in_words import report
+from hypernet.dataset.listing import find_pictures, list_folder
+from hypernet.dataset.reading import read_dataset
+from hypernet.text.links import is_inside
+from hypernet.text.names import BLANKS, Match, exists, find_below
+
 from ...compat import Faults, dataset_folders, input_folder, io, output_folder, ui
-from ...hypernet.dataset.contact_sheet import MOST, contact_sheet
-from ...hypernet.dataset.in_words import report
-from ...hypernet.dataset.listing import find_pictures, list_folder
-from ...hypernet.dataset.reading import read_dataset
-from ...hypernet.text.links import is_inside
-from ...hypernet.text.names import BLANKS, Match, exists, find_below
 from ..shared.cache import cache_folder
 from ..shared.demo_model import DEMO
 from ..shared.progress import watch

@@ -2,14 +2,15 @@
 
 import logging
 
+from hypernet.dataset.contact_sheet import MOST, contact_sheet
+from hypernet.dataset.in_words import report
+from hypernet.dataset.masks import LOSS_MASKS
+from hypernet.dataset.prepare import CROPS, SIZES, Preparation, prepare
+from hypernet.dataset.prepared_folder import FORMATS, save_prepared
+from hypernet.pictures.crop import OBJECTIVES
+from hypernet.text.file_names import check_name
+
 from ...compat import io, output_folder, ui
-from ...hypernet.dataset.contact_sheet import MOST, contact_sheet
-from ...hypernet.dataset.in_words import report
-from ...hypernet.dataset.masks import LOSS_MASKS
-from ...hypernet.dataset.prepare import CROPS, SIZES, Preparation, prepare
-from ...hypernet.dataset.prepared_folder import FORMATS, save_prepared
-from ...hypernet.pictures.crop import OBJECTIVES
-from ...hypernet.text.file_names import check_name
 from ..shared.progress import watch
 from ..shared.sockets import CATEGORY, DatasetSocket, default
 from ..use.load_save import name_fault

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hypernet.captions.tags import ORDERS, TagEdits, TagRules, caption_of_tags, read_list
+from hypernet.taggers.caption_with import KINDS, cache_of, find_model, find_models, tag_pictures
+
 from ... import compat
 from ...compat import io
-from ...hypernet.captions.tags import ORDERS, TagEdits, TagRules, caption_of_tags, read_list
-from ...hypernet.taggers.caption_with import KINDS, cache_of, find_model, find_models, tag_pictures
 from ..shared.cache import cache_folder
 
 log = logging.getLogger(__name__)

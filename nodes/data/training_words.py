@@ -3,11 +3,12 @@
 from dataclasses import replace
 from pathlib import Path
 
+from hypernet.captions.prompts import Words, open_templates, prompt_at
+from hypernet.captions.repeats import read_weights, weight_of, weighted
+from hypernet.dataset.items import Dataset
+from hypernet.text.names import find_below
+
 from ...compat import Faults, input_folder, io, ui
-from ...hypernet.captions.prompts import Words, open_templates, prompt_at
-from ...hypernet.captions.repeats import read_weights, weight_of, weighted
-from ...hypernet.dataset.items import Dataset
-from ...hypernet.text.names import find_below
 from ..shared.sockets import CATEGORY, DatasetSocket, default
 
 

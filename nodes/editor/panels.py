@@ -6,14 +6,15 @@ The answers are the library's own, so a drawing in the editor cannot disagree wi
 from functools import lru_cache
 from pathlib import Path
 
+from hypernet.formats.networks import TREE_SUFFIX, open_network
+from hypernet.network.spec import SD1_WIDTHS, HypernetSpec
+from hypernet.tools.drawing import outline
+from hypernet.tools.report import as_lines, describe
+from hypernet.training.advice import settings_warnings
+from hypernet.training.schedule import RateList, sampled
+from hypernet.training.settings import TrainSettings
+
 from ...compat import add_route, network_folders
-from ...hypernet.formats.networks import TREE_SUFFIX, open_network
-from ...hypernet.network.spec import SD1_WIDTHS, HypernetSpec
-from ...hypernet.tools.drawing import outline
-from ...hypernet.tools.report import as_lines, describe
-from ...hypernet.training.advice import settings_warnings
-from ...hypernet.training.schedule import RateList, sampled
-from ...hypernet.training.settings import TrainSettings
 from ..train.hypernet_config import spec_of
 from ..train.learning_rate import advise
 from ..use.load_save import find, known_names

@@ -13,10 +13,11 @@ from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 
+from hypernet.captions.sources import LONGEST_SIDECAR, CaptionRules, one_line, write_sidecar
+from hypernet.dataset.album import Album, Page, count_tags, find_pages
+from hypernet.dataset.thumbnails import thumbnail
+
 from ...compat import add_route
-from ...hypernet.captions.sources import LONGEST_SIDECAR, CaptionRules, one_line, write_sidecar
-from ...hypernet.dataset.album import Album, Page, count_tags, find_pages
-from ...hypernet.dataset.thumbnails import thumbnail
 from ..data.caption import IN_ORDER, ORDERS, rules_of
 from ..data.load_dataset import resolve
 from ..shared.cache import cache_folder

@@ -15,12 +15,13 @@ import shutil
 import time
 from pathlib import Path
 
+from hypernet.atomic_files import write_whole
+from hypernet.disk_space import SPARE
+from hypernet.formats.networks import SUFFIXES, TREE_SUFFIX, open_network
+from hypernet.runs.manifest import list_runs
+from hypernet.text.file_names import check_name
+
 from ...compat import add_route, network_folders
-from ...hypernet.atomic_files import write_whole
-from ...hypernet.disk_space import SPARE
-from ...hypernet.formats.networks import SUFFIXES, TREE_SUFFIX, open_network
-from ...hypernet.runs.manifest import list_runs
-from ...hypernet.text.file_names import check_name
 from ..shared.cache import cache_folder
 from ..use.load_save import runs_folder
 from .requests import values

@@ -13,11 +13,12 @@ folders is read. Nothing is written.
 import re
 from pathlib import Path
 
+from hypernet.runs.history import read_course
+from hypernet.runs.manifest import read_manifest
+from hypernet.runs.run import preview_file
+from hypernet.runs.standing import look, numbered
+
 from ... import compat
-from ...hypernet.runs.history import read_course
-from ...hypernet.runs.manifest import read_manifest
-from ...hypernet.runs.run import preview_file
-from ...hypernet.runs.standing import look, numbered
 from ..train.live import LiveRun, running, seen_of
 from ..use.load_save import bare_path, runs_folder
 

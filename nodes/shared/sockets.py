@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from dataclasses import Field, dataclass, fields
 from typing import Any
 
+from hypernet.network.spec import HypernetSpec
+
 from ...compat import io
-from ...hypernet.network.spec import HypernetSpec
 
 CATEGORY = "hypernet"
 

@@ -8,18 +8,19 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
+from hypernet.dataset.items import Dataset
+from hypernet.formats.optim_file import file_hash
+from hypernet.network.hypernetwork import Hypernetwork
+from hypernet.network.spec import HypernetSpec
+from hypernet.runs.fingerprints import changes_hash, model_hash
+from hypernet.runs.request import Request, make_request
+from hypernet.runs.run import Keeping
+from hypernet.training.advice import settings_warnings
+from hypernet.training.given_latents import Given
+from hypernet.training.optimizers import missing_package
+from hypernet.training.settings import TrainSettings
+
 from ... import compat
-from ...hypernet.dataset.items import Dataset
-from ...hypernet.formats.optim_file import file_hash
-from ...hypernet.network.hypernetwork import Hypernetwork
-from ...hypernet.network.spec import HypernetSpec
-from ...hypernet.runs.fingerprints import changes_hash, model_hash
-from ...hypernet.runs.request import Request, make_request
-from ...hypernet.runs.run import Keeping
-from ...hypernet.training.advice import settings_warnings
-from ...hypernet.training.given_latents import Given
-from ...hypernet.training.optimizers import missing_package
-from ...hypernet.training.settings import TrainSettings
 from ..shared.cache import cache_folder
 from ..shared.sockets import Config
 from .beginning import open_single

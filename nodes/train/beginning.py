@@ -4,13 +4,12 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from ... import compat
-from ...hypernet.formats.networks import open_network
-from ...hypernet.formats.optim_file import open_optimizer, optimizer_file
-from ...hypernet.network.hypernetwork import Hypernetwork, load_weights
-from ...hypernet.network.spec import HypernetSpec
-from ...hypernet.runs.standing import Standing, is_result
-from ...hypernet.runs.state import (
+from hypernet.formats.networks import open_network
+from hypernet.formats.optim_file import open_optimizer, optimizer_file
+from hypernet.network.hypernetwork import Hypernetwork, load_weights
+from hypernet.network.spec import HypernetSpec
+from hypernet.runs.standing import Standing, is_result
+from hypernet.runs.state import (
     State,
     check_same_network,
     load_optimizer,
@@ -19,7 +18,9 @@ from ...hypernet.runs.state import (
     plain,
     spec_differences,
 )
-from ...hypernet.training.learner import Learner
+from hypernet.training.learner import Learner
+
+from ... import compat
 
 Say = Callable[[str], object]
 

@@ -2,9 +2,8 @@
 
 from dataclasses import replace
 
-from ...compat import Faults, attention_widths, io, ui
-from ...hypernet.disk_space import in_words
-from ...hypernet.network.spec import (
+from hypernet.disk_space import in_words
+from hypernet.network.spec import (
     SD1_WIDTHS,
     HypernetSpec,
     as_text,
@@ -12,8 +11,10 @@ from ...hypernet.network.spec import (
     parse_structure,
     read_widths,
 )
-from ...hypernet.network.vocabulary import ACTIVATIONS, INITIALIZATIONS
-from ...hypernet.training.advice import spec_warnings
+from hypernet.network.vocabulary import ACTIVATIONS, INITIALIZATIONS
+from hypernet.training.advice import spec_warnings
+
+from ...compat import Faults, attention_widths, io, ui
 from ..shared.sockets import CATEGORY, Config, ConfigSocket, default
 
 

@@ -16,16 +16,17 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
+from hypernet.network.hypernetwork import Hypernetwork, Record
+from hypernet.runs.history import read_course
+from hypernet.runs.run import Run, check_disk
+from hypernet.runs.standing import finished_entry, free_name
+from hypernet.training.diffusion import Denoiser
+from hypernet.training.learner import Learner
+from hypernet.training.parallel import Processes, present
+from hypernet.training.schedule import parse_schedule
+from hypernet.training.settings import OWN, TrainSettings
+
 from ... import compat
-from ...hypernet.network.hypernetwork import Hypernetwork, Record
-from ...hypernet.runs.history import read_course
-from ...hypernet.runs.run import Run, check_disk
-from ...hypernet.runs.standing import finished_entry, free_name
-from ...hypernet.training.diffusion import Denoiser
-from ...hypernet.training.learner import Learner
-from ...hypernet.training.parallel import Processes, present
-from ...hypernet.training.schedule import parse_schedule
-from ...hypernet.training.settings import OWN, TrainSettings
 from ..use.load_save import network_file, runs_folder
 from .asked import Asked
 from .beginning import Beginning, continue_from, further, resume

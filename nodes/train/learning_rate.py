@@ -1,12 +1,13 @@
 """LearningRate: which schedule to begin with, why, and how it looks."""
 
+from hypernet.network.spec import HypernetSpec
+from hypernet.training.advice import settings_warnings, spec_warnings, suggest
+from hypernet.training.optimizers import OPTIMIZERS
+from hypernet.training.plots import schedule_picture
+from hypernet.training.schedule import parse_schedule
+from hypernet.training.settings import MOST_STEPS, TrainSettings
+
 from ...compat import io, ui
-from ...hypernet.network.spec import HypernetSpec
-from ...hypernet.training.advice import settings_warnings, spec_warnings, suggest
-from ...hypernet.training.optimizers import OPTIMIZERS
-from ...hypernet.training.plots import schedule_picture
-from ...hypernet.training.schedule import parse_schedule
-from ...hypernet.training.settings import MOST_STEPS, TrainSettings
 from ..shared.sockets import CATEGORY, ConfigSocket, DatasetSocket
 
 

@@ -13,11 +13,12 @@ from dataclasses import dataclass, field
 
 import torch
 
+from hypernet.runs.downsampling import Pace, rounded
+from hypernet.runs.history import Course
+from hypernet.runs.run import Run
+from hypernet.training.train import Step
+
 from ... import compat
-from ...hypernet.runs.downsampling import Pace, rounded
-from ...hypernet.runs.history import Course
-from ...hypernet.runs.run import Run
-from ...hypernet.training.train import Step
 from .control import Control
 
 EVENT = "hypernet.step"

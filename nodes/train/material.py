@@ -11,26 +11,21 @@ from typing import Any
 
 from torch import Tensor
 
+from hypernet.dataset.content_keys import Contents
+from hypernet.dataset.items import Dataset
+from hypernet.encoding.encode import encode_dataset, encode_masks, encode_prompts, text_key, vae_key
+from hypernet.encoding.shards import Shards, forget_old
+from hypernet.network.spec import as_text
+from hypernet.runs.fingerprints import dataset_hash, tensors_hash
+from hypernet.training.batches import Examples, all_prompts, items_at, prompts_at
+from hypernet.training.diffusion import Batch
+from hypernet.training.given_latents import Given
+from hypernet.training.held_out import hold_out
+from hypernet.training.prefetch import Ahead
+from hypernet.training.probe import Probe
+from hypernet.training.settings import TrainSettings
+
 from ... import compat
-from ...hypernet.dataset.content_keys import Contents
-from ...hypernet.dataset.items import Dataset
-from ...hypernet.encoding.encode import (
-    encode_dataset,
-    encode_masks,
-    encode_prompts,
-    text_key,
-    vae_key,
-)
-from ...hypernet.encoding.shards import Shards, forget_old
-from ...hypernet.network.spec import as_text
-from ...hypernet.runs.fingerprints import dataset_hash, tensors_hash
-from ...hypernet.training.batches import Examples, all_prompts, items_at, prompts_at
-from ...hypernet.training.diffusion import Batch
-from ...hypernet.training.given_latents import Given
-from ...hypernet.training.held_out import hold_out
-from ...hypernet.training.prefetch import Ahead
-from ...hypernet.training.probe import Probe
-from ...hypernet.training.settings import TrainSettings
 from ..shared.cache import cache_folder
 from ..shared.progress import watch
 

@@ -13,9 +13,10 @@ from dataclasses import dataclass, field
 import numpy as np
 from torch import Tensor
 
+from hypernet.apply.prompt_tags import take_out_tags
+from hypernet.network.hypernetwork import Hypernetwork
+
 from ... import compat
-from ...hypernet.apply.prompt_tags import take_out_tags
-from ...hypernet.network.hypernetwork import Hypernetwork
 from .encoders import leave
 from .material import Words
 

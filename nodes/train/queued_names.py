@@ -2,8 +2,9 @@
 
 import logging
 
+from hypernet.runs.standing import free_name, look
+
 from ... import compat
-from ...hypernet.runs.standing import free_name, look
 from ..use.load_save import bare_path, runs_folder
 from .live import running
 from .run_naming import STOP

@@ -2,21 +2,22 @@
 
 import torch
 
-from ... import compat
-from ...compat import io, ui
-from ...hypernet.dataset.items import Dataset
-from ...hypernet.network.hypernetwork import Hypernetwork
-from ...hypernet.network.spec import HypernetSpec
-from ...hypernet.training.plots import range_picture
-from ...hypernet.training.probe import Probe
-from ...hypernet.training.range_test import (
+from hypernet.dataset.items import Dataset
+from hypernet.network.hypernetwork import Hypernetwork
+from hypernet.network.spec import HypernetSpec
+from hypernet.training.plots import range_picture
+from hypernet.training.probe import Probe
+from hypernet.training.range_test import (
     Point,
     range_test,
     read_rates,
     suggested_schedule,
     useful_band,
 )
-from ...hypernet.training.settings import TrainSettings
+from hypernet.training.settings import TrainSettings
+
+from ... import compat
+from ...compat import io, ui
 from ..shared.sockets import CATEGORY, ConfigSocket, DatasetSocket, first_widgets, more_widgets
 from .asked import check_one_source
 from .hypernet_config import chosen_spec

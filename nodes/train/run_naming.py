@@ -9,9 +9,9 @@ other than an unfinished run that goes on.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from ...hypernet.runs.request import Request, differences, is_over, is_prefix
-from ...hypernet.runs.standing import Standing
-from ...hypernet.runs.state import spec_differences
+from hypernet.runs.request import Request, differences, is_over, is_prefix
+from hypernet.runs.standing import Standing
+from hypernet.runs.state import spec_differences
 
 ADD, GO_ON, STOP = "add a number", "go on training it", "stop"
 CHOICES = (ADD, GO_ON, STOP)

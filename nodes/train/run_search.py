@@ -3,11 +3,12 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from hypernet.formats.optim_file import file_hash
+from hypernet.network.spec import HypernetSpec
+from hypernet.runs.run import check_writable
+from hypernet.runs.standing import Standing, finished_fault, free_name, look, numbered
+
 from ...compat import network_folders
-from ...hypernet.formats.optim_file import file_hash
-from ...hypernet.network.spec import HypernetSpec
-from ...hypernet.runs.run import check_writable
-from ...hypernet.runs.standing import Standing, finished_fault, free_name, look, numbered
 from ..use.load_save import runs_folder
 from .beginning import hindrance
 from .run_naming import LOAD, Found, Looks, Wish, plan_name

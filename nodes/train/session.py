@@ -12,14 +12,15 @@ from pathlib import Path
 from PIL import Image
 from torch import Tensor
 
+from hypernet.disk_space import NO_ROOM, DiskFull
+from hypernet.formats.networks import save_network
+from hypernet.runs.run import Run
+from hypernet.training.diffusion import Denoiser
+from hypernet.training.learner import Learner
+from hypernet.training.parallel import ALONE, Processes
+from hypernet.training.train import Step, train
+
 from ... import compat
-from ...hypernet.disk_space import NO_ROOM, DiskFull
-from ...hypernet.formats.networks import save_network
-from ...hypernet.runs.run import Run
-from ...hypernet.training.diffusion import Denoiser
-from ...hypernet.training.learner import Learner
-from ...hypernet.training.parallel import ALONE, Processes
-from ...hypernet.training.train import Step, train
 from .live import WHILE_PAUSED, LiveRun
 from .material import Material
 from .previews import Previewer, as_pixels

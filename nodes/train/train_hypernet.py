@@ -8,13 +8,14 @@ from dataclasses import fields
 
 import torch
 
+from hypernet.dataset.items import Dataset
+from hypernet.runs.run import Keeping
+from hypernet.training.parallel import present
+from hypernet.training.schedule import parse_schedule
+from hypernet.training.settings import TrainSettings
+
 from ... import compat
 from ...compat import io
-from ...hypernet.dataset.items import Dataset
-from ...hypernet.runs.run import Keeping
-from ...hypernet.training.parallel import present
-from ...hypernet.training.schedule import parse_schedule
-from ...hypernet.training.settings import TrainSettings
 from ..shared.sockets import (
     CATEGORY,
     ConfigSocket,

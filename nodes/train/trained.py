@@ -8,13 +8,14 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from hypernet.formats.networks import open_network
+from hypernet.network.hypernetwork import Hypernetwork
+from hypernet.runs.history import LOG, logged
+from hypernet.runs.request import is_over
+from hypernet.runs.run import preview_file
+from hypernet.runs.standing import Standing
+
 from ... import compat
-from ...hypernet.formats.networks import open_network
-from ...hypernet.network.hypernetwork import Hypernetwork
-from ...hypernet.runs.history import LOG, logged
-from ...hypernet.runs.request import is_over
-from ...hypernet.runs.run import preview_file
-from ...hypernet.runs.standing import Standing
 from .asked import Asked
 from .encoders import leave
 from .material import Words, given_size, given_words, shown_words

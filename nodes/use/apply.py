@@ -2,10 +2,11 @@
 
 import logging
 
+from hypernet.apply.effect import PROMPTS, Effect, make_schedule, parse_curve, parse_widths
+from hypernet.apply.patches import check_fit, make_patches
+from hypernet.network.spec import as_text
+
 from ...compat import Faults, attention_widths, io, manage, track_changes, ui
-from ...hypernet.apply.effect import PROMPTS, Effect, make_schedule, parse_curve, parse_widths
-from ...hypernet.apply.patches import check_fit, make_patches
-from ...hypernet.network.spec import as_text
 from ..shared.sockets import CATEGORY, HypernetSocket
 
 log = logging.getLogger(__name__)

@@ -2,9 +2,11 @@
 
 import itertools
 
+from hypernet.network.hypernetwork import Hypernetwork
+from hypernet.pictures.grid import as_image, grid, in_rows
+from hypernet.tools import compare
+
 from ...compat import Progress, generate, io, ui
-from ...hypernet.network.hypernetwork import Hypernetwork
-from ...hypernet.tools import compare
 from ..shared.sockets import TOOLS
 from ..shared.typed_text import fault_of
 from .apply import ApplyHypernet
@@ -70,11 +72,11 @@ class CompareHypernets(io.ComfyNode):
                 patched, vae, positive, negative,
                 width=width, height=height, seed=seed, steps=steps, cfg=cfg,
             )  # fmt: skip
-            progress.update(next(count), compare.as_image(picture))
+            progress.update(next(count), as_image(picture))
             return picture
 
-        grid = compare.compared(chosen, columns, draw)
-        return io.NodeOutput(grid, ui=ui.PreviewImage(grid, cls=cls))
+        compared = compare.compared(chosen, columns, draw)
+        return io.NodeOutput(compared, ui=ui.PreviewImage(compared, cls=cls))
 
 
 class LabelGrid(io.ComfyNode):
@@ -105,6 +107,6 @@ class LabelGrid(io.ComfyNode):
     @classmethod
     def execute(cls, images, columns: str, rows: str) -> io.NodeOutput:
         across, down = columns.splitlines(), rows.splitlines()
-        pictures = compare.in_rows(images, len(across) or -(-len(images) // max(1, len(down))))
-        grid = compare.grid(pictures, across, down)
-        return io.NodeOutput(grid, ui=ui.PreviewImage(grid, cls=cls))
+        pictures = in_rows(images, len(across) or -(-len(images) // max(1, len(down))))
+        labelled = grid(pictures, across, down)
+        return io.NodeOutput(labelled, ui=ui.PreviewImage(labelled, cls=cls))

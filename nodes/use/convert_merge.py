@@ -2,11 +2,12 @@
 
 from dataclasses import replace
 
+from hypernet.formats.networks import save_network
+from hypernet.network.hypernetwork import Hypernetwork
+from hypernet.network.spec import read_widths
+from hypernet.tools import convert, merge
+
 from ...compat import Faults, io
-from ...hypernet.formats.networks import save_network
-from ...hypernet.network.hypernetwork import Hypernetwork
-from ...hypernet.network.spec import read_widths
-from ...hypernet.tools import convert, merge
 from ..shared.sockets import TOOLS, HypernetSocket
 from ..shared.typed_text import fault_of
 from .load_save import bare_path, new_file

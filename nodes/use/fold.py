@@ -1,10 +1,11 @@
 """FoldHypernet and HypernetToLora: a linear network as part of the weights, here or in a file."""
 
+from hypernet.apply.fold import rounding_note, weight_changes
+from hypernet.apply.lora_file import Lora, save_lora, to_lora
+from hypernet.disk_space import in_words
+from hypernet.text.file_names import check_name
+
 from ...compat import attention_weights, io, lora_folder, ui, with_weight_changes
-from ...hypernet.apply.fold import rounding_note, weight_changes
-from ...hypernet.apply.lora_file import Lora, save_lora, to_lora
-from ...hypernet.disk_space import in_words
-from ...hypernet.text.file_names import check_name
 from ..shared.sockets import CATEGORY, HypernetSocket
 from .load_save import name_fault
 

@@ -1,8 +1,9 @@
 """HypernetPrompt: networks named in the prompt, as in A1111."""
 
+from hypernet.apply.prompt_tags import find_files, match_files, read_tags, take_out_tags
+from hypernet.formats.networks import open_network
+
 from ...compat import io, network_folders, ui
-from ...hypernet.apply.prompt_tags import find_files, match_files, read_tags, take_out_tags
-from ...hypernet.formats.networks import open_network
 from ..shared.sockets import CATEGORY
 from .apply import ApplyHypernet
 from .load_save import LoadHypernet, find, known_names

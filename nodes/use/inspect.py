@@ -2,10 +2,11 @@
 
 import json
 
+from hypernet.formats.networks import open_network
+from hypernet.tools import estimate
+from hypernet.tools.report import as_text, describe
+
 from ...compat import io, network_folders, ui
-from ...hypernet.formats.networks import open_network
-from ...hypernet.tools import estimate
-from ...hypernet.tools.report import as_text, describe
 from ..shared.sockets import TOOLS, ConfigSocket
 from .load_save import LoadHypernet, find, found_by
 

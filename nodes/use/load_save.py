@@ -6,13 +6,14 @@ Hosts list networks; trees of networks (.hns), which no host knows, are found he
 from collections.abc import Callable
 from pathlib import Path
 
+from hypernet.formats.networks import SUFFIXES, TREE_SUFFIX, open_network, save_network
+from hypernet.network.vocabulary import nearest_file
+from hypernet.text.file_names import check_name, check_path
+from hypernet.text.links import files_below
+from hypernet.text.names import Match, find_name
+from hypernet.tools.report import as_text, describe
+
 from ...compat import io, network_folders, network_names, output_folder, ui
-from ...hypernet.formats.networks import SUFFIXES, TREE_SUFFIX, open_network, save_network
-from ...hypernet.network.vocabulary import nearest_file
-from ...hypernet.text.file_names import check_name, check_path
-from ...hypernet.text.links import files_below
-from ...hypernet.text.names import Match, find_name
-from ...hypernet.tools.report import as_text, describe
 from ..shared.sockets import CATEGORY, HypernetSocket
 
 

@@ -7,7 +7,7 @@ import torch
 from hypernet_pack.cli import file_commands
 from hypernet_pack.compat.standalone import folders
 from hypernet_pack.compat.standalone.nodes.core import CORE_NODES
-from hypernet_pack.compat.standalone.serve import frontend
+from hypernet_pack.compat.standalone.serve import model_lists
 from hypernet_pack.nodes.use.load_save import LoadHypernet, find, known_names
 from PIL import Image
 
@@ -53,7 +53,7 @@ def test_case_07_other_models_in_linked_folders_are_listed_and_found(desk, kind)
     link(top / "models" / kind / "styles", top / "elsewhere")
     link(top / "elsewhere/deep/loop", top / "elsewhere")
     name = "styles/deep/ink.safetensors"
-    assert frontend._model_files(kind) == [name]
+    assert model_lists._model_files(kind) == [name]
     found = {
         "checkpoints": folders.checkpoint_names,
         "embeddings": lambda: [f"styles/deep/{n}.safetensors" for n in folders.embedding_names()],

@@ -9,12 +9,13 @@ from pathlib import Path
 import pytest
 import torch
 from hosts import Host
-from hypernet_pack.hypernet.formats.networks import open_network, save_network
-from hypernet_pack.hypernet.network.hypernetwork import Hypernetwork, Record
-from hypernet_pack.hypernet.network.spec import HypernetSpec
-from hypernet_pack.hypernet.runs.fingerprints import model_hash
 from PIL import Image
 from prompts import node, sampler
+
+from hypernet.formats.networks import open_network, save_network
+from hypernet.network.hypernetwork import Hypernetwork, Record
+from hypernet.network.spec import HypernetSpec
+from hypernet.runs.fingerprints import model_hash
 
 MODEL = Path(__file__).resolve().parents[2] / "demo" / "tiny-sd"
 SIZE, WIDTHS = 128, (48, 96, 112, 128)

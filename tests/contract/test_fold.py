@@ -8,10 +8,11 @@ import prompts
 import pytest
 import torch
 from hosts import Host
-from hypernet_pack.hypernet.formats.networks import save_network
-from hypernet_pack.hypernet.network.hypernetwork import Hypernetwork, Record
-from hypernet_pack.hypernet.network.spec import HypernetSpec
 from prompts import node
+
+from hypernet.formats.networks import save_network
+from hypernet.network.hypernetwork import Hypernetwork, Record
+from hypernet.network.spec import HypernetSpec
 
 
 def write_network(host: Host, name: str, seed: int, **settings) -> str:

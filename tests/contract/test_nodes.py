@@ -10,11 +10,12 @@ import prompts
 import pytest
 import torch
 from hosts import Host
-from hypernet_pack.hypernet.formats.networks import open_network, save_network
-from hypernet_pack.hypernet.network.hypernetwork import Hypernetwork, Record
-from hypernet_pack.hypernet.network.spec import HypernetSpec
 from PIL import Image
 from prompts import node
+
+from hypernet.formats.networks import open_network, save_network
+from hypernet.network.hypernetwork import Hypernetwork, Record
+from hypernet.network.spec import HypernetSpec
 
 STEPS = 2
 

@@ -10,9 +10,10 @@ import comfyui_server
 import prompts
 import pytest
 from hosts import Host
-from hypernet_pack.hypernet.formats.networks import open_network
 from PIL import Image
 from test_nodes import STEPS, application, latents, training
+
+from hypernet.formats.networks import open_network
 
 ORIGINAL = Path(__file__).parents[1] / "compat" / "standalone" / "model" / "original_files.py"
 

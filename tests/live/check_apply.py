@@ -64,8 +64,8 @@ class Pack:
         self.compat = importlib.import_module("pack.compat")
         self.apply = importlib.import_module("pack.nodes.use.apply").ApplyHypernet.execute
         self.fold = importlib.import_module("pack.nodes.use.fold").FoldHypernet.execute
-        self.attention = importlib.import_module("pack.hypernet.apply.patches")
-        self.library = importlib.import_module("pack.hypernet")
+        self.attention = importlib.import_module("hypernet.apply.patches")
+        self.library = importlib.import_module("hypernet")
 
     def network(self, **settings):
         spec = {"widths": WIDTHS, "activation": "relu", "weight_initialization": "XavierNormal"}

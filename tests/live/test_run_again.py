@@ -11,8 +11,9 @@ from pathlib import Path
 import comfyui_server
 import pytest
 from comfyui_server import ComfyUI, Outcome
-from hypernet_pack.hypernet.formats.networks import open_network
 from PIL import Image
+
+from hypernet.formats.networks import open_network
 
 PIXELS, STEPS = 64, 3
 ROWS = {

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 from comfyui_server import REPOSITORY, ComfyUI
-from hypernet_pack.hypernet.formats.networks import open_network
+
+from hypernet.formats.networks import open_network
 
 DEMO = REPOSITORY / "demo"
 if "demo" not in sys.modules:

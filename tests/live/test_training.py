@@ -9,8 +9,9 @@ import comfyui_server
 import pytest
 import torch
 from comfyui_server import ComfyUI, Outcome
-from hypernet_pack.hypernet.formats.networks import open_network
 from PIL import Image
+
+from hypernet.formats.networks import open_network
 
 PIXELS, STEPS = 256, 3
 COLOURS = {"red": (200, 30, 30), "green": (30, 180, 60)}

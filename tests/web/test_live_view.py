@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 
 import pytest
-from hypernet_pack.hypernet.formats.networks import open_network
+
+from hypernet.formats.networks import open_network
 
 STATE = "document.querySelector('.hypernet-training')?.shadowRoot.querySelector('section').dataset"
 SECTION = "document.querySelector('.hypernet-training').shadowRoot.querySelector('section')"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 
-from hypernet_pack.hypernet.formats.networks import open_network
+from hypernet.formats.networks import open_network
 
 STEPS = 6
 PREVIEW_WITH_METADATA = 4

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ....hypernet.text.parsing import single_number_in, whole_in
+from hypernet.text.parsing import single_number_in, whole_in
+
 from .call import is_link, title_of
 from .editor_graph import Faults, counted
 from .graph_to_prompt import NamedNode, flatten

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ....hypernet.captions.sources import decode
+from hypernet.captions.sources import decode
 
 PICTURES = (b"\x89PNG", b"RIFF", b"\xff\xd8\xff", b"GIF8", b"BM")
 SAVE_AGAIN = "Save it in ComfyUI with Save or Export (API)."

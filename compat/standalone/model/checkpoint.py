@@ -12,7 +12,8 @@ from pathlib import Path
 
 import torch
 
-from ....hypernet.devices import as_tensors_name_it
+from hypernet.devices import as_tensors_name_it
+
 from .diffusers_folder import read_folder
 from .models import LatentDiffusion, Model, Vae
 from .single_file import read_file, read_vae

@@ -18,7 +18,8 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from ....hypernet.formats.pickle_check import check_pt
+from hypernet.formats.pickle_check import check_pt
+
 from .. import folders
 
 _MENTION = re.compile(r"(?<!\w)embedding:\s*([^\s<\[]*)")

@@ -24,12 +24,13 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
-from ....hypernet.apply.fold import AttentionWeights, attention_names
-from ....hypernet.encoding.unload import unload as unload_weights
-from ....hypernet.pictures.sdxl_sizes import sizes_in_options
-from ....hypernet.training.diffusion import Denoiser, Patch
-from ....hypernet.training.memory_saving import compiled as compiled_layers
-from ....hypernet.training.memory_saving import computed_by, outermost, visited, visiting
+from hypernet.apply.fold import AttentionWeights, attention_names
+from hypernet.encoding.unload import unload as unload_weights
+from hypernet.pictures.sdxl_sizes import sizes_in_options
+from hypernet.training.diffusion import Denoiser, Patch
+from hypernet.training.memory_saving import compiled as compiled_layers
+from hypernet.training.memory_saving import computed_by, outermost, visited, visiting
+
 from .sampling import Conditioning, DiscreteSampling, sample
 from .text import Clip
 from .unet import run_unet, widths_of

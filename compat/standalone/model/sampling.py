@@ -18,7 +18,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ....hypernet.pictures.sdxl_sizes import sizes_in_options
+from hypernet.pictures.sdxl_sizes import sizes_in_options
+
 from ..progress import Progress, raise_if_interrupted
 from .unet import PIXELS
 

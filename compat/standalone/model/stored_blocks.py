@@ -10,7 +10,8 @@ from typing import Any
 import torch
 from safetensors import SafetensorError, safe_open
 
-from ....hypernet.apply.fold import AttentionWeights, attention_names
+from hypernet.apply.fold import AttentionWeights, attention_names
+
 from .block_names import diffusers_name
 
 

@@ -23,7 +23,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ....hypernet.text.names import Match
+from hypernet.text.names import Match
+
 from .. import folders
 from .embeddings import Mention, is_mention, mentions, read_embedding
 

@@ -19,8 +19,9 @@ from urllib.parse import quote
 
 from aiohttp import web
 
-from ....hypernet.atomic_files import write_whole
-from ....hypernet.text.links import files_below, walk
+from hypernet.atomic_files import write_whole
+from hypernet.text.links import files_below, walk
+
 from .. import folders
 from .bodies import read_json, read_object
 from .gate import is_active
@@ -139,7 +140,7 @@ async def get_help(request: web.Request) -> web.StreamResponse:
 # Pictures
 
 
-def _text(form: Any, name: str) -> str:
+def text_of(form: Any, name: str) -> str:
     value = form.get(name, "")
     if not isinstance(value, str):
         raise ValueError(f'"{name}" of the upload is a file; give a text.')

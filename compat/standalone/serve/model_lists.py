@@ -6,9 +6,11 @@ import asyncio
 
 from aiohttp import web
 
-from ....hypernet.text.links import files_below
+from hypernet.text.links import files_below
+
 from .. import folders
-from .frontend import routes
+
+routes = web.RouteTableDef()
 
 MODEL_FOLDERS = ("checkpoints", "hypernetworks", "loras", "embeddings", "vae", "controlnet")
 MODEL_ENDINGS = (folders.WEIGHT_ENDING, ".ckpt", ".pt", ".bin", ".sft")

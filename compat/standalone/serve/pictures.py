@@ -11,10 +11,13 @@ from typing import Any
 from aiohttp import web
 from PIL import Image
 
-from ....hypernet.atomic_files import write_whole
+from hypernet.atomic_files import write_whole
+
 from .. import folders
 from .bodies import TEXT, check_object, parse
-from .frontend import _text, routes, send_file
+from .frontend import send_file, text_of
+
+routes = web.RouteTableDef()
 
 PLACES = {
     "input": folders.input_folder,
@@ -76,7 +79,7 @@ async def upload_image(request: web.Request) -> web.Response:
 async def upload_mask(request: web.Request) -> web.Response:
     """The opacity of the uploaded picture, given to another that is here."""
     form = await request.post()
-    given = parse(_text(form, "original_ref") or "{}", "original_ref")
+    given = parse(text_of(form, "original_ref") or "{}", "original_ref")
     where = check_object(
         given, dict.fromkeys(("type", "subfolder", "filename"), TEXT), request.path
     )
@@ -103,7 +106,7 @@ def _uploaded(form: Any) -> bytes:
 
 def _take_in(form: Any, content: bytes) -> dict[str, str]:
     """Write an uploaded file into the input folder; the same file twice is one file."""
-    kind, subfolder = _text(form, "type") or "input", _text(form, "subfolder")
+    kind, subfolder = text_of(form, "type") or "input", text_of(form, "subfolder")
     if kind != "input":
         raise ValueError(f'uploads go into the input folder, not into "{kind}".')
     name = Path(form["image"].filename.replace("\\", "/")).name

@@ -33,7 +33,7 @@ from ..graph.io import ComfyNode
 from ..graph.object_info import describe
 from ..graph.validation import validate_prompt
 from ..progress import request_interrupt
-from . import frontend as editor_files
+from . import frontend, model_lists, pictures
 from .bodies import NUMBER, OBJECT, TEXT, TEXTS, read_json, read_object
 from .clients import Clients, Reporter
 from .frontend import PACK, extensions, send_file, send_page
@@ -244,7 +244,7 @@ class Server:
 
         @route("GET", "/internal/folder_paths")
         async def get_folder_paths(request: web.Request) -> web.Response:
-            names = editor_files.model_folder_names()
+            names = model_lists.model_folder_names()
             return answer({name: [str(f) for f in folders.model_folders(name)] for name in names})
 
         for (method, path), respond in editor.routes.items():
@@ -307,7 +307,7 @@ class Server:
             return response
 
         app = web.Application(middlewares=[guard], client_max_size=UPLOAD_BYTES)
-        for each in (*self.routes(), *editor_files.routes):
+        for each in (*self.routes(), *frontend.routes, *pictures.routes, *model_lists.routes):
             for prefix in ("", "/api"):
                 app.router.add_route(each.method, prefix + each.path, each.handler)
         app.router.add_get("/{path:.*}", page)

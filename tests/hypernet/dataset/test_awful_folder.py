@@ -15,6 +15,7 @@ from hypernet.dataset.in_words import report
 from hypernet.dataset.items import read_pixels
 from hypernet.dataset.listing import list_folder
 from hypernet.dataset.reading import name_in, read_dataset
+from hypernet.text import lists_of_names
 
 GOOD = ["good.png", "赤い狐.png", "лиса.jpg", "ثعلب.webp", "🦊 fox's “den”.png", "one pixel.png"]
 
@@ -259,7 +260,7 @@ def test_only_bad_pictures_are_refused_even_when_they_may_be_skipped(tmp_path):
 
 
 def test_more_bad_files_than_fit_are_counted(tmp_path):
-    for number in range(dataset_module.NAMED + 3):
+    for number in range(lists_of_names.NAMED + 3):
         (tmp_path / f"{number}.png").write_bytes(b"")
     with pytest.raises(ValueError, match=r'"9\.png" \(the file is empty\) and 3 more'):
         read_dataset(tmp_path, 64, 64)

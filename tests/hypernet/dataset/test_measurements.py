@@ -6,7 +6,7 @@ import os
 import pytest
 from PIL import Image
 
-from hypernet.dataset import items as dataset_module
+from hypernet.dataset import reading as dataset_module
 from hypernet.dataset.measurements import cache_file, read_measurements
 from hypernet.dataset.reading import read_dataset
 

@@ -196,7 +196,7 @@ class MakeSet(io.ComfyNode):
 
     @classmethod
     def execute(cls, vae, clip, dataset, one_text):
-        from hypernet_pack.hypernet.dataset.items import read_pixels
+        from hypernet.dataset.items import read_pixels
 
         items = dataset.items
         latents = [{"samples": vae.encode(read_pixels(item, dataset))} for item in items]

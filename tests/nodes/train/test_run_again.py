@@ -196,7 +196,7 @@ def test_another_clip_skip_is_another_request(short, trained):
 
 
 def test_changes_are_known_by_what_they_hold():
-    from hypernet_pack.hypernet.runs.fingerprints import changes_hash
+    from hypernet.runs.fingerprints import changes_hash
 
     class Adapter:
         def __init__(self, number, keys=("a", "b")):
@@ -534,7 +534,7 @@ def test_a_folder_that_cannot_be_written_is_found_before_pictures_are_read(
             raise PermissionError(13, "Permission denied")
         return make(dir=dir)
 
-    monkeypatch.setattr("hypernet_pack.hypernet.runs.run.tempfile.TemporaryFile", refuse)
+    monkeypatch.setattr("hypernet.runs.run.tempfile.TemporaryFile", refuse)
     monkeypatch.setattr(compat, "encode_pictures", None)
     result = run(short())
     assert f'"{closed}" cannot be written, where' in error_of(result)

@@ -4,11 +4,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hypernet_pack.hypernet.network.spec import HypernetSpec
-from hypernet_pack.hypernet.runs.request import make_request
-from hypernet_pack.hypernet.runs.standing import Standing
-from hypernet_pack.hypernet.training.settings import TrainSettings
 from hypernet_pack.nodes.train.run_naming import ADD, GO_ON, STOP, Looks, Wish, plan_name
+
+from hypernet.network.spec import HypernetSpec
+from hypernet.runs.request import make_request
+from hypernet.runs.standing import Standing
+from hypernet.training.settings import TrainSettings
 
 SETTINGS = TrainSettings(steps=100, learning_rate="1e-5")
 ASKED = replace(

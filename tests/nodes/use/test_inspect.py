@@ -5,11 +5,12 @@ import json
 import pytest
 import torch
 from hypernet_pack.cli.main import main
-from hypernet_pack.hypernet.formats.networks import open_network, save_network
-from hypernet_pack.hypernet.network.hypernetwork import Hypernetwork, Record
-from hypernet_pack.hypernet.network.spec import HypernetSpec
 from PIL import Image
 from safetensors.torch import load_file
+
+from hypernet.formats.networks import open_network, save_network
+from hypernet.network.hypernetwork import Hypernetwork, Record
+from hypernet.network.spec import HypernetSpec
 
 WIDTHS = (16, 24, 32)  # of the tiny checkpoint
 

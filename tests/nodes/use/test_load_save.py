@@ -78,7 +78,7 @@ def test_trees_are_listed_and_loaded_with_the_networks_they_name(host):
 
 
 def test_a_tree_acts_on_a_model_as_its_networks_do(host):
-    from hypernet_pack.hypernet.apply.patches import make_patches
+    from hypernet.apply.patches import make_patches
 
     folder, _ = host
     place = networks(folder, "a.pt", "b.safetensors")

@@ -10,13 +10,14 @@ import torch
 from hypernet_pack.compat.standalone.model import models
 from hypernet_pack.compat.standalone.model.checkpoint import load_checkpoint
 from hypernet_pack.compat.standalone.model.single_file import read_file
-from hypernet_pack.hypernet.network.hypernetwork import Hypernetwork
-from hypernet_pack.hypernet.network.spec import HypernetSpec
-from hypernet_pack.hypernet.seeding import generator
-from hypernet_pack.hypernet.training.diffusion import Batch
-from hypernet_pack.hypernet.training.learner import Learner
-from hypernet_pack.hypernet.training.settings import TrainSettings
-from hypernet_pack.hypernet.training.train import train
+
+from hypernet.network.hypernetwork import Hypernetwork
+from hypernet.network.spec import HypernetSpec
+from hypernet.seeding import generator
+from hypernet.training.diffusion import Batch
+from hypernet.training.learner import Learner
+from hypernet.training.settings import TrainSettings
+from hypernet.training.train import train
 
 SETTINGS = TrainSettings(steps=5, learning_rate="1e-3", batch_size=2, seed=7)
 ZERO_SNR = {"v_pred": torch.empty(0), "ztsnr": torch.empty(0)}

@@ -13,11 +13,12 @@ from hypernet_pack.compat.standalone.model import models
 from hypernet_pack.compat.standalone.model.checkpoint import load_checkpoint
 from hypernet_pack.compat.standalone.model.lora import _layers, with_lora
 from hypernet_pack.compat.standalone.nodes.loaders import MODEL_NODES
-from hypernet_pack.hypernet.apply.fold import weight_changes
-from hypernet_pack.hypernet.apply.lora_file import save_lora, to_lora
-from hypernet_pack.hypernet.network.hypernetwork import Hypernetwork
-from hypernet_pack.hypernet.network.spec import HypernetSpec
 from safetensors.torch import load_file, save_file
+
+from hypernet.apply.fold import weight_changes
+from hypernet.apply.lora_file import save_lora, to_lora
+from hypernet.network.hypernetwork import Hypernetwork
+from hypernet.network.spec import HypernetSpec
 
 NODES = {node.GET_SCHEMA().node_id: node for node in MODEL_NODES}
 LAYER = "mid_block.attentions.0.transformer_blocks.0.attn2.to_v"
