@@ -30,44 +30,122 @@ LIBRARY = {
 } | sys.stdlib_module_names
 
 
+# The packages and modules of hypernet/, from the top floor down. Each uses only what is below it.
+FLOORS = (
+    ("diffusers", "runs", "tools"),
+    ("training",),
+    ("apply", "encoding", "taggers"),
+    ("dataset", "formats"),
+    ("captions", "checked_json", "network", "pictures"),
+    ("atomic_files", "devices", "disk_space", "seeding", "text"),
+)
+# Which part of the pack uses which others.
+USES = {
+    "hypernet": {"hypernet"},
+    "compat": {"compat", "hypernet"},
+    "nodes": {"nodes", "compat", "hypernet"},
+    "cli": {"cli", "compat", "hypernet", ""},  # "": comfy_entrypoint, as a host asks for it
+}
+LONGEST_FUNCTION, LONGEST_MODULE = 50, 400  # lines
+
+
 def imports(path):
-    """Every import in a file, lazy ones too: (top-level name, is relative, dotted rest)."""
+    """Every import in a file, lazy ones too, as dotted names: "hypernet.runs.run", "torch.nn".
+
+    A name of the pack begins with the folder below the pack's root; the root itself is "".
+    """
+    package = path.relative_to(ROOT).parts[:-1]
     for node in ast.walk(ast.parse(path.read_text("utf-8"))):
         if isinstance(node, ast.Import):
-            yield from ((alias.name.split(".")[0], 0, alias.name) for alias in node.names)
+            yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            module = node.module or ""
-            yield module.split(".")[0], node.level, module
+            base = list(package[: len(package) - node.level + 1]) if node.level else []
+            base += node.module.split(".") if node.module else []
+            for alias in node.names:
+                name = [*base, alias.name]
+                is_module = (ROOT.joinpath(*name)).with_suffix(".py").exists()
+                is_package = ROOT.joinpath(*name).is_dir() and bool(node.level)
+                yield ".".join(name if is_module or is_package else base)
 
 
 def sources(folder):
-    return sorted((ROOT / folder).rglob("*.py"))
+    found = sorted((ROOT / folder).rglob("*.py"))
+    assert found, folder
+    return found
 
 
 def test_the_library_knows_nothing_of_nodes_hosts_or_comfyui():
     for path in sources("hypernet"):
-        for top, level, module in imports(path):
-            inside = level == 1 or (
-                level and len(path.relative_to(ROOT / "hypernet").parts) > level - 1
-            )
-            assert inside or top in LIBRARY, f"{path.name} imports {module}"
+        for name in imports(path):
+            top = name.split(".")[0]
+            assert top == "hypernet" or top in LIBRARY, f"{path.name} imports {name}"
 
 
-def test_only_the_host_and_its_demo_model_name_comfyui():
-    places = [*sources("hypernet"), *sources("nodes"), *sources("compat"), ROOT / "__init__.py"]
+@pytest.mark.parametrize("part", USES)
+def test_a_part_of_the_pack_uses_only_the_parts_that_it_may(part):
+    for path in sources(part):
+        for name in imports(path):
+            top = name.split(".")[0]
+            is_ours = name == "" or ((ROOT / top).is_dir() and top not in HOST - {"nodes"})
+            if is_ours and (top != "nodes" or part != "compat"):
+                assert top in USES[part], f"{path.relative_to(ROOT)} imports {name}"
+
+
+def test_only_the_rooms_of_comfyui_name_comfyui():
+    parts = ["hypernet", "nodes", "compat", "cli"]
     naming = {
         path.relative_to(ROOT).as_posix()
-        for path in places
-        for top, level, _ in imports(path)
-        if not level and top in HOST
+        for path in [*(path for part in parts for path in sources(part)), ROOT / "__init__.py"]
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        for name in named(node)
+        if name.split(".")[0] in HOST
     }
-    assert naming == {"compat/comfyui/model.py", "compat/comfyui/demo_model.py"}
+    assert naming and all(name.startswith("compat/comfyui/") for name in naming)
+
+
+def named(node):
+    """The modules that an absolute import names."""
+    if isinstance(node, ast.Import):
+        return [alias.name for alias in node.names]
+    return [node.module] if isinstance(node, ast.ImportFrom) and not node.level else []
 
 
 def test_nodes_ask_the_door_and_never_a_host():
     for path in sources("nodes"):
-        for _, level, module in imports(path):
-            assert not (level == 2 and module.startswith("compat.")), f"{path.name}: {module}"
+        for name in imports(path):
+            assert not name.startswith("compat."), f"{path.name}: {name}"
+
+
+def test_every_room_of_the_library_has_a_floor():
+    rooms = {path.stem for path in (ROOT / "hypernet").iterdir() if not path.name.startswith("_")}
+    assert sorted(room for floor in FLOORS for room in floor) == sorted(rooms)
+    assert len(rooms) <= 20
+
+
+def test_no_import_of_the_library_runs_upward():
+    floor_of = {room: number for number, floor in enumerate(FLOORS) for room in floor}
+    for path in sources("hypernet"):
+        room = path.relative_to(ROOT / "hypernet").parts[0].removesuffix(".py")
+        if room == "__init__":
+            continue
+        for name in imports(path):
+            _, _, inside = name.partition("hypernet.")
+            if not name.startswith("hypernet.") or inside.split(".")[0] == room:
+                continue
+            other = inside.split(".")[0]
+            assert floor_of[room] < floor_of[other], f"{path.relative_to(ROOT)} imports {name}"
+
+
+@pytest.mark.parametrize("part", ["hypernet", "nodes", "compat", "cli"])
+def test_functions_and_modules_can_be_read_at_one_sitting(part):
+    for path in sources(part):
+        text = path.read_text("utf-8")
+        assert len(text.splitlines()) <= LONGEST_MODULE, path.relative_to(ROOT)
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                length = node.end_lineno - node.lineno + 1
+                is_schema = node.name == "define_schema"
+                assert is_schema or length <= LONGEST_FUNCTION, f"{path.name}: {node.name}"
 
 
 @pytest.mark.parametrize("package", ["hypernet_pack", "hypernet_pack.nodes", "hypernet"])
