@@ -1,19 +1,39 @@
 """One door to the host: ComfyUI where it loaded this pack, the stand-in everywhere else.
 
-Nodes import what they need from here and never ask which host answers. Each name below exists on
-both sides with the same meaning; `contract.py` says what that meaning is. `Faults` is what
-validate_inputs answers with, in either host.
+Nodes ask here for what they need, as `compat.denoiser(…)`, and never ask which host answers.
+`contract.py` says what there is and what it means. A side imports a feature when it is first asked
+for: where a host has changed, that costs the feature and nothing else.
 """
 
 import sys
+from typing import TYPE_CHECKING, Any
 
-if "folder_paths" in sys.modules and "comfy" in sys.modules:  # ComfyUI is importing us
-    from .comfyui import model as _host
-else:
-    from . import standalone as _host
-
-from .contract import NAMES
+from . import contract
 from .faults import Faults
 
-globals().update({name: getattr(_host, name) for name in NAMES})
-__all__ = [*NAMES, "Faults"]
+NAMES = (
+    "io",
+    "ui",
+    *(
+        name
+        for name, each in vars(contract).items()
+        if getattr(each, "__module__", None) == contract.__name__
+    ),
+)
+
+if TYPE_CHECKING:
+    from .contract import *  # noqa: F403
+    from .standalone.graph import io, ui  # noqa: F401
+else:
+    if "folder_paths" in sys.modules and "comfy" in sys.modules:  # ComfyUI is importing us
+        from . import comfyui as _host
+    else:
+        from . import standalone as _host
+
+    def __getattr__(name: str) -> Any:
+        if name in NAMES:
+            return getattr(_host, name)
+        raise AttributeError(f'module "{__name__}" has no "{name}"')
+
+
+__all__ = ["NAMES", "Faults"]

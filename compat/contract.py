@@ -1,167 +1,296 @@
-"""What a host offers to our nodes. Both sides implement exactly these names.
+"""What a host offers to our nodes: signatures and meanings. Both sides implement exactly these.
 
-Tensors: B batch, T tokens, C width, H W pixel rows and columns, h w latent rows and columns.
-IMAGE is (B, H, W, 3) float32 in 0..1. Latents are as the UNet sees them: scaled.
+Beside them each side has `io`, the V3 module (Schema, ComfyNode, NodeOutput, Custom, Int, Float …),
+and `ui`, UI outputs (PreviewImage(images, cls=cls), PreviewText(text)).
 
-Nodes and their types
-    io                    the V3 module: Schema, ComfyNode, NodeOutput, Custom, Int, Float, …
-    ui                    PreviewImage(images, cls=cls), PreviewText(text): UI outputs
-    ComfyExtension        base of the object that comfy_entrypoint returns
-
-Words about the host
-    host_name() -> str                   e.g. "ComfyUI 0.33.0", "hypernet stand-in"
-
-Folders
-    input_folder() -> Path               where users put pictures
-    output_folder() -> Path              where results go
-    dataset_folders() -> list[Path] | None
-                                         below which a graph may read folders of pictures; None for
-                                         everywhere
-    network_folders() -> list[Path]      where hypernetworks lie; new files go into the first
-    network_names() -> list[str]         their names relative to those folders, "/"-separated,
-                                         of .pt and .safetensors files, sorted, newest host view
-    lora_folder() -> Path                where new LoRA files go
-    model_folders(name) -> list[Path]    models/<name>, and what the host's configuration has under
-                                         that name; they need not exist
-
-Interrupts and progress
-    Interrupted                          the exception (a BaseException) that stops a prompt
-    is_interrupted() -> bool             has the user asked to stop? (does not clear it)
-    raise_if_interrupted() -> None       clears the request and raises Interrupted
-    Progress(total, done=0, title="")    .update(step, preview=None): step of total for the node
-                                         that is being executed, preview a PIL image. Never raises:
-                                         interrupts are polled with is_interrupted(). With a title
-                                         there is a line in the terminal, too, see progress_line.py:
-                                         done steps are of an earlier run, .beside(words) sets what
-                                         stands at its end, .close() ends it early
-
-    gather_processes() -> hypernet.parallel.Processes
-                                         this process and those that train together with it, by now
-                                         all at the node that is being executed
-
-Talking to the editor
-    send_event(name, data: dict) -> None what JSON can say, to every editor that is open; lost where
-                                         none is. From any thread, never raises
-    queued_prompts() -> list[dict]       the graphs that run or wait for their turn, in that order,
-                                         in API format: node id -> {"class_type", "inputs"}
-    add_route(method, path, answer)      the server answers `method` ("GET", "POST") at `path`
-                                         ("/hypernet/…") by answer(query: dict[str, str], body) on a
-                                         thread of its own: what JSON can say, or the Path of a file
-                                         to send. body is the request's JSON, None without one. Its
-                                         ValueError becomes a 400 and its OSError a 404, with
-                                         {"error": sentence}. Call it while the pack is imported
-
-Models (what the sockets MODEL, CLIP, VAE, CONDITIONING carry belongs to the host)
-    encode_pictures(vae, pictures, model) -> (mean, std)
-                                         (B, H, W, 3) float 0..1 -> two Tensors (B, c, h, w) float32
-                                         on the CPU, scaled as the UNet of this model sees latents:
-                                         the mean of each and its standard deviation, 0 where this
-                                         VAE tells none
-    scale_latents(model, samples) -> Tensor
-                                         a LATENT's samples (B, c, h, w) as the UNet of this model
-                                         sees them, float32 on the CPU; ValueError for a latent
-                                         of another kind of model
-    encode_texts(clip, texts) -> list[dict[str, Tensor]]
-                                         one per text: {"context": (T, C), "pooled": (P,)}, float32
-                                         on the CPU; "pooled", which SDXL reads, is left out where
-                                         the text encoder gives none
-    conditioning(clip, text) -> CONDITIONING
-    read_conditioning(conditioning) -> list[dict[str, Tensor]]
-                                         its entries as encode_texts gives texts, and "sizes"
-                                         (6,), see hypernet/pictures/sdxl_sizes.py, where it
-                                         names a size
-    release(*models) -> None             VAE or CLIP leave the accelerator (to RAM)
-    unload(folder: Path, *models) -> None
-                                         those that did leave RAM too, for a file in the folder that
-                                         is read when they are used again; OSError without room.
-                                         Weights that the host keeps in a file of its own stay there
-    load_demo_model(folder: Path) -> (MODEL, CLIP, VAE)
-                                         the model that comes with the pack, a diffusers folder
-    denoiser(model, *, dtype=None, offload=False, compiled=None)
-                                         -> context manager yielding hypernet.diffusion.Denoiser
-                                         the frozen UNet on its device, with parameters that
-                                         autograd may read (no inference tensors), restored after.
-                                         dtype: of its arithmetic, None for the model's own.
-                                         offload: weights stay in RAM and visit the device.
-                                         compiled: None, or what hears a sentence where compiling
-                                         fails
-    attention_widths(model) -> dict[str, tuple[int, ...]]
-                                         {"attn1": widths, "attn2": widths}: input sizes of to_k;
-                                         ValueError names an architecture without patch points
-    manage(module) -> list               the host moves this module of ours, in place, to where it
-                                         loads models, and counts its memory, for every model that
-                                         has a patch whose models() is this list
-    track_changes(model) -> None         in this clone, the text and the noise levels that reach
-                                         attention are ordinary tensors, in inference mode too:
-                                         their _version tells when someone writes into them;
-                                         and where the model is compiled, its code heeds patches
-    model_name(model) -> str             file name of the checkpoint, or "" when unknown
-    model_file(model) -> Path | None     the checkpoint, a file or a diffusers folder, if known
-    changes_of(model) -> dict            what a MODEL, CLIP or VAE carries beside the weights of its
-                                         file (LoRAs, a CLIP skip), as identity.changes_hash takes
-                                         it
-    generate(model, vae, positive, negative, *, width, height, seed, steps, cfg) -> IMAGE
-                                         one picture by the host's own sampler (euler, normal);
-                                         positive and negative are CONDITIONING
-    torch_device() -> torch.device       where the host runs models
-    free_memory() -> None                drop caches that nobody needs
-    attention_weights(model) -> Iterator[hypernet.fold.AttentionWeights]
-                                         the projections of every block, with the changes that the
-                                         model carries (LoRAs, folded networks), under diffusers'
-                                         names; one block at a time
-    with_weight_changes(model, changes: Mapping[str, Tensor]) -> MODEL
-                                         a clone with these added to its weights while it is in
-                                         use; "<name of a block>.to_k.weight" -> Tensor and so on
-
-MODEL objects have, on both sides: clone(), set_model_attn1_patch(patch),
-set_model_attn2_patch(patch), get_model_object("model_sampling"), model_options,
-set_attachments(key, value) and get_attachment(key), which clones keep, and model_dtype(), the type
-of the UNet's stored weights.
-A patch is called as patch(n, context, value, extra_options) -> (n, context, value) before
-to_q/to_k/to_v. It may have to(device or dtype), which returns the patch to use, models(), and
-cleanup(), which ends a sampling run also when that is broken off. extra_options["sigmas"],
-["cond_or_uncond"], ["sample_sigmas"], ["block"], ["block_index"] and
-model_sampling.percent_to_sigma(percent) mean what they mean in ComfyUI.
+Tensors: B batch, T tokens, C width, P pooled width, H W pixel rows and columns, c latent channels,
+h w latent rows and columns. IMAGE is (B, H, W, 3) float32 in 0..1. Latents are as the UNet sees
+them: scaled. What comes back from here is ordinary tensors, which autograd may use.
 """
 
-NAMES = (
-    "io",
-    "ui",
-    "ComfyExtension",
-    "host_name",
-    "input_folder",
-    "output_folder",
-    "dataset_folders",
-    "network_folders",
-    "network_names",
-    "lora_folder",
-    "model_folders",
-    "Interrupted",
-    "is_interrupted",
-    "raise_if_interrupted",
-    "Progress",
-    "gather_processes",
-    "send_event",
-    "queued_prompts",
-    "add_route",
-    "encode_pictures",
-    "scale_latents",
-    "encode_texts",
-    "conditioning",
-    "read_conditioning",
-    "release",
-    "unload",
-    "load_demo_model",
-    "denoiser",
-    "attention_widths",
-    "manage",
-    "track_changes",
-    "model_name",
-    "model_file",
-    "changes_of",
-    "generate",
-    "torch_device",
-    "free_memory",
-    "attention_weights",
-    "with_weight_changes",
-)
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import torch
+    from PIL import Image
+    from torch import Tensor
+
+    from hypernet.apply.fold import AttentionWeights
+    from hypernet.training.diffusion import Denoiser
+    from hypernet.training.parallel import Processes
+
+    from .sockets import Clip, Conditioning, Model, Vae
+    from .standalone.graph import io
+
+
+class ComfyExtension:
+    """Base of the object that comfy_entrypoint returns."""
+
+    async def on_load(self) -> None:
+        """Called once, before the nodes are asked for."""
+
+    async def get_node_list(self) -> list[type[io.ComfyNode]]: ...
+
+
+def host_name() -> str:
+    """E.g. "ComfyUI 0.33.0", "hypernet stand-in"."""
+    ...
+
+
+# Folders
+
+
+def input_folder() -> Path:
+    """Where users put pictures."""
+    ...
+
+
+def output_folder() -> Path:
+    """Where results go."""
+    ...
+
+
+def dataset_folders() -> list[Path] | None:
+    """Below which a graph may read folders of pictures; None for everywhere."""
+    ...
+
+
+def network_folders() -> list[Path]:
+    """Where hypernetworks lie. New files go into the first."""
+    ...
+
+
+def network_names() -> list[str]:
+    """Names relative to those folders, "/" between parts, of .pt and .safetensors files, sorted;
+    what the host knows now."""
+    ...
+
+
+def lora_folder() -> Path:
+    """Where new LoRA files go."""
+    ...
+
+
+def model_folders(name: str) -> list[Path]:
+    """models/<name>, and what the host's configuration has under that name. They need not exist."""
+    ...
+
+
+# Interrupts and progress
+
+
+class Interrupted(BaseException):
+    """Stops a prompt."""
+
+
+def is_interrupted() -> bool:
+    """Has the user asked to stop? Asking does not clear it."""
+    ...
+
+
+def raise_if_interrupted() -> None:
+    """Clears the user's wish to stop and raises Interrupted."""
+    ...
+
+
+class Progress:
+    """The bar on the node that is being executed; with a title, a line in the terminal, too.
+
+    done: steps of total that an earlier run made. Nothing here raises: ask is_interrupted.
+    """
+
+    def __init__(self, total: int, done: int = 0, title: str = ""): ...
+
+    def update(self, step: int, preview: Image.Image | None = None) -> None: ...
+
+    def beside(self, words: str) -> None:
+        """What stands at the end of the line; see progress_line.py."""
+
+    def close(self) -> None:
+        """Ends the line early."""
+
+
+def gather_processes() -> Processes:
+    """This process and those that train with it, all at the node that is being executed by now."""
+    ...
+
+
+# Talking to the editor
+
+
+def send_event(name: str, data: dict) -> None:
+    """To every open editor, and lost where none is. From any thread; never raises.
+
+    data: what JSON can say.
+    """
+    ...
+
+
+def queued_prompts() -> list[dict]:
+    """The graphs that run or wait for their turn, in that order, in API format: node id ->
+    {"class_type", "inputs"}."""
+    ...
+
+
+def add_route(method: str, path: str, answer: Callable[[dict[str, str], object], object]) -> None:
+    """The server answers `method` ("GET", "POST") at `path` ("/hypernet/…") by answer(query, body),
+    on a thread of its own: with what JSON can say, or with the file at a Path.
+
+    body is the request's JSON, None without one. A ValueError of answer becomes a 400 and an
+    OSError a 404, with {"error": sentence}. Call it before the server runs.
+    """
+    ...
+
+
+# Pictures and prompts
+
+
+def encode_pictures(vae: Vae, pictures: Tensor, model: Model) -> tuple[Tensor, Tensor]:
+    """(B, H, W, 3) -> two of (B, c, h, w), float32 on the CPU: the mean of each latent and its
+    standard deviation, which is 0 where this VAE tells none."""
+    ...
+
+
+def scale_latents(model: Model, samples: Tensor) -> Tensor:
+    """A LATENT's samples (B, c, h, w) as the UNet of this model sees them, float32 on the CPU.
+
+    Raises ValueError for a latent of another kind of model.
+    """
+    ...
+
+
+def encode_texts(clip: Clip, texts: list[str]) -> list[dict[str, Tensor]]:
+    """One per text: {"context": (T, C), "pooled": (P,)}, float32 on the CPU. SDXL reads "pooled";
+    it is left out where the text encoder gives none."""
+    ...
+
+
+def conditioning(clip: Clip, text: str) -> Conditioning: ...
+
+
+def read_conditioning(conditioning: Conditioning) -> list[dict[str, Tensor]]:
+    """Its entries as encode_texts gives texts; where an entry names a size, also "sizes" (6,), see
+    hypernet/pictures/sdxl_sizes.py."""
+    ...
+
+
+# Memory
+
+
+def torch_device() -> torch.device:
+    """Where the host runs models."""
+    ...
+
+
+def release(*models: Vae | Clip | Model) -> None:
+    """They leave the accelerator, to RAM."""
+    ...
+
+
+def unload(folder: Path, *models: Vae | Clip) -> None:
+    """Those that left the accelerator leave RAM, too, for a file in the folder that is read when
+    they are used again. Weights that the host keeps in a file of its own stay there.
+
+    Raises OSError where the folder has no room.
+    """
+    ...
+
+
+def free_memory() -> None:
+    """Drops caches that nobody needs."""
+    ...
+
+
+# Models
+
+
+def load_demo_model(folder: Path) -> tuple[Model, Clip, Vae]:
+    """The model that comes with the pack, a diffusers folder."""
+    ...
+
+
+def model_name(model: Model) -> str:
+    """File name of the checkpoint, "" where it is unknown."""
+    ...
+
+
+def model_file(model: Model) -> Path | None:
+    """The checkpoint, a file or a diffusers folder, where it is known."""
+    ...
+
+
+def changes_of(model: Model | Clip | Vae) -> dict:
+    """What it carries beside the weights of its file (LoRAs, a CLIP skip), as
+    hypernet.runs.fingerprints.changes_hash takes it."""
+    ...
+
+
+def attention_widths(model: Model) -> dict[str, tuple[int, ...]]:
+    """{"attn1": widths, "attn2": widths}: input sizes of to_k.
+
+    Raises ValueError, which names the architecture, where patches have no place.
+    """
+    ...
+
+
+def manage(module: torch.nn.Module) -> list:
+    """The host moves this module of ours, in place, to where it loads models, and counts its
+    memory, for every model that has a patch whose models() is this list."""
+    ...
+
+
+def track_changes(model: Model) -> None:
+    """In this clone, texts and noise levels reach attention as ordinary tensors, in inference mode
+    too: their _version tells when someone writes into them. Where the model is compiled, its code
+    heeds patches."""
+    ...
+
+
+def generate(
+    model: Model,
+    vae: Vae,
+    positive: Conditioning,
+    negative: Conditioning,
+    *,
+    width: int,
+    height: int,
+    seed: int,
+    steps: int,
+    cfg: float,
+) -> Tensor:
+    """One picture (1, H, W, 3) by the host's own sampler, euler on the normal schedule."""
+    ...
+
+
+def denoiser(
+    model: Model,
+    *,
+    dtype: torch.dtype | None = None,
+    offload: bool = False,
+    compiled: Callable[[str], object] | None = None,
+) -> AbstractContextManager[Denoiser]:
+    """The frozen UNet on its device, with parameters that autograd may read; restored afterwards.
+
+    dtype: of its arithmetic, None for the model's own. offload: weights stay in RAM and visit the
+    device. compiled: None, or what hears a sentence where compiling fails.
+    """
+    ...
+
+
+def attention_weights(model: Model) -> Iterator[AttentionWeights]:
+    """The projections of every block, with the changes that the model carries (LoRAs, folded
+    networks), under diffusers' names; one block at a time."""
+    ...
+
+
+def with_weight_changes(model: Model, changes: Mapping[str, Tensor]) -> Model:
+    """A clone with these added to its weights while it is in use.
+
+    changes: by "<name of a block>.to_k.weight" and so on.
+    """
+    ...

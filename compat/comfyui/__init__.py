@@ -1,1 +1,93 @@
-"""ComfyUI behind the contract. Nothing else in the pack imports from ComfyUI."""
+"""ComfyUI behind the contract. Nothing else in the pack imports from ComfyUI.
+
+Tried against 0.33; uses what has been there since 0.25. host.py is imported at once, each other
+module when its feature is first asked for.
+"""
+
+from typing import Any
+
+from comfy_api.latest import io, ui
+
+from ..on_demand import on_demand
+from .host import (
+    ComfyExtension,
+    Interrupted,
+    Progress,
+    add_route,
+    dataset_folders,
+    gather_processes,
+    host_name,
+    input_folder,
+    is_interrupted,
+    lora_folder,
+    model_folders,
+    network_folders,
+    network_names,
+    output_folder,
+    queued_prompts,
+    raise_if_interrupted,
+    send_event,
+)
+
+_find = on_demand(
+    __name__,
+    {
+        ".demo_model": ("load_demo_model",),
+        ".encoders": (
+            "conditioning",
+            "encode_pictures",
+            "encode_texts",
+            "read_conditioning",
+            "scale_latents",
+        ),
+        ".fold": ("attention_weights", "with_weight_changes"),
+        ".memory": ("free_memory", "release", "torch_device", "unload"),
+        ".model": (
+            "attention_widths",
+            "changes_of",
+            "manage",
+            "model_file",
+            "model_name",
+            "track_changes",
+        ),
+        ".sampling": ("generate",),
+        ".training": ("denoiser",),
+    },
+)
+
+
+class HostChanged(ValueError):
+    """This ComfyUI lacks what a feature of ours is built on."""
+
+
+def __getattr__(name: str) -> Any:
+    try:
+        return _find(name)
+    except ImportError as fault:
+        raise HostChanged(
+            f"This does not work with {host_name()}, which has changed: {fault}. Update the "
+            "Hypernet nodes; other nodes of the pack work as before."
+        ) from fault
+
+
+__all__ = [
+    "ComfyExtension",
+    "Interrupted",
+    "Progress",
+    "add_route",
+    "dataset_folders",
+    "gather_processes",
+    "host_name",
+    "input_folder",
+    "io",
+    "is_interrupted",
+    "lora_folder",
+    "model_folders",
+    "network_folders",
+    "network_names",
+    "output_folder",
+    "queued_prompts",
+    "raise_if_interrupted",
+    "send_event",
+    "ui",
+]

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from hypernet.pictures.sdxl_sizes import sizes_in_options
 
-from .ordinary_tensors import _ordinary
+from .ordinary_tensors import ordinary
 
 
 @torch.inference_mode()
@@ -28,7 +28,7 @@ def encode_pictures(vae, pictures: Tensor, model) -> tuple[Tensor, Tensor]:
     std = torch.zeros_like(mean)
     if spread.shape == (len(mean), 2 * mean.shape[1], *mean.shape[2:]):  # not of tiles
         std = spread.chunk(2, dim=1)[1].clamp(-30, 20).div(2).exp().to(mean.device)
-    return _ordinary(into(mean)), _ordinary(into(std) - into(torch.zeros_like(std)))
+    return ordinary(into(mean)), ordinary(into(std) - into(torch.zeros_like(std)))
 
 
 @contextmanager
@@ -56,7 +56,7 @@ def scale_latents(model, samples: Tensor) -> Tensor:
             f"a latent of shape {list(samples.shape)} is not of this model, which takes "
             f"[pictures, {channels}, rows, columns]. Encode with the VAE of the same checkpoint."
         )
-    return _ordinary(latent_format.process_in(samples.float()))
+    return ordinary(latent_format.process_in(samples.float()))
 
 
 @torch.inference_mode()
@@ -71,7 +71,7 @@ def conditioning(clip, text: str) -> list:
 
 def read_conditioning(conditioning: list) -> list[dict[str, Tensor]]:
     return [
-        {key: _ordinary(value.float()) for key, value in entry.items()}
+        {key: ordinary(value.float()) for key, value in entry.items()}
         for contexts, options in conditioning
         for entry in _entries(contexts, options)
     ]

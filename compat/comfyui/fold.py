@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+import comfy.lora
 import comfy.model_management as management
 import comfy.utils
 import torch

@@ -1,4 +1,8 @@
-"""ComfyUI itself: folders, interrupts, progress, the server and the editor."""
+"""ComfyUI itself: folders, interrupts, progress, the server and the editor.
+
+Every progress update may throw the user's interrupt, and clears it by doing so. The request is put
+back, because trainers poll `is_interrupted`.
+"""
 
 from __future__ import annotations
 

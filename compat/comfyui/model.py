@@ -1,16 +1,7 @@
-"""The real host: every name of `contract.py` by ComfyUI's own means, and nothing else.
+"""ComfyUI's UNet for the nodes that apply networks: what it is, where patches act, what it carries.
 
-This file, and demo_model.py for one model, are all of the pack that may import from ComfyUI.
-They are tried against 0.33 and use what has been there since 0.25. Four surprises:
-
-- ComfyUI runs nodes in `torch.inference_mode()`, so weights loaded by a graph are inference
-  tensors, which autograd refuses to save. `denoiser` lends it ordinary tensors over the same
-  storage: no copy, no memory, and the originals go back afterwards.
-- Only training leaves that mode: host code expects it and is called in it here, whatever the
-  caller's mode, and results come out as ordinary tensors.
-- A UNet's forward writes into the `transformer_options` it is given, so each call gets its own.
-- Every progress update and every op of a model may throw the user's interrupt, and clears it by
-  doing so. Here the request is put back, because trainers poll `is_interrupted`.
+ComfyUI runs nodes in `torch.inference_mode()`. Tensors made there have no version, so nobody can
+tell that one was written into; `track_changes` gives attention ordinary ones.
 """
 
 from __future__ import annotations
@@ -18,10 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-import comfy.lora
 import comfy.model_management as management
-import comfy.sample
-import comfy.utils
 import torch
 from comfy.ldm.cosmos.predict2 import MiniTrainDIT
 from comfy.ldm.modules.diffusionmodules.openaimodel import (
@@ -29,81 +17,9 @@ from comfy.ldm.modules.diffusionmodules.openaimodel import (
 )
 from comfy.model_patcher import CoreModelPatcher
 from comfy.patcher_extension import WrapperExecutor, WrappersMP
-from torch import Tensor
-
-from hypernet.encoding.unload import unload as unload_weights
 
 from .compiled import CompiledAgain, drops_guards
-from .ordinary_tensors import _ordinary, _versioned
-
-# Folders
-
-
-# Interrupts and progress
-
-
-# Talking to the editor
-
-
-# Pictures and texts
-
-
-@torch.inference_mode()
-def generate(
-    model, vae, positive, negative, *, width: int, height: int, seed: int, steps: int, cfg: float
-) -> Tensor:
-    """One picture (1, height, width, 3), by euler on the normal schedule."""
-    empty = torch.zeros(1, 4, height // 8, width // 8, device=management.intermediate_device())
-    empty = comfy.sample.fix_empty_latent_channels(model, empty)
-    latent = comfy.sample.sample(
-        model,
-        comfy.sample.prepare_noise(empty, seed),
-        steps,
-        cfg,
-        "euler",
-        "normal",
-        positive,
-        negative,
-        empty,
-        disable_pbar=True,
-        seed=seed,
-    )
-    return _ordinary(vae.decode(latent).float())
-
-
-# Memory
-
-
-@torch.inference_mode()
-def release(*models) -> None:
-    """VAE and CLIP objects, or models, leave the accelerator."""
-    for model in models:
-        management.unload_model_and_clones(getattr(model, "patcher", model), all_devices=True)
-    management.soft_empty_cache()
-
-
-def unload(folder: Path, *models) -> None:
-    for model in models:
-        if not model.patcher.is_dynamic():  # then they are in the checkpoint's own file
-            unload_weights(model.patcher.model, folder)
-
-
-def torch_device() -> torch.device:
-    return torch.device(management.get_torch_device())
-
-
-def free_memory() -> None:
-    management.cleanup_models_gc()
-    management.soft_empty_cache()
-
-
-# The UNet
-
-
-def load_demo_model(folder: Path) -> tuple:
-    from . import demo_model
-
-    return demo_model.load_demo_model(folder)
+from .ordinary_tensors import versioned
 
 
 def model_name(model) -> str:
@@ -181,10 +97,10 @@ class _Tracked:
         makes another inference tensor."""
         if c_crossattn is not None:
             dtype = apply.class_obj.get_dtype_inference()
-            c_crossattn = _versioned(c_crossattn.to(x.device, dtype))
+            c_crossattn = versioned(c_crossattn.to(x.device, dtype))
         options = dict(transformer_options or {})
         if "sigmas" in options:
-            options["sigmas"] = _versioned(options["sigmas"])
+            options["sigmas"] = versioned(options["sigmas"])
         return self._heeding_patches(apply)(x, t, c_concat, c_crossattn, control, options, **others)
 
     def _heeding_patches(self, apply):

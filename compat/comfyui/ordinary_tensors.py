@@ -6,13 +6,13 @@ import torch
 from torch import Tensor
 
 
-def _ordinary(tensor: Tensor) -> Tensor:
+def ordinary(tensor: Tensor) -> Tensor:
     """A copy on the CPU that autograd may use, also when `tensor` is an inference tensor."""
     with torch.inference_mode(False), torch.no_grad():
         return tensor.to("cpu", copy=True)
 
 
-def _versioned(tensor: Tensor) -> Tensor:
+def versioned(tensor: Tensor) -> Tensor:
     if not tensor.is_inference():
         return tensor
     with torch.inference_mode(False):

@@ -1,4 +1,13 @@
-"""ComfyUI's UNet as a denoiser that can be trained through."""
+"""ComfyUI's UNet as a denoiser that can be trained through. Three surprises:
+
+- ComfyUI runs nodes in `torch.inference_mode()`, so weights loaded by a graph are inference
+  tensors, which autograd refuses to save. `denoiser` lends the UNet ordinary tensors over the same
+  storage: no copy, no memory, and the originals go back afterwards. Nothing else leaves that mode:
+  host code expects it, and is called in it whatever the caller's mode.
+- A UNet's forward writes into the `transformer_options` it is given, so each call gets its own.
+- Every op of a model may throw the user's interrupt, and clears it by doing so. The step is
+  finished and the request put back, because trainers poll `is_interrupted`.
+"""
 
 from __future__ import annotations
 
@@ -19,10 +28,11 @@ from hypernet.training.memory_saving import again, outermost, visiting
 from hypernet.training.memory_saving import compiled as compiled_layers
 
 from .host import Interrupted
-from .ordinary_tensors import _ordinary
+from .ordinary_tensors import ordinary
 
 PIXELS = 8  # of a picture, to one of its latent
-SIZES = ("height", "width", "crop_h", "crop_w", "target_height", "target_width")  # hypernet/sizes
+# ComfyUI's names for the numbers of sdxl_sizes.py, in their order
+SIZES = ("height", "width", "crop_h", "crop_w", "target_height", "target_width")
 
 
 @contextmanager
@@ -53,7 +63,7 @@ def denoiser(
         if dtype not in (None, model.model.get_dtype_inference()):
             model = model.clone()
             model.set_model_compute_dtype(dtype)
-        sigmas = _ordinary(sampling.sigmas).float()
+        sigmas = ordinary(sampling.sigmas).float()
         unet = _FrozenUnet(model, sigmas, offload, compiled)
         try:
             unet.load()

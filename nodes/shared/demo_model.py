@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from ...compat import io, load_demo_model
+from ... import compat
+from ...compat import io
 from .sockets import CATEGORY
 
 DEMO = Path(__file__).parents[2] / "demo"
@@ -39,4 +40,4 @@ class LoadDemoModel(io.ComfyNode):
 
     @classmethod
     def execute(cls) -> io.NodeOutput:
-        return io.NodeOutput(*load_demo_model(DEMO / "tiny-sd"))
+        return io.NodeOutput(*compat.load_demo_model(DEMO / "tiny-sd"))

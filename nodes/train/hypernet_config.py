@@ -14,7 +14,8 @@ from hypernet.network.spec import (
 from hypernet.network.vocabulary import ACTIVATIONS, INITIALIZATIONS
 from hypernet.training.advice import spec_warnings
 
-from ...compat import Faults, attention_widths, io, ui
+from ... import compat
+from ...compat import Faults, io, ui
 from ..shared.sockets import CATEGORY, Config, ConfigSocket, default
 
 
@@ -144,7 +145,7 @@ class HypernetConfig(io.ComfyNode):
 
 
 def every_width(model) -> tuple[int, ...]:
-    kinds = attention_widths(model)
+    kinds = compat.attention_widths(model)
     return tuple(sorted({width for widths in kinds.values() for width in widths}))
 
 

@@ -6,7 +6,8 @@ from hypernet.apply.effect import PROMPTS, Effect, make_schedule, parse_curve, p
 from hypernet.apply.patches import check_fit, make_patches
 from hypernet.network.spec import as_text
 
-from ...compat import Faults, attention_widths, io, manage, track_changes, ui
+from ... import compat
+from ...compat import Faults, io, ui
 from ..shared.sockets import CATEGORY, HypernetSocket
 
 log = logging.getLogger(__name__)
@@ -111,14 +112,14 @@ class ApplyHypernet(io.ComfyNode):
         )
         if effect.does_nothing(hypernet.spec.widths):
             return io.NodeOutput(model)
-        warning = check_fit(hypernet, attention_widths(model))
+        warning = check_fit(hypernet, compat.attention_widths(model))
         if warning:
             log.warning(warning)
         patched = model.clone()
-        attn1, attn2 = make_patches(hypernet, effect, manage)
+        attn1, attn2 = make_patches(hypernet, effect, compat.manage)
         patched.set_model_attn1_patch(attn1)
         patched.set_model_attn2_patch(attn2)
-        track_changes(patched)
+        compat.track_changes(patched)
         return io.NodeOutput(patched, ui=ui.PreviewText(warning) if warning else None)
 
 

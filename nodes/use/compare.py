@@ -6,7 +6,8 @@ from hypernet.network.hypernetwork import Hypernetwork
 from hypernet.pictures.grid import as_image, grid, in_rows
 from hypernet.tools import compare
 
-from ...compat import Progress, generate, io, ui
+from ... import compat
+from ...compat import Progress, io, ui
 from ..shared.sockets import TOOLS
 from ..shared.typed_text import fault_of
 from .apply import ApplyHypernet
@@ -68,7 +69,7 @@ class CompareHypernets(io.ComfyNode):
 
         def draw(network: Hypernetwork | None, strength: float):
             patched = ApplyHypernet.execute(model, network, strength)[0] if network else model
-            (picture,) = generate(
+            (picture,) = compat.generate(
                 patched, vae, positive, negative,
                 width=width, height=height, seed=seed, steps=steps, cfg=cfg,
             )  # fmt: skip

@@ -5,7 +5,8 @@ from hypernet.apply.lora_file import Lora, save_lora, to_lora
 from hypernet.disk_space import in_words
 from hypernet.text.file_names import check_name
 
-from ...compat import attention_weights, io, lora_folder, ui, with_weight_changes
+from ... import compat
+from ...compat import io, lora_folder, ui
 from ..shared.sockets import CATEGORY, HypernetSocket
 from .load_save import name_fault
 
@@ -40,8 +41,8 @@ class FoldHypernet(io.ComfyNode):
             return io.NodeOutput(model)
         before, folded = model.get_attachment(FOLDED) or (model, ())
         chain = (*folded, (hypernet, strength))
-        changes = dict(weight_changes(attention_weights(before), chain, folded=folded))
-        changed = with_weight_changes(model, changes)
+        changes = dict(weight_changes(compat.attention_weights(before), chain, folded=folded))
+        changed = compat.with_weight_changes(model, changes)
         changed.set_attachments(FOLDED, (before, chain))
         note = rounding_note(model.model_dtype())
         return io.NodeOutput(changed, ui=ui.PreviewText(note) if note else None)
@@ -104,7 +105,9 @@ class HypernetToLora(io.ComfyNode):
                 f'There is already a LoRA "{path.name}" in {path.parent}; it is kept. '
                 f'Choose another name than "{name}", or move that file away.'
             )
-        lora = to_lora(attention_weights(model), hypernet, strength, rank=rank, numbers=numbers)
+        lora = to_lora(
+            compat.attention_weights(model), hypernet, strength, rank=rank, numbers=numbers
+        )
         save_lora(lora, path)
         return io.NodeOutput(str(path), lora.error, ui=ui.PreviewText(summary(path, lora)))
 

@@ -49,6 +49,14 @@ def load_checkpoint(path: str | Path) -> tuple[Model, Clip, Vae]:
     return Model(diffusion, device, path.name, source=path), clip, Vae(parts.vae, device)
 
 
+def load_demo_model(folder: Path) -> tuple[Model, Clip, Vae]:
+    return load_checkpoint(folder)
+
+
+def torch_device() -> torch.device:
+    return accelerator()[0]
+
+
 @torch.inference_mode(False)
 def load_vae(file: Path) -> Vae:
     """A VAE from a file of its own. Raises ValueError for a file of another kind."""

@@ -358,7 +358,8 @@ def _page_of_jobs(jobs: list[dict], query: Mapping[str, str]) -> dict:
 
 
 def system_stats() -> dict[str, Any]:
-    from .. import host_name, torch_device
+    from ..host import host_name
+    from ..model.checkpoint import torch_device
 
     device = torch_device()
     total, free = _memory()

@@ -29,7 +29,7 @@ from hypernet_pack.compat.standalone.progress import (
     is_interrupted,
     raise_if_interrupted,
 )
-from hypernet_pack.compat.standalone.serve import frontend
+from hypernet_pack.compat.standalone.serve import frontend, model_lists, pictures
 from hypernet_pack.compat.standalone.serve.frontend import frontend_folder, translations
 from hypernet_pack.compat.standalone.serve.gate import refusal
 from hypernet_pack.compat.standalone.serve.jobs import Job, Jobs
@@ -271,7 +271,8 @@ def marked_at_each_place(value) -> Iterator:
 
 
 def posted_paths(served: Service) -> list[str]:
-    routes = [*served.server.routes(), *frontend.routes]
+    parts = (frontend, model_lists, pictures)
+    routes = [*served.server.routes(), *(route for part in parts for route in part.routes)]
     return sorted({route.path for route in routes if route.method in ("POST", "PATCH")})
 
 

@@ -1,0 +1,33 @@
+"""Memory: what ComfyUI's models leave, and where they run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import comfy.model_management as management
+import torch
+
+from hypernet.encoding.unload import unload as unload_weights
+
+
+@torch.inference_mode()
+def release(*models) -> None:
+    """VAE and CLIP objects, or models, leave the accelerator."""
+    for model in models:
+        management.unload_model_and_clones(getattr(model, "patcher", model), all_devices=True)
+    management.soft_empty_cache()
+
+
+def unload(folder: Path, *models) -> None:
+    for model in models:
+        if not model.patcher.is_dynamic():  # then they are in the checkpoint's own file
+            unload_weights(model.patcher.model, folder)
+
+
+def torch_device() -> torch.device:
+    return torch.device(management.get_torch_device())
+
+
+def free_memory() -> None:
+    management.cleanup_models_gc()
+    management.soft_empty_cache()
