@@ -121,7 +121,7 @@ export class View {
     this.source.news();
   }
 
-  /** @param {object | null} state as nodes/editor/trainings.py gives it */
+  /** @param {object | null} state as trainings.py gives it */
   show(state, fault) {
     const kind = state?.state ?? "none";
     if (fault === "Failed to fetch") fault = text.offline;
