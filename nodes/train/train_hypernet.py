@@ -27,8 +27,8 @@ from ..shared.sockets import (
 )
 from ..use.load_save import bare_path, find, found_by, known_names
 from .asked import Asked, check_one_source
+from .carry_out import Job
 from .encoders import CHOICES, TO_RAM
-from .job import Job
 from .previews import PreviewSettings
 from .queued_names import check_queue
 from .run_naming import ADD
