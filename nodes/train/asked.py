@@ -67,7 +67,7 @@ class Asked:
         """All that can be wrong whatever the name is; sentences about what is merely strange."""
         if lacking := missing_package(self.settings.optimizer):
             raise ValueError(lacking)
-        _ = self.spec, self.given
+        _ = self.spec, self.given, compat.denoiser  # each raises where it cannot be had
         said = list(settings_warnings(self.settings))
         if self.preview.taken_out:
             said.append(

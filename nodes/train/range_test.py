@@ -20,7 +20,7 @@ from ... import compat
 from ...compat import io, ui
 from ..shared.sockets import CATEGORY, ConfigSocket, DatasetSocket, first_widgets, more_widgets
 from .asked import check_one_source
-from .carry_out import open_denoiser
+from .denoiser import open_denoiser
 from .hypernet_config import chosen_spec
 from .material import Material, from_dataset, from_given, read_given
 from .train_hypernet import one_of_each, only

@@ -27,8 +27,9 @@ from ..shared.sockets import (
 )
 from ..use.load_save import bare_path, find, found_by, known_names
 from .asked import Asked, check_one_source
-from .carry_out import Job
+from .carry_out import run
 from .encoders import CHOICES, TO_RAM
+from .notices import Notices
 from .previews import PreviewSettings
 from .queued_names import check_queue
 from .run_naming import ADD
@@ -203,21 +204,20 @@ class TrainHypernet(io.ComfyNode):
         cls, latents: list | None = None, conditioning: list | None = None, **inputs
     ) -> io.NodeOutput:
         with torch.inference_mode(False):
-            job = Job(
-                asked=read_inputs(
-                    latents or [], conditioning or [], **one_of_each(inputs),
-                    node=str(cls.hidden.unique_id or ""), graph=graph_of(cls.hidden),
-                )
+            notices = Notices()
+            asked = read_inputs(
+                latents or [], conditioning or [], **one_of_each(inputs),
+                node=str(cls.hidden.unique_id or ""), graph=graph_of(cls.hidden),
             )  # fmt: skip
             if note := found_note(only(inputs.get("continue_from"))):
-                job.say(note)
-            trained = job.run()
+                notices.say(note)
+            trained = run(asked, notices)
         file = str(trained.file)
         out = trained.network, {"loss": trained.losses}, trained.picture, file
         if not present().leads:
             return io.NodeOutput(*out)
         shown = compat.ui.PreviewImage(trained.picture, cls=cls).as_dict()
-        shown |= {"saved": [file], "text": ["\n".join([trained.said, *job.said])]}
+        shown |= {"saved": [file], "text": ["\n".join([trained.said, *notices.said])]}
         log.info(trained.said)
         return io.NodeOutput(*out, ui=shown)
 

@@ -1,0 +1,108 @@
+"""What a training will do: decided before any time is spent, and not changed afterwards.
+
+What was asked (asked.py) meets what lies on the disk: under which name it runs, with what it
+begins, which processes train. All that can be known to be wrong is said here.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from hypernet.runs.run import check_disk
+from hypernet.training.parallel import ALONE, Processes, present
+from hypernet.training.schedule import parse_schedule
+
+from ... import compat
+from ..use.load_save import runs_folder
+from .asked import Asked
+from .beginning import Beginning, continue_from, further, resume
+from .name_lock import held
+from .run_naming import FURTHER, LOAD, RESUME, Found
+from .run_search import Search
+
+Say = Callable[[str], object]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """found: the name that the run has, and what lies there. beginning: what it has learnt before.
+    processes: those that train together."""
+
+    asked: Asked
+    found: Found
+    beginning: Beginning
+    processes: Processes
+
+    @property
+    def is_trained(self) -> bool:
+        """Is there nothing to do but to load the network?"""
+        return self.found.kind == LOAD
+
+    @property
+    def folder(self) -> Path:
+        return runs_folder() / self.found.name
+
+    def previewed_steps(self) -> list[int]:
+        """Steps after which there is a preview, in order; the last step counts."""
+        start = self.beginning.step
+        last = max(self.asked.settings.steps, start)
+        return [n for n in range(start + 1, last) if self.asked.preview.is_due(n)] + [last]
+
+
+@contextmanager
+def planned(asked: Asked, say: Say) -> Iterator[Plan]:
+    """The plan, and the run's name held until the block ends. say: hears what is strange.
+
+    Raises ValueError, FileNotFoundError, FileExistsError or OSError where it cannot be done.
+    """
+    for sentence in asked.check():
+        say(sentence)
+    with found_name(asked) as found:
+        for sentence in found.said:
+            say(sentence)
+        if found.kind == LOAD:
+            yield Plan(asked=asked, found=found, beginning=Beginning(), processes=ALONE)
+            return
+        # The leading process finds all faults before it calls the others, who find the same state.
+        beginning = begin_with(asked, found, say) if present().leads else None
+        processes = compat.gather_processes()
+        if processes.leads:
+            processes.told(found)
+        yield Plan(
+            asked=asked,
+            found=found,
+            beginning=beginning or begin_with(asked, found, say),
+            processes=processes,
+        )
+
+
+@contextmanager
+def found_name(asked: Asked) -> Iterator[Found]:
+    """What the leading process has found, its name held; the others are told."""
+    if not present().leads:
+        yield present().told()
+        return
+    search = Search(wish=asked.wish, spec=asked.spec, pictures=lambda: asked.pictures)
+    with held(search.plan, runs_folder()) as found:
+        yield found
+
+
+def begin_with(asked: Asked, found: Found, say: Say) -> Beginning:
+    """What it begins with, and whether that can be: all that can be wrong with this name."""
+    steps, folder = asked.settings.steps, runs_folder() / found.name
+    if found.kind == RESUME:
+        beginning = resume(folder, found.name, asked.spec, say)
+    elif found.kind == FURTHER:
+        beginning = further(found.base, asked.spec, steps, say)
+    elif asked.before is not None:
+        beginning = continue_from(asked.earlier, asked.before, asked.spec, steps)
+    else:
+        beginning = Beginning()
+    start = beginning.step
+    check_disk(folder, asked.spec, asked.settings, asked.keeping, start)
+    if start > steps:
+        say(f"The run has had {start} updates; steps {steps} is less.")
+    elif start < steps:  # does the schedule reach that far?
+        parse_schedule(asked.settings.learning_rate, steps, start)
+    return beginning
