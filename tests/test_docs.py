@@ -12,7 +12,17 @@ from PIL import Image
 
 ROOT = Path(__file__).parent.parent
 HELP = ROOT / "web" / "docs"
-GUIDES = ("tutorial", "recipes", "troubleshooting", "overnight")
+GUIDES = (
+    "tutorial",
+    "recipes",
+    "troubleshooting",
+    "runs",
+    "taggers",
+    "memory",
+    "standalone",
+    "measurements",
+    "overnight",
+)
 ADDRESS = "https://github.com/hypernet-founders/hypernet/blob/main/"
 QUOTE = re.compile(r"“([^”]+)”")
 IN_CODE = re.compile(r"`([^`\n]+)`")
@@ -29,8 +39,8 @@ def schemas():
 
 def pages() -> list[Path]:
     guides = [ROOT / "docs" / f"{name}{language}.md" for name in GUIDES for language in ("", ".zh")]
-    readmes = [ROOT / "README.md", ROOT / "README.zh-CN.md"]
-    return [*sorted(HELP.rglob("*.md")), *guides, *readmes]
+    others = ("README.md", "README.zh-CN.md", "CHANGELOG.md", "CONTRIBUTING.md")
+    return [*sorted(HELP.rglob("*.md")), *guides, *(ROOT / name for name in others)]
 
 
 def named(path: Path) -> str:
