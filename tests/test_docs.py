@@ -171,6 +171,20 @@ def test_guides_say_the_same_numbers_and_names_in_both_languages(name):
     assert QUOTE.findall(english) == [q for q in QUOTE.findall(chinese) if q.isascii() or "…" in q]
 
 
+def test_the_map_for_contributors_names_every_room_and_every_floor():
+    text = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
+    parts = ("hypernet", "nodes", "compat")
+    rooms = [path.parent for part in parts for path in (ROOT / part).glob("*/__init__.py")]
+    assert rooms and not [named(room) for room in rooms if f"  {room.name}/ " not in text]
+    house = ast.parse((ROOT / "tests" / "test_house.py").read_text("utf-8"))
+    floors = next(
+        ast.literal_eval(node.value)
+        for node in house.body
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "FLOORS"
+    )
+    assert re.findall(r"^\d\. (.+)$", text, re.MULTILINE) == [", ".join(each) for each in floors]
+
+
 def test_search_finds_every_node_by_more_than_its_name():
     lacking = [name for name, schema in schemas().items() if not schema.search_aliases]
     assert not lacking
