@@ -81,7 +81,8 @@ class Schedule:
             return acts.float()
         above = torch.searchsorted(self.sigmas, sigma).clamp(1, len(self.sigmas) - 1)
         low, high = self.sigmas.gather(0, above - 1), self.sigmas.gather(0, above)
-        part = ((sigma - low) / (high - low)).clamp(0, 1)
+        # 0 / 0 where neighbours are one level: distilled models give several percents the lowest
+        part = ((sigma - low) / (high - low)).nan_to_num(0).clamp(0, 1)
         found = torch.lerp(self.factors.gather(0, above - 1), self.factors.gather(0, above), part)
         return found * acts
 

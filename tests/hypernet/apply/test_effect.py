@@ -123,6 +123,14 @@ def test_levels_outside_the_table_have_the_factor_of_its_nearer_end(sigma):
     assert schedule.factor(at(sigma)).item() == pytest.approx(1.0 if sigma > 10 else 0.25)
 
 
+@pytest.mark.parametrize("sigma", [0.5, 1.0, 1.01, 10.0])
+def test_several_percents_of_one_level_give_a_number(sigma):
+    """Distilled models have few noise levels, and the last percents share the lowest of them."""
+    schedule = make_schedule(lambda percent: max(percent_to_sigma(percent), 1.0), curve=CURVE)
+    expected = on_curve(CURVE, 1 - sigma / 10) if sigma >= 1 else 0
+    assert schedule.factor(at(sigma)).item() == pytest.approx(expected, abs=1e-2)
+
+
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
 def test_the_factor_is_one_float32_whatever_the_levels_are(dtype):
     schedule = make_schedule(percent_to_sigma, curve=CURVE)
