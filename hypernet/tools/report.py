@@ -53,8 +53,8 @@ def describe(path: str | os.PathLike, network: Hypernetwork | NetworkTree | None
 
 @torch.no_grad()
 def residual_size(network: Hypernetwork, width: int) -> dict[str, float]:
-    """‖f(x)‖ / ‖x‖ of keys and values for standard normal x: how much the network changes."""
-    x = torch.randn(256, width, generator=torch.Generator().manual_seed(0))
+    """‖f(x)‖ / ‖x‖ of keys and values for standard normal x (1, T, C): how much it changes."""
+    x = torch.randn(1, 256, width, generator=torch.Generator().manual_seed(0))
     pair = network.pairs[str(width)]
     return {side: round(float(pair[side](x).norm() / x.norm()), 5) for side in ("k", "v")}
 

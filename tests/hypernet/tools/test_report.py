@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from hypernet import HypernetSpec, Hypernetwork, Record, open_network, save_network
+from hypernet.network.vocabulary import ACTIVATIONS
 from hypernet.tools.report import as_lines, as_text, describe, residual_size
 
 ABOUT = dict(
@@ -62,6 +63,16 @@ def test_the_residual_is_how_much_standard_normal_input_is_changed(skip):
         changes = {"k": made.keys(x) - x, "v": made.values(x) - x}
     expected = {side: (change.norm() / x.norm()).item() for side, change in changes.items()}
     assert residual_size(made, 16) == pytest.approx(expected, abs=1e-5)
+
+
+@pytest.mark.parametrize("activation", sorted(ACTIVATIONS))
+def test_a_network_of_any_activation_has_a_residual(activation):
+    """Softmax2d wants a batch of tokens, as models give it, and not rows."""
+    made = network(activation=activation)
+    x = torch.randn(1, 256, 16, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        expected = ((made.keys(x) - x).norm() / x.norm()).item()
+    assert residual_size(made, 16)["k"] == pytest.approx(expected, abs=1e-5)
 
 
 def test_a_network_that_changes_nothing_has_no_residual():
