@@ -117,19 +117,27 @@ def newest_state(folder: Path) -> tuple[State | None, str]:
 def read_state(path: Path) -> State:
     """Raises OSError, or ValueError that names the file, unless all of it is as it was written."""
     content = read_payload(path)
-    with zipfile.ZipFile(path) as archive:
-        damaged = archive.testzip()
+    try:
+        with zipfile.ZipFile(path) as archive:
+            damaged = archive.testzip()
+    except zipfile.BadZipFile as fault:  # torch's format before 2020, which has no checksums
+        raise not_a_state(path, fault) from fault
     if damaged:
         raise ValueError(f'"{path}" is damaged: {damaged} in it is not what was written.')
     try:
+        entries = dict(content)
         texts = {
-            name: json.loads(content[name])
+            name: json.loads(entries[name])
             for name in ("spec", "settings", "written")
-            if name in content
+            if name in entries
         }
-        return State(**dict(content) | texts)
+        return State(**entries | texts)
     except (KeyError, TypeError, ValueError) as fault:
-        raise ValueError(f'"{path}" is not the state of a run: {fault}.') from fault
+        raise not_a_state(path, fault) from fault
+
+
+def not_a_state(path: Path, fault: Exception) -> ValueError:
+    return ValueError(f'"{path}" is not the state of a run: {fault}.')
 
 
 def check_same_network(state: State, spec: HypernetSpec, what: str) -> None:

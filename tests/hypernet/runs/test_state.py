@@ -271,6 +271,22 @@ def test_a_file_of_something_else_is_refused_by_name(tmp_path, content, words):
     assert words in str(fault.value)
 
 
+@pytest.mark.parametrize("content", [torch.zeros(3), "spec"], ids=str)
+def test_a_file_whose_content_has_no_names_is_refused_by_name(tmp_path, content):
+    torch.save(content, tmp_path / NEWEST)
+    with pytest.raises(ValueError, match=r'state\.pt" is not the state of a run'):
+        read_state(tmp_path / NEWEST)
+
+
+def test_a_file_as_torch_wrote_it_before_2020_gives_way_to_the_state_before(tmp_path):
+    """It has no checksums to compare."""
+    save_state(tmp_path, a_state(1))
+    os.replace(tmp_path / NEWEST, tmp_path / BEFORE)
+    torch.save(CONTENT, tmp_path / NEWEST, _use_new_zipfile_serialization=False)
+    state, words = newest_state(tmp_path)
+    assert state.step == 1 and 'state.pt" is not the state of a run' in words
+
+
 def test_a_state_that_cannot_be_opened_is_a_fault_of_the_disk(tmp_path):
     with pytest.raises(OSError):
         read_state(tmp_path / NEWEST)
