@@ -169,7 +169,10 @@ def in_text(value: Any) -> str:
 def load_state(state: State, network: Hypernetwork, optimizer: Any) -> None:
     """Put the state into both. Raises ValueError when they do not fit."""
     with torch.inference_mode(False):
-        load_weights(network, state.weights)
+        try:
+            load_weights(network, state.weights)
+        except (RuntimeError, ValueError) as fault:
+            raise does_not_fit(network, fault) from fault
         network.record.step = state.step
         load_optimizer(optimizer, state.optimizer)
 
@@ -184,11 +187,13 @@ def load_optimizer(optimizer: Any, state: Mapping[str, Any]) -> None:
     try:
         optimizer.load_state_dict(state)
     except (KeyError, ValueError) as fault:
-        raise ValueError(
-            f"The saved state does not fit this {type(optimizer).__name__}: {fault}."
-        ) from fault
+        raise does_not_fit(optimizer, fault) from fault
     for group, kept in zip(getattr(optimizer, "param_groups", []), chosen, strict=True):
         group.update(kept)
+
+
+def does_not_fit(what: Any, fault: Exception) -> ValueError:
+    return ValueError(f"The saved state does not fit this {type(what).__name__}: {fault}.")
 
 
 def plain(value: Any) -> Any:

@@ -331,6 +331,13 @@ def test_every_difference_is_named():
     assert spec_differences(was, was) == ""
 
 
+@pytest.mark.parametrize("spec", [dict(layer_structure=(1, 3, 1)), dict(widths=(8, 16))], ids=str)
+def test_weights_of_another_network_are_refused_in_words(spec):
+    other = network(**spec)
+    with pytest.raises(ValueError, match="The saved state does not fit this Hypernetwork: "):
+        load_state(a_state(), other, adamw(other))
+
+
 @pytest.mark.parametrize(
     "spoil",
     [
