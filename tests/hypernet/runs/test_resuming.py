@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import asdict, fields, replace
+from functools import cache
 
 import pytest
 import torch
@@ -16,10 +17,19 @@ from hypernet.runs.state import (
     save_state,
     state_of,
 )
-from hypernet.training.diffusion import Batch, Denoiser
+from hypernet.seeding import generator, global_chance
+from hypernet.training.diffusion import (
+    Batch,
+    Denoiser,
+    add_noise,
+    draw_noise,
+    draw_timesteps,
+    elementwise_loss,
+    min_snr_weight,
+)
 from hypernet.training.health import SETTLED
 from hypernet.training.learner import Learner
-from hypernet.training.optimizers import OPTIMIZERS, missing_package
+from hypernet.training.optimizers import OPTIMIZERS, build_optimizer, missing_package
 from hypernet.training.probe import Probe
 from hypernet.training.settings import TrainSettings
 from hypernet.training.train import train
@@ -113,6 +123,18 @@ def written(path, settings, **spec):
     return learner, path / "state.pt"
 
 
+@pytest.fixture(scope="module")
+def begun(tmp_path_factory):
+    """begun(ema, dropout): as written, each made once. Nobody may change what it gives."""
+
+    @cache
+    def make(ema, dropout):
+        folder = tmp_path_factory.mktemp("run")
+        return written(folder, replace(BEFORE, ema=ema), dropout_structure=dropout)
+
+    return make
+
+
 def resumed(file, settings, **spec):
     state = read_state(file)
     learner = Learner(network_of(**spec), settings)
@@ -139,8 +161,8 @@ def test_the_table_has_every_setting_and_everything_that_a_network_may_have_othe
 @pytest.mark.parametrize("ema", [0.0, 0.5])
 @pytest.mark.parametrize(("before", "after"), [((), DROPOUT), (DROPOUT, ())], ids=str)
 @pytest.mark.parametrize("change", CHANGES, ids=str)
-def test_a_run_goes_on_with_another_setting_and_dropout(tmp_path, change, before, after, ema):
-    first, file = written(tmp_path, replace(BEFORE, ema=ema), dropout_structure=before)
+def test_a_run_goes_on_with_another_setting_and_dropout(begun, change, before, after, ema):
+    first, file = begun(ema, before)
     settings = replace(AFTER, **{"ema": ema} | change)
     learner = resumed(file, settings, dropout_structure=after)
     assert torch.equal(weights(learner.network), weights(first.network))
@@ -159,6 +181,93 @@ def test_a_run_goes_on_where_the_network_would_have_begun_otherwise(tmp_path, ke
     assert torch.equal(weights(learner.result), weights(first.result))
     goes_on(learner)
 
+
+# --- the change made by hand ---------------------------------------------------------------------
+
+
+def changed_by_hand(first, settings, dropout):
+    """(network, average, optimizer) as the first learner leaves them, made anew for the change."""
+    network = network_of(dropout_structure=dropout).requires_grad_(True)
+    average = network_of(dropout_structure=dropout).requires_grad_(False)
+    source = first.network if first.average is None else first.average
+    optimizer = build_optimizer(settings.optimizer, network.parameters(), settings.weight_decay)
+    with torch.no_grad():
+        for new, slow, old, was in zip(
+            *(each.parameters() for each in (network, average, first.network, source)), strict=True
+        ):
+            new.copy_(old)
+            slow.copy_(was)
+            if settings.optimizer == first.settings.optimizer:
+                moments = first.optimizer.state[old]
+                optimizer.state[new] = {key: value.clone() for key, value in moments.items()}
+    return network, average, optimizer
+
+
+def loss_by_hand(network, settings, count):
+    """Of the count-th batch since the beginning."""
+    x, condition, _ = batch_at(count * settings.batch_size, settings.batch_size)
+    chance = generator(settings.seed, "noise", count)
+    limits = settings.min_timestep, settings.max_timestep
+    t = draw_timesteps(settings.timesteps, len(x), *limits, chance)
+    noise = draw_noise(x.shape, settings.noise_offset, chance)
+    denoiser = denoiser_for(settings)
+    alpha = denoiser.alphas_cumprod[t]
+    noisy = add_noise(x, noise, alpha).to(denoiser.dtype)
+    with global_chance(settings.seed, "dropout", count, torch.device("cpu")):
+        text = condition["context"]
+        answer = (network.keys(text) + network.values(text)).mean((1, 2))
+    found = noisy + answer[:, None, None, None]
+    error = elementwise_loss(settings.loss, found, noise, settings.huber_delta)
+    if settings.min_snr_gamma:
+        error = error * min_snr_weight("eps", alpha, settings.min_snr_gamma).view(-1, 1, 1, 1)
+    return error.mean()
+
+
+def trained_by_hand(first, settings, dropout):
+    """(network, average) after all steps, by the formulas and torch alone."""
+    network, average, optimizer = changed_by_hand(first, settings, dropout)
+    parameters, parts = list(network.parameters()), settings.accumulation
+    network.train()
+    for step in range(first.done, settings.steps):
+        for part in range(parts):
+            (loss_by_hand(network, settings, step * parts + part) / parts).backward()
+        if settings.gradient_clip == "value":
+            torch.nn.utils.clip_grad_value_(parameters, float(settings.clip_limit))
+        if settings.gradient_clip == "norm":
+            torch.nn.utils.clip_grad_norm_(parameters, float(settings.clip_limit))
+        for group in optimizer.param_groups:
+            group["lr"] = settings.schedule.rate_at(step)
+        optimizer.step()
+        optimizer.zero_grad()
+        decay = min(settings.ema, (2 + step) / (11 + step))
+        for slow, fast in zip(average.parameters(), parameters, strict=True):
+            slow.copy_(decay * slow + (1 - decay) * fast.detach())
+    return network, average if settings.ema else network
+
+
+TOGETHER = [
+    {"gradient_clip": "value", "clip_limit": "1e-3"},
+    {"gradient_clip": "norm", "clip_limit": "1e-2"},
+    {"loss": "Huber", "huber_delta": 0.01},
+    {"learning_rate": "linear 1e-2", "batch_size": 3, "accumulation": 2, "weight_decay": 0.3},
+]
+WAYS = [(0.0, (), DROPOUT), (0.5, DROPOUT, ())]
+
+
+@pytest.mark.parametrize(("ema", "before", "after"), WAYS, ids=str)
+@pytest.mark.parametrize("change", CHANGES + TOGETHER, ids=str)
+def test_what_is_learnt_after_a_change_is_what_the_formulas_say(begun, change, ema, before, after):
+    first, file = begun(ema, before)
+    settings = replace(AFTER, **{"ema": ema} | change)
+    learner = resumed(file, settings, dropout_structure=after)
+    list(train(learner, denoiser_for(settings), batch_at, PROBE))
+    network, result = trained_by_hand(first, settings, after)
+    assert learner.done == settings.steps
+    torch.testing.assert_close(weights(learner.network), weights(network), rtol=0, atol=1e-6)
+    torch.testing.assert_close(weights(learner.result), weights(result), rtol=0, atol=1e-6)
+
+
+# --- losses of another kind ----------------------------------------------------------------------
 
 LOSS_CHANGES = [
     ({"loss": "Huber", "huber_delta": 0.01}, {"loss": "MSE"}),
