@@ -298,6 +298,8 @@ def parse_curve(written: str, text: str, max_steps: int, what: str) -> Curve:
         notes=notes,
     )
     faults = list(curve_faults(curve, given))
+    if not faults and not stays_finite(curve):
+        faults = ["its rates grow beyond every number"]
     if faults:
         raise ValueError(f'{what} "{text}": {"; ".join(faults)}.')
     return curve
@@ -339,3 +341,13 @@ def curve_faults(curve: Curve, given: Mapping[str, float]) -> Iterator[str]:
         yield "a cycle lasts at least one step"
     if curve.mult < 1:
         yield f"mult {curve.mult:g} would shorten the cycles to nothing: give 1 or more"
+
+
+def stays_finite(curve: Curve) -> bool:
+    """Is each rate a number? Rates are highest at the first update after the warmup or, where
+    they grow, as by a decay above 1, at the last."""
+    places = (curve.warmup, curve.end - 1)
+    try:
+        return all(math.isfinite(curve.rate_at(place) or 0) for place in places)
+    except OverflowError:  # of powers; products become infinite
+        return False

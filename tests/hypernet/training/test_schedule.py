@@ -88,6 +88,9 @@ def test_a_curve_is_a_pure_function_of_the_step_whatever_the_start(text, rates):
         ("cosine_with_restarts 1 cycles 2 period 3", "cycles or period, not both"),
         ("cosine_with_restarts 1 cycles 0", "at least one step"),
         ("cosine_with_restarts 1 period 5 mult 0.5", "mult 0.5"),
+        ("cosine_with_restarts 1 period 1 decay 1e20", "its rates grow beyond every number"),
+        ("exponential 1e-300 to 1e300", "its rates grow beyond every number"),
+        ("exponential 0 to 1", "from one rate above 0"),
     ],
 )
 def test_a_curve_with_a_typo_is_refused_with_the_text_quoted(text, words):
