@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo edit test test-web test-web-oldest test-live lint bench-apply bench-data bench-train stress-parallel clean
+.PHONY: demo edit test test-web test-web-oldest test-live test-gpu lint bench-apply bench-data bench-train stress-parallel clean
 
 $(VENV)/installed: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 10), "Python 3.10 or newer is needed; try make PYTHON=python3.12"'
@@ -19,7 +19,7 @@ edit: $(VENV)/installed
 	$(BIN)/hypernet serve
 
 # Two threads on cores that others use wait for each other most of the time.
-test test-web test-web-oldest test-live: export OMP_NUM_THREADS ?= 1
+test test-web test-web-oldest test-live test-gpu: export OMP_NUM_THREADS ?= 1
 
 test: $(VENV)/installed lint
 	$(BIN)/python -m pytest -q -n 2 --dist worksteal -m "not web"
@@ -37,6 +37,10 @@ test-web-oldest: $(VENV)/installed
 
 test-live: $(VENV)/installed
 	$(BIN)/python -m pytest -q -m live
+
+# What lies on a card, and that it lies there once; where torch sees none, the reason is all it says.
+test-gpu: $(VENV)/installed
+	$(BIN)/python -m pytest -q -m gpu
 
 lint: $(VENV)/installed
 	$(BIN)/ruff check .
