@@ -34,6 +34,7 @@ def schemas():
     from hypernet_pack.nodes import Hypernet
 
     nodes = asyncio.run(Hypernet().get_node_list())
+    assert nodes
     return {node.GET_SCHEMA().node_id: node.GET_SCHEMA() for node in nodes}
 
 
@@ -88,6 +89,7 @@ def test_help_pages_have_their_picture_and_pictures_are_small():
         for page in (HELP / f"{node}.md", HELP / node / "zh.md"):
             assert f"](assets/{node}.webp)" in page.read_text("utf-8"), named(page)
     pictures = list((HELP / "assets").iterdir())
+    assert len(pictures) >= len(schemas())
     for file in pictures:
         assert file.stat().st_size <= 40_000, file.name
         with Image.open(file) as picture:
@@ -111,6 +113,11 @@ def test_help_pages_name_settings_that_their_node_has():
             rows = re.findall(r"^\| (.*?) \|", page.read_text("utf-8"), re.MULTILINE)
             assert len(rows) == 4, named(page)  # the head, and the three that matter
             assert {name for row in rows for name in IN_CODE.findall(row)} <= known, named(page)
+
+
+@pytest.mark.parametrize("pattern", [QUOTE, IN_CODE, LINK], ids=lambda each: each.pattern)
+def test_pages_have_what_they_are_searched_for(pattern):
+    assert sum(bool(pattern.search(page.read_text("utf-8"))) for page in pages()) > 5
 
 
 @pytest.mark.parametrize("page", pages(), ids=named)

@@ -27,7 +27,9 @@ def sample(host: Host, keys: float = 1.0, values: float = 1.0, **changes) -> dic
 
 @pytest.fixture(scope="module")
 def guided(host: Host) -> list[dict]:
-    return sample(host, cfg=4.0)["record"]
+    calls = sample(host, cfg=4.0)["record"]
+    assert calls
+    return calls
 
 
 def test_both_kinds_of_attention_are_seen_in_every_block_and_step(host: Host, guided: list[dict]):

@@ -111,7 +111,7 @@ def test_64_names_are_trained_on_and_64_others_are_held_out():
 def test_every_chosen_name_has_its_pictures_and_captions():
     trained, held_out = choose.split()
     captions = {f.stem: f.read_text("utf-8") for f in (DEMO / "pictures").glob("*.txt")}
-    assert sorted(captions) == trained
+    assert sorted(captions) == trained and captions
     assert all(text.strip() for text in captions.values())
     for folder, keys in (
         ("pictures", trained),
@@ -128,6 +128,7 @@ def test_every_chosen_name_has_its_pictures_and_captions():
 def test_no_held_out_caption_is_trained_on():
     rows = json.loads((DEMO / "held_out" / "names.json").read_text("utf-8"))
     captions = {f.read_text("utf-8").strip() for f in (DEMO / "pictures").glob("*.txt")}
+    assert captions and rows
     assert not captions & {row["caption"] for row in rows}
 
 
@@ -136,5 +137,6 @@ def test_the_whole_demo_is_small_enough_to_ship():
 
 
 def size_of(folder: Path) -> int:
-    files = (f for f in folder.rglob("*") if f.is_file() and "__pycache__" not in f.parts)
+    files = [f for f in folder.rglob("*") if f.is_file() and "__pycache__" not in f.parts]
+    assert files
     return sum(f.stat().st_size for f in files)

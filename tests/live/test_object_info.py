@@ -38,7 +38,9 @@ def test_a_node_says_what_it_is(comfyui: ComfyUI, node: str):
 
 @pytest.mark.parametrize("node", IDS)
 def test_every_input_has_a_tooltip(comfyui: ComfyUI, node: str):
-    for name, options in inputs(comfyui.object_info()[node]):
+    found = list(inputs(comfyui.object_info()[node]))
+    assert found or node == "HypernetLoadDemoModel", "which has none"
+    for name, options in found:
         assert options.get("tooltip"), name
 
 

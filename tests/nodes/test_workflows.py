@@ -108,6 +108,7 @@ def test_the_subject_example_trains_on_captions_where_there_is_no_tagger(host, c
 def test_examples_hold_no_dead_links_and_no_path_of_anybodys_machine(path):
     content = json.loads(path.read_text("utf-8"))
     nodes = {node["id"]: node for node in content["nodes"]}
+    assert content["links"]
     for number, source, slot, target, place, io_type in content["links"]:
         assert number in nodes[source]["outputs"][slot]["links"]
         assert nodes[target]["inputs"][place]["link"] == number

@@ -121,6 +121,7 @@ def test_hypernet_run_reads_from_a_file_what_the_editor_would_queue(
     file = tmp_path / "saved.json"
     file.write_text(json.dumps(editor.saved()), "utf-8")
     read = read_workflow(file, nodes).prompt
+    assert queued
     assert {n: node["class_type"] for n, node in read.items()} == {
         n: node["class_type"] for n, node in queued.items()
     }

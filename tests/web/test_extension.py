@@ -11,6 +11,7 @@ from editing import REPOSITORY
 WEB = REPOSITORY / "web"
 SCRIPTS = sorted(path for path in WEB.rglob("*") if path.suffix in (".js", ".mjs"))
 STYLES = sorted(WEB.rglob("*.css"))
+assert SCRIPTS and STYLES
 MOST_BYTES = 60_000
 ON_DEMAND = {"upload.mjs", "sentences.mjs", "dialogs.mjs"}
 MARKUP = ("innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(")
@@ -49,10 +50,13 @@ def said_in(language: str) -> dict[str, dict[str, str]]:
 
 def test_what_is_loaded_when_it_is_wanted_has_an_address_of_its_own_in_every_page():
     """Or a browser might keep an .mjs or .json over an update: hosts forbid it for .js and .css."""
+    found = []
     for path in SCRIPTS:
         code = re.sub(r"/\*.*?\*/|//[^\n]*", "", path.read_text("utf-8"), flags=re.DOTALL)
         for name in re.findall(r"""["'`](\S+\.(?:mjs|json))["'`]""", code):
             assert re.search(rf"fresh\(.{re.escape(name)}.\)", code), f"{path}: {name}"
+            found.append(name)
+    assert found
 
 
 def test_it_names_no_other_server():

@@ -174,10 +174,11 @@ def test_the_report_of_a_strange_folder_names_whatever_is_not_used(strange):
         f"{name.rpartition('.')[0]}.{end}" for name in used for end in ("txt", "TXT", "caption")
     }
     hidden = {"Thumbs.db", "@eaDir/two.jpg/THUMB_M.jpg"}
-    for file in strange.rglob("*"):
-        name = name_in(strange, file)
-        if (file.is_file() or file.is_symlink()) and name not in used | hidden:
-            assert f'"{name}"' in text
+    files = [file for file in strange.rglob("*") if file.is_file() or file.is_symlink()]
+    unused = {name_in(strange, file) for file in files} - used - hidden
+    assert unused
+    for name in unused:
+        assert f'"{name}"' in text
     for name in hidden:
         assert name not in text
     for word in ("GBK", "Windows-1251", '"10_style" 10 times', "two.caption", "filled.txt"):
@@ -187,6 +188,7 @@ def test_the_report_of_a_strange_folder_names_whatever_is_not_used(strange):
 
 def test_every_good_picture_gives_pixels(awful):
     dataset = read_dataset(awful, 64, 32, skip_unreadable=True)
+    assert dataset.items
     for item in dataset.items:
         assert read_pixels(item, dataset).shape == (1, 32, 64, 3)
 

@@ -59,6 +59,7 @@ def test_pictures_are_brought_to_their_sizes(folder, options, sizes):
 
 def test_an_unprepared_picture_is_as_one_prepared_to_one_size(folder):
     plain = read_dataset(folder, 64, 64)
+    assert plain.items
     for a, b in zip(plain.items, prepare(plain, Preparation()).items, strict=True):
         assert read_pixels(a, plain).equal(read_pixels(b, plain))
 

@@ -29,6 +29,7 @@ def test_tensors_come_back_bit_by_bit(tmp_path, dtype):
         assert again.missing(["key3", "no", "key0", "no"]) == ["no"]
         for key, tensors in kept.items():
             assert again.shape(key, "context") == (int(key[-1]), 5)
+            assert again[key].keys() == tensors.keys()
             for name, found in again[key].items():
                 assert found.dtype == dtype and torch.equal(found, tensors[name])
     assert torch.equal(unwritten["context"], kept["key3"]["context"])

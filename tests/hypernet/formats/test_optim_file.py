@@ -34,6 +34,7 @@ def test_a_state_comes_back_with_its_network(tmp_path):
     twin = torch.optim.AdamW(again.parameters())
     twin.load_state_dict(state)
     for mine, other in zip(network.parameters(), again.parameters(), strict=True):
+        assert optimizer.state[mine]
         for key, value in optimizer.state[mine].items():
             assert torch.equal(value, twin.state[other][key])
 

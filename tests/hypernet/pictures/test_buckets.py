@@ -12,7 +12,9 @@ from hypernet.seeding import sample_order
 def test_buckets_keep_the_area_the_step_and_the_longest_shape():
     found = buckets(512, 512)
     assert found == [(384, 640), (448, 576), (512, 512), (576, 448), (640, 384)]
-    for width, height in buckets(1024, 1024, step=32, longest=3):
+    found = buckets(1024, 1024, step=32, longest=3)
+    assert (1024, 1024) in found
+    for width, height in found:
         assert width % 32 == height % 32 == 0 and width * height <= 1024**2
         assert max(width / height, height / width) <= 3
     assert buckets(512, 512, longest=1) == [(512, 512)]

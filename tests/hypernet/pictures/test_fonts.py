@@ -25,7 +25,9 @@ def test_other_letters_take_a_font_that_has_them(text):
 
 def test_every_line_of_a_sheet_has_its_own_font():
     texts = ["一只狐狸", "ثعلب", "fox"]
-    for text, font in in_lines(texts):
+    lines = in_lines(texts)
+    assert [text for text, _ in lines] == texts
+    for text, font in lines:
         able = [each for each in fonts(13) if all(has(each, letter) for letter in text)]
         assert not able or all(has(font, letter) for letter in text)
 

@@ -217,12 +217,6 @@ def test_another_optimizer_starts_afresh_and_says_so(name):
     assert later.notes == [f"The optimizer was AdamW and is now {name}, which starts afresh."]
 
 
-@pytest.mark.parametrize("name", sorted(set(OPTIMIZERS) - set(INSTALLED)))
-def test_an_optimizer_that_is_not_installed_is_refused_with_what_to_install(name):
-    with pytest.raises(ModuleNotFoundError, match=f"needs the package {OPTIMIZERS[name].install}"):
-        a_learner(optimizer=name)
-
-
 def test_an_average_that_was_not_kept_begins_with_the_network_of_now():
     learner, later = with_other(ema=0.5)
     assert torch.equal(weights(later.average), weights(learner.network))

@@ -169,7 +169,8 @@ def test_every_command_finds_a_model_by_its_name_and_by_its_path(
         ):
             assert main(command) == 0, capsys.readouterr().err
     one, other = (load_file(tmp_path / f"{number}.safetensors") for number in (0, 1))
-    assert one.keys() == other.keys() and all(one[name].equal(other[name]) for name in one)
+    assert one and one.keys() == other.keys()
+    assert all(one[name].equal(other[name]) for name in one)
     missing = 'checkpoint "min" is neither in'
     for command in (
         ["to-lora", style, str(tmp_path / "x.safetensors"), "--model", "min"],
