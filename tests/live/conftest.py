@@ -25,3 +25,18 @@ def comfyui(tmp_path_factory: pytest.TempPathFactory) -> Iterator[comfyui_server
         pytest.skip(reason)
     with comfyui_server.ComfyUI(tmp_path_factory.mktemp("comfyui")) as server:
         yield server
+
+
+@pytest.fixture(scope="module")
+def words(request: pytest.FixtureRequest) -> str:
+    """What the module's SCRIPT says in ComfyUI's process. SHAPE: of a checkpoint it is given."""
+    if reason := comfyui_server.missing():
+        pytest.skip(reason)
+    shape = getattr(request.module, "SHAPE", None)
+    done = comfyui_server.try_in_comfyui(
+        request.module.SCRIPT,
+        comfyui_server.comfyui_folder(),
+        comfyui_server.REPOSITORY,
+        *([comfyui_server.checkpoint(shape)] if shape else []),
+    )
+    return done.stdout + done.stderr

@@ -5,21 +5,10 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-import comfyui_server
 import pytest
 
 SCRIPT = Path(__file__).with_name("check_apply.py")
 NAMES = re.findall(r"^def (\w+)\(pack\)", SCRIPT.read_text("utf-8"), re.MULTILINE)
-
-
-@pytest.fixture(scope="module")
-def words() -> str:
-    if reason := comfyui_server.missing():
-        pytest.skip(reason)
-    done = comfyui_server.try_in_comfyui(
-        SCRIPT, comfyui_server.comfyui_folder(), comfyui_server.REPOSITORY
-    )
-    return done.stdout + done.stderr
 
 
 @pytest.mark.parametrize("name", NAMES)
