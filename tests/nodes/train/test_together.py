@@ -142,7 +142,7 @@ def test_asked_to_stop_they_keep_what_was_trained(host, hypernet, asked):
     folder, _ = host
     process = hypernet("--processes=2", "--restarts=1", name="stopped", save_every=1, steps=2000)
     state = folder / "output" / "hypernet" / "stopped" / "state.pt"
-    appears(state)
+    appears(state, process)
     process.send_signal(asked)
     code, out, err = ended(process)
     assert code == 130 and "Traceback" not in err, err
@@ -153,7 +153,7 @@ def test_asked_to_stop_they_keep_what_was_trained(host, hypernet, asked):
 def test_a_process_that_dies_is_named(host, hypernet):
     folder, _ = host
     process = hypernet("--processes=2", name="dead", save_every=1, steps=2000)
-    appears(folder / "output" / "hypernet" / "dead" / "state.pt")
+    appears(folder / "output" / "hypernet" / "dead" / "state.pt", process)
     os.kill(workers(process.pid)[-1], signal.SIGKILL)
     code, _, err = ended(process)
     assert code == 1 and "Traceback" not in err, err
@@ -165,7 +165,7 @@ def test_a_process_that_dies_brings_all_back_to_the_last_state(host, hypernet, g
     settings = dict(batch_size=1, save_every=1, steps=12, keep_last=2)
     process = hypernet("--processes=2", "--restarts=1", name="killed", **settings)
     state = folder / "output" / "hypernet" / "killed" / "state.pt"
-    appears(state)
+    appears(state, process)
     os.kill(workers(process.pid)[-1], signal.SIGKILL)
     code, _, err = ended(process)
     assert code == 0, err
@@ -178,10 +178,15 @@ def test_a_process_that_dies_brings_all_back_to_the_last_state(host, hypernet, g
     assert losses(state.parent) == pytest.approx(losses(calm), rel=1e-4)
 
 
-def appears(file):
+def appears(file, process):
+    """Waits for a file that the process is to write; fails at once when the process has ended."""
     patience = time.monotonic() + 300
-    while not file.exists() and time.monotonic() < patience:
+    while not file.exists() and process.poll() is None and time.monotonic() < patience:
         time.sleep(0.05)
+    if not file.exists():
+        process.terminate()  # one that hangs; its children hold the pipes open
+        _, err = process.communicate(timeout=60)
+        pytest.fail(f"{file.name} did not appear, and the process said:\n{err}")
 
 
 def workers(launcher):
