@@ -65,7 +65,7 @@ def test_a_look_is_kept_with_the_measurements(tmp_path, monkeypatch):
     scene(1).save(folder / "a.png")
     scene(1).save(folder / "b.png")
     first = read_dataset(folder, 64, 64, find_alike=True, cache=tmp_path / "cache")
-    monkeypatch.setattr("hypernet.dataset.items.look_of", None)
+    monkeypatch.setattr("hypernet.dataset.reading.look_of", None)
     again = read_dataset(folder, 64, 64, find_alike=True, cache=tmp_path / "cache")
     assert again.alike == first.alike == (("a.png", "b.png"),)
 
