@@ -18,7 +18,7 @@ from comfy.ldm.modules.diffusionmodules.openaimodel import (
 from comfy.model_patcher import CoreModelPatcher
 from comfy.patcher_extension import WrapperExecutor, WrappersMP
 
-from .compiled import CompiledAgain, drops_guards
+from ..compiled_models import CompiledAgain, drops_guards
 from .ordinary_tensors import versioned
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from hypernet_pack.compat.comfyui.compiled import CompiledAgain, drops_guards
+from hypernet_pack.compat.compiled_models import CompiledAgain, drops_guards
 from torch._dynamo.utils import counters
 
 from hypernet import HypernetSpec, Hypernetwork
