@@ -77,7 +77,10 @@ function drawing({points, stepped, steps, learning_rate}) {
 			}),
 			element("text", {x: LEFT - 5, y: y(rate) + 3, "text-anchor": "end"}, label(rate)),
 		]),
-		element("path", {d: `${line.join("")}H${at(x(points.at(-1)[0] + 1))}`, class: "hypernet-line"}),
+		element("path", {
+			d: `${line.join("")}H${at(x(points.at(-1)[0] + 1))}`,
+			class: "hypernet-line",
+		}),
 		element("text", {x: LEFT, y: HIGH - 3, "text-anchor": "start"}, "0"),
 		element(
 			"text",

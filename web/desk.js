@@ -80,13 +80,12 @@ function keepBack(node) {
 		const shown = node.showAdvanced || setting("VueNodes.Enabled", "Comfy");
 		const always = setting("Node.AlwaysShowAdvancedWidgets", "Comfy");
 		const linked = linkedInputs(node);
-		const rare = node.widgets?.filter((each) => each.options?.advanced) ?? []; // choices bring others
+		// Choices bring others.
+		const rare = node.widgets?.filter((each) => each.options?.advanced) ?? [];
 		const back = rare.map((each) => !always && !linked.has(each.name));
-		if (
-			before ===
-			(before = [shown, node.showAdvanced, ...rare.map((each, i) => each.name + back[i])].join())
-		)
-			return;
+		const after = [shown, node.showAdvanced, ...rare.map((each, i) => each.name + back[i])].join();
+		if (after === before) return;
+		before = after;
 		high = Math.max(high, node.computeSize()[1]);
 		rare.forEach((each, i) => Object.assign(each, {advanced: back[i], hidden: back[i] && !shown}));
 		const now = node.computeSize()[1];
@@ -123,7 +122,10 @@ function listen() {
 	let saved = [];
 	let cached = new Set();
 	const on = (event, then) => api.addEventListener(event, ({detail}) => then(detail ?? {}));
-	on("execution_start", () => ((saved = []), (cached = new Set())));
+	on("execution_start", () => {
+		saved = [];
+		cached = new Set();
+	});
 	on("execution_cached", ({nodes}) => (cached = new Set(nodes)));
 	on("executed", ({node, output}) => {
 		if (output?.saved && !cached.has(node)) saved.push(...(output.text ?? output.saved));

@@ -23,7 +23,10 @@ export async function inspect() {
 			(found) => list.value === name && place.replaceChildren(facts(found.lines)),
 			(fault) => place.replaceChildren(element("p", {class: "hypernet-fault"}, fault.message)),
 		);
-	if (names.length) show((list.value = names[0]));
+	if (names.length) {
+		list.value = names[0];
+		show(names[0]);
+	}
 	openDialog(say.files, ...(names.length ? [list, place] : [say.empty]));
 }
 

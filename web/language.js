@@ -12,7 +12,11 @@ export const fresh = (file) => `${file}?${performance.timeOrigin}`;
 
 /** words("desk").close in the language that is set, read anew each time. */
 export function words(part) {
-	return new Proxy({}, {get: (_, key) => (renew(), table[part][key])});
+	const get = (_, key) => {
+		renew();
+		return table[part][key];
+	};
+	return new Proxy({}, {get});
 }
 
 /** The server's sentences in what it answers, or one of them. It speaks English. */

@@ -22,7 +22,11 @@ export function questionOf(node) {
 }
 
 function show(found, place) {
-	const facts = `${found.parameters} ${say.parameters} · ${found.file} ${say.file} · ${say.widths} ${found.widths}`;
+	const facts = [
+		`${found.parameters} ${say.parameters}`,
+		`${found.file} ${say.file}`,
+		`${say.widths} ${found.widths}`,
+	].join(" · ");
 	const notes = element("ul", {}, ...found.warnings.map((warning) => element("li", {}, warning)));
 	place.replaceChildren(
 		drawing(found.columns),
@@ -51,7 +55,14 @@ function drawing(columns) {
 			place && element("path", {d: trapezoid(x - STEP, before, x, column), opacity: 0.18}),
 			element(
 				"rect",
-				{class: "hypernet-accent", x: x - 6, y: middle - high / 2, width: 12, height: high, rx: 2},
+				{
+					class: "hypernet-accent",
+					x: x - 6,
+					y: middle - high / 2,
+					width: 12,
+					height: high,
+					rx: 2,
+				},
 				element("title", {}, `× ${column.factor}`),
 			),
 			element("text", {x, y: HIGH + 10}, column.factor),

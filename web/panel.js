@@ -24,8 +24,8 @@ const renewals = new Set();
 let pulse = 0;
 
 /**
- * @typedef {{ path: string, body?: object, also?: () => object }} Question `also` goes with the body,
- *   but is no reason to ask again
+ * @typedef {{ path: string, body?: object, also?: () => object }} Question `also` goes with the
+ *   body, but is no reason to ask again
  * @param {object} node
  * @param {object} how
  * @param {number} how.height pixels

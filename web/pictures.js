@@ -32,7 +32,11 @@ const RULES = [
 	"name_joint",
 	"joint",
 ];
-const THROUGH = {HypernetPrepare: "dataset", HypernetCaption: "dataset", HypernetWords: "dataset"};
+const THROUGH = {
+	HypernetPrepare: "dataset",
+	HypernetCaption: "dataset",
+	HypernetWords: "dataset",
+};
 const say = words("pictures");
 /** Words by name, by folder: nodes that show the same folder share them. */
 const edits = new Map();
@@ -89,10 +93,11 @@ class Album {
 			},
 			this.inner,
 		);
+		this.changed = element("span", {class: "hypernet-facts"});
 		this.bar = element(
 			"div",
 			{class: "hypernet-row", hidden: true},
-			(this.changed = element("span", {class: "hypernet-facts"})),
+			this.changed,
 			element("button", {type: "button", onclick: () => this.save()}, say.save),
 			element("button", {type: "button", onclick: () => this.discard()}, say.drop),
 		);
@@ -103,7 +108,8 @@ class Album {
 			this.bar,
 			this.note,
 		);
-		this.panel.place.addEventListener("pointerdown", (event) => event.stopPropagation()); // no dragging of the node
+		// No dragging of the node.
+		this.panel.place.addEventListener("pointerdown", (event) => event.stopPropagation());
 		new ResizeObserver(() => this.draw()).observe(this.list);
 	}
 
@@ -216,7 +222,8 @@ class Album {
 			const picture = this.pages.get(page)?.[place % PAGE];
 			const at = `${place}/${columns}`;
 			if (!picture || there.delete(at)) continue;
-			const next = [...this.inner.children].find((each) => parseInt(each.dataset.at) > place); // as Tab goes
+			// In the order in which Tab goes.
+			const next = [...this.inner.children].find((each) => parseInt(each.dataset.at, 10) > place);
 			this.inner.insertBefore(this.item(picture, place, columns, at), next ?? null);
 		}
 		for (const gone of there.values()) gone.remove();
@@ -280,8 +287,9 @@ class Album {
 				),
 			),
 		);
-		const share = 100 / columns;
-		made.style.cssText = `top:${Math.floor(place / columns) * ROW}px;left:${(place % columns) * share}%;width:${share}%;height:${ROW}px`;
+		const [row, column, share] = [Math.floor(place / columns), place % columns, 100 / columns];
+		const [top, left] = [row * ROW, column * share];
+		made.style.cssText = `top:${top}px;left:${left}%;width:${share}%;height:${ROW}px`;
 		return made;
 	}
 

@@ -5,7 +5,8 @@
  */
 import {fresh} from "./language.js";
 
-const SAID = new Set(["error", "said", "why", "warnings", "notes", "fault", "faults"]); // of answers
+/** Keys of an answer under which the server says something. */
+const SAID = new Set(["error", "said", "why", "warnings", "notes", "fault", "faults"]);
 const BETWEEN = /(?<=[.!?]) |\n/g; // sentences
 const LISTED = [/; /g, / and /g]; // within one
 const JOINTS = {" ": "", "\n": "\n", "; ": "；", ", ": "、", " and ": "，"};
@@ -79,7 +80,9 @@ function read(text, first) {
 /** Rather in parts than as one, where both know as much, but for commas: values hold them, too. */
 function inParts(text, first) {
 	let best = {known: 0, words: text};
-	const choose = (other) => other.known > best.known && (best = other);
+	const choose = (other) => {
+		if (other.known > best.known) best = other;
+	};
 	for (const marks of first ? [BETWEEN] : [BETWEEN, ...LISTED]) split(text, marks, first, choose);
 	choose(whole(text, first));
 	if (!first) split(text, /, /g, first, choose);

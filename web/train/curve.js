@@ -1,6 +1,6 @@
 /**
- * Loss, probe and learning rate on a canvas. The server gives at most 1000 points a line, so drawing
- * costs the same after 100 steps and after 100,000.
+ * Loss, probe and learning rate on a canvas. The server gives at most 1000 points a line, so
+ * drawing costs the same after 100 steps and after 100,000.
  */
 import {short, whole} from "./words.js";
 

@@ -8,7 +8,7 @@ const HEIGHT = 400; // pixels, at least: all that a training shows fits
 
 /** @type {Map<object, View>} by node */
 const views = new Map();
-/** By node: the last run that was heard of, its name as asked and as it is, perhaps with a number. */
+/** By node: the last run heard of, its name as asked and as it is, perhaps with a number. */
 const heard = new WeakMap();
 
 /** The run that a node is about: by its name, or where another node gives that, by its own id. */

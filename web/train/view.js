@@ -30,9 +30,9 @@ export class View {
 		this.bar = element("progress", {max: 1});
 		this.facts = element("span", {class: "facts"});
 		this.buttons = element("div", {class: "buttons", role: "group"});
-		this.pause = this.button("pause", () => (isHeld(this.state.state) ? "resume" : "pause"));
-		this.stop = this.button("stop", () => "stop");
-		this.save = this.button("save", () => "save");
+		this.pause = this.button(() => (isHeld(this.state.state) ? "resume" : "pause"));
+		this.stop = this.button(() => "stop");
+		this.save = this.button(() => "save");
 		this.legend = element("p", {class: "legend"});
 		this.entries = Object.fromEntries(Object.keys(LINES).map((line) => [line, this.entry(line)]));
 		this.canvas = element("canvas");
@@ -55,7 +55,10 @@ export class View {
 			this.strip.dialog,
 		);
 		this.root = element("div", {class: "hypernet-training"});
-		const style = element("link", {rel: "stylesheet", href: new URL("view.css", import.meta.url)});
+		const style = element("link", {
+			rel: "stylesheet",
+			href: new URL("view.css", import.meta.url),
+		});
 		style.addEventListener("load", () => this.redraw());
 		this.root.attachShadow({mode: "open"}).append(style, this.section);
 		this.root.style.cssText = "position: relative; width: 100%; height: 100%;";
@@ -70,7 +73,7 @@ export class View {
 		this.canvas.addEventListener("pointerleave", () => this.point(null));
 	}
 
-	button(key, wish) {
+	button(wish) {
 		const made = element("button", {type: "button"});
 		made.addEventListener("click", () => this.ask(wish()));
 		this.buttons.append(made);
