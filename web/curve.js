@@ -1,8 +1,7 @@
 /** Learning Rate and Train Hypernet: the curve of the schedule that the widgets ask for. */
-import {app} from "../../scripts/app.js";
-import {LINKED, addPanel, element, makers, upstream, widgetValues} from "./panel.js";
-import {words} from "./language.js";
-import {questionOf as configOf} from "./network.js";
+import {addPanel, element, makers, upstream, widgetValues} from "./panel.js";
+import {setting, words} from "./language.js";
+import {configOf} from "./network.js";
 import {folderAbove} from "./pictures.js";
 
 const SETTINGS = ["learning_rate", "steps", "batch_size", "accumulation", "optimizer"];
@@ -13,19 +12,22 @@ makers.HypernetLearningRate = (node) =>
 makers.HypernetTrain = (node) =>
 	addPanel(node, {height: 106, grows: false, question: () => scheduleOf(node), show});
 
+/** @type {Asks} */
 function scheduleOf(node) {
-	const given = widgetValues(node, SETTINGS);
-	return Object.keys(given).length < SETTINGS.length ? LINKED() : {path: "schedule", body: given};
+	const body = widgetValues(node, SETTINGS);
+	return body && {path: "schedule", body};
 }
 
+/** @type {Asks} */
 function adviceFor(node) {
 	const given = widgetValues(node, [...SETTINGS, "pictures"]);
-	if (Object.keys(given).length <= SETTINGS.length) return LINKED();
+	if (!given) return undefined;
 	const config = upstream(node, "config");
-	const asked = config?.comfyClass === "HypernetConfig" ? configOf(config).body : undefined;
+	const asked = config?.comfyClass === "HypernetConfig" ? configOf(config) : undefined;
 	return {path: "learning_rate", body: {...given, config: asked, dataset: folderAbove(node)}};
 }
 
+/** @type {Shows<ScheduleAnswer>} */
 function show(found, place) {
 	const said = element(
 		"div",
@@ -38,7 +40,7 @@ function show(found, place) {
 const [WIDE, HIGH, LEFT, TOP, BOTTOM] = [300, 86, 42, 6, 14];
 
 /** Rates on a logarithmic axis where none of them is 0. */
-function drawing({points, stepped, steps, learning_rate}) {
+export function drawing(/** @type {ScheduleAnswer} */ {points, stepped, steps, learning_rate}) {
 	const rates = points.map(([, rate]) => rate);
 	const scale = Math.min(...rates) > 0 ? Math.log : (rate) => rate;
 	const [low, high] = [Math.min(...rates), Math.max(...rates)];
@@ -64,7 +66,7 @@ function drawing({points, stepped, steps, learning_rate}) {
 			role: "img",
 			height: HIGH,
 			"aria-label": `${say.curve}: ${learning_rate}`,
-			"data-theme": app.extensionManager.setting.get("Hypernet.Plots"),
+			"data-theme": setting("Hypernet.Plots"),
 		},
 		...ticks.flatMap((rate) => [
 			element("line", {
@@ -78,7 +80,7 @@ function drawing({points, stepped, steps, learning_rate}) {
 			element("text", {x: LEFT - 5, y: y(rate) + 3, "text-anchor": "end"}, label(rate)),
 		]),
 		element("path", {
-			d: `${line.join("")}H${at(x(points.at(-1)[0] + 1))}`,
+			d: `${line.join("")}H${at(x(points[points.length - 1][0] + 1))}`,
 			class: "hypernet-line",
 		}),
 		element("text", {x: LEFT, y: HIGH - 3, "text-anchor": "start"}, "0"),

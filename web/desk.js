@@ -2,19 +2,17 @@
 import {app} from "../../scripts/app.js";
 import {api} from "../../scripts/api.js";
 import {ask, element, linkedInputs, watch} from "./panel.js";
-import {fresh, translated, words} from "./language.js";
+import {fresh, setting, translated, words} from "./language.js";
 
 const say = words("desk");
 
 const open = (dialog) => async () => (await import(fresh("./dialogs.mjs")))[dialog]();
 
-const setting = (name, whose = "Hypernet") => app.extensionManager.setting.get(`${whose}.${name}`);
-
 /** New nodes begin with what the settings say; loaded ones get their own values afterwards. */
 const FIRST = {
-	HypernetTrain: (widget) => widget("preview_every", setting("PreviewEvery")),
-	HypernetSave: (widget) => widget("format", setting("Format")),
-	HypernetConvert: (widget) => widget("file_format", setting("Format").slice(1)),
+	HypernetTrain: (widget) => widget("preview_every", setting("Hypernet.PreviewEvery")),
+	HypernetSave: (widget) => widget("format", setting("Hypernet.Format")),
+	HypernetConvert: (widget) => widget("file_format", setting("Hypernet.Format").slice(1)),
 };
 
 app.registerExtension({
@@ -38,7 +36,7 @@ app.registerExtension({
 			{type: "number", attrs: {min: 0}, defaultValue: 0},
 		],
 		["Runs", "Where runs go", {type: runsFolder, defaultValue: ""}],
-	].map(([key, name, how]) => ({
+	].map((/** @type {any[]} */ [key, name, how]) => ({
 		id: `Hypernet.${key}`,
 		category: ["Hypernet", "Hypernet", key],
 		name,
@@ -73,12 +71,12 @@ app.registerExtension({
 const isOurs = (kind) => String(kind).startsWith("Hypernet");
 
 /** Rare widgets wait behind the editor's "Show Advanced", which alone leaves them their room. */
-function keepBack(node) {
+function keepBack(/** @type {EditorNode} */ node) {
 	let before;
 	let high = 0;
 	const look = () => {
-		const shown = node.showAdvanced || setting("VueNodes.Enabled", "Comfy");
-		const always = setting("Node.AlwaysShowAdvancedWidgets", "Comfy");
+		const shown = node.showAdvanced || setting("Comfy.VueNodes.Enabled");
+		const always = setting("Comfy.Node.AlwaysShowAdvancedWidgets");
 		const linked = linkedInputs(node);
 		// Choices bring others.
 		const rare = node.widgets?.filter((each) => each.options?.advanced) ?? [];
@@ -108,6 +106,7 @@ function runsFolder() {
 
 // Notices
 
+/** @type {Notices} */
 export function notice(severity, summary, detail) {
 	app.extensionManager.toast.add({
 		severity,

@@ -7,6 +7,7 @@ import {ask, element} from "./panel.js";
 const say = words("desk");
 
 export async function inspect() {
+	/** @type {{names: string[]}} */
 	const {names} = await ask("files").catch(complain);
 	const place = element("div", {class: "hypernet-panel"});
 	const list = element(
@@ -18,7 +19,7 @@ export async function inspect() {
 		},
 		...names.map((name) => element("option", {}, name)),
 	);
-	const show = (name) =>
+	const show = (/** @type {string} */ name) =>
 		ask(`file?name=${encodeURIComponent(name)}`).then(
 			(found) => list.value === name && place.replaceChildren(facts(found.lines)),
 			(fault) => place.replaceChildren(element("p", {class: "hypernet-fault"}, fault.message)),
@@ -31,7 +32,9 @@ export async function inspect() {
 }
 
 export async function listRuns() {
+	/** @type {{folder: string, runs: ListedRun[]}} */
 	const {folder, runs} = await ask("runs").catch(complain);
+	/** @type {(kind: "th" | "td", ...cells: (string | number | null)[]) => Element} */
 	const row = (kind, ...cells) =>
 		element("tr", {}, ...cells.map((cell) => element(kind, {}, String(cell ?? ""))));
 	const table = element(
@@ -57,6 +60,7 @@ export async function listRuns() {
 	);
 }
 
+/** @type {(title: string, ...content: (string | Node)[]) => void} */
 function openDialog(title, ...content) {
 	const close = element("button", {type: "button", onclick: () => dialog.close()}, say.close);
 	const dialog = element(
@@ -65,8 +69,8 @@ function openDialog(title, ...content) {
 			class: "hypernet-box hypernet-dialog",
 			"aria-label": title,
 			onclose: () => dialog.remove(),
-			onkeydown: ({key}) => key === "Escape" && dialog.close(),
-		}, // some editors keep the browser from it
+			onkeydown: ({key}) => key === "Escape" && dialog.close(), // some editors hold it back
+		},
 		element("b", {}, title),
 		...content,
 		close,
@@ -75,7 +79,7 @@ function openDialog(title, ...content) {
 	dialog.showModal();
 }
 
-function complain(fault) {
+function complain(/** @type {Error} */ fault) {
 	notice("error", say.failed, fault.message);
 	throw fault;
 }

@@ -8,10 +8,8 @@ app.registerExtension({
 	name: "Hypernet.Drop",
 	setup() {
 		const canvas = app.canvas.canvas;
-		(canvas.closest("#graph-canvas-container") ?? canvas.parentElement).addEventListener(
-			"drop",
-			take,
-		);
+		const place = canvas.closest("#graph-canvas-container") ?? canvas.parentElement;
+		place?.addEventListener("drop", take);
 	},
 });
 

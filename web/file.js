@@ -15,11 +15,13 @@ makers.HypernetLoad = makers.HypernetInspect = (node) =>
 makers.HypernetApply = (node) =>
 	addPanel(node, {height: 80, question: () => fileAbove(node), show: showShort});
 
+/** @type {Asks} */
 function fileOf(node) {
-	const {name} = widgetValues(node, ["name"]);
+	const name = widgetValues(node, ["name"])?.name;
 	return name ? {path: `file?name=${encodeURIComponent(name)}`} : say.none;
 }
 
+/** @type {Asks} */
 function fileAbove(node) {
 	const source = upstream(node, "hypernet");
 	if (source?.comfyClass === "HypernetLoad") return fileOf(source);
@@ -27,7 +29,7 @@ function fileAbove(node) {
 }
 
 /** Lines of (label, text) as a list that screen readers can go through. */
-export function facts(lines) {
+export function facts(/** @type {[string, string][]} */ lines) {
 	return element(
 		"dl",
 		{class: "hypernet-notes hypernet-dl", tabindex: 0},
@@ -38,6 +40,7 @@ export function facts(lines) {
 	);
 }
 
+/** @type {Shows<FileAnswer>} */
 function showShort({lines}, place) {
 	const known = Object.fromEntries(lines);
 	const parts = SHORT.filter((label) => known[label]).map(

@@ -1,5 +1,5 @@
 /** Hypernet Config: the network as columns, one per entry of its structure, with its size. */
-import {LINKED, addPanel, element, makers, widgetValues} from "./panel.js";
+import {addPanel, element, makers, widgetValues} from "./panel.js";
 import {words} from "./language.js";
 
 const SETTINGS = [
@@ -16,11 +16,15 @@ const say = words("network");
 makers.HypernetConfig = (node) =>
 	addPanel(node, {height: 170, question: () => questionOf(node), show});
 
-export function questionOf(node) {
-	const given = widgetValues(node, SETTINGS);
-	return Object.keys(given).length < SETTINGS.length ? LINKED() : {path: "config", body: given};
+export const configOf = (/** @type {EditorNode} */ node) => widgetValues(node, SETTINGS);
+
+/** @type {Asks} */
+function questionOf(node) {
+	const body = configOf(node);
+	return body && {path: "config", body};
 }
 
+/** @type {Shows<ConfigAnswer>} */
 function show(found, place) {
 	const facts = [
 		`${found.parameters} ${say.parameters}`,
@@ -43,16 +47,16 @@ const HIGH = 62;
 const STEP = 58;
 
 /** Below a column its factor; between columns what a token meets after the linear layer. */
-function drawing(columns) {
+export function drawing(/** @type {Column[]} */ columns) {
 	const wide = Math.max(columns.length * STEP, 240);
 	const left = (wide - (columns.length - 1) * STEP) / 2;
 	const parts = columns.flatMap((column, place) => {
 		const x = left + place * STEP;
 		const high = Math.max(column.share * (HIGH - 4), 3);
 		const middle = HIGH / 2;
-		const before = place && columns[place - 1];
+		const before = columns[place - 1];
 		return [
-			place && element("path", {d: trapezoid(x - STEP, before, x, column), opacity: 0.18}),
+			before && element("path", {d: trapezoid(x - STEP, before, x, column), opacity: 0.18}),
 			element(
 				"rect",
 				{
@@ -74,7 +78,7 @@ function drawing(columns) {
 					element("title", {}, title),
 				),
 			),
-		].filter(Boolean);
+		].filter((each) => !!each);
 	});
 	return element(
 		"svg",
@@ -98,12 +102,13 @@ function trapezoid(x1, from, x2, to) {
 }
 
 /** (sign, its meaning) in A1111's order. */
-function marks(column) {
-	const short =
-		column.activation.length > 9 ? `${column.activation.slice(0, 8)}…` : column.activation;
-	return [
-		column.activation && [short, column.activation],
-		column.layer_norm && ["norm", say.norm],
-		column.dropout && [`−${Math.round(column.dropout * 100)}%`, `${say.dropout} ${column.dropout}`],
-	].filter(Boolean);
+function marks(/** @type {Column} */ column) {
+	const {activation, layer_norm, dropout} = column;
+	const short = activation.length > 9 ? `${activation.slice(0, 8)}…` : activation;
+	/** @type {[string, string][]} */
+	const found = [];
+	if (activation) found.push([short, activation]);
+	if (layer_norm) found.push(["norm", say.norm]);
+	if (dropout) found.push([`−${Math.round(dropout * 100)}%`, `${say.dropout} ${dropout}`]);
+	return found;
 }

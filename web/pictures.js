@@ -6,7 +6,6 @@
  */
 import {api} from "../../scripts/api.js";
 import {
-	LINKED,
 	addPanel,
 	ask,
 	chain,
@@ -38,44 +37,40 @@ const THROUGH = {
 	HypernetWords: "dataset",
 };
 const say = words("pictures");
-/** Words by name, by folder: nodes that show the same folder share them. */
+/**
+ * Words by name, by folder: nodes that show the same folder share them.
+ * @type {Map<string, { [name: string]: string }>}
+ */
 const edits = new Map();
 
 makers.HypernetLoadDataset = (node) => new Album(node, () => node).report();
 makers.HypernetCaption = (node) => new Album(node, () => loaderAbove(node));
 
 /** The Load Dataset that a node's pictures come from. */
-const loaderAbove = (node) => upstream(node, "dataset", THROUGH);
+const loaderAbove = (/** @type {EditorNode} */ node) => upstream(node, "dataset", THROUGH);
 
 /** The folder that it names; undefined while that is not known. */
-export const folderAbove = (node) => folderOf(loaderAbove(node));
+export const folderAbove = (/** @type {EditorNode} */ node) => folderOf(loaderAbove(node));
 
-function folderOf(loader) {
+function folderOf(/** @type {EditorNode | undefined} */ loader) {
 	if (loader?.comfyClass !== "HypernetLoadDataset") return undefined;
-	const given = widgetValues(loader, ["folder", "subfolders"]);
-	return "folder" in given && "subfolders" in given ? given : undefined;
+	return widgetValues(loader, ["folder", "subfolders"]);
 }
 
 class Album {
+	/** @param {EditorNode} node */
 	constructor(node, loader) {
 		this.node = node;
 		this.loader = loader;
 		this.filter = {text: "", tag: ""};
-		this.panel = addPanel(node, {
-			height: 240,
-			question: () => this.question(),
-			show: (found) => this.open(found),
-		});
-		if (this.panel) this.build();
-	}
-
-	build() {
-		const input = (event) => (this.filter.text = event.target.value);
+		/** @type {Map<number, Picture[]> | undefined} what has come, by page */
+		this.pages = undefined;
+		this.found = 0; // pictures
 		this.text = element("input", {
 			type: "search",
 			placeholder: say.find,
 			"aria-label": say.find,
-			oninput: input,
+			oninput: (event) => (this.filter.text = event.target.value),
 		});
 		this.tags = element("select", {
 			"aria-label": say.tag,
@@ -102,20 +97,6 @@ class Album {
 			element("button", {type: "button", onclick: () => this.discard()}, say.drop),
 		);
 		this.note = element("div", {class: "hypernet-facts", role: "status"});
-		this.panel.place.append(
-			element("div", {class: "hypernet-row"}, this.text, this.tags, this.count),
-			this.list,
-			this.bar,
-			this.note,
-		);
-		// No dragging of the node.
-		this.panel.place.addEventListener("pointerdown", (event) => event.stopPropagation());
-		new ResizeObserver(() => this.draw()).observe(this.list);
-	}
-
-	/** Above the pictures: what is not used of the folder, and once it has run all that was found. */
-	report() {
-		if (!this.panel) return;
 		this.notes = element("ul", {
 			class: "hypernet-notes",
 			"data-capture-wheel": "true",
@@ -128,6 +109,28 @@ class Album {
 			this.heading,
 			this.notes,
 		);
+		const panel = addPanel(node, {
+			height: 240,
+			question: () => this.question(),
+			show: (found) => this.open(found),
+		});
+		if (panel) this.build(panel.place);
+	}
+
+	build(place) {
+		place.append(
+			element("div", {class: "hypernet-row"}, this.text, this.tags, this.count),
+			this.list,
+			this.bar,
+			this.note,
+		);
+		// No dragging of the node.
+		place.addEventListener("pointerdown", (event) => event.stopPropagation());
+		new ResizeObserver(() => this.draw()).observe(this.list);
+	}
+
+	/** Above the pictures: what is not used of the folder, and once it has run all that was found. */
+	report() {
 		this.list.before(this.told);
 		chain(this.node, "onExecuted", (output) => this.ran(output?.text));
 	}
@@ -140,14 +143,13 @@ class Album {
 	}
 
 	before(notes) {
-		if (!this.told) return;
 		this.live = JSON.stringify(notes);
 		const after = this.after?.folder === JSON.stringify(this.folder) ? this.after : undefined;
 		if (after) after.notes ??= this.live; // a run was quicker than the first look
 		if (after?.notes !== this.live) this.tellAll(notes);
 	}
 
-	tellAll(lines) {
+	tellAll(/** @type {string[]} */ lines) {
 		this.told.hidden = !lines.length;
 		this.heading.textContent = `${say.report} (${lines.length})`;
 		this.notes.replaceChildren(...lines.map((line) => element("li", {}, line)));
@@ -155,19 +157,20 @@ class Album {
 
 	get edits() {
 		const key = JSON.stringify(this.folder);
-		if (!edits.has(key)) edits.set(key, {});
-		return edits.get(key);
+		const found = edits.get(key) ?? {};
+		edits.set(key, found);
+		return found;
 	}
 
 	question() {
 		const loader = this.loader();
 		if (!loader) return say.none;
 		const folder = folderOf(loader);
-		if (!folder) return LINKED();
-		const rules = this.node.comfyClass === "HypernetCaption" ? widgetValues(this.node, RULES) : {};
-		const complete = Object.keys(rules).length === RULES.length ? rules : undefined;
+		if (!folder) return undefined;
+		const captions = this.node.comfyClass === "HypernetCaption";
+		const rules = captions ? widgetValues(this.node, RULES) : undefined;
 		this.folder = folder;
-		this.asking = {...folder, ...this.filter, rules: complete};
+		this.asking = {...folder, ...this.filter, rules};
 		return {
 			path: "pictures",
 			body: {...this.asking, offset: 0, count: PAGE},
@@ -176,7 +179,7 @@ class Album {
 	}
 
 	/** Begin with the first page of what was found. */
-	open(found) {
+	open(/** @type {PicturesAnswer} */ found) {
 		const scene = JSON.stringify(this.asking);
 		if (scene !== this.scene) this.list.scrollTop = 0;
 		this.scene = scene;
@@ -194,15 +197,19 @@ class Album {
 			),
 		);
 		this.before(found.notes);
-		const typing = this.inner.contains(document.activeElement)
-			? document.activeElement.dataset.name
-			: undefined;
+		const areas = () => [...this.inner.querySelectorAll("textarea")];
+		const typing = areas().find((each) => each === document.activeElement)?.dataset.name;
 		this.inner.replaceChildren();
 		this.draw();
-		if (typing !== undefined)
-			[...this.inner.querySelectorAll("textarea")]
+		if (typing)
+			areas()
 				.find((each) => each.dataset.name === typing)
 				?.focus();
+	}
+
+	/** In the page, as Tab goes. */
+	get items() {
+		return /** @type {HTMLElement[]} */ ([...this.inner.children]);
 	}
 
 	/** The rows in sight; those that stay are left alone, with what is being typed in them. */
@@ -215,15 +222,14 @@ class Album {
 			this.found,
 			first + (Math.ceil(this.list.clientHeight / ROW) + 3) * columns,
 		);
-		const there = new Map([...this.inner.children].map((each) => [each.dataset.at, each]));
+		const there = new Map(this.items.map((each) => [each.dataset.at, each]));
 		for (let place = first; place < last; place++) {
 			const page = Math.floor(place / PAGE);
 			if (!this.pages.has(page)) this.fetch(page);
 			const picture = this.pages.get(page)?.[place % PAGE];
 			const at = `${place}/${columns}`;
 			if (!picture || there.delete(at)) continue;
-			// In the order in which Tab goes.
-			const next = [...this.inner.children].find((each) => parseInt(each.dataset.at, 10) > place);
+			const next = this.items.find((each) => parseInt(each.dataset.at ?? "", 10) > place);
 			this.inner.insertBefore(this.item(picture, place, columns, at), next ?? null);
 		}
 		for (const gone of there.values()) gone.remove();
@@ -232,9 +238,9 @@ class Album {
 
 	/** One page at a time: by then another may be in sight. */
 	async fetch(page) {
-		if (this.fetching) return;
-		this.fetching = true;
 		const pages = this.pages;
+		if (this.fetching || !pages) return;
+		this.fetching = true;
 		const found = await ask("pictures", {
 			...this.asking,
 			offset: page * PAGE,
@@ -246,7 +252,7 @@ class Album {
 		this.draw();
 	}
 
-	item(picture, place, columns, at) {
+	item(/** @type {Picture} */ picture, place, columns, at) {
 		const {name, version} = picture;
 		const query = new URLSearchParams({...this.folder, name, version});
 		const area = element("textarea", {
@@ -293,7 +299,7 @@ class Album {
 		return made;
 	}
 
-	edit(picture, area) {
+	edit(/** @type {Picture} */ picture, area) {
 		if (area.value === picture.words) delete this.edits[picture.name];
 		else this.edits[picture.name] = area.value;
 		area.toggleAttribute("data-edited", picture.name in this.edits);

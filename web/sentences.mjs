@@ -9,12 +9,28 @@ import {fresh} from "./language.js";
 const SAID = new Set(["error", "said", "why", "warnings", "notes", "fault", "faults"]);
 const BETWEEN = /(?<=[.!?]) |\n/g; // sentences
 const LISTED = [/; /g, / and /g]; // within one
+/** @type {{[mark: string]: string}} */
 const JOINTS = {" ": "", "\n": "\n", "; ": "；", ", ": "、", " and ": "，"};
 const WEAK = 8; // letters: what begins with a value and says less might be anyone's
 const [LONGEST, READINGS, KEPT] = [3000, 1000, 1000]; // letters, tries for a text, texts
 
+/**
+ * @typedef {object} Template
+ * @property {string[]} pieces the English, cut where it has values
+ * @property {string} chinese
+ * @property {number} known letters
+ * @property {boolean[]} verbatim by value: it stays as it is
+ * @property {number} long letters and all else but the values
+ * @property {boolean} weak it might be said by anyone
+ *
+ * @typedef {{known: number, words: string}} Reading known: how many letters are a template's
+ * @typedef {(text: string, first: boolean) => Reading} Reads first: the text is all that was said
+ */
+
+/** @type {Template[] | undefined} */
 let templates;
 let left = 0; // readings
+/** @type {Map<string, Reading>} */
 const memo = new Map();
 
 /** @param {any} found a sentence, or an answer with sentences in it */
@@ -24,6 +40,7 @@ export async function translate(found) {
 }
 
 async function load() {
+	/** @type {{[english: string]: string}} */
 	const pairs = await (
 		await fetch(new URL(fresh("words/sentences.zh.json"), import.meta.url))
 	).json();
@@ -49,19 +66,24 @@ async function load() {
 	return made.sort((a, b) => b.long - a.long);
 }
 
+/** @type {(found: any, said: boolean) => any} */
 function walk(found, said) {
 	if (typeof found === "string") return said ? inChinese(found) : found;
 	if (Array.isArray(found)) return found.map((each) => walk(each, said));
 	if (!found || typeof found !== "object") return found;
-	const each = ([key, value]) => [
+	const each = (/** @type {[string, any]} */ [key, value]) => [
 		key,
 		key === "lines" ? value.map(fact) : walk(value, said || SAID.has(key)),
 	];
 	return Object.fromEntries(Object.entries(found).map(each));
 }
 
-const fact = ([label, text]) => [label, label === "name" ? text : inChinese(text)];
+const fact = (/** @type {[string, string]} */ [label, text]) => [
+	label,
+	label === "name" ? text : inChinese(text),
+];
 
+/** @type {(text: string) => string} */
 function inChinese(text) {
 	if (memo.size > KEPT) memo.clear();
 	left = READINGS;
@@ -69,7 +91,7 @@ function inChinese(text) {
 	return text.includes("\n") ? text.split("\n").map(inChinese).join("\n") : text;
 }
 
-/** @returns {{ known: number, words: string }} known: how many letters are a template's */
+/** @type {Reads} */
 function read(text, first) {
 	const key = first + text;
 	const found = memo.get(key) ?? inParts(text, first);
@@ -77,10 +99,13 @@ function read(text, first) {
 	return found;
 }
 
-/** Rather in parts than as one, where both know as much, but for commas: values hold them, too. */
+/**
+ * Rather in parts than as one, where both know as much, but for commas: values hold them, too.
+ * @type {Reads}
+ */
 function inParts(text, first) {
 	let best = {known: 0, words: text};
-	const choose = (other) => {
+	const choose = (/** @type {Reading} */ other) => {
 		if (other.known > best.known) best = other;
 	};
 	for (const marks of first ? [BETWEEN] : [BETWEEN, ...LISTED]) split(text, marks, first, choose);
@@ -89,6 +114,12 @@ function inParts(text, first) {
 	return best;
 }
 
+/**
+ * @param {string} text
+ * @param {RegExp} marks
+ * @param {boolean} first
+ * @param {(other: Reading) => void} choose
+ */
 function split(text, marks, first, choose) {
 	for (const {0: mark, index} of text.matchAll(marks)) {
 		if (left < 0) return;
@@ -100,17 +131,27 @@ function split(text, marks, first, choose) {
 	}
 }
 
-/** Does a template that says little fit by chance? */
+/**
+ * Does a template that says little fit by chance?
+ * @param {string} value the first one
+ * @param {Reading} part what that says
+ * @param {number} known of the whole text
+ * @param {boolean} first
+ * @param {Template} template
+ */
 function isChance(value, part, known, first, {verbatim}) {
 	if (first) return known < WEAK || value.search(BETWEEN) >= 0;
 	return !part.known && !verbatim[0] && / [a-z]/i.test(value.replace(/"[^"]*"/g, ""));
 }
 
-/** As one template says it. */
+/**
+ * As one template says it.
+ * @type {Reads}
+ */
 function whole(text, first) {
 	let best = {known: 0, words: text};
 	if (left-- < 0) return best;
-	for (const template of templates) {
+	for (const template of templates ?? []) {
 		const values = valuesOf(template, text);
 		if (!values) continue;
 		const parts = values.map((value, place) =>
@@ -121,16 +162,19 @@ function whole(text, first) {
 		if (known > best.known)
 			best = {
 				known,
-				words: template.chinese.replace(/\{(\d)!?\}/g, (_, place) => parts[place].words),
+				words: template.chinese.replace(/\{(\d)!?\}/g, (_, place) => parts[Number(place)].words),
 			};
 	}
 	return best;
 }
 
-const isOpen = (text) => text.split('"').length % 2 === 0; // a quote is
+const isOpen = (/** @type {string} */ text) => text.split('"').length % 2 === 0; // a quote is
 
-/** What stands in the places of a template, or undefined where the text is another: each value the
- * shortest that closes its quotes, without ever going back. */
+/**
+ * What stands in the places of a template, or undefined where the text is another: each value the
+ * shortest that closes its quotes, without ever going back.
+ * @type {(template: Template, text: string) => string[] | undefined}
+ */
 function valuesOf({pieces, verbatim}, text) {
 	const last = pieces.length - 1;
 	const end = text.length - pieces[last].length;

@@ -8,11 +8,6 @@ const EDGE = {left: 38, right: 8, top: 6, bottom: 18};
 const SHARPER = 2; // canvas pixels to one of the page's, so that it stays sharp when zoomed in
 const OUTLIERS = 0.02; // of the smoothed loss, which begins with single ones
 
-/**
- * @typedef {{step: number[], low?: number[], high?: number[], mean?: number[], last?: number[]}} Line
- * @typedef {{loss: Line, smoothed: Line, rate: Line, probe: Line}} Curves
- */
-
 /** What is drawn at which height: [lowest, highest] of the losses, without outliers. */
 export function lossRange(/** @type {Curves} */ curves) {
 	const sorted = [...curves.smoothed.last].sort((a, b) => a - b);
@@ -28,14 +23,17 @@ export function lossRange(/** @type {Curves} */ curves) {
 export function ticks(low, high, count) {
 	const rough = (high - low) / count || 1;
 	const power = 10 ** Math.floor(Math.log10(rough));
-	const step = [1, 2, 5, 10].map((factor) => factor * power).find((each) => each >= rough);
+	const step = power * ([1, 2, 5].find((factor) => factor * power >= rough) ?? 10);
 	const found = [];
 	for (let n = Math.ceil(low / step); n * step <= high; n++) found.push(n * step);
 	return found;
 }
 
-/** The place of the last point at or before the step, -1 if there is none. */
-export function placeAt(/** @type {Line} */ line, step) {
+/**
+ * The place of the last point at or before the step, -1 if there is none.
+ * @type {PlaceAt}
+ */
+export function placeAt(line, step) {
 	let [low, high] = [0, line.step.length];
 	while (low < high) {
 		const middle = (low + high) >> 1;
@@ -45,7 +43,10 @@ export function placeAt(/** @type {Line} */ line, step) {
 	return low - 1;
 }
 
-/** The step under a place of the canvas, in its own pixels. */
+/**
+ * The step under a place of the canvas, in its own pixels.
+ * @type {StepAt}
+ */
 export function stepAt(canvas, curves, x) {
 	const steps = curves.loss.step;
 	const part = (x - EDGE.left) / (canvas.clientWidth - EDGE.left - EDGE.right);
@@ -53,17 +54,13 @@ export function stepAt(canvas, curves, x) {
 	return Math.round(first + Math.min(1, Math.max(0, part)) * (last - first));
 }
 
-/**
- * @param {Curves | null} curves
- * @param look colours, font
- * @param {number | null} pointed the step under the pointer
- */
+/** @type {DrawsCurves} */
 export function draw(canvas, curves, look, pointed) {
 	const scale = Math.max(SHARPER, devicePixelRatio);
 	const [width, height] = [canvas.clientWidth, canvas.clientHeight];
 	if (canvas.width !== width * scale) canvas.width = width * scale;
 	if (canvas.height !== height * scale) canvas.height = height * scale;
-	const pen = canvas.getContext("2d");
+	const pen = /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d"));
 	pen.setTransform(scale, 0, 0, scale, 0, 0);
 	pen.clearRect(0, 0, width, height);
 	if (!curves?.loss.step.length || width < 2 * EDGE.left) return;

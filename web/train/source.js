@@ -8,11 +8,7 @@ import {ask} from "../panel.js";
 const BETWEEN = 1000; // milliseconds between fetches
 
 export class Source {
-	/**
-	 * @param {() => URLSearchParams | null} which the run to ask for; null: there is none
-	 * @param {(state: object | null, fault: string) => void} show
-	 */
-	constructor(which, show) {
+	constructor(/** @type {WhichRun} */ which, /** @type {ShowsRun} */ show) {
 		this.which = which;
 		this.show = show;
 		this.visible = false;
@@ -58,7 +54,11 @@ export class Source {
 	}
 }
 
-/** Where the picture after that step lies; began keeps runs of one name apart. */
-export function previewAddress(name, step, began) {
-	return api.apiURL(`/hypernet/runs/preview?${new URLSearchParams({name, step, began})}`);
+/**
+ * Where the picture after that step lies; began keeps runs of one name apart.
+ * @type {PreviewAddress}
+ */
+export function previewAddress({name, began}, step) {
+	const query = new URLSearchParams({name, step: `${step}`, began: `${began}`});
+	return api.apiURL(`/hypernet/runs/preview?${query}`);
 }

@@ -11,7 +11,10 @@ const ROOM = 68; // pixels for one picture
 export class Strip {
 	constructor() {
 		this.run = {name: "", began: 0};
+		/** @type {number[]} */
 		this.steps = [];
+		/** @type {ReturnType<Strip["makePicture"]>[]} */
+		this.pictures = [];
 		this.chosen = 0; // place in steps of the one on the right
 		this.row = element("div", {class: "row", role: "group"});
 		this.slider = this.makeSlider();
@@ -19,27 +22,24 @@ export class Strip {
 		this.big = element("img");
 		this.caption = element("output");
 		this.bigSlider = this.makeSlider();
-		this.close = element("button", {type: "button"});
+		this.close = element("button", {type: "button", onclick: () => this.dialog.close()});
 		this.dialog = element(
 			"dialog",
 			{},
 			this.big,
 			element("footer", {}, this.caption, this.bigSlider, this.close),
 		);
-		this.close.addEventListener("click", () => this.dialog.close());
 		this.dialog.addEventListener("click", (event) => {
 			if (event.target === this.dialog) this.dialog.close(); // beside the picture
 		});
 	}
 
 	makeSlider() {
-		const slider = element("input", {type: "range", min: 0, step: 1});
-		slider.addEventListener("input", () => this.choose(Number(slider.value)));
-		return slider;
+		const choose = (event) => this.choose(Number(event.target.value));
+		return element("input", {type: "range", min: 0, step: 1, oninput: choose});
 	}
 
-	/** @param {{name: string, began: number, previews?: number[]} | null} state */
-	show(state) {
+	show(/** @type {RunAnswer | null} */ state) {
 		const steps = state?.previews ?? [];
 		const another = state?.name !== this.run.name || state?.began !== this.run.began;
 		const follows = another || this.chosen >= this.steps.length - 1;
@@ -72,26 +72,28 @@ export class Strip {
 		const first = Math.max(0, Math.min(this.chosen + 1, this.steps.length) - room);
 		const shown = this.steps.slice(first, first + room);
 		this.row.setAttribute("aria-label", text.previews);
-		while (this.row.children.length > shown.length) this.row.lastChild.remove();
-		while (this.row.children.length < shown.length) this.row.append(this.makePicture());
+		while (this.pictures.length > shown.length) this.pictures.pop()?.button.remove();
+		while (this.pictures.length < shown.length) this.pictures.push(this.makePicture());
 		shown.forEach((step, place) => {
-			const button = this.row.children[place];
+			const {button, picture, caption} = this.pictures[place];
 			button.value = String(first + place);
 			button.setAttribute("aria-label", say("enlarge", whole(step)));
-			setPicture(button.firstChild, previewAddress(this.run.name, step, this.run.began));
-			button.lastChild.textContent = whole(step);
+			setPicture(picture, previewAddress(this.run, step));
+			caption.textContent = whole(step);
 		});
 	}
 
 	makePicture() {
 		const picture = element("img", {alt: "", decoding: "async", draggable: "false"});
-		const button = element("button", {type: "button"}, picture, element("span"));
+		const caption = element("span");
+		const button = element("button", {type: "button"}, picture, caption);
+		this.row.append(button);
 		button.addEventListener("click", () => {
 			this.dialog.showModal();
 			this.choose(Number(button.value));
 			this.bigSlider.focus();
 		});
-		return button;
+		return {button, picture, caption};
 	}
 
 	showBig() {
@@ -100,7 +102,7 @@ export class Strip {
 		this.close.textContent = text.close;
 		this.caption.textContent = say("step", whole(step));
 		this.big.alt = this.caption.textContent;
-		setPicture(this.big, previewAddress(this.run.name, step, this.run.began));
+		setPicture(this.big, previewAddress(this.run, step));
 	}
 }
 

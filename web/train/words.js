@@ -4,7 +4,7 @@ import {words} from "../language.js";
 export const text = words("training");
 
 /** say("count", 3, 10): the sentence with its values. */
-export function say(key, ...values) {
+export function say(/** @type {keyof Words["training"]} */ key, ...values) {
 	return text[key].replace(/\{(\d)\}/g, (_, place) => values[place]);
 }
 
