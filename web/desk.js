@@ -1,96 +1,149 @@
 /** Beside the nodes: settings, commands, and how a run ended. */
-import { app } from "../../scripts/app.js";
-import { api } from "../../scripts/api.js";
-import { ask, element, linkedInputs, watch } from "./panel.js";
-import { fresh, translated, words } from "./language.js";
+import {app} from "../../scripts/app.js";
+import {api} from "../../scripts/api.js";
+import {ask, element, linkedInputs, watch} from "./panel.js";
+import {fresh, setting, translated, words} from "./language.js";
 
 const say = words("desk");
 
 const open = (dialog) => async () => (await import(fresh("./dialogs.mjs")))[dialog]();
 
-const setting = (name, whose = "Hypernet") => app.extensionManager.setting.get(`${whose}.${name}`);
-
 /** New nodes begin with what the settings say; loaded ones get their own values afterwards. */
 const FIRST = {
-  HypernetTrain: (widget) => widget("preview_every", setting("PreviewEvery")),
-  HypernetSave: (widget) => widget("format", setting("Format")),
-  HypernetConvert: (widget) => widget("file_format", setting("Format").slice(1)),
+	HypernetTrain: (widget) => widget("preview_every", setting("Hypernet.PreviewEvery")),
+	HypernetSave: (widget) => widget("format", setting("Hypernet.Format")),
+	HypernetConvert: (widget) => widget("file_format", setting("Hypernet.Format").slice(1)),
 };
 
 app.registerExtension({
-  name: "Hypernet.Desk",
-  settings: [ // Chinese: locales/zh
-    ["Panels", "Drawings and pictures on nodes", { type: "boolean", defaultValue: true }],
-    ["Plots", "Colours of curves", { type: "combo", options: ["editor", "light", "dark"], defaultValue: "editor" }],
-    ["Format", "File format of new Save and Convert nodes", { type: "combo", options: [".pt", ".safetensors"], defaultValue: ".pt" }],
-    ["PreviewEvery", "preview_every of new Train nodes", { type: "number", attrs: { min: 0 }, defaultValue: 0 }],
-    ["Runs", "Where runs go", { type: runsFolder, defaultValue: "" }],
-  ].map(([key, name, how]) => ({ id: `Hypernet.${key}`, category: ["Hypernet", "Hypernet", key], name, ...how })),
-  commands: [
-    { id: "Hypernet.Inspect", label: "Hypernet: inspect a file…", icon: "pi pi-search", function: open("inspect") },
-    { id: "Hypernet.Runs", label: "Hypernet: list runs", icon: "pi pi-list", function: open("listRuns") },
-  ],
-  menuCommands: [{ path: ["Hypernet"], commands: ["Hypernet.Inspect", "Hypernet.Runs"] }],
-  nodeCreated(node) {
-    if (!isOurs(node.comfyClass)) return;
-    FIRST[node.comfyClass]?.((name, value) => {
-      const widget = node.widgets?.find((each) => each.name === name);
-      if (widget && value !== undefined) widget.value = value;
-    });
-    keepBack(node);
-  },
-  setup: listen,
+	name: "Hypernet.Desk",
+	settings: [
+		// Chinese: locales/zh
+		["Panels", "Drawings and pictures on nodes", {type: "boolean", defaultValue: true}],
+		[
+			"Plots",
+			"Colours of curves",
+			{type: "combo", options: ["editor", "light", "dark"], defaultValue: "editor"},
+		],
+		[
+			"Format",
+			"File format of new Save and Convert nodes",
+			{type: "combo", options: [".pt", ".safetensors"], defaultValue: ".pt"},
+		],
+		[
+			"PreviewEvery",
+			"preview_every of new Train nodes",
+			{type: "number", attrs: {min: 0}, defaultValue: 0},
+		],
+		["Runs", "Where runs go", {type: runsFolder, defaultValue: ""}],
+	].map((/** @type {any[]} */ [key, name, how]) => ({
+		id: `Hypernet.${key}`,
+		category: ["Hypernet", "Hypernet", key],
+		name,
+		...how,
+	})),
+	commands: [
+		{
+			id: "Hypernet.Inspect",
+			label: "Hypernet: inspect a file…",
+			icon: "pi pi-search",
+			function: open("inspect"),
+		},
+		{
+			id: "Hypernet.Runs",
+			label: "Hypernet: list runs",
+			icon: "pi pi-list",
+			function: open("listRuns"),
+		},
+	],
+	menuCommands: [{path: ["Hypernet"], commands: ["Hypernet.Inspect", "Hypernet.Runs"]}],
+	nodeCreated(node) {
+		if (!isOurs(node.comfyClass)) return;
+		FIRST[node.comfyClass]?.((name, value) => {
+			const widget = node.widgets?.find((each) => each.name === name);
+			if (widget && value !== undefined) widget.value = value;
+		});
+		keepBack(node);
+	},
+	setup: listen,
 });
 
 const isOurs = (kind) => String(kind).startsWith("Hypernet");
 
 /** Rare widgets wait behind the editor's "Show Advanced", which alone leaves them their room. */
-function keepBack(node) {
-  let before;
-  let high = 0;
-  const look = () => {
-    const shown = node.showAdvanced || setting("VueNodes.Enabled", "Comfy");
-    const always = setting("Node.AlwaysShowAdvancedWidgets", "Comfy");
-    const linked = linkedInputs(node);
-    const rare = node.widgets?.filter((each) => each.options?.advanced) ?? []; // choices bring others
-    const back = rare.map((each) => !always && !linked.has(each.name));
-    if (before === (before = [shown, node.showAdvanced, ...rare.map((each, i) => each.name + back[i])].join())) return;
-    high = Math.max(high, node.computeSize()[1]);
-    rare.forEach((each, i) => Object.assign(each, { advanced: back[i], hidden: back[i] && !shown }));
-    const now = node.computeSize()[1];
-    node.setSize([node.size[0], Math.max(now, node.size[1] + Math.min(0, now - high))]);
-    high = now;
-  };
-  look();
-  watch(node, look);
+function keepBack(/** @type {EditorNode} */ node) {
+	let before;
+	let high = 0;
+	const look = () => {
+		const shown = node.showAdvanced || setting("Comfy.VueNodes.Enabled");
+		const always = setting("Comfy.Node.AlwaysShowAdvancedWidgets");
+		const linked = linkedInputs(node);
+		// Choices bring others.
+		const rare = node.widgets?.filter((each) => each.options?.advanced) ?? [];
+		const back = rare.map((each) => !always && !linked.has(each.name));
+		const after = [shown, node.showAdvanced, ...rare.map((each, i) => each.name + back[i])].join();
+		if (after === before) return;
+		before = after;
+		high = Math.max(high, node.computeSize()[1]);
+		rare.forEach((each, i) => Object.assign(each, {advanced: back[i], hidden: back[i] && !shown}));
+		const now = node.computeSize()[1];
+		node.setSize([node.size[0], Math.max(now, node.size[1] + Math.min(0, now - high))]);
+		high = now;
+	};
+	look();
+	watch(node, look);
 }
 
 /** To be read: graphs come over the network, so only whoever starts the server may choose it. */
 function runsFolder() {
-  const place = element("output", { style: "overflow-wrap: anywhere; text-align: end" });
-  ask("runs").then(({ folder }) => (place.textContent = folder), (fault) => (place.textContent = fault.message));
-  return place;
+	const place = element("output", {style: "overflow-wrap: anywhere; text-align: end"});
+	ask("runs").then(
+		({folder}) => (place.textContent = folder),
+		(fault) => (place.textContent = fault.message),
+	);
+	return place;
 }
 
 // Notices
 
+/** @type {Notices} */
 export function notice(severity, summary, detail) {
-  app.extensionManager.toast.add({ severity, summary, detail, life: severity === "error" ? 20_000 : 8000 });
+	app.extensionManager.toast.add({
+		severity,
+		summary,
+		detail,
+		life: severity === "error" ? 20_000 : 8000,
+	});
 }
 
 /** Of our nodes alone: what they saved, and the server's own sentence when one failed. */
 function listen() {
-  let saved = [];
-  let cached = new Set();
-  const on = (event, then) => api.addEventListener(event, ({ detail }) => then(detail ?? {}));
-  on("execution_start", () => ((saved = []), (cached = new Set())));
-  on("execution_cached", ({ nodes }) => (cached = new Set(nodes)));
-  on("executed", ({ node, output }) => {
-    if (output?.saved && !cached.has(node)) saved.push(...(output.text ?? output.saved));
-  });
-  on("hypernet.notice", async ({ text }) => notice("info", say.queued, await translated(String(text))));
-  on("execution_success", async () => saved.length && notice("success", say.done, await translated(saved.join("\n"))));
-  on("execution_error", async ({ node_type: kind, exception_message: words }) =>
-    isOurs(kind) && notice("error", say.failed, (await translated(String(words))).slice(0, 600)));
-  on("execution_interrupted", ({ node_type: kind }) => isOurs(kind) && notice("warn", say.stopped, kind === "HypernetTrain" ? say.kept : ""));
+	let saved = [];
+	let cached = new Set();
+	const on = (event, then) => api.addEventListener(event, ({detail}) => then(detail ?? {}));
+	on("execution_start", () => {
+		saved = [];
+		cached = new Set();
+	});
+	on("execution_cached", ({nodes}) => (cached = new Set(nodes)));
+	on("executed", ({node, output}) => {
+		if (output?.saved && !cached.has(node)) saved.push(...(output.text ?? output.saved));
+	});
+	on("hypernet.notice", async ({text}) =>
+		notice("info", say.queued, await translated(String(text))),
+	);
+	on(
+		"execution_success",
+		async () => saved.length && notice("success", say.done, await translated(saved.join("\n"))),
+	);
+	on(
+		"execution_error",
+		async ({node_type: kind, exception_message: words}) =>
+			isOurs(kind) && notice("error", say.failed, (await translated(String(words))).slice(0, 600)),
+	);
+	on(
+		"execution_interrupted",
+		({node_type: kind}) =>
+			isOurs(kind) && notice("warn", say.stopped, kind === "HypernetTrain" ? say.kept : ""),
+	);
 }

@@ -1,44 +1,85 @@
 /** Dialogs that the editor's commands open: what a network's file holds, and the runs there are. */
-import { notice } from "./desk.js";
-import { facts } from "./file.js";
-import { words } from "./language.js";
-import { ask, element } from "./panel.js";
+import {notice} from "./desk.js";
+import {facts} from "./file.js";
+import {words} from "./language.js";
+import {ask, element} from "./panel.js";
 
 const say = words("desk");
 
 export async function inspect() {
-  const { names } = await ask("files").catch(complain);
-  const place = element("div", { class: "hypernet-panel" });
-  const list = element("select", { size: Math.min(Math.max(names.length, 2), 8), "aria-label": say.files, onchange: () => show(list.value) },
-    ...names.map((name) => element("option", {}, name)));
-  const show = (name) => ask(`file?name=${encodeURIComponent(name)}`).then(
-    (found) => list.value === name && place.replaceChildren(facts(found.lines)),
-    (fault) => place.replaceChildren(element("p", { class: "hypernet-fault" }, fault.message)),
-  );
-  if (names.length) show((list.value = names[0]));
-  openDialog(say.files, ...(names.length ? [list, place] : [say.empty]));
+	/** @type {{names: string[]}} */
+	const {names} = await ask("files").catch(complain);
+	const place = element("div", {class: "hypernet-panel"});
+	const list = element(
+		"select",
+		{
+			size: Math.min(Math.max(names.length, 2), 8),
+			"aria-label": say.files,
+			onchange: () => show(list.value),
+		},
+		...names.map((name) => element("option", {}, name)),
+	);
+	const show = (/** @type {string} */ name) =>
+		ask(`file?name=${encodeURIComponent(name)}`).then(
+			(found) => list.value === name && place.replaceChildren(facts(found.lines)),
+			(fault) => place.replaceChildren(element("p", {class: "hypernet-fault"}, fault.message)),
+		);
+	if (names.length) {
+		list.value = names[0];
+		show(names[0]);
+	}
+	openDialog(say.files, ...(names.length ? [list, place] : [say.empty]));
 }
 
 export async function listRuns() {
-  const { folder, runs } = await ask("runs").catch(complain);
-  const row = (kind, ...cells) => element("tr", {}, ...cells.map((cell) => element(kind, {}, String(cell ?? ""))));
-  const table = element("table", {},
-    row("th", say.run, say.state, say.steps, say.rate, say.pictures, say.model, say.changed),
-    ...runs.map((run) => row("td", run.name, run.finished ? say.finished : say.open, run.steps, run.learning_rate, run.pictures, run.model,
-      new Date(run.changed * 1000).toLocaleString())));
-  openDialog(folder, runs.length ? element("div", { class: "hypernet-table", tabindex: 0 }, table) : say.none);
+	/** @type {{folder: string, runs: ListedRun[]}} */
+	const {folder, runs} = await ask("runs").catch(complain);
+	/** @type {(kind: "th" | "td", ...cells: (string | number | null)[]) => Element} */
+	const row = (kind, ...cells) =>
+		element("tr", {}, ...cells.map((cell) => element(kind, {}, String(cell ?? ""))));
+	const table = element(
+		"table",
+		{},
+		row("th", say.run, say.state, say.steps, say.rate, say.pictures, say.model, say.changed),
+		...runs.map((run) =>
+			row(
+				"td",
+				run.name,
+				run.finished ? say.finished : say.open,
+				run.steps,
+				run.learning_rate,
+				run.pictures,
+				run.model,
+				new Date(run.changed * 1000).toLocaleString(),
+			),
+		),
+	);
+	openDialog(
+		folder,
+		runs.length ? element("div", {class: "hypernet-table", tabindex: 0}, table) : say.none,
+	);
 }
 
+/** @type {(title: string, ...content: (string | Node)[]) => void} */
 function openDialog(title, ...content) {
-  const close = element("button", { type: "button", onclick: () => dialog.close() }, say.close);
-  const dialog = element("dialog", { class: "hypernet-box hypernet-dialog", "aria-label": title, onclose: () => dialog.remove(),
-    onkeydown: ({ key }) => key === "Escape" && dialog.close() }, // some editors keep the browser from it
-    element("b", {}, title), ...content, close);
-  document.body.append(dialog);
-  dialog.showModal();
+	const close = element("button", {type: "button", onclick: () => dialog.close()}, say.close);
+	const dialog = element(
+		"dialog",
+		{
+			class: "hypernet-box hypernet-dialog",
+			"aria-label": title,
+			onclose: () => dialog.remove(),
+			onkeydown: ({key}) => key === "Escape" && dialog.close(), // some editors hold it back
+		},
+		element("b", {}, title),
+		...content,
+		close,
+	);
+	document.body.append(dialog);
+	dialog.showModal();
 }
 
-function complain(fault) {
-  notice("error", say.failed, fault.message);
-  throw fault;
+function complain(/** @type {Error} */ fault) {
+	notice("error", say.failed, fault.message);
+	throw fault;
 }

@@ -2,31 +2,51 @@
  * Words in the language that the editor is set to; English where a language lacks them. Only what
  * is shown is loaded.
  */
-import { app } from "../../scripts/app.js";
+import {app} from "../../scripts/app.js";
 
 let shown = ""; // the language
-let table; // its words
+/** @type {Words} its words */
+let table;
+
+/**
+ * A setting's value, of the kind that the setting declares.
+ * @type {(id: string) => any}
+ */
+export const setting = (id) => app.extensionManager?.setting?.get(id);
 
 /** New for every page: browsers may keep all but .js and .css over an update. */
 export const fresh = (file) => `${file}?${performance.timeOrigin}`;
 
-/** words("desk").close in the language that is set, read anew each time. */
+/**
+ * words("desk").close in the language that is set, read anew each time.
+ * @type {<Part extends keyof Words>(part: Part) => Words[Part]}
+ */
 export function words(part) {
-  return new Proxy({}, { get: (_, key) => (renew(), table[part][key]) });
+	return new Proxy(/** @type {any} */ ({}), {
+		get(_, key) {
+			renew();
+			return table[part][key];
+		},
+	});
 }
 
-/** The server's sentences in what it answers, or one of them. It speaks English. */
+/**
+ * The server's sentences in what it answers, or one of them. It speaks English.
+ * @type {<Found>(found: Found) => Promise<Found>}
+ */
 export async function translated(found) {
-  await renew();
-  return shown === "zh" ? import(fresh("./sentences.mjs")).then((said) => said.translate(found)).catch(() => found) : found;
+	await renew();
+	return shown === "zh"
+		? import(fresh("./sentences.mjs")).then((said) => said.translate(found)).catch(() => found)
+		: found;
 }
 
 /** After a change of it, the former one stays until the other is there. */
 async function renew() {
-  const wanted = /^zh\b/.test(app.extensionManager?.setting?.get("Comfy.Locale")) ? "zh" : "en";
-  if (wanted === shown) return;
-  shown = wanted;
-  table = (await import(fresh(`./words/${wanted}.mjs`))).default;
+	const wanted = /^zh\b/.test(setting("Comfy.Locale")) ? "zh" : "en";
+	if (wanted === shown) return;
+	shown = wanted;
+	table = (await import(fresh(`./words/${wanted}.mjs`))).default;
 }
 
 await renew();

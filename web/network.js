@@ -1,70 +1,114 @@
 /** Hypernet Config: the network as columns, one per entry of its structure, with its size. */
-import { LINKED, addPanel, element, makers, widgetValues } from "./panel.js";
-import { words } from "./language.js";
+import {addPanel, element, makers, widgetValues} from "./panel.js";
+import {words} from "./language.js";
 
 const SETTINGS = [
-  "layer_structure", "activation", "weight_initialization", "layer_norm", "dropout_structure",
-  "activate_output", "widths",
+	"layer_structure",
+	"activation",
+	"weight_initialization",
+	"layer_norm",
+	"dropout_structure",
+	"activate_output",
+	"widths",
 ];
 const say = words("network");
 
-makers.HypernetConfig = (node) => addPanel(node, { height: 170, question: () => questionOf(node), show });
+makers.HypernetConfig = (node) =>
+	addPanel(node, {height: 170, question: () => questionOf(node), show});
 
-export function questionOf(node) {
-  const given = widgetValues(node, SETTINGS);
-  return Object.keys(given).length < SETTINGS.length ? LINKED() : { path: "config", body: given };
+export const configOf = (/** @type {EditorNode} */ node) => widgetValues(node, SETTINGS);
+
+/** @type {Asks} */
+function questionOf(node) {
+	const body = configOf(node);
+	return body && {path: "config", body};
 }
 
+/** @type {Shows<ConfigAnswer>} */
 function show(found, place) {
-  const facts = `${found.parameters} ${say.parameters} · ${found.file} ${say.file} · ${say.widths} ${found.widths}`;
-  const notes = element("ul", {}, ...found.warnings.map((warning) => element("li", {}, warning)));
-  place.replaceChildren(
-    drawing(found.columns),
-    element("div", { class: "hypernet-notes", tabindex: found.warnings.length ? 0 : undefined },
-      element("div", { class: "hypernet-facts" }, facts), notes),
-  );
+	const facts = [
+		`${found.parameters} ${say.parameters}`,
+		`${found.file} ${say.file}`,
+		`${say.widths} ${found.widths}`,
+	].join(" · ");
+	const notes = element("ul", {}, ...found.warnings.map((warning) => element("li", {}, warning)));
+	place.replaceChildren(
+		drawing(found.columns),
+		element(
+			"div",
+			{class: "hypernet-notes", tabindex: found.warnings.length ? 0 : undefined},
+			element("div", {class: "hypernet-facts"}, facts),
+			notes,
+		),
+	);
 }
 
 const HIGH = 62;
 const STEP = 58;
 
 /** Below a column its factor; between columns what a token meets after the linear layer. */
-function drawing(columns) {
-  const wide = Math.max(columns.length * STEP, 240);
-  const left = (wide - (columns.length - 1) * STEP) / 2;
-  const parts = columns.flatMap((column, place) => {
-    const x = left + place * STEP;
-    const high = Math.max(column.share * (HIGH - 4), 3);
-    const middle = HIGH / 2;
-    const before = place && columns[place - 1];
-    return [
-      place && element("path", { d: trapezoid(x - STEP, before, x, column), opacity: 0.18 }),
-      element("rect", { class: "hypernet-accent", x: x - 6, y: middle - high / 2, width: 12, height: high, rx: 2 },
-        element("title", {}, `× ${column.factor}`)),
-      element("text", { x, y: HIGH + 10 }, column.factor),
-      ...marks(column).map(([sign, title], row) =>
-        element("text", { x: x - STEP / 2, y: middle + 3 + (row - (marks(column).length - 1) / 2) * 11 },
-          sign, element("title", {}, title))),
-    ].filter(Boolean);
-  });
-  return element("svg", {
-    class: "hypernet-drawing", viewBox: `0 0 ${wide} ${HIGH + 14}`, height: HIGH + 14, role: "img",
-    "aria-label": columns.map((column) => [column.factor, ...marks(column).map(([, title]) => title)].join(" ")).join(", "),
-  }, ...parts);
+export function drawing(/** @type {Column[]} */ columns) {
+	const wide = Math.max(columns.length * STEP, 240);
+	const left = (wide - (columns.length - 1) * STEP) / 2;
+	const parts = columns.flatMap((column, place) => {
+		const x = left + place * STEP;
+		const high = Math.max(column.share * (HIGH - 4), 3);
+		const middle = HIGH / 2;
+		const before = columns[place - 1];
+		return [
+			before && element("path", {d: trapezoid(x - STEP, before, x, column), opacity: 0.18}),
+			element(
+				"rect",
+				{
+					class: "hypernet-accent",
+					x: x - 6,
+					y: middle - high / 2,
+					width: 12,
+					height: high,
+					rx: 2,
+				},
+				element("title", {}, `× ${column.factor}`),
+			),
+			element("text", {x, y: HIGH + 10}, column.factor),
+			...marks(column).map(([sign, title], row) =>
+				element(
+					"text",
+					{x: x - STEP / 2, y: middle + 3 + (row - (marks(column).length - 1) / 2) * 11},
+					sign,
+					element("title", {}, title),
+				),
+			),
+		].filter((each) => !!each);
+	});
+	return element(
+		"svg",
+		{
+			class: "hypernet-drawing",
+			viewBox: `0 0 ${wide} ${HIGH + 14}`,
+			height: HIGH + 14,
+			role: "img",
+			"aria-label": columns
+				.map((column) => [column.factor, ...marks(column).map(([, title]) => title)].join(" "))
+				.join(", "),
+		},
+		...parts,
+	);
 }
 
 function trapezoid(x1, from, x2, to) {
-  const [a, b] = [from, to].map((column) => Math.max(column.share * (HIGH - 4), 3) / 2);
-  const middle = HIGH / 2;
-  return `M${x1 + 6} ${middle - a}L${x2 - 6} ${middle - b}V${middle + b}L${x1 + 6} ${middle + a}Z`;
+	const [a, b] = [from, to].map((column) => Math.max(column.share * (HIGH - 4), 3) / 2);
+	const middle = HIGH / 2;
+	return `M${x1 + 6} ${middle - a}L${x2 - 6} ${middle - b}V${middle + b}L${x1 + 6} ${middle + a}Z`;
 }
 
 /** (sign, its meaning) in A1111's order. */
-function marks(column) {
-  const short = column.activation.length > 9 ? `${column.activation.slice(0, 8)}…` : column.activation;
-  return [
-    column.activation && [short, column.activation],
-    column.layer_norm && ["norm", say.norm],
-    column.dropout && [`−${Math.round(column.dropout * 100)}%`, `${say.dropout} ${column.dropout}`],
-  ].filter(Boolean);
+function marks(/** @type {Column} */ column) {
+	const {activation, layer_norm, dropout} = column;
+	const short = activation.length > 9 ? `${activation.slice(0, 8)}…` : activation;
+	/** @type {[string, string][]} */
+	const found = [];
+	if (activation) found.push([short, activation]);
+	if (layer_norm) found.push(["norm", say.norm]);
+	if (dropout) found.push([`−${Math.round(dropout * 100)}%`, `${say.dropout} ${dropout}`]);
+	return found;
 }

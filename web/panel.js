@@ -4,160 +4,195 @@
  * Settings change by hand, by undo, by a loaded workflow or on a linked node, and no event tells of
  * all of these. So a slow pulse compares what a panel would ask with what it has asked.
  */
-import { app } from "../../scripts/app.js";
-import { api } from "../../scripts/api.js";
-import { translated, words } from "./language.js";
+import {app} from "../../scripts/app.js";
+import {api} from "../../scripts/api.js";
+import {setting, translated, words} from "./language.js";
 
 const say = words("panel");
-export const LINKED = () => say.linked;
-
 const PULSE = 300; // milliseconds; what has not changed for one of them is asked
-/** What our nodes get when they are made, by their kind. */
+/** @type {Makers} What our nodes get when they are made, by their kind. */
 export const makers = {};
-app.registerExtension({ name: "Hypernet.Panels", nodeCreated: (node) => makers[node.comfyClass]?.(node) });
+app.registerExtension({
+	name: "Hypernet.Panels",
+	nodeCreated: (node) => makers[node.comfyClass]?.(node),
+});
 
+/** @type {Set<() => void>} */
 const looks = new Set();
+/** @type {Set<() => void>} */
 const renewals = new Set();
 let pulse = 0;
 
-/**
- * @typedef {{ path: string, body?: object, also?: () => object }} Question `also` goes with the body,
- *   but is no reason to ask again
- * @param {object} node
- * @param {object} how
- * @param {number} how.height pixels
- * @param {boolean} [how.grows] takes the room that the node has left
- * @param {() => Question | string} how.question what to ask now, or what to say instead
- * @param {(found: any, place: HTMLElement) => void} how.show
- * @returns {{ place: HTMLElement } | undefined} nothing where panels are off
- */
-export function addPanel(node, { height, grows = true, question, show }) {
-  if (app.extensionManager.setting.get("Hypernet.Panels") === false) return;
-  const place = element("div", { class: "hypernet-panel" });
-  const said = element("p", { class: "hypernet-said", role: "status" });
-  const widget = node.addDOMWidget("hypernet_panel", "HYPERNET_PANEL", element("div", {}, said, place), {
-    serialize: false,
-    getValue: () => "",
-    setValue: () => {},
-    getMinHeight: () => height,
-    ...(grows ? {} : { getMaxHeight: () => height }),
-  });
-  widget.element.classList.add("hypernet-box");
-  widget.serialize = false; // in the workflow; the option above is for the prompt
-  if (!app.extensionManager.setting.get("Comfy.VueNodes.Enabled")) { // which measures by itself
-    const [wide, high] = node.computeSize();
-    node.setSize([Math.max(node.size[0], wide), Math.max(node.size[1], high)]);
-  }
-  let asked = "";
-  let seen = "";
-
-  async function look() {
-    const wanted = question();
-    const key = JSON.stringify(wanted);
-    if (key === asked) return;
-    if (key !== seen) {
-      seen = key; // perhaps it is still being typed
-      return;
-    }
-    asked = key;
-    place.classList.add("hypernet-old");
-    try {
-      if (typeof wanted === "string") {
-        tell(wanted);
-        return;
-      }
-      const found = await ask(wanted.path, wanted.also ? { ...wanted.body, ...wanted.also() } : wanted.body);
-      if (key !== asked) return;
-      tell("");
-      show(found, place);
-    } catch (fault) {
-      if (key === asked) tell(fault.message, true);
-    } finally {
-      if (key === asked) place.classList.remove("hypernet-old");
-    }
-  }
-
-  function tell(sentence, wrong = false) {
-    said.textContent = sentence;
-    widget.element.classList.toggle("hypernet-wrong", wrong);
-    place.hidden = Boolean(sentence) && !(wrong && place.childElementCount);
-  }
-
-  const renew = () => (asked = "");
-  renewals.add(renew);
-  chain(node, "onRemoved", () => renewals.delete(renew));
-  watch(node, look);
-  return { place };
+/** @type {AddsWidget} */
+export function addWidget(node, name, kind, content, how) {
+	const widget = node.addDOMWidget(name, kind, content, {
+		serialize: false,
+		getValue: () => "",
+		setValue: () => {},
+		...how,
+	});
+	widget.serialize = false; // in the workflow; the option above is for the prompt
 }
 
-/** Look now and then, as long as there is the node and someone to see it. */
+/** @type {AddsPanel} */
+export function addPanel(node, {height, grows = true, question, show}) {
+	if (setting("Hypernet.Panels") === false) return;
+	const place = element("div", {class: "hypernet-panel"});
+	const said = element("p", {class: "hypernet-said", role: "status"});
+	const box = element("div", {class: "hypernet-box"}, said, place);
+	addWidget(node, "hypernet_panel", "HYPERNET_PANEL", box, {
+		getMinHeight: () => height,
+		...(grows ? {} : {getMaxHeight: () => height}),
+	});
+	if (!setting("Comfy.VueNodes.Enabled")) {
+		// Nodes 2.0 measures by itself.
+		const [wide, high] = node.computeSize();
+		node.setSize([Math.max(node.size[0], wide), Math.max(node.size[1], high)]);
+	}
+	let asked = "";
+	let seen = "";
+
+	async function look() {
+		const wanted = question() ?? say.linked;
+		const key = JSON.stringify(wanted);
+		if (key === asked) return;
+		if (key !== seen) {
+			seen = key; // perhaps it is still being typed
+			return;
+		}
+		asked = key;
+		place.classList.add("hypernet-old");
+		try {
+			if (typeof wanted === "string") {
+				tell(wanted);
+				return;
+			}
+			const found = await ask(
+				wanted.path,
+				wanted.also ? {...wanted.body, ...wanted.also()} : wanted.body,
+			);
+			if (key !== asked) return;
+			tell("");
+			show(found, place);
+		} catch (fault) {
+			if (key === asked) tell(fault.message, true);
+		} finally {
+			if (key === asked) place.classList.remove("hypernet-old");
+		}
+	}
+
+	function tell(sentence, wrong = false) {
+		said.textContent = sentence;
+		box.classList.toggle("hypernet-wrong", wrong);
+		place.hidden = Boolean(sentence) && !(wrong && place.childElementCount);
+	}
+
+	const renew = () => (asked = "");
+	renewals.add(renew);
+	chain(node, "onRemoved", () => renewals.delete(renew));
+	watch(node, look);
+	return {place};
+}
+
+/**
+ * Look now and then, as long as there is the node and someone to see it.
+ * @type {Watches}
+ */
 export function watch(node, look) {
-  looks.add(look);
-  pulse ||= setInterval(() => document.hidden || looks.forEach((each) => each()), PULSE);
-  chain(node, "onRemoved", () => {
-    looks.delete(look);
-    if (!looks.size) pulse = clearInterval(pulse) ?? 0;
-  });
+	looks.add(look);
+	pulse ||= setInterval(() => document.hidden || looks.forEach((each) => each()), PULSE);
+	chain(node, "onRemoved", () => {
+		looks.delete(look);
+		if (!looks.size) pulse = clearInterval(pulse) ?? 0;
+	});
 }
 
 /** All ask again: what they show from the disk may be another by now, as after every run. */
 export const renewPanels = () => renewals.forEach((renew) => renew());
 api.addEventListener("execution_success", renewPanels);
 
-/** Also call `then` where the node calls its own hook. */
+/**
+ * Also call `then` where the node calls its own hook.
+ * @type {Chains}
+ */
 export function chain(node, hook, then) {
-  const before = node[hook];
-  node[hook] = function (...given) {
-    const found = before?.apply(this, given);
-    then.apply(this, given);
-    return found;
-  };
+	const before = node[hook];
+	node[hook] = function (...given) {
+		const found = before?.apply(this, given);
+		then.apply(this, given);
+		return found;
+	};
 }
 
-/** What the server answers, in the editor's language. Throws an Error with its sentence. */
+/**
+ * What the server answers, in the editor's language. Throws an Error with its sentence.
+ * @type {AsksServer}
+ */
 export async function ask(path, body) {
-  const how = body && { method: "POST", body: JSON.stringify(body), headers: { "Content-Type": "application/json" } };
-  const answer = await api.fetchApi(`/hypernet/${path}`, how || {});
-  const found = await translated(await answer.json().catch(() => ({})));
-  if (!answer.ok) throw new Error(found.error ?? `${answer.status} ${answer.statusText}`);
-  return found;
+	const how = body && {
+		method: "POST",
+		body: JSON.stringify(body),
+		headers: {"Content-Type": "application/json"},
+	};
+	const answer = await api.fetchApi(`/hypernet/${path}`, how || {});
+	const found = await translated(await answer.json().catch(() => ({})));
+	if (!answer.ok) throw new Error(found.error ?? `${answer.status} ${answer.statusText}`);
+	return found;
 }
 
 /** The names of inputs that a link gives. */
-export const linkedInputs = (node) =>
-  new Set((node.inputs ?? []).filter((_, slot) => node.isInputConnected(slot)).map((input) => input.name));
+export const linkedInputs = (/** @type {EditorNode} */ node) =>
+	new Set(
+		(node.inputs ?? []).filter((_, slot) => node.isInputConnected(slot)).map((input) => input.name),
+	);
 
-/** The values of these widgets; a missing key is one that a link gives. */
+/**
+ * The values of these widgets; nothing where a link gives one of them.
+ * @type {ReadsWidgets}
+ */
 export function widgetValues(node, names) {
-  const linked = linkedInputs(node);
-  const known = (node.widgets ?? []).filter((each) => names.includes(each.name) && !linked.has(each.name));
-  return Object.fromEntries(known.map((each) => [each.name, each.value]));
+	const linked = linkedInputs(node);
+	const known = (node.widgets ?? []).filter(({name}) => names.includes(name) && !linked.has(name));
+	const found = Object.fromEntries(known.map(({name, value}) => [name, value]));
+	return Object.keys(found).length < names.length ? undefined : found;
 }
 
-/** The node that feeds this input, behind reroutes and whatever `through` names; else undefined. */
+/**
+ * The node that feeds this input, behind reroutes and whatever `through` names; else undefined.
+ * @type {FindsUpstream}
+ */
 export function upstream(node, name, through = {}) {
-  let found = node;
-  for (let input = name; input !== undefined; input = through[found?.comfyClass]) {
-    const slot = found.inputs?.findIndex((each) => each.name === input) ?? -1;
-    found = slot < 0 ? undefined : found.getInputNode?.(slot);
-    while (found?.type === "Reroute") found = found.getInputNode(0);
-    if (!found) return undefined;
-  }
-  return found;
+	let at = node;
+	for (let input = name; input !== undefined; input = through[at.comfyClass]) {
+		const slot = at.inputs?.findIndex((each) => each.name === input) ?? -1;
+		let found = slot < 0 ? undefined : at.getInputNode?.(slot);
+		while (found?.type === "Reroute") found = found.getInputNode(0);
+		if (!found) return undefined;
+		at = found;
+	}
+	return at;
 }
 
 const SVG = "http://www.w3.org/2000/svg";
 const SHAPES = new Set(["svg", "rect", "line", "path", "circle", "text", "title", "g"]);
 
-/** An element with attributes and children; strings become text, never markup. */
+/**
+ * An element with attributes and children; strings become text, never markup.
+ * @type {MakesElement}
+ */
 export function element(kind, attributes = {}, ...children) {
-  const made = SHAPES.has(kind) ? document.createElementNS(SVG, kind) : document.createElement(kind);
-  for (const [name, value] of Object.entries(attributes)) {
-    if (name.startsWith("on")) made.addEventListener(name.slice(2), value);
-    else if (value !== undefined && value !== false) made.setAttribute(name, value === true ? "" : value);
-  }
-  made.append(...children);
-  return made;
+	const made = SHAPES.has(kind)
+		? document.createElementNS(SVG, kind)
+		: document.createElement(kind);
+	for (const [name, value] of Object.entries(attributes)) {
+		if (typeof value === "function") made.addEventListener(name.slice(2), value);
+		else if (value !== undefined && value !== false)
+			made.setAttribute(name, value === true ? "" : String(value));
+	}
+	made.append(...children);
+	return /** @type {any} */ (made); // of this kind, which the checker cannot see
 }
 
-document.head.append(element("link", { rel: "stylesheet", href: new URL("./panel.css", import.meta.url).href }));
+document.head.append(
+	element("link", {rel: "stylesheet", href: new URL("./panel.css", import.meta.url)}),
+);

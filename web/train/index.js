@@ -1,82 +1,81 @@
 /** The live view of Train Hypernet: one widget on the node, and the events that keep it fresh. */
-import { api } from "../../../scripts/api.js";
-import { app } from "../../../scripts/app.js";
-import { chain, watch } from "../panel.js";
-import { View } from "./view.js";
+import {api} from "../../../scripts/api.js";
+import {app} from "../../../scripts/app.js";
+import {setting} from "../language.js";
+import {addWidget, chain, watch} from "../panel.js";
+import {View} from "./view.js";
 
 const HEIGHT = 400; // pixels, at least: all that a training shows fits
 
-/** @type {Map<object, View>} by node */
+/** @type {Map<EditorNode, View>} */
 const views = new Map();
-/** By node: the last run that was heard of, its name as asked and as it is, perhaps with a number. */
+/** By node: the last run heard of, its name as asked and as it is, perhaps with a number. */
 const heard = new WeakMap();
 
 /** The run that a node is about: by its name, or where another node gives that, by its own id. */
-function whichRun(node) {
-  const place = node.inputs?.findIndex((input) => input.name === "name") ?? -1;
-  const linked = place >= 0 && node.isInputConnected(place);
-  const last = heard.get(node);
-  if (linked) return new URLSearchParams(last ? { name: last.name } : { node: node.id });
-  const asked = nameOf(node);
-  if (!asked) return null;
-  return new URLSearchParams(last?.asked === asked ? { name: last.name } : { asked });
+function whichRun(/** @type {EditorNode} */ node) {
+	const place = node.inputs?.findIndex((input) => input.name === "name") ?? -1;
+	const linked = place >= 0 && node.isInputConnected(place);
+	const last = heard.get(node);
+	if (linked) return new URLSearchParams(last ? {name: last.name} : {node: String(node.id)});
+	const asked = nameOf(node);
+	if (!asked) return null;
+	return new URLSearchParams(last?.asked === asked ? {name: last.name} : {asked});
 }
 
 /** As the server writes it: "styles/ink". */
-function nameOf(node) {
-  const typed = String(node.widgets?.find((each) => each.name === "name")?.value ?? "").trim();
-  return typed.replaceAll("\\", "/").replace(/\.pt$/, "");
+function nameOf(/** @type {EditorNode} */ node) {
+	const typed = String(node.widgets?.find((each) => each.name === "name")?.value ?? "").trim();
+	return typed.replaceAll("\\", "/").replace(/\.pt$/, "");
 }
 
-function addView(node) {
-  const view = new View(() => whichRun(node));
-  const widget = node.addDOMWidget("training", "HYPERNET_TRAINING", view.root, {
-    serialize: false,
-    hideOnZoom: false,
-    getValue: () => "",
-    setValue: () => {},
-    getMinHeight: () => HEIGHT,
-  });
-  widget.serialize = false;
-  view.root.style.minHeight = `${HEIGHT}px`; // in Nodes 2.0, which goes by what is inside
-  views.set(node, view);
-  let asked = "";
-  watch(node, () => {
-    const now = String(whichRun(node));
-    if (now !== asked) view.news();
-    asked = now;
-  });
-  chain(node, "onRemoved", () => {
-    views.delete(node);
-    view.remove();
-  });
-  view.root.addEventListener("wheel", zoomBelow, { passive: false });
+function addView(/** @type {EditorNode} */ node) {
+	const view = new View(() => whichRun(node));
+	addWidget(node, "training", "HYPERNET_TRAINING", view.root, {
+		hideOnZoom: false,
+		getMinHeight: () => HEIGHT,
+	});
+	view.root.style.minHeight = `${HEIGHT}px`; // in Nodes 2.0, which goes by what is inside
+	views.set(node, view);
+	let asked = "";
+	watch(node, () => {
+		const now = String(whichRun(node));
+		if (now !== asked) view.news();
+		asked = now;
+	});
+	chain(node, "onRemoved", () => {
+		views.delete(node);
+		view.remove();
+	});
+	view.root.addEventListener("wheel", zoomBelow, {passive: false});
 }
 
 /** The canvas zooms under our view as beside it; Nodes 2.0 sees to that by itself. */
 function zoomBelow(event) {
-  if (app.extensionManager.setting.get("Comfy.VueNodes.Enabled")) return;
-  event.preventDefault();
-  app.canvas.canvas.dispatchEvent(new WheelEvent(event.type, event));
+	if (setting("Comfy.VueNodes.Enabled")) return;
+	event.preventDefault();
+	app.canvas.canvas.dispatchEvent(new WheelEvent(event.type, event));
 }
 
 app.registerExtension({
-  name: "hypernet.training",
-  setup() {
-    api.addEventListener("hypernet.step", ({ detail }) => {
-      for (const [node, view] of views) {
-        const here = String(detail.node).split(":").at(-1) === String(node.id);
-        const { name, asked = name } = detail;
-        if (!here && nameOf(node) !== asked) continue;
-        heard.set(node, { asked, name });
-        view.news(detail);
-      }
-    });
-    api.addEventListener("reconnected", () => {
-      for (const view of views.values()) view.news();
-    });
-  },
-  nodeCreated(node) {
-    if (node.comfyClass === "HypernetTrain") addView(node);
-  },
+	name: "hypernet.training",
+	setup() {
+		api.addEventListener("hypernet.step", (event) => {
+			/** @type {StepEvent} */
+			const detail = event.detail;
+			for (const [node, view] of views) {
+				const here = String(detail.node).split(":").at(-1) === String(node.id);
+				const {name, asked = name} = detail;
+				if (!here && nameOf(node) !== asked) continue;
+				heard.set(node, {asked, name});
+				view.news(detail);
+			}
+		});
+		api.addEventListener("reconnected", () => {
+			for (const view of views.values()) view.news();
+		});
+	},
+	nodeCreated(node) {
+		if (node.comfyClass === "HypernetTrain") addView(node);
+	},
 });

@@ -1,30 +1,30 @@
 /** What the live view says. {0}, {1} … stand for values; see say(). */
-import { words } from "../language.js";
+import {words} from "../language.js";
 
 export const text = words("training");
 
 /** say("count", 3, 10): the sentence with its values. */
-export function say(key, ...values) {
-  return text[key].replace(/\{(\d)\}/g, (_, place) => values[place]);
+export function say(/** @type {keyof Words["training"]} */ key, ...values) {
+	return text[key].replace(/\{(\d)\}/g, (_, place) => values[place]);
 }
 
 /** 1234 as "1,234"; null as "–". */
 export function whole(number) {
-  return number == null ? "–" : number.toLocaleString("en");
+	return number == null ? "–" : number.toLocaleString("en");
 }
 
 /** Three digits of a number of any size: 0.0123, 5e-6. */
 export function short(number) {
-  if (number == null) return "–";
-  const size = Math.abs(number);
-  if (size && (size < 1e-3 || size >= 1e6)) return number.toExponential(2).replace(/\.?0*e/, "e");
-  return String(Number(number.toPrecision(3)));
+	if (number == null) return "–";
+	const size = Math.abs(number);
+	if (size && (size < 1e-3 || size >= 1e6)) return number.toExponential(2).replace(/\.?0*e/, "e");
+	return String(Number(number.toPrecision(3)));
 }
 
 /** Seconds as people say them. */
 export function duration(seconds) {
-  if (seconds < 90) return say("seconds", Math.round(seconds));
-  const minutes = Math.round(seconds / 60);
-  if (minutes < 90) return say("minutes", minutes);
-  return say("hours", Math.floor(minutes / 60), String(minutes % 60).padStart(2, "0"));
+	if (seconds < 90) return say("seconds", Math.round(seconds));
+	const minutes = Math.round(seconds / 60);
+	if (minutes < 90) return say("minutes", minutes);
+	return say("hours", Math.floor(minutes / 60), String(minutes % 60).padStart(2, "0"));
 }

@@ -1,0 +1,91 @@
+/**
+ * What the extension uses of ComfyUI's graph editor, and no more: `app`, `api`, nodes and widgets.
+ * Every editor that we support has it.
+ */
+
+/** A node of the graph. */
+interface EditorNode {
+	id: number | string;
+	comfyClass: string;
+	type: string;
+	pos: [number, number];
+	size: [number, number];
+	showAdvanced?: boolean;
+	inputs?: {name: string}[];
+	widgets?: Widget[];
+	computeSize(): [number, number];
+	setSize(size: [number, number]): void;
+	isInputConnected(slot: number): boolean;
+	getInputNode(slot: number): EditorNode | null;
+	addDOMWidget(name: string, type: string, element: HTMLElement, how: object): DOMWidget;
+	/** Hooks, which the editor or another extension may have set. */
+	onRemoved?: Hook;
+	onExecuted?: Hook;
+}
+
+/** Each hook has arguments of its own. */
+type Hook = (this: EditorNode, ...given: any[]) => unknown;
+
+interface Widget {
+	name: string;
+	/** Of the kind that its input has: text, a number, yes or no. */
+	value: any;
+	serialize?: boolean;
+	hidden?: boolean;
+	advanced?: boolean;
+	options?: {advanced?: boolean; values?: unknown};
+}
+
+interface DOMWidget extends Widget {
+	element: HTMLElement;
+}
+
+interface Extension {
+	name: string;
+	settings?: object[];
+	commands?: {id: string; label: string; icon: string; function(): unknown}[];
+	menuCommands?: {path: string[]; commands: string[]}[];
+	setup?(): void;
+	nodeCreated?(node: EditorNode): void;
+}
+
+type Severity = "info" | "success" | "warn" | "error";
+
+interface Toast {
+	severity: Severity;
+	summary: string;
+	detail: string;
+	life: number;
+}
+
+interface App {
+	registerExtension(extension: Extension): void;
+	handleFile(file: File): void;
+	canvas: {
+		canvas: HTMLCanvasElement;
+		graph: {add(node: EditorNode): void};
+		convertEventToCanvasOffset(event: MouseEvent): [number, number];
+	};
+	extensionManager: {
+		/** The value has the type that the setting declares. */
+		setting: {get(id: string): any};
+		toast: {add(toast: Toast): void};
+	};
+}
+
+interface Api {
+	/** The server's events: `detail` is what it sent. */
+	addEventListener(event: string, heard: (event: CustomEvent) => void): void;
+	fetchApi(path: string, how: RequestInit): Promise<Response>;
+	apiURL(path: string): string;
+}
+
+declare module "*/scripts/app.js" {
+	export const app: App;
+}
+
+declare module "*/scripts/api.js" {
+	export const api: Api;
+}
+
+declare var LiteGraph: {createNode(kind: string): EditorNode};

@@ -1,0 +1,116 @@
+/** What the modules of web/ hand each other, and the functions with which they do. */
+
+/** What a panel asks the server. */
+interface Question {
+	path: string;
+	body?: object;
+	/** Goes with the body, but is no reason to ask again. */
+	also?: () => object;
+}
+
+/** What to ask now, or what to say instead; nothing where a link gives a setting. */
+type Asks = (node: EditorNode) => Question | string | undefined;
+
+type Shows<Answer> = (found: Answer, place: HTMLElement) => void;
+
+/** What a node of this kind gets when it is made. */
+type Makers = {[kind: string]: (node: EditorNode) => void};
+
+// panel.js
+
+/** A widget that only shows: no workflow and no prompt holds it. */
+type AddsWidget = (
+	node: EditorNode,
+	name: string,
+	kind: string,
+	content: HTMLElement,
+	how: {getMinHeight(): number; getMaxHeight?(): number; hideOnZoom?: boolean},
+) => void;
+
+/** Nothing is returned where panels are off. */
+type AddsPanel = (
+	node: EditorNode,
+	how: {
+		/** Pixels. */
+		height: number;
+		/** Takes the room that the node has left; it does unless told otherwise. */
+		grows?: boolean;
+		question: () => ReturnType<Asks> | undefined;
+		/** `any`: whoever shows an answer says which it is. */
+		show: Shows<any>;
+	},
+) => {place: HTMLElement} | undefined;
+
+type Watches = (node: EditorNode, look: () => void) => void;
+
+type Chains = (node: EditorNode, hook: "onRemoved" | "onExecuted", then: Hook) => void;
+
+/** `any`: whoever asks says what the answer is, one of web_types/answers.d.ts. */
+type AsksServer = (path: string, body?: object) => Promise<any>;
+
+type ReadsWidgets = (node: EditorNode, names: string[]) => {[name: string]: any} | undefined;
+
+type FindsUpstream = (
+	node: EditorNode,
+	name: string,
+	/** By the kind of a node: the input behind which to go on. */
+	through?: {[kind: string]: string},
+) => EditorNode | undefined;
+
+/** Handlers know their event by its name. */
+type Attribute = string | number | boolean | URL | undefined | ((event: any) => void);
+
+type Elements = HTMLElementTagNameMap &
+	Pick<SVGElementTagNameMap, "svg" | "rect" | "line" | "path" | "circle" | "text" | "g">;
+
+type MakesElement = <Kind extends keyof Elements>(
+	kind: Kind,
+	attributes?: {[name: string]: Attribute},
+	...children: (string | Node)[]
+) => Elements[Kind];
+
+// language.js
+
+type English = typeof import("../web/words/en.mjs").default;
+
+/** By part, what the editor says in its language. The server says facts in English. */
+type Words = {
+	[Part in keyof English]: Part extends "facts"
+		? {[label: string]: string}
+		: {[key in keyof English[Part]]: string};
+};
+
+// desk.js
+
+type Notices = (severity: Severity, summary: string, detail: string) => void;
+
+// train/
+
+/** Which run of the server's to show; null: there is none. */
+type WhichRun = () => URLSearchParams | null;
+
+type ShowsRun = (state: RunAnswer | null, fault: string) => void;
+
+type PreviewAddress = (run: {name: string; began: number}, step: number) => string;
+
+type PlaceAt = (line: {step: number[]}, step: number) => number;
+
+type StepAt = (canvas: HTMLCanvasElement, curves: Curves, x: number) => number;
+
+type DrawsCurves = (
+	canvas: HTMLCanvasElement,
+	curves: Curves | null,
+	look: Look,
+	/** The step under the pointer. */
+	pointed: number | null,
+) => void;
+
+/** Colours and font of the curves. */
+interface Look {
+	loss: string;
+	probe: string;
+	rate: string;
+	text: string;
+	grid: string;
+	font: string;
+}
