@@ -1,4 +1,4 @@
-"""Hypernetworks for Stable Diffusion: what they are, their files, their training. Torch only.
+"""Hypernetworks for Stable Diffusion: the networks, their files, their training. Needs only torch.
 
 Shapes in this package: B batch, T tokens, C width, H W pixel rows and columns, c latent channels,
 h w latent rows and columns.

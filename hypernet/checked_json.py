@@ -1,6 +1,6 @@
-"""A small JSON file that says by itself whether it is whole: a line with the SHA-256 of the rest.
+"""A small JSON cache file whose first line is the SHA-256 of the rest, so damage is noticed.
 
-It is a memory, not a document: whatever is wrong with it, it is as if it were empty.
+It is only a cache: a file with anything wrong in it is read as an empty one.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from .atomic_files import write_whole
 
 
 def read_checked(file: Path, version: int) -> dict[str, Any]:
-    """{} for a file that is missing, damaged or of another version."""
+    """The stored entries; {} if the file is missing, damaged or of another version."""
     try:
         digest, _, content = file.read_bytes().partition(b"\n")
         if hashlib.sha256(content).hexdigest().encode() != digest:
@@ -27,7 +27,7 @@ def read_checked(file: Path, version: int) -> dict[str, Any]:
 
 
 def write_checked(file: Path, version: int, files: dict[str, Any]) -> None:
-    """Where the disk is full or read-only nothing happens: the next time takes longer."""
+    """Write the entries. A full or read-only disk is no error: the next run only takes longer."""
     content = json.dumps({"version": version, "files": files}).encode()
     digest = hashlib.sha256(content).hexdigest().encode()
     with contextlib.suppress(OSError):

@@ -1,8 +1,8 @@
 """One name for each device.
 
-A tensor that was sent to "cuda" says that it is on "cuda:0"; torch holds the two names for unequal,
-and likewise "cpu" and "cpu:0". A device that is compared, or that something is kept by, is
-called here what its tensors call it.
+A tensor sent to "cuda" reports "cuda:0", and torch treats the two as different devices; the same
+goes for "cpu" and "cpu:0". Before a device is compared or used as a key, it is converted here to
+the name that its tensors report.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
-"""Hypernetworks in a script of one's own, on a diffusers pipeline:
+"""Hypernetworks in your own script, on a diffusers pipeline:
 
     with hypernet.diffusers.apply(pipeline, network, 0.8):
         picture = pipeline("a cat").images[0]
 
-Networks act on what goes into `to_k` and `to_v` of every attention layer, whatever attention
-processor the pipeline uses. Blocks may be nested; the outer network acts first. Only torch is
-imported here.
+The network changes the input of `to_k` and `to_v` in every attention layer, whatever attention
+processor the pipeline uses. Blocks can be nested; the outer network acts first. This module
+imports only torch.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ def apply(
     values: float = 1.0,
     widths: dict[int, float] | None = None,
 ) -> Iterator[None]:
-    """Inside the block the network acts; afterwards everything is as it was.
+    """Apply the network inside the block; the pipeline is restored afterwards.
 
-    keys, values and widths are further factors, as in Effect. The network is neither moved nor
-    changed. Raises TypeError when there is no UNet, ValueError when no width fits or when the
-    projections are fused; warns when only some widths fit.
+    keys, values and widths are additional factors, as in Effect. The network is neither moved nor
+    changed. Raises TypeError if there is no UNet, and ValueError if no width fits or the
+    projections are fused. Warns if only some widths fit.
     """
     unet = find_unet(pipeline_or_unet)
     effect = Effect(
@@ -67,7 +67,7 @@ def find_unet(pipeline_or_unet: Any) -> nn.Module:
 
 
 def attention_layers(unet: nn.Module) -> Iterator[tuple[str, nn.Module]]:
-    """("attn1" or "attn2", layer) of every attention layer."""
+    """Every attention layer, as ("attn1" or "attn2", layer)."""
     for path, layer in unet.named_modules():
         name = path.rpartition(".")[2]
         if name in ("attn1", "attn2") and hasattr(layer, "to_k"):
@@ -82,7 +82,7 @@ def attention_layers(unet: nn.Module) -> Iterator[tuple[str, nn.Module]]:
 def changing_input(
     weights: Weights, effect: Effect, side: str, memo: Memo | None
 ) -> Callable[[nn.Module, tuple], tuple | None]:
-    """A forward pre-hook for to_k or to_v; None from it leaves the input alone."""
+    """A forward pre-hook for to_k or to_v. It returns None to leave the input alone."""
 
     def hook(projection: nn.Module, inputs: tuple) -> tuple | None:
         tokens, *others = inputs  # (B, T, C)

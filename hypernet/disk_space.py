@@ -1,25 +1,25 @@
-"""How much room a disk has, and what to say when there is too little."""
+"""What to say about free disk space, and when there is too little of it."""
 
 from __future__ import annotations
 
 import errno
 from pathlib import Path
 
-NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # FAT32 ends files at 4 GiB
-SPARE = 32 * 2**20  # bytes that are left to others on the disk
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # EFBIG: FAT32 limits files to 4 GiB
+SPARE = 32 * 2**20  # bytes of the disk that are left to other programs
 
 
 class DiskFull(OSError):
-    """There was no room to save; what was saved before stays."""
+    """There was no room to save. Earlier saves are untouched."""
 
 
 def existing(folder: Path) -> Path:
-    """The folder, or the nearest above it that there is."""
+    """The folder itself, or its nearest parent that exists."""
     return next(parent for parent in (folder, *folder.parents) if parent.exists())
 
 
 def in_words(size: float) -> str:
-    """ "83.7 MiB" from bytes."""
+    """A size in bytes as text, such as "83.7 MiB"."""
     units = ["bytes", "KiB", "MiB", "GiB", "TiB"]
     while size >= 1024 and len(units) > 1:
         size /= 1024

@@ -1,1 +1,2 @@
-"""What people type and write: numbers, lists, names, and how text files are encoded."""
+"""Text as people type and save it: reading numbers and lists, matching names, and finding the
+encoding of text files."""

@@ -1,7 +1,7 @@
-"""Letters that captions are mostly made of, by writing: what tells encodings apart (encodings.py).
+"""The letters that most captions are made of, by which encodings.py tells encodings apart.
 
-The most frequent letters of each language, and those of what pictures show. Their order is that of
-the writing's own character set; only whether a letter is here matters.
+They are the most frequent letters of each language, and letters of words for what pictures show.
+Except in CYRILLIC, their order has no meaning; what counts is whether a letter is listed.
 """
 
 SIMPLIFIED = (
@@ -23,8 +23,9 @@ SIMPLIFIED = (
     "雨与郁元原园员圆远院月云运再在脏则展战站张照者这真镇睁争整正政知之直指只纸志至制质治中钟种重众"
     "猪竹主住祝砖转庄装桌着资紫仔子自字棕总走足嘴最做作坐咪渲"
 )
-# what traditional Chinese writes in place of some of them, in the same order
-SIMPLE = (
+# Simplified letters that are written differently in traditional Chinese; the list
+# below has the traditional ones in the same order.
+SIMPLIFIED_FORMS = (
     "话内却婴脚细虚篮夹砖这个们来为国说时会对于着过发后里种经么学现当没动还进样开从实军无与长机关点"
     "业将两间问并应战头体见产给门儿东声员论处义几认条气题尔别变总电数报结务场计资许统区队决马书则听"
     "达强难权设记类据边张该规万觉术领传师观让识带导争运笔图妇爷脸肤红黄绿蓝银浅卷辫刘惊讶飞镜侧远写"
@@ -32,7 +33,7 @@ SIMPLE = (
     "线调鲜艳爱丽帅优忧郁独乐伤静热闹苹盘车弹荡视圆纹丝毕护仆骑侠镇墙枫兰莲圣诞笼烟庆亲侣众双闭睁齿"
     "泪属纸绒湿净脏旧缩贴广胶复标志号亚钢铁转轮宝贝钟铃颜项链环饰锦绣绸缎"
 )
-FULL = (
+TRADITIONAL_FORMS = (
     "話內卻嬰腳細虛籃夾磚這個們來為國說時會對於著過發後裡種經麼學現當沒動還進樣開從實軍無與長機關點"
     "業將兩間問並應戰頭體見產給門兒東聲員論處義幾認條氣題爾別變總電數報結務場計資許統區隊決馬書則聽"
     "達強難權設記類據邊張該規萬覺術領傳師觀讓識帶導爭運筆圖婦爺臉膚紅黃綠藍銀淺捲辮劉驚訝飛鏡側遠寫"
@@ -40,7 +41,7 @@ FULL = (
     "線調鮮豔愛麗帥優憂鬱獨樂傷靜熱鬧蘋盤車彈盪視圓紋絲畢護僕騎俠鎮牆楓蘭蓮聖誕籠煙慶親侶眾雙閉睜齒"
     "淚屬紙絨濕淨髒舊縮貼廣膠復標誌號亞鋼鐵轉輪寶貝鐘鈴顏項鏈環飾錦繡綢緞"
 )
-TRADITIONAL = SIMPLIFIED.translate(str.maketrans(SIMPLE, FULL))
+TRADITIONAL = SIMPLIFIED.translate(str.maketrans(SIMPLIFIED_FORMS, TRADITIONAL_FORMS))
 KANJI = (
     "愛葵悪握安暗委意椅衣医井育一稲員引飲院陰右宇烏羽雨運雲影映泳駅円園炎煙艶遠鉛央横王黄屋牡温音下"
     "化仮何可夏家科歌河火花荷霞牙画雅会回械海界絵開階貝外街鎧角革学楽額顎活鞄兜寒感汗漢間館丸岸眼岩"
@@ -71,5 +72,5 @@ HANGUL = (
     "편평포폭표푸풀품풍프플피필하학한할함합항해핸햇했행향허험헤현형호혼홍화확환활황회후훈휴흐흑흔흘"
     "희흰히힘"
 )
-# by how frequent they are in Russian
+# the most frequent in Russian first
 CYRILLIC = "оеаинтсрвлкмдпуяыьгзбчйхжшюцщэфъё"

@@ -1,10 +1,10 @@
-"""Which encoding a text file has: recognised for sure, or not at all.
+"""Finds the encoding of a text file, and returns None unless it is certain.
 
-Captions come from the editors of all countries, and a dozen bytes in "ANSI" are a sentence in
-several encodings. UTF-8, and a mark at the beginning, prove themselves. Of the others each
-candidate is a writing and the letters it mostly uses: the text is as likely as its letters are, and
-it is believed only where no other candidate comes near and where its letters are likely at all.
-Libraries that guess always answer, and are wrong about every third caption of a few words.
+Captions come from editors of every country, and a dozen bytes of "ANSI" text can be a sentence in
+several encodings. UTF-8 and byte order marks are recognised for certain. Every other candidate is
+an encoding together with a script and its common letters. The likelihood of a text is that of its
+letters. The best candidate is accepted only if its letters are likely at all and no other candidate
+comes close. Libraries that always guess are wrong about a third of captions of a few words.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from typing import NamedTuple
 
 from .common_letters import CYRILLIC, HANGUL, KANJI, SIMPLIFIED, TRADITIONAL
 
-MOST = 600  # bytes that are looked at: more of them make nothing surer
-SURE = 5.0  # how much likelier than any other, as a logarithm: 150 times
-LEAST = -9.0  # mean logarithm of a letter beyond ASCII, in a text that is one
+MOST = 600  # bytes that are examined; more don't make the answer more certain
+SURE = 5.0  # log of how much likelier the best must be than any other: 150 times
+LEAST = -9.0  # lowest mean log likelihood of the letters beyond ASCII in a real text
 LEAST_OF_ONE_BYTE = {"cp1251": -3.9, "koi8_r": -3.9, "cp1252": -4.5}
 
 MARKS = (
@@ -32,7 +32,7 @@ MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
-NAMES = {  # as people know them
+NAMES = {  # the names that people know
     "gb18030": "GBK", "cp950": "Big5", "cp932": "Shift-JIS", "euc_jp": "EUC-JP", "cp949": "EUC-KR",
     "cp1251": "Windows-1251", "koi8_r": "KOI8-R", "cp1252": "Windows-1252", "utf-16-le": "UTF-16",
     "utf-16-be": "UTF-16", "utf-8": "UTF-8 with broken bytes",
@@ -41,53 +41,59 @@ NAMES = {  # as people know them
 
 @dataclass(frozen=True)
 class Text:
-    """What a file says. encoding: "" for UTF-8, and where a mark says what it is."""
+    """The content of a text file. encoding: "" for UTF-8 and for files with a byte order mark."""
 
     words: str
     encoding: str = ""
 
 
 def recognise(written: bytes, neighbours: str = "") -> Text | None:
-    """None for bytes that are no text, or the text of more than one encoding. neighbours: the
-    encoding of the files beside it, which decides where the bytes alone do not."""
+    """The text, or None if the bytes are no text or fit more than one encoding.
+
+    neighbours: the encoding of the files in the same folder, which decides where the bytes alone
+    don't.
+    """
     for mark, encoding in MARKS:
         if written.startswith(mark):
             return Text(written.decode(encoding, "replace"))
     try:
         words = written.decode("utf-8")
-        if is_text(words) and not by_chance(words):
+        if is_text(words) and not may_be_chance(words):
             return Text(words)
     except UnicodeDecodeError:
         pass
     if b"\0" in written:
-        return utf16_by_its_zeros(written)
-    return mended(written) or likeliest(written, neighbours)
+        return utf16_without_mark(written)
+    return without_broken_bytes(written) or likeliest(written, neighbours)
 
 
 def decode(written: bytes) -> str:
-    """The words, "" where their encoding is not known for sure."""
+    """The words, or "" if their encoding is not certain."""
     text = recognise(written)
     return text.words if text else ""
 
 
 def is_text(words: str) -> bool:
-    """No controls but ends of lines, tabs, and the end that DOS writes."""
+    """Are there no control characters except line ends, tabs and the Ctrl-Z that ends DOS files?"""
     return not re.search("[\\x00-\\x08\\x0e-\\x19\\x1b-\\x1f\\x7f\ufffd]", words)
 
 
-def by_chance(words: str) -> bool:
-    """May it be UTF-8 by chance alone? One letter of GBK in six, such as "è" for a cat, is."""
+def may_be_chance(words: str) -> bool:
+    """Could bytes of another encoding be valid UTF-8 by chance?
+
+    One GBK letter in six is: the cat, 猫, reads as "è".
+    """
     if words.isascii():
         return False
     beyond = [letter for letter in words if letter > "\x7f"]
     if len(beyond) > 3 or any(letter >= "\u0800" for letter in beyond):
         return False
     runs = re.finditer("[^\\x00-\\x7f]+", words)
-    return not all(in_place(words, *run.span()) for run in runs)
+    return not all(stands_in_a_word(words, *run.span()) for run in runs)
 
 
-def in_place(words: str, start: int, end: int) -> bool:
-    """Is this run of letters beyond ASCII where words of alphabets have it?"""
+def stands_in_a_word(words: str, start: int, end: int) -> bool:
+    """Does this run of letters beyond ASCII stand where an alphabetic language has one?"""
     run, before, after = words[start:end], words[:start], words[end:]
     if re.search("[a-zA-Z0-9]$", before) or re.match("[a-zA-Z0-9]", after):
         return True
@@ -97,16 +103,16 @@ def in_place(words: str, start: int, end: int) -> bool:
     return is_russian_word(run) or bool(OTHER_WORD.fullmatch(run))
 
 
-def utf16_by_its_zeros(written: bytes) -> Text | None:
-    """Of the two orders of bytes the one that gives more of the letters that people write."""
+def utf16_without_mark(written: bytes) -> Text | None:
+    """Decode in the byte order that gives more common letters; None if neither gives enough."""
     both = [written.decode(encoding, "replace") for encoding in ("utf-16-le", "utf-16-be")]
-    words = max(both, key=usual)
-    fine = is_text(words) and words.strip() and usual(words) > len(words) / 2
+    words = max(both, key=count_common)
+    fine = is_text(words) and words.strip() and count_common(words) > len(words) / 2
     return Text(words, NAMES["utf-16-le"]) if fine else None
 
 
-def usual(words: str) -> int:
-    """How many letters are of those that the writings below are made of."""
+def count_common(words: str) -> int:
+    """How many letters are common in one of the scripts below."""
     writings = (SIMPLIFIED_CHINESE, TRADITIONAL_CHINESE, JAPANESE, KOREAN)
     return sum(
         "\t" <= letter < "\u0500"
@@ -116,8 +122,8 @@ def usual(words: str) -> int:
     )
 
 
-def mended(written: bytes) -> Text | None:
-    """UTF-8 with few bytes that are none: those become blanks. Its letters are of one script."""
+def without_broken_bytes(written: bytes) -> Text | None:
+    """UTF-8 with a few broken bytes, which become blanks; None if it mixes scripts."""
     words = written.decode("utf-8", "replace")
     broken = words.count("\ufffd")
     words = words.replace("\ufffd", " ")
@@ -133,19 +139,19 @@ def mended(written: bytes) -> Text | None:
 
 
 def likeliest(written: bytes, neighbours: str) -> Text | None:
-    """By the best candidate, if it is good and far better than every other text."""
+    """The best candidate's text, if it is good and far likelier than every other reading."""
     sample = written[:MOST]
-    found: dict[str, Reading] = {}
+    readings: dict[str, Reading] = {}
     for encoding, likelihood in candidates():
         words = decoded(sample, encoding)
         if words is not None:
             reading = Reading(likelihood(words), likelihood(words, DOUBT), words, encoding)
-            found[words] = max(reading, found.get(words, reading))
-    expected = [r for r in found.values() if NAMES[r.encoding] == neighbours and r.is_good]
-    best = max(expected or found.values(), default=None)
+            readings[words] = max(reading, readings.get(words, reading))
+    expected = [r for r in readings.values() if NAMES[r.encoding] == neighbours and r.is_good]
+    best = max(expected or readings.values(), default=None)
     if best is None or not best.is_good:
         return None
-    others = [reading for reading in found.values() if reading.words != best.words]
+    others = [reading for reading in readings.values() if reading.words != best.words]
     nearest = max((reading.at_most for reading in others), default=-math.inf)
     if not expected and best.likelihood - nearest < SURE:
         return None
@@ -153,10 +159,10 @@ def likeliest(written: bytes, neighbours: str) -> Text | None:
 
 
 class Reading(NamedTuple):
-    """What bytes say in one encoding."""
+    """What the bytes say in one encoding. Both likelihoods are logarithms."""
 
-    likelihood: float  # logarithm
-    at_most: float  # should its letters be uncommon ones
+    likelihood: float
+    at_most: float  # with less of a penalty for uncommon letters
     words: str
     encoding: str
 
@@ -169,7 +175,7 @@ class Reading(NamedTuple):
 
 
 def decoded(sample: bytes, encoding: str) -> str | None:
-    """None where it is none; a letter that the end of the sample cuts in two does not count."""
+    """The words; None if the bytes are not valid. A letter cut off by the sample's end is fine."""
     decoder = codecs.getincrementaldecoder(encoding)()
     try:
         words = decoder.decode(sample, final=len(sample) < MOST)
@@ -195,7 +201,7 @@ def candidates() -> Iterator[tuple[str, Likelihood]]:
         seldom = UNMARKED if encoding.startswith("utf-16") else 0.0
         for writing in writings:
             yield encoding, partial(likelihood, writing, seldom)
-    yield from (("cp1251", russian), ("koi8_r", whispered), ("cp1252", western))
+    yield from (("cp1251", russian), ("koi8_r", russian_in_koi8), ("cp1252", western))
 
 
 # --- writings ------------------------------------------------------------------------------------
@@ -203,27 +209,28 @@ def candidates() -> Iterator[tuple[str, Likelihood]]:
 
 @dataclass(frozen=True)
 class Writing:
-    """The letters of a language: the common ones, and how those beyond are encoded."""
+    """The letters of a language: common ones, punctuation, and a test for the rest."""
 
     common: frozenset[str]
-    marks: str
-    known: Callable[[str], bool]  # is it one of the language's, if not a common one?
+    marks: str  # punctuation
+    known: Callable[[str], bool]  # does an uncommon letter belong to the language?
     kana: bool = False
 
 
-LATIN = -3.4  # logarithm of how likely a letter of ASCII is
-RARE = -16.0
-UNMARKED = -5.0  # of UTF-16 without a mark, which hardly any editor writes
-GLUED = -6.0  # where such a letter is in one word with small letters of ASCII
+# Log likelihoods:
+LATIN = -3.4  # of an ASCII letter
+RARE = -16.0  # of a letter that the language doesn't use
+UNMARKED = -5.0  # of UTF-16 without a byte order mark, which hardly any editor writes
+GLUED = -6.0  # of a letter beyond ASCII directly beside a small ASCII letter
 CHINESE_MARKS = "，。、！？：；（）“”‘’…—《》「」『』·　"
 
 
-UNCOMMON, DOUBT = -10.5, -8.2  # a letter of the language that is not common; and to be careful
+UNCOMMON = -10.5  # log likelihood of an uncommon letter of the language
+DOUBT = -8.2  # the same, judged generously, for the rivals of the best candidate
 
 
 def likelihood(writing: Writing, seldom: float, words: str, uncommon: float = UNCOMMON) -> float:
-    """Logarithm of how likely these words are among all of that writing. seldom: the same of its
-    encoding."""
+    """Log likelihood of these words in that language. seldom: log likelihood of the encoding."""
     each = math.log(0.85 / len(writing.common))
     total = seldom
     for letter in words:
@@ -242,8 +249,8 @@ def likelihood(writing: Writing, seldom: float, words: str, uncommon: float = UN
     return total + GLUED * len(re.findall("[a-z][^\\x00-\\x7f]|[^\\x00-\\x7f][a-z]", words))
 
 
-def in_set(encoding: str, first: int, last: int) -> Callable[[str], bool]:
-    """Is a letter's first byte in that encoding one of these? There the frequent ones are."""
+def first_byte_between(encoding: str, first: int, last: int) -> Callable[[str], bool]:
+    """A test for frequent letters: character sets keep them together, by their first byte."""
 
     def known(letter: str) -> bool:
         return first <= letter.encode(encoding, "replace")[0] <= last
@@ -251,26 +258,33 @@ def in_set(encoding: str, first: int, last: int) -> Callable[[str], bool]:
     return known
 
 
-SIMPLIFIED_CHINESE = Writing(frozenset(SIMPLIFIED), CHINESE_MARKS, in_set("gb2312", 0xB0, 0xD7))
-TRADITIONAL_CHINESE = Writing(frozenset(TRADITIONAL), CHINESE_MARKS, in_set("big5", 0xA4, 0xC6))
-JAPANESE = Writing(
-    frozenset(KANJI), "、。！？（）「」『』・…ー　", in_set("euc_jp", 0xB0, 0xCF), kana=True
+SIMPLIFIED_CHINESE = Writing(
+    frozenset(SIMPLIFIED), CHINESE_MARKS, first_byte_between("gb2312", 0xB0, 0xD7)
 )
-KOREAN = Writing(frozenset(HANGUL), "，。！？…·“”‘’", in_set("euc_kr", 0xB0, 0xC8))
+TRADITIONAL_CHINESE = Writing(
+    frozenset(TRADITIONAL), CHINESE_MARKS, first_byte_between("big5", 0xA4, 0xC6)
+)
+JAPANESE = Writing(
+    frozenset(KANJI),
+    "、。！？（）「」『』・…ー　",
+    first_byte_between("euc_jp", 0xB0, 0xCF),
+    kana=True,
+)
+KOREAN = Writing(frozenset(HANGUL), "，。！？…·“”‘’", first_byte_between("euc_kr", 0xB0, 0xC8))
 
 
-# --- letters of one byte -------------------------------------------------------------------------
+# --- one-byte encodings --------------------------------------------------------------------------
 
 WORDS = re.compile(r"[^\W\d_]+")
 OTHER_WORD = re.compile("[\u0386-\u03ce]+|[\u0531-\u0587]+|[\u05d0-\u05ea]+|[\u0621-\u064a]+")
-ALONE = frozenset("àèéíòóáåö·–©×«»°§")  # one-letter words, and marks between blanks
+ALONE = frozenset("àèéíòóáåö·–©×«»°§")  # what may stand alone: one-letter words and signs
 RUSSIAN_MARKS = "«»—–…№“”„’ ёЁ°·\xa0"
 VOWELS = frozenset("аеёиоуыэюяіїє")
 UKRAINIAN = frozenset("іїєґ")
 
 
 def russian(words: str, uncommon: float = UNCOMMON) -> float:
-    """As likelihood does, for Russian and Ukrainian."""
+    """Log likelihood, as in `likelihood`, for Russian and Ukrainian."""
     total = 0.0
     for letter in words:
         if letter <= "\x7f":
@@ -283,14 +297,17 @@ def russian(words: str, uncommon: float = UNCOMMON) -> float:
             total += RARE
     found = [word for word in WORDS.findall(words) if not word.isascii()]
     strange = [word for word in found if not is_russian_word(word)]
-    if all(len(word) == 1 for word in found):  # the French "à" is one, too
+    if all(len(word) == 1 for word in found):  # the French "à" also reads as a Russian word
         strange += found[:1] or [""]
     shouted = sum(len(word) > 1 and word.isupper() for word in found)
     return total - 12.0 * len(strange) - 4.0 * shouted
 
 
-def whispered(words: str, uncommon: float = UNCOMMON) -> float:
-    """Russian with hardly a capital: KOI8-R has small letters where others have capitals."""
+def russian_in_koi8(words: str, uncommon: float = UNCOMMON) -> float:
+    """Russian with a penalty for capitals, for KOI8-R.
+
+    KOI8-R has small letters where other encodings have capitals, so their texts look capitalised.
+    """
     shouted = sum(word.isupper() for word in WORDS.findall(words) if not word.isascii())
     return russian(words, uncommon) - 12.0 * shouted
 
@@ -302,13 +319,13 @@ def is_russian_word(word: str) -> bool:
 
 
 WESTERN_MARKS = "“”‘’„‚‹›«»–—…•°½¼¾²³×±©®™€£§¿¡·ºª´\xa0"
-JOINED = "“”‘’…«»–—"  # that may follow another mark
-INSIDE = "’‘´–—·\xa0"  # that may stand between two letters
+JOINED = "“”‘’…«»–—"  # may follow another mark
+INSIDE = "’‘´–—·\xa0"  # may stand between two letters
 WESTERN = tuple(
     map(
         frozenset,
         (
-            "éèêëïçñöüäûâàôîœæ",  # English, of words from elsewhere
+            "éèêëïçñöüäûâàôîœæ",  # English, in loanwords
             "àâæçèéêëîïôùûüÿœ",  # French
             "äöüßé",  # German
             "áéíóúüñç",  # Spanish
@@ -323,7 +340,7 @@ WESTERN = tuple(
 
 
 def western(words: str, uncommon: float = UNCOMMON) -> float:
-    """As likelihood does, for the languages that Windows-1252 was made for."""
+    """Log likelihood, as in `likelihood`, for the languages that Windows-1252 was made for."""
     letters = frozenset(x for x in words.lower() if x > "\x7f" and x.isalpha() and x not in "ºª")
     fits = any(letters <= language for language in WESTERN)
     total = 0.0
@@ -336,7 +353,7 @@ def western(words: str, uncommon: float = UNCOMMON) -> float:
             inside = before.isalpha() and after.isalpha() and letter not in INSIDE
             joined = before in WESTERN_MARKS and letter not in JOINED
             total += RARE if inside or (before and joined) else -4.0
-        elif lone and not in_place(words, place, place + 1):
+        elif lone and not stands_in_a_word(words, place, place + 1):
             total += RARE
         elif not fits or not letter.isalpha() or (before.islower() and letter.isupper()):
             total += RARE

@@ -1,4 +1,4 @@
-"""Names that files and folders can have on every system."""
+"""Checks that a name works for a file or folder on every system."""
 
 from __future__ import annotations
 
@@ -6,16 +6,13 @@ import re
 from pathlib import Path
 
 LONGEST_NAME = 180  # bytes
-RESERVED = re.compile(  # by Windows, with blanks and any suffix behind them
+RESERVED = re.compile(  # names that Windows reserves, also with blanks and a suffix behind them
     r"(con|prn|aux|nul|conin\$|conout\$|(?:com|lpt)[0-9¹²³])\s*(\..*)?", re.IGNORECASE
 )
 
 
 def check_name(name: str) -> str:
-    """The name, stripped, if it can be a file name here and on every other system.
-
-    Raises ValueError quoting it.
-    """
+    """The stripped name. Raises ValueError quoting it if some system can't have such a file."""
     stripped = name.strip()
     if not stripped.strip(". "):
         raise ValueError(f'Name "{name}": give it at least one letter or digit.')
@@ -28,7 +25,7 @@ def check_name(name: str) -> str:
 
 
 def check_letters(name: str) -> None:
-    """Raises ValueError for a name that Windows cannot have."""
+    """Raises ValueError for a name that Windows doesn't allow."""
     bad = sorted(set(re.findall(r'[\\/:*?"<>|\x00-\x1f]', name)))
     if bad:
         raise ValueError(
@@ -40,9 +37,9 @@ def check_letters(name: str) -> None:
 
 
 def check_path(name: str) -> str:
-    """A name that may lie in folders, "/" between them: "styles/ink", also from "styles\\ink".
+    """A name that may include folders, with "/" between them: "styles\\ink" gives "styles/ink".
 
-    Raises ValueError quoting it; no part may be empty, absolute, or lead upwards.
+    Raises ValueError quoting it if a part is empty, absolute, or leads upwards.
     """
     parts = re.split(r"[/\\]", name.strip())
     if not all(part.strip(". ") for part in parts):
@@ -57,9 +54,10 @@ def check_path(name: str) -> str:
 
 
 def check_new_folders(stem: Path, folder: Path) -> None:
-    """What of a path below the folder would be made must be possible on every system.
+    """Check the names that saving `stem` would create below `folder`.
 
-    A folder that is there already may be called as it likes. Raises ValueError quoting the name.
+    Folders that already exist may have any name. Raises ValueError quoting a new name that some
+    system doesn't allow.
     """
     check_letters(stem.name)
     for made in stem.parents[: len(stem.relative_to(folder).parts) - 1]:

@@ -1,9 +1,9 @@
-"""Folders that hold links: one walk that follows them, and one answer to what is inside.
+"""Folders with symbolic links: a walk that follows them, and a test of what is inside a folder.
 
-Whoever owns the machine made the links: models on another disk, an input folder on a share. So what
-is inside a folder is told by the path as it is written, wherever its links lead; ".." and absolute
-paths are what a stranger can write, and they lead out. A link to a folder that the walk is in, or
-above it, would go on for ever: it ends there.
+The owner of the machine made the links: to models on another disk, to an input folder on a share.
+They are trusted, so a path is inside a folder if it says so as written, wherever links lead. What a
+stranger can write are ".." and absolute paths, and those lead out. A link back to a folder that the
+walk is in would never end, so it is not followed.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ from pathlib import Path
 
 @dataclass
 class Visit:
-    """A folder on the way. Take names out of `folders`, and the walk does not enter them."""
+    """One folder of the walk. Names removed from `folders` are not entered."""
 
-    name: str  # below the top, "/" between its parts; "" of the top itself
+    name: str  # relative to the top, "/" between its parts; "" for the top itself
     folders: list[str] = field(default_factory=list)
-    files: list[os.DirEntry] = field(default_factory=list)  # and links that lead nowhere
+    files: list[os.DirEntry] = field(default_factory=list)  # broken links too
     fault: str = ""  # why it could not be opened
-    again: bool = False  # a link to a folder that was entered already
+    again: bool = False  # a link to a folder that was already entered
 
     @property
     def names(self) -> list[str]:
-        """Of all that is there; a link that leads nowhere is nothing."""
+        """Names of all folders and files, without broken links."""
         return self.folders + [e.name for e in self.files if os.path.exists(e.path)]
 
     def inside(self, name: str) -> str:
@@ -34,10 +34,10 @@ class Visit:
 
 
 def walk(top: str | os.PathLike, once: bool = False) -> Iterator[Visit]:
-    """Every folder from the top down, in the order of names.
+    """Every folder from the top down, sorted by name.
 
-    once: a folder that two links lead to is entered by the first. Otherwise it is entered by both,
-    and has two names, as for hosts that list models.
+    once: enter a folder that two links lead to only once. By default it is entered by both and has
+    two names, as in the model lists of hosts.
     """
     waiting: list[tuple[str, frozenset[str]]] = [("", frozenset())]
     entered: set[str] = set()
@@ -73,12 +73,12 @@ def look_into(place: str, name: str) -> Visit:
 def is_folder(entry: os.DirEntry) -> bool:
     try:
         return entry.is_dir()
-    except OSError:  # a link to itself
+    except OSError:  # a link that leads to itself
         return False
 
 
 def files_below(top: str | os.PathLike, endings: Sequence[str] = ("",)) -> list[str]:
-    """Names of the files with one of these endings, in small letters; sorted, "/"-separated."""
+    """Sorted paths, "/"-separated, of all files with one of these endings (given in lower case)."""
     return sorted(
         visit.inside(entry.name)
         for visit in walk(top)
@@ -88,5 +88,5 @@ def files_below(top: str | os.PathLike, endings: Sequence[str] = ("",)) -> list[
 
 
 def is_inside(path: str | os.PathLike, folder: str | os.PathLike) -> bool:
-    """By the path as it is written: a link in the folder may lead where it likes."""
+    """Is the path, as written, inside the folder? Links are not resolved."""
     return Path(os.path.abspath(path)).is_relative_to(os.path.abspath(folder))

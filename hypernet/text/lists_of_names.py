@@ -1,4 +1,4 @@
-"""Names in a sentence: the first of them, and how many more there are."""
+"""Lists of names in a sentence, shortened to the first ten "and 5 more"."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-"""One rule by which a name finds a file: networks, checkpoints, LoRAs, VAEs, tags, folders.
+"""Finds the file that a name means: a network, checkpoint, LoRA, VAE, tag or folder.
 
-A name that is exact wins. Else a difference is passed over, one kind after the other: how accents
-are stored (macOS takes é apart, Windows doesn't), "/" or "\\", capitals, blanks (a no-break space,
-one at the end, invisible signs), full-width letters. What was passed over is said, and two names
-that fit equally are refused, because nobody can tell which is meant.
+An exact match wins. Otherwise differences are ignored, one kind after the other: how accents are
+stored (macOS stores é as two characters, Windows as one), "/" or "\\", capitals, blanks (no-break
+spaces, trailing ones, invisible characters), full-width letters. The user is told which difference
+was ignored. Two names that match equally well are refused, because either could be meant.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from pathlib import Path
 
 from .links import is_inside
 
-SELECTORS = "\ufe0e\ufe0f"  # of an emoji's look
+SELECTORS = "\ufe0e\ufe0f"  # variation selectors: an emoji as text or as a picture
 
 Reading = Callable[[str], str]
 
 
 @dataclass(frozen=True)
 class Match:
-    """differs: how the name differs from what was asked for, "" if it does not."""
+    """A name that was found. differs: how it differs from the wanted one, "" if it doesn't."""
 
     wanted: str
     name: str
@@ -51,7 +51,7 @@ def without_case(name: str) -> str:
 
 
 def without_blanks(name: str) -> str:
-    """No-break and ideographic spaces are blanks, and those at the ends of a part do not count."""
+    """Every kind of space becomes one blank; blanks at the ends of a part are dropped."""
     visible = without_case(name)
     if not visible.isascii():
         visible = "".join(sign for sign in visible if not is_invisible(sign))
@@ -81,11 +81,11 @@ READINGS: tuple[tuple[Reading, str], ...] = (
 def find_name(
     wanted: str, names: Iterable[str], known_as: Sequence[Reading] = (str,)
 ) -> Match | None:
-    """The name that is meant, None if there is none.
+    """The name that is meant, or None.
 
-    known_as: what of a name may stand for it, such as the part behind the last "/"; of two that are
-    exact, the one that fits by an earlier of these counts. Raises ValueError quoting names that fit
-    equally.
+    known_as: short forms that may stand for a name, such as the part behind the last "/". If two
+    match exactly, the earlier form wins. Raises ValueError quoting the names if several match
+    equally well.
     """
     names = list(dict.fromkeys(names))
     for read, differs in READINGS:
@@ -107,9 +107,10 @@ def quoted(names: Iterable[str]) -> str:
 
 
 def find_below(folder: str | os.PathLike, wanted: str) -> Match | None:
-    """The file or folder that is meant by a path below `folder`, part by part, "/" between them.
+    """The file or folder that a path below `folder` means, matched part by part.
 
-    What leads out of the folder finds nothing. Raises ValueError quoting names that fit equally.
+    A path that leads out of the folder gives None. Raises ValueError quoting the names if several
+    match equally well.
     """
     parts = [part for part in re.split(r"[/\\]", wanted) if part not in ("", ".")]
     if ".." in parts or not parts or not is_inside(Path(folder, wanted), folder):
@@ -137,5 +138,5 @@ def entries(folder: Path) -> list[str]:
 def exists(path: Path) -> bool:
     try:
         return path.exists()
-    except (OSError, ValueError):  # a name that is too long, or holds a NUL
+    except (OSError, ValueError):  # the name is too long or contains a NUL
         return False

@@ -1,9 +1,9 @@
-"""Numbers and lists as people type and paste them, read as they are meant or refused.
+"""Reads numbers and lists as people type and paste them; ambiguous text is refused.
 
-Keyboards and programs have signs of their own for the same thing: ， ： １ on a Chinese or Japanese
-one, − and “ ” in a word processor, &lt; and blanks that do not break on a web page. What can mean
-one thing only is read as that. The surprise is the comma: it stands between numbers, but most of
-Europe writes 0,5 for a half. Where both readings make sense, both are shown and neither is taken.
+One character has many forms: ， ： １ from Chinese or Japanese keyboards, − and “ ” from word
+processors, &lt; and no-break spaces from web pages. All of them are accepted. The surprise is the
+comma: it separates numbers, but most of Europe writes 0,5 for a half. Where both readings make
+sense, the error shows both.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ SIGNS = {
     **dict.fromkeys("‘’‚‛′´", "'"),
     "。": ".", "｡": ".", "﹔": ";", "﹤": "<", "﹥": ">",
 }  # fmt: skip
-WRAPPING = "[](){}\"'` "  # around a whole list that is copied from code or out of a sentence
+WRAPPING = "[](){}\"'` "  # around a list that was copied from code or from a sentence
 
 NUMBER = re.compile(r"[+-]?(\d+(_\d{3})*(\.\d*)?|\.\d+)(e[+-]?\d+)?", re.I)
 WHOLE = re.compile(r"[+-]?\d{1,30}(_\d{3}){0,4}")
@@ -37,12 +37,12 @@ BETWEEN = re.compile(r"\s*[,;]\s*|\s+")
 ALONE = r"(?<![\d.])(?<!\d,){}(?![\d.])(?!,\d)"  # not in 1,2,1
 DECIMAL_COMMA = re.compile(ALONE.format(r"(\d+),(\d+)"))
 THOUSANDS_COMMA = re.compile(ALONE.format(r"(\d{1,3}),(\d{3})"))
-LEADING_ZERO = re.compile(r"[+-]?0\d")  # no number of a list, but the end of 0,05
-SMALL = 2  # two numbers up to this are two, as 0,1 is off and on
+LEADING_ZERO = re.compile(r"[+-]?0\d")  # the "05" of 0,05: it is no number in a list
+SMALL = 2  # two numbers up to this are a list: 0,1 means off and on
 
 
 def folded(text: str) -> str:
-    """The text with signs of other keyboards as ASCII, each character in its place."""
+    """The text with other keyboards' signs as ASCII; its length and positions stay the same."""
     return text if text.isascii() else "".join(map(fold, text))
 
 
@@ -58,17 +58,17 @@ def fold(sign: str) -> str:
 
 
 def plain(text: str) -> str:
-    """The same without what cannot be seen, and without the escapes of web pages."""
+    """As `folded`, without invisible characters and with HTML escapes decoded."""
     return folded(INVISIBLE.sub("", html.unescape(text))).strip()
 
 
 def unwrapped(text: str) -> str:
-    """The same without brackets and quotes around all of it."""
+    """As `plain`, without brackets and quotes around the whole text."""
     return plain(text).strip(f"{WRAPPING}\t\r\n")
 
 
 def number_in(text: str) -> float | None:
-    """The number that all of the text is, if it is a finite one."""
+    """The whole text as a number; None if it is no finite number."""
     text = plain(text).translate(CYRILLIC_E)
     if power := POWER.fullmatch(text.translate(RAISED)):
         text = f"{power[1]}e{power[2]}"
@@ -77,18 +77,21 @@ def number_in(text: str) -> float | None:
 
 
 def is_boundless(text: str) -> bool:
-    """Is it NaN or infinity? Python takes them for numbers, and no field does."""
+    """Is it NaN or infinity? Python accepts them as numbers, but no input here does."""
     return bool(re.fullmatch("[+-]?(nan|inf|infinity)", plain(text), re.IGNORECASE))
 
 
 def whole_in(text: str) -> int | None:
-    """The whole number that all of the text is, if it is one."""
+    """The whole text as an integer; None if it is none."""
     text = plain(text)
     return int(text) if WHOLE.fullmatch(text) else None
 
 
 def single_number_in(text: str) -> float | None:
-    """As number_in, where no list can be meant: 0,8 is 0.8. 1,000 may be 1 or 1000: none."""
+    """As `number_in`, where a list can't be meant: 0,8 is 0.8.
+
+    1,000 gives None, because it can be 1 or 1000.
+    """
     comma = re.fullmatch(r"([+-]?\d+),(\d+)", plain(text))
     if comma and (len(comma[2]) != 3 or int(comma[1]) == 0):
         return number_in(f"{comma[1]}.{comma[2]}")
@@ -98,12 +101,12 @@ def single_number_in(text: str) -> float | None:
 def read_numbers(
     text: str, what: str, example: str, makes_sense: Callable[[Numbers], bool] | None = None
 ) -> Numbers:
-    """The numbers of a list with commas, semicolons or blanks between them, whole ones as int.
+    """The numbers of a list separated by commas, semicolons or blanks; whole ones as int.
 
-    what: how messages call the list. makes_sense: tells the readings of 0,5 apart, as one number or
-    two; without it a comma stands between two.
+    what: the list's name in messages. makes_sense: decides whether 0,5 is one number or two;
+    without it a comma always separates.
 
-    Raises ValueError quoting the text, when a part of it is no number or it can mean two things.
+    Raises ValueError quoting the text if a part is no number, or if the text is ambiguous.
     """
     parts = parts_of(unwrapped(text))
     readings = [found for each in readings_of(unwrapped(text)) if (found := numbers_of(each))]
@@ -118,13 +121,13 @@ def read_numbers(
 
 
 def parts_of(text: str) -> list[str]:
-    """What stands between commas, semicolons or blanks; nothing has to follow the last."""
+    """The parts between commas, semicolons or blanks. A trailing comma is allowed."""
     parts = BETWEEN.split(text)
     return parts[:-1] if len(parts) > 1 and not parts[-1] else parts
 
 
 def readings_of(text: str) -> Iterator[list[str]]:
-    """Parts of a list by what its commas may be: between numbers, decimal, or of thousands."""
+    """The parts of a list for every meaning of its commas: separators, decimals, thousands."""
     decimal = DECIMAL_COMMA.sub(r"\1.\2", text)
     has_decimal = decimal != text and not re.search(r"\d,\d", decimal)
     parts = parts_of(text)

@@ -1,5 +1,7 @@
-"""Names of files without their suffixes, by which a picture, its caption and its mask find each
-other: as written, else whatever the case and however accents are composed (macOS takes them apart).
+"""File names without their suffix: a picture, its caption and its mask share one.
+
+Exact matches come first. Otherwise capitals, and how accents are stored (macOS stores é as two
+characters), are ignored.
 """
 
 from __future__ import annotations
@@ -10,13 +12,13 @@ from collections.abc import Callable, Iterable
 
 
 def stem_of(name: str) -> str:
-    """Of a name with "/" between its parts; as os.path.splitext, in a third of its time."""
+    """The name without its suffix. As os.path.splitext for "/" paths, three times as fast."""
     stem, dot, end = name.rpartition(".")
     return stem if dot and "/" not in end else name
 
 
 def suffix_of(name: str) -> str:
-    """In small letters, with the dot; "" for none."""
+    """The suffix in lower case, with its dot; "" if there is none."""
     _, dot, end = name.rpartition(".")
     return f".{end.lower()}" if dot and "/" not in end else ""
 
@@ -27,7 +29,7 @@ def comparable(stem: str) -> str:
 
 
 class Stems:
-    """Names to be found by their stems, or by those of a part of them."""
+    """Finds names by their stem. of: the part of a name whose stem counts."""
 
     def __init__(self, names: Iterable[str], of: Callable[[str], str] = str):
         self._exact: dict[str, list[str]] = defaultdict(list)
@@ -38,5 +40,5 @@ class Stems:
             self._alike[comparable(stem)].append(name)
 
     def find(self, stem: str) -> list[str]:
-        """Those of exactly this stem, else those of one like it."""
+        """The names with exactly this stem, else those with a similar one (see `comparable`)."""
         return self._exact.get(stem) or self._alike.get(comparable(stem), [])
