@@ -1,1 +1,2 @@
-"""What a network does to a model: attention patches, folding, LoRA files, prompt tags."""
+"""Applying networks to a model: attention patches, folding into weights, LoRA files, prompt
+tags."""

@@ -1,1 +1,2 @@
-"""Words for pictures: caption sources, tags, training prompts, repeats."""
+"""Text for pictures: where captions come from, tags, the prompts that are trained on,
+and how often each picture is repeated."""

@@ -1,1 +1,2 @@
-"""What a folder of pictures holds, how it is prepared, and how it is shown."""
+"""Folders of pictures: reading and measuring them, pairing captions and masks, preparing a
+training folder, and showing what is in it."""

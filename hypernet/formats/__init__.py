@@ -1,1 +1,2 @@
-"""Network files: A1111's .pt, .safetensors, .hns, .optim, and what is refused."""
+"""File formats: networks as A1111's .pt, .safetensors and .hns, optimizer states as .optim,
+and the check that refuses dangerous pickles."""

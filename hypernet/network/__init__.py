@@ -1,1 +1,2 @@
-"""What a hypernetwork is: its structure, its vocabulary, its layers."""
+"""The hypernetwork itself: the spec of its structure, the names of activations and
+initialisations, and the torch modules."""

@@ -1,1 +1,2 @@
-"""Single pictures: reading, cropping, buckets, faces, duplicates, grids."""
+"""Single pictures: reading files, cropping to training sizes, finding faces and duplicates,
+and drawing labelled grids."""

@@ -1,1 +1,1 @@
-"""Models that caption pictures, and their remembered answers."""
+"""Models that caption pictures (DeepDanbooru, WD taggers, BLIP), and a cache of their answers."""

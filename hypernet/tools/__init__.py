@@ -1,1 +1,1 @@
-"""Work on finished networks: merge, convert, compare, report, estimate, draw."""
+"""Tools for finished networks: merge, convert, compare, report, estimate sizes, draw."""
