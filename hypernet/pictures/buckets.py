@@ -1,13 +1,13 @@
-"""Sizes for pictures of different shapes, and batches of one size each.
+"""Buckets: training sizes for pictures of different shapes, and batches of one size each.
 
-A bucket is a training size: sides are multiples of a step, the area stays within that of the size
-that was asked for. Every picture goes to the bucket nearest to its shape (on a logarithmic scale,
-where 2:1 and 1:2 are equally far from a square), so that little is cropped and nothing stretched.
+The sides of a bucket are multiples of a step, and its area is at most that of the requested size.
+Every picture goes to the bucket nearest to its shape (on a logarithmic scale, where 2:1 and 1:2 are
+equally far from a square), so little is cropped and nothing is stretched.
 
-A batch holds pictures of one size. Every pass has ⌈N / batch⌉ batches; a size with n of the N
-pictures is due n/N of them. What is due in whole batches is certain, and who gets the rest is drawn
-so that each size is right on average: no picture is favoured by its shape. (`sample_order` is the
-rule for one size; this gives the same there.)
+All pictures of a batch have the same size. A pass over N pictures has ⌈N / batch⌉ batches, and a
+size with n pictures is due n/N of them. Each size gets the whole batches that it is due. The
+remaining batches are drawn at random so that each size gets its share on average: no picture is
+favoured for its shape. With a single size the result is that of `sample_order`.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ import torch
 from ..seeding import generator, sample_order, seed_for
 
 STEP = 64  # pixels
-LONGEST = 2.0  # the most that a side is longer than the other
+LONGEST = 2.0  # highest ratio of the longer side to the shorter
 
 Size = tuple[int, int]  # width, height
 
 
 def buckets(width: int, height: int, step: int = STEP, longest: float = LONGEST) -> list[Size]:
-    """All sizes of about the area width × height and never more, from the narrowest to the widest.
+    """All sizes whose area is close to width × height but not above, narrowest first.
 
-    Raises ValueError naming a step or a ratio that gives none.
+    Raises ValueError naming a step or ratio that allows no size.
     """
     if step < 8 or step % 8:
         raise ValueError(f"Bucket step {step}: give a multiple of 8 pixels, usually 64.")
@@ -52,7 +52,7 @@ def buckets(width: int, height: int, step: int = STEP, longest: float = LONGEST)
 
 
 def nearest_bucket(across: int, down: int, among: Sequence[Size]) -> Size:
-    """The one whose shape is most like a picture's; of two alike, the larger."""
+    """The bucket closest to the shape of a picture of across × down; of two, the larger."""
     shape = math.log(across / down)
     return min(among, key=lambda size: (abs(math.log(size[0] / size[1]) - shape), -size[0]))
 
@@ -61,16 +61,16 @@ def nearest_bucket(across: int, down: int, among: Sequence[Size]) -> Size:
 
 
 def batch_order(seed: int, sizes: Sequence[Hashable], first: int, number: int) -> list[int]:
-    """Samples first … first+number−1 of the endless shuffled stream of pictures, all of one size.
+    """Samples first … first+number−1 of the endless shuffled stream: one batch, all of one size.
 
-    sizes: the size of each picture in one pass. `first` must be a multiple of `number`, because
-    the stream is made of whole batches.
+    sizes: the size of each picture in one pass. `first` must be a multiple of `number`, the batch
+    size, because the stream is made of whole batches.
     """
     return order_in_groups(seed, groups_of(sizes), first, number)
 
 
 def groups_of(sizes: Sequence[Hashable]) -> list[list[int]]:
-    """The places of each size."""
+    """The indices of the pictures of each size."""
     groups: dict[Hashable, list[int]] = {}
     for place, size in enumerate(sizes):
         groups.setdefault(size, []).append(place)
@@ -80,7 +80,7 @@ def groups_of(sizes: Sequence[Hashable]) -> list[list[int]]:
 def order_in_groups(
     seed: int, members: Sequence[Sequence[int]], first: int, number: int
 ) -> list[int]:
-    """batch_order, for one who asks often and has the groups already."""
+    """As `batch_order`, for callers that keep the groups between calls."""
     total = sum(map(len, members))
     if len(members) == 1:
         return [members[0][item] for item in sample_order(seed, total, first, number)]
@@ -95,7 +95,7 @@ def order_in_groups(
 
 
 def batches_of_pass(counts: Sequence[int], number: int, seed: int, epoch: int) -> Batches:
-    """(group, turn) of every batch of a pass, shuffled: the turn-th batch of that group in it."""
+    """All batches of a pass in shuffled order, as (group, turn): the turn-th batch of a group."""
     chance = generator(seed, "sizes", epoch)
     total = sum(counts)
     batches = -(-total // number)
@@ -108,9 +108,9 @@ def batches_of_pass(counts: Sequence[int], number: int, seed: int, epoch: int) -
 
 @dataclass(frozen=True)
 class Batches(Sequence[Size]):
-    """Of a pass, which may be long: only those that are asked for are made."""
+    """The batches of a pass as (group, turn), each made only when it is asked for."""
 
-    ends: list[int]  # of each group, one after the other
+    ends: list[int]  # running total of each group's batches
     order: torch.Tensor
 
     def __len__(self) -> int:
@@ -123,13 +123,16 @@ class Batches(Sequence[Size]):
 
 
 def systematic(chances: Sequence[float], number: int, chance: torch.Generator) -> list[int]:
-    """`number` different places, each drawn with its own chance below 1; they add up to number."""
+    """Systematic sampling: `number` different places, each drawn with its own chance.
+
+    Each chance is below 1, and together they add up to `number`.
+    """
     start = torch.rand((), generator=chance).item()
     total, chosen = 0.0, []
     for place, each in enumerate(chances):
         total += each
         if len(chosen) < number and total > start + len(chosen):
             chosen.append(place)
-    while len(chosen) < number:  # the sum of fractions may fall short of a whole number by a bit
+    while len(chosen) < number:  # rounding can leave the sum of the chances just below `number`
         chosen.append(max(set(range(len(chances))) - set(chosen), key=chances.__getitem__))
     return chosen

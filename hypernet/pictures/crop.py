@@ -1,15 +1,15 @@
-"""What part of a picture is trained on: a box of the file, and the size it is brought to.
+"""Which part of a picture is trained on: a box in the file, and the size it is scaled to.
 
-A Cut says it without pixels, so that a dataset of ten thousand pictures stays a short list. A box
-has the shape of its size, always: pictures are cropped, never stretched. Boxes are (left, top,
-right, bottom) in pixels of the picture as it is shown, with fractions.
+A Cut holds numbers and no pixels, so a dataset of ten thousand pictures stays small. The box always
+has the shape of the target size: pictures are cropped, never stretched. Boxes are (left, top,
+right, bottom) in fractional pixels of the picture as it is displayed.
 
-An oversized picture (a comic strip, a panorama) becomes several. Along its long side, after its
-short side is brought to the target, there are
+An oversized picture (a comic strip, a panorama) is split into several parts. First its short side
+is scaled to the target. Along its long side there are then
 
     n = ⌈(long − target·overlap) / (target·(1 − overlap))⌉,   place i = ⌊i·(long − target)/(n − 1)⌋
 
-which is A1111's rule; it divides by zero where n is 1, and there the picture is cropped.
+parts, which is A1111's rule. A1111 divides by zero if n is 1; here the picture is cropped instead.
 """
 
 from __future__ import annotations
@@ -20,23 +20,23 @@ from dataclasses import dataclass, replace
 from PIL import Image, ImageOps
 
 Box = tuple[float, float, float, float]
-Point = tuple[float, float]  # of a picture, 0..1 from the left and from the top
+Point = tuple[float, float]  # 0..1 from the left and from the top of a picture
 MIDDLE: Point = (0.5, 0.5)
 GRAIN = 8  # pixels per latent
 
 
 @dataclass(frozen=True, kw_only=True)
 class Cut:
-    """A part of a picture file as a picture of its own."""
+    """A part of a picture file, used as a picture of its own."""
 
     box: Box
-    width: int  # that the box is brought to, in pixels
+    width: int  # pixels after scaling
     height: int
-    flipped: bool = False  # left is right
+    flipped: bool = False  # mirrored, left to right
 
 
 def take(picture: Image.Image, cut: Cut) -> Image.Image:
-    """The part, by Lanczos. Raises ValueError if the picture is too small to hold the box."""
+    """The cut part, scaled by Lanczos. Raises ValueError if the box exceeds the picture."""
     if cut.box[2] > picture.width or cut.box[3] > picture.height:
         raise ValueError(
             f"the picture is {picture.width}×{picture.height} pixels now and was larger when the "
@@ -54,8 +54,10 @@ def flipped(cut: Cut) -> Cut:
 
 
 def cover(across: float, down: float, width: int, height: int, focus: Point = MIDDLE) -> Cut:
-    """The largest part of a picture of across × down that has the shape width × height, with
-    `focus` as near its middle as the edges allow."""
+    """The largest part of an across × down picture with the shape of width × height.
+
+    `focus` is as close to the middle of the part as the picture's edges allow.
+    """
     shape = width / height
     if across / down >= shape:
         box_x, box_y = min(shape * down, across), down
@@ -68,15 +70,20 @@ def cover(across: float, down: float, width: int, height: int, focus: Point = MI
 
 
 def fit(across: int, down: int, width: int, height: int) -> Cut:
-    """The whole picture, inside width × height. Sides are multiples of 8, to which up to 7 pixels
-    are cropped; only a picture more than width / 8 times as long as wide loses more."""
+    """The whole picture, scaled to fit into width × height.
+
+    Sides are multiples of 8, so up to 7 pixels are cropped. Only a picture more than width / 8
+    times as long as wide loses more.
+    """
     scale = min(width / across, height / down)
     return cover(across, down, *(grained(side * scale) for side in (across, down)))
 
 
 def at_own_size(across: int, down: int) -> Cut:
-    """Neither enlarged nor made smaller, up to 7 pixels cropped from each side. One less than 8
-    pixels wide or high is enlarged to that."""
+    """The picture without scaling; up to 7 pixels of each side are cropped.
+
+    A picture less than 8 pixels wide or high is enlarged to 8.
+    """
     return cover(across, down, grained(across), grained(down))
 
 
@@ -95,10 +102,10 @@ def auto_sized(
     threshold: float = 0.1,
     objective: str = "maximize area",
 ) -> Cut | None:
-    """The best of all sizes with sides least … most whose shape is nearly the picture's.
+    """The best size with sides from `least` to `most` and a shape close to the picture's.
 
-    threshold: how far the shapes may differ, 0 … 1. objective: one of OBJECTIVES. None if no size
-    comes near enough.
+    threshold: how much the shapes may differ, 0 … 1. objective: one of OBJECTIVES. None if no size
+    is close enough.
     """
     sides = range(least, most + 1, step)
     fits = [
@@ -115,11 +122,11 @@ def auto_sized(
 
 
 def difference(shape: float, other: float) -> float:
-    """Between two ratios of width to height: 0 where they are equal, towards 1."""
+    """How much two ratios of width to height differ: 0 if equal, up to 1."""
     return 1 - min(shape / other, other / shape)
 
 
-OBJECTIVES = {  # what is least for the best size, of (difference, width, height)
+OBJECTIVES = {  # sort keys for (difference, width, height); the best size comes first
     "maximize area": lambda found: (-found[1] * found[2], found[0]),
     "minimize difference": lambda found: (found[0], -found[1] * found[2]),
 }
@@ -131,8 +138,10 @@ OBJECTIVES = {  # what is least for the best size, of (difference, width, height
 def split_places(
     across: int, down: int, width: int, height: int, threshold: float = 0.5, overlap: float = 0.2
 ) -> list[int]:
-    """Where the parts begin along the longer side, in pixels after scaling; [] if the picture is
-    not oversized: if it would lose less than the share 1 − threshold to a crop."""
+    """Where the parts begin along the longer side, in pixels after scaling.
+
+    [] if the picture is not oversized, that is, if a crop keeps more than the share `threshold`.
+    """
     tall = down > across
     long, short, far, near = (
         (down, across, height, width) if tall else (across, down, width, height)
@@ -153,7 +162,7 @@ def split(
 ) -> list[Cut]:
     """The parts of an oversized picture, from the top or the left; [] if it is not oversized."""
     places = split_places(across, down, width, height, threshold, overlap)
-    scale = across / width if down > across else down / height  # of the file, per pixel
+    scale = across / width if down > across else down / height  # file pixels per scaled pixel
     begins = [(0, at) if down > across else (at, 0) for at in places]
     return [
         Cut(
@@ -173,11 +182,11 @@ def split(
 def split_oversized(
     image: Image.Image, width: int, height: int, threshold: float = 0.5, overlap: float = 0.2
 ) -> list[Image.Image]:
-    """Pictures of width × height that together show all of an oversized one.
+    """Split an oversized picture into width × height parts that together show all of it.
 
-    threshold: an image is oversized if a crop would keep no more than this share of it, 0 … 1.
-    overlap: the share that neighbours have in common at least, 0 … 0.9. An image that is not
-    oversized gives one picture, covered and cropped about the middle.
+    threshold: a picture is oversized if a crop keeps at most this share of it, 0 … 1.
+    overlap: the least share that neighbouring parts have in common, 0 … 0.9. A picture that is not
+    oversized gives one part, cropped around the middle.
     """
     cuts = split(*image.size, width, height, threshold, overlap)
     return [take(image, cut) for cut in cuts or [cover(*image.size, width, height)]]

@@ -1,9 +1,10 @@
-"""Pictures that look alike, also at another size or in another format.
+"""Finds pictures that look alike, even at another size or in another format.
 
-A look is 64 bits, whether each pixel of an 8 × 8 miniature is darker than its right neighbour, and
-the mean colour. Two pictures look alike if at most 4 bits differ and no channel of the mean by more
-than 12 of 255: the same picture saved again does, the next frame of a video mostly, another picture
-hardly ever. A flat picture has no bits, but its colour.
+A picture's look is a difference hash and its mean colour. The hash has 64 bits: whether each pixel
+of an 8 × 8 miniature is darker than its right neighbour. Two pictures look alike if at most 4 bits
+differ and no channel of the mean differs by more than 12 of 255. The same picture saved again
+always matches, the next frame of a video mostly, a different picture hardly ever. The mean colour
+tells flat pictures apart, whose bits are all zero.
 """
 
 from __future__ import annotations
@@ -17,16 +18,19 @@ from PIL import Image
 
 from .reading import in_eight_bits, on_white, opened, upright
 
-BITS, SHADES = 4, 12  # that may differ
-ROWS = 256  # compared with all others at a time
-MOST = 20_000  # pictures that are compared; time grows with the square
+BITS, SHADES = 4, 12  # how many bits, and how much of a channel's mean, may differ
+ROWS = 256  # pictures compared with all others at a time
+MOST = 20_000  # pictures compared at most; time grows with the square
 
 
 def look_of(path: Path) -> str:
-    """22 hex digits: 64 bits and the mean of red, green and blue. Raises ValueError."""
+    """22 hex digits: 64 bits, then the means of red, green and blue.
+
+    Raises ValueError if the picture cannot be read.
+    """
 
     def miniature(picture: Image.Image, file: BinaryIO) -> Image.Image:
-        picture.draft("RGB", (64, 64))  # a JPEG is decoded small
+        picture.draft("RGB", (64, 64))  # lets a JPEG be decoded at a smaller size
         small = on_white(in_eight_bits(upright(picture, file)))
         small.thumbnail((64, 64), Image.Resampling.BOX)
         return small
@@ -39,18 +43,18 @@ def look_of(path: Path) -> str:
 
 
 def alike(looks: Sequence[str]) -> list[list[int]]:
-    """Groups of two or more places whose looks are alike, by way of others of the group too."""
+    """Groups of two or more indices that look alike, directly or through others of the group."""
     if not looks:
         return []
     table = np.frombuffer(bytes.fromhex("".join(looks)), np.uint8).reshape(len(looks), 11)
     bits = np.ascontiguousarray(table[:, :8]).view(np.uint64)[:, 0]
     mean = table[:, 8:].astype(np.int16)
-    leader = list(range(len(looks)))
+    parent = list(range(len(looks)))
 
-    def lead(place: int) -> int:
-        while leader[place] != place:
-            leader[place] = leader[leader[place]]
-            place = leader[place]
+    def root(place: int) -> int:
+        while parent[place] != place:
+            parent[place] = parent[parent[place]]
+            place = parent[place]
         return place
 
     ones = np.array([value.bit_count() for value in range(256)], dtype=np.uint8)
@@ -61,8 +65,8 @@ def alike(looks: Sequence[str]) -> list[list[int]]:
         for row, other in np.argwhere(count <= BITS):
             a, b = start + int(row), start + int(other)
             if a < b and np.abs(mean[a] - mean[b]).max() <= SHADES:
-                leader[lead(b)] = lead(a)
+                parent[root(b)] = root(a)
     groups: dict[int, list[int]] = {}
     for place in range(len(looks)):
-        groups.setdefault(lead(place), []).append(place)
+        groups.setdefault(root(place), []).append(place)
     return [group for group in groups.values() if len(group) > 1]

@@ -1,6 +1,7 @@
-"""Faces in a picture, where OpenCV is installed; its package brings the detector that is used.
+"""Finds faces in a picture, if OpenCV is installed.
 
-OpenCV 5 no longer brings it. Without, nothing is found and the reason is told.
+The detector is a file that comes with OpenCV 4; OpenCV 5 no longer has it. Without the detector no
+face is found, and a message says why.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ def lacking(reason: str) -> str:
 
 
 def face_finder() -> tuple[FindFaces, str]:
-    """The function, and why it finds nothing ("" where it does)."""
+    """The function that finds faces, and why it finds none ("" if it works)."""
     try:
         import cv2
     except ImportError:

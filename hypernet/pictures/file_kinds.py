@@ -1,7 +1,8 @@
-"""Kinds of files in a folder of pictures, by name; and a picture under any name, by its content.
+"""What kind of file a name in a picture folder stands for, and which files are pictures by content.
 
-Pictures are of the kinds that Pillow always reads, or that the installed one happens to. What
-systems put among them (thumbnails, bins, settings) is hidden, as names with a dot in front are.
+Pictures are of the formats that every Pillow reads, and those that the installed one also reads.
+Files that operating systems add (thumbnails, bins, settings) are treated as hidden, like names that
+begin with a dot.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from ..text.stems import suffix_of
 from .reading import SUFFIXES
 
 JPEGS = {".jfif", ".jpe", ".jif", ".jfi", ".pjpeg", ".pjp", ".mpo"}
-PERHAPS = {  # by what is built into Pillow or plugged into it
+PERHAPS = {  # pictures only if this Pillow was built with the format or has a plugin for it
     ".apng", ".avifs", ".dib", ".heic", ".heif", ".hif", ".j2c", ".j2k", ".jp2", ".jpc", ".jpf",
     ".jpx", ".jxl", ".pbm", ".pgm", ".pnm", ".ppm", ".qoi", ".tga",
 }  # fmt: skip
@@ -29,7 +30,7 @@ VIDEOS = {
     ".ogv", ".ts", ".webm", ".wmv",
 }  # fmt: skip
 ARCHIVES = {".7z", ".bz2", ".cbr", ".cbz", ".gz", ".rar", ".tar", ".tgz", ".xz", ".zip", ".zst"}
-OTHERS = {  # not looked into for pictures
+OTHERS = {  # never opened to see if they are pictures
     ".bak", ".bat", ".bin", ".ckpt", ".crdownload", ".csv", ".db", ".doc", ".docx", ".download",
     ".exe", ".htm", ".html", ".ini", ".json", ".jsonl", ".lnk", ".log", ".md", ".npy", ".npz",
     ".old", ".onnx", ".orig", ".parquet", ".part", ".pickle", ".pkl", ".pt", ".pth", ".py",
@@ -50,20 +51,20 @@ LONGEST_START = 16  # bytes
 
 
 def is_hidden(name: str) -> bool:
-    """Of a file or folder, by the last part of its path. "~$" is what Office locks with."""
+    """Is a file or folder of this name hidden? Lock files of Office begin with "~$"."""
     return name.startswith((".", "~$")) or name.lower() in SYSTEM
 
 
 @lru_cache(maxsize=1)
 def picture_suffixes() -> frozenset[str]:
-    """Small letters, with the dot: those that the installed Pillow reads."""
+    """Suffixes that the installed Pillow reads, in lower case with their dot."""
     known = Image.registered_extensions()
     readable = {suffix for suffix in PERHAPS if known.get(suffix) in Image.OPEN}
     return frozenset(SUFFIXES | JPEGS | readable)
 
 
 def may_be_picture(name: str) -> bool:
-    """By a name that tells nothing."""
+    """Does the name tell nothing about the kind of file, so that it may be a picture?"""
     suffix = suffix_of(name)
     return not (
         suffix in UNOPENED
@@ -74,7 +75,7 @@ def may_be_picture(name: str) -> bool:
 
 
 def is_picture(path: str) -> bool:
-    """By its first bytes: of the kinds that Pillow always reads."""
+    """Do the first bytes say that it is a picture? Covers the formats that every Pillow reads."""
     try:
         with open(path, "rb") as file:
             start = file.read(LONGEST_START)

@@ -1,14 +1,14 @@
-"""Where the eye goes in a picture: the point that a crop should keep.
+"""Finds the focal point of a picture: the point that a crop should keep.
 
-Three opinions, each a point, are averaged by their weights:
+It is the weighted mean of up to three points, each found in a miniature:
 
-    faces    the middle of all faces, large ones counting more
-    edges    the middle of up to 100 corners, as Shi and Tomasi find them: where the smaller
-             eigenvalue of the gradients' covariance is large; the lowest tenth of the picture,
-             where signatures are, does not count
-    entropy  the middle of the crop with the most various shades
+    faces    the middle of all faces, weighted by their areas
+    edges    the middle of up to 100 Shi-Tomasi corners, where the smaller eigenvalue of the
+             gradients' covariance is large; the lowest tenth of the picture is ignored, because
+             signatures are there
+    entropy  the middle of the crop whose shades have the highest entropy
 
-An opinion that finds nothing has no weight. All look at a miniature.
+A method that finds nothing is left out of the mean.
 """
 
 from __future__ import annotations
@@ -23,8 +23,10 @@ from .crop import MIDDLE, Point, cover
 from .faces import FindFaces, nothing
 
 SMALL, FACES_SMALL = 256, 384  # pixels of the miniatures' longer side
-CORNERS, LEAST_CORNER, APART = 100, 0.04, 0.06  # how many, of the best, of the shorter side
-STEP = 4  # pixels that the entropy's window moves by
+CORNERS = 100  # how many are used at most
+LEAST_CORNER = 0.04  # strength that a corner needs, as a share of the strongest
+APART = 0.06  # least distance between corners, as a share of the shorter side
+STEP = 4  # pixels that the entropy window moves by
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,14 +42,14 @@ def focal_point(
     weights: Weights = Weights(),
     find_faces: FindFaces = nothing,
 ) -> Point:
-    """0..1 from the left and from the top, for a crop of that ratio of width to height."""
+    """The focal point, for a crop whose width / height is `shape`."""
     grey = miniature(picture, SMALL)
-    opinions: list[tuple[float, Callable[[], Point | None]]] = [
+    methods: list[tuple[float, Callable[[], Point | None]]] = [
         (weights.faces, lambda: face_point(find_faces(miniature(picture, FACES_SMALL)), picture)),
         (weights.edges, lambda: edge_point(grey)),
         (weights.entropy, lambda: entropy_point(grey, shape)),
     ]
-    found = [(weight, opinion()) for weight, opinion in opinions if weight > 0]
+    found = [(weight, method()) for weight, method in methods if weight > 0]
     found = [(weight, point) for weight, point in found if point]
     total = sum(weight for weight, _ in found)
     if not total:
@@ -102,22 +104,22 @@ def edge_point(grey: np.ndarray) -> Point | None:
 
 
 def highest(numbers: np.ndarray) -> np.ndarray:
-    """The greatest of 3 × 3 neighbours."""
+    """The maximum of each 3 × 3 neighbourhood."""
     wide = np.pad(numbers, 1, mode="edge")
     rows = np.maximum(np.maximum(wide[:-2], wide[1:-1]), wide[2:])
     return np.maximum(np.maximum(rows[:, :-2], rows[:, 1:-1]), rows[:, 2:])
 
 
 def blurred(numbers: np.ndarray) -> np.ndarray:
-    """The mean of 3 × 3 neighbours, edges repeated."""
+    """The mean of each 3 × 3 neighbourhood, with the edges repeated."""
     wide = np.pad(numbers, 1, mode="edge")
     rows = wide[:-2] + wide[1:-1] + wide[2:]
     return (rows[:, :-2] + rows[:, 1:-1] + rows[:, 2:]) / 9
 
 
 def entropy_point(grey: np.ndarray, shape: float) -> Point:
-    """The middle of the window of that shape with the highest entropy; of equals, the one nearest
-    to the middle of the picture."""
+    """The middle of the window with the highest entropy; of equals, the one nearest to the middle
+    of the picture."""
     height, width = grey.shape
     left, top, right, bottom = cover(width, height, shape, 1.0).box
     window = max(1, round(right - left)), max(1, round(bottom - top))

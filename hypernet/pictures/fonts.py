@@ -1,7 +1,7 @@
-"""A font for the words on a sheet: Pillow's own, or one of the system's where that lacks letters.
+"""Chooses a font for drawn text: Pillow's own, or a system font if that lacks letters.
 
-Captions and file names are in any script; Pillow's own font has Latin letters only. Fonts that have
-Chinese usually have Japanese, Greek and Cyrillic too.
+Captions and file names can be in any script, and Pillow's own font has only Latin letters. Fonts
+with Chinese usually have Japanese, Greek and Cyrillic too.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ SYSTEM_FONTS = (
     "DroidSansFallbackFull.ttf", "DroidSansFallback.ttf", "NotoSansCJKkr-Regular.otf",
     "malgun.ttf", "YuGothM.ttc", "Arial Unicode.ttf", "arialuni.ttf", "DejaVuSans.ttf",
 )  # fmt: skip
-NO_LETTER = "\uffff"
+NO_LETTER = "\uffff"  # no character, so every font draws its sign for a missing one
 
 
 def font_for(texts: Iterable[str], size: int) -> ImageFont.FreeTypeFont:
-    """The first font, `size` pixels high, that has the most letters of these texts."""
+    """The font that has the most letters of these texts; of equals, the first. size: pixels."""
     letters = {letter for text in texts for letter in text if not letter.isspace()}
     best, most = own_font(size), -1
     for font in fonts(size):
@@ -55,6 +55,6 @@ def system_font(name: str, size: int) -> ImageFont.FreeTypeFont | None:
 
 
 def has(font: ImageFont.FreeTypeFont, letter: str) -> bool:
-    """Does it draw something else for the letter than for one that no font has?"""
+    """Does the font draw the letter differently from one that no font has?"""
     drawn, lacking = font.getmask(letter), font.getmask(NO_LETTER)
     return (drawn.size, bytes(drawn)) != (lacking.size, bytes(lacking))

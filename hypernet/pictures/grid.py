@@ -1,4 +1,4 @@
-"""Pictures side by side in a labelled grid."""
+"""Draws pictures side by side in a labelled grid."""
 
 from __future__ import annotations
 
@@ -17,11 +17,13 @@ PAPER, INK = (255, 255, 255), (20, 20, 20)
 
 
 def grid(rows: Sequence[Sequence[Tensor]], across: Sequence[str], down: Sequence[str]) -> Tensor:
-    """One picture (1, H', W', 3) of rows of pictures; `across` and `down` label columns and rows.
+    """One picture (1, H', W', 3) of rows of pictures (H, W, 3).
 
-    Empty labels take no room. Long ones go on in the next line.
+    `across` labels the columns and `down` the rows. Empty labels take no room, and long ones are
+    wrapped.
 
-    Raises ValueError when rows differ in length, pictures in size, or labels do not fit in number.
+    Raises ValueError if rows differ in length, pictures differ in size, or the number of labels is
+    wrong.
     """
     check(rows, across, down)
     height, width = rows[0][0].shape[:2]
@@ -66,7 +68,7 @@ def check(rows: Sequence[Sequence[Tensor]], across: Sequence[str], down: Sequenc
 
 
 def wrapped(text: str, font: ImageFont.FreeTypeFont, width: int) -> list[str]:
-    """The text in lines that are no longer than width pixels, where its letters allow."""
+    """The text in lines of at most `width` pixels. Only a single letter can be wider."""
     if not text:
         return []
     lines, start = [], 0
@@ -86,7 +88,7 @@ def as_image(picture: Tensor) -> Image.Image:
 
 
 def in_rows(pictures: Tensor, columns: int) -> list[list[Tensor]]:
-    """A batch (B, H, W, 3) in rows of `columns`; the last row is filled up with white."""
+    """A batch (B, H, W, 3) in rows of `columns` pictures; white ones fill the last row."""
     found = list(pictures)
     found += [torch.ones_like(found[0])] * (-len(found) % columns)
     return [found[start : start + columns] for start in range(0, len(found), columns)]

@@ -1,9 +1,10 @@
-"""A PNG without the metadata that keeps Pillow from its pixels.
+"""Strips metadata from a PNG that Pillow refuses to open because of it.
 
-A PNG is a signature and chunks: length, kind, data, CRC. Pillow refuses the whole picture for a
-text or a colour profile of more than a megabyte unpacked, and for a wrong CRC in a chunk that no
-pixel depends on (its kind begins with a small letter), or for one that is malformed. Viewers leave
-those aside. Of the others only transparency, a colour profile and EXIF data matter here.
+A PNG is a signature followed by chunks: length, kind, data, CRC. A kind that begins with a small
+letter is optional: the pixels don't depend on it. Pillow refuses the whole picture if an optional
+chunk is malformed, has a wrong CRC, or holds a text or colour profile of more than a megabyte
+unpacked. Viewers skip such chunks, and so does this module. Of the other optional chunks it keeps
+transparency, the colour profile and EXIF data.
 """
 
 from __future__ import annotations
@@ -17,13 +18,13 @@ from typing import BinaryIO
 from PIL import PngImagePlugin
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
-USED = (b"tRNS", b"iCCP", b"eXIf")
+USED = (b"tRNS", b"iCCP", b"eXIf")  # transparency, colour profile, EXIF
 
 Chunk = tuple[bytes, bytes, bytes]  # kind, data, CRC
 
 
 def without_metadata(file: BinaryIO) -> BinaryIO | None:
-    """The PNG with no metadata but what is used and can be; None for another file."""
+    """The PNG with only its usable metadata; None if the file is no PNG."""
     file.seek(0)
     if file.read(len(SIGNATURE)) != SIGNATURE:
         return None
@@ -36,7 +37,7 @@ def without_metadata(file: BinaryIO) -> BinaryIO | None:
 
 
 def chunks(file: BinaryIO) -> Iterator[Chunk]:
-    """As far as the file goes: a last one may be cut off."""
+    """All chunks of the file; the last may be cut off."""
     while len(head := file.read(8)) == 8:
         length, kind = struct.unpack(">I4s", head)
         yield kind, file.read(length), file.read(4)
@@ -53,7 +54,7 @@ def is_of_use(kind: bytes, data: bytes, crc: bytes) -> bool:
 
 
 def unpacks(profile: bytes) -> bool:
-    """To no more than Pillow takes? It begins with its method, of which there is one, 0."""
+    """Does it unpack, to no more than Pillow accepts? Its first byte, the method, is always 0."""
     most = PngImagePlugin.MAX_TEXT_CHUNK
     try:
         unpacked = zlib.decompressobj().decompress(profile[1:], most + 1)

@@ -1,12 +1,12 @@
-"""One picture file: its size, what is wrong with it, and its pixels as its maker meant them.
+"""Reads one picture file: its size, what is wrong with it, and its pixels as viewers show them.
 
-A folder of ten thousand pictures is looked through in seconds, so a picture is measured by its
-header and its end alone: every format says in one of them how long it is, and a file that was cut
-off is found without decoding it. Only what this cannot tell is decoded.
+A folder of ten thousand pictures must be read in seconds, so a picture is measured by its header
+and its end. In every format one of them tells how long the file is, so a file that was cut off is
+found without decoding. A file is decoded only if neither tells.
 
-Metadata is not the picture: what cannot be used of it is left aside, as viewers do. Pixels come
-out as RGB in 8 bits: turned as the camera was held (EXIF), in sRGB (colour profiles),
-on white where they are transparent, and 16 bits brought to 8.
+Broken metadata doesn't make a picture unreadable; it is ignored, as viewers do. Pixels are 8-bit
+RGB: rotated according to EXIF, converted to sRGB by the colour profile, on white where transparent,
+and scaled down from 16 bits.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ from PIL import Image, ImageCms, UnidentifiedImageError
 from .png_metadata import without_metadata
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".avif"}
-TAIL = 1024  # bytes; some programs write a little behind the end of a picture
-PNG_TAIL = 65_536  # bytes, in which a PNG has its EXIF data if not before its pixels
+TAIL = 1024  # bytes; some programs append a little after the end of a picture
+PNG_TAIL = 65_536  # bytes at the end of a PNG, where its EXIF data is if not before its pixels
 ORIENTATION, STRIP_OFFSETS, STRIP_LENGTHS = 274, 273, 279  # EXIF and TIFF tags
-TURNS = {  # what makes an orientation upright
+TURNS = {  # the operation that makes a picture of this EXIF orientation upright
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
     4: Image.Transpose.FLIP_TOP_BOTTOM,
@@ -46,13 +46,15 @@ Result = TypeVar("Result")
 
 
 def measure(path: Path) -> tuple[int, int]:
-    """Width and height in pixels, as it is shown. Raises ValueError with the reason if it can't
-    be."""
+    """Width and height in pixels, as the picture is displayed.
+
+    Raises ValueError with the reason if it cannot be read.
+    """
 
     def size(picture: Image.Image, file: BinaryIO) -> tuple[int, int]:
         if not ENDS.get(picture.format, decodes)(picture, file):
-            picture.load()  # says what is missing, if anything is
-        # Pillow turns a TIFF itself
+            picture.load()  # raises if something is missing
+        # Pillow rotates a TIFF by itself
         turned = picture.format != "TIFF" and orientation(picture, file) in TURNED
         return picture.size[::-1] if turned else picture.size
 
@@ -65,8 +67,10 @@ def measure(path: Path) -> tuple[int, int]:
 
 
 def read(path: Path, work: Callable[[Image.Image, BinaryIO], Result]) -> Result:
-    """work(picture, file), once more without its metadata if that is what keeps Pillow from it.
-    Raises what Pillow and work raise."""
+    """work(picture, file), tried again without the metadata if a PNG fails.
+
+    Raises what Pillow and `work` raise.
+    """
     with open(path, "rb") as file:
         try:
             with Image.open(file) as picture:
@@ -81,7 +85,7 @@ def read(path: Path, work: Callable[[Image.Image, BinaryIO], Result]) -> Result:
 
 
 def reason(path: Path, fault: Exception) -> str:
-    """Why it can't be read, in words, without its path."""
+    """Why the file can't be read, in words, without its path."""
     if isinstance(fault, UnidentifiedImageError):
         return "the file is empty" if not path.stat().st_size else "no picture by its content"
     if isinstance(fault, (Image.DecompressionBombWarning, Image.DecompressionBombError)):
@@ -92,13 +96,15 @@ def reason(path: Path, fault: Exception) -> str:
 
 
 def orientation(picture: Image.Image, file: BinaryIO) -> int:
-    """Without decoding the picture; 1, upright, if its EXIF data is of no use. A PNG may have it
-    behind its pixels, and Pillow decodes every PNG to look there."""
+    """The EXIF orientation, read without decoding; 1 (upright) if there is no usable EXIF data.
+
+    A PNG may have EXIF data behind its pixels, and Pillow would decode every PNG to look there.
+    """
     try:
         if picture.format == "PNG" and b"eXIf" not in tail(file, PNG_TAIL):
             return Image.Image.getexif(picture).get(ORIENTATION, 1)
         return picture.getexif().get(ORIENTATION, 1)
-    except Exception:  # a picture is more than what is said about it
+    except Exception:  # broken metadata doesn't make the picture unreadable
         return 1
 
 
@@ -117,7 +123,7 @@ def starts(file: BinaryIO, count: int) -> bytes:
 
 
 def boxes_fit(picture: Image.Image, file: BinaryIO) -> bool:
-    """AVIF: the file is a row of boxes, each with its length."""
+    """AVIF: the file is a sequence of boxes that begin with their length."""
     end, place = length(file), 0
     while place < end:
         file.seek(place)
@@ -127,14 +133,14 @@ def boxes_fit(picture: Image.Image, file: BinaryIO) -> bool:
         size = struct.unpack(">I", head[:4])[0]
         if size == 1 and len(head) == 16:  # the long form
             size = struct.unpack(">Q", head[8:])[0]
-        if size < 8:  # 0: to the end of the file, which tells nothing
+        if size < 8:  # 0 means "to the end of the file", which can't be checked
             return False
         place += size
     return place == end
 
 
 def strips_fit(picture: Image.Image, file: BinaryIO) -> bool:
-    """TIFF: a table of places and lengths."""
+    """TIFF: a table gives the offset and length of every strip."""
     tags = picture.tag_v2
     if STRIP_OFFSETS not in tags or STRIP_LENGTHS not in tags:
         return False
@@ -143,11 +149,11 @@ def strips_fit(picture: Image.Image, file: BinaryIO) -> bool:
 
 
 def decodes(picture: Image.Image, file: BinaryIO) -> bool:
-    """Any other format: nothing but decoding tells."""
+    """Any other format: only decoding can tell."""
     return False
 
 
-# By Pillow's name of the format: does the file hold all that it claims? False is "not sure".
+# By Pillow's name of the format: is the file complete? False means "not sure".
 ENDS: dict[str, Callable[[Image.Image, BinaryIO], bool]] = {
     "PNG": lambda picture, file: b"IEND" in tail(file),
     "JPEG": lambda picture, file: b"\xff\xd9" in tail(file),
@@ -163,8 +169,11 @@ ENDS: dict[str, Callable[[Image.Image, BinaryIO], bool]] = {
 
 
 def open_picture(path: Path, least: int = 0) -> Image.Image:
-    """The whole picture, RGB, 8 bits. least: where that saves time it may come smaller, with no
-    side below so many pixels. Raises ValueError naming the file and the reason."""
+    """The whole picture as 8-bit RGB.
+
+    least: the picture may be smaller if that saves time, but no side shorter than this many pixels.
+    Raises ValueError naming the file and the reason.
+    """
 
     def pixels(picture: Image.Image, file: BinaryIO) -> Image.Image:
         if least:
@@ -175,8 +184,10 @@ def open_picture(path: Path, least: int = 0) -> Image.Image:
 
 
 def open_alpha(path: Path) -> Image.Image | None:
-    """How opaque each pixel is, as "L"; None where the file has no transparency. Raises ValueError
-    as open_picture does."""
+    """The opacity of each pixel, as "L"; None if the file has no transparency.
+
+    Raises ValueError as `open_picture` does.
+    """
 
     def opacity(picture: Image.Image, file: BinaryIO) -> Image.Image | None:
         shown = upright(picture, file)
@@ -186,8 +197,10 @@ def open_alpha(path: Path) -> Image.Image | None:
 
 
 def open_grey(path: Path) -> Image.Image:
-    """Brightness as "L", black where the file is transparent. Raises ValueError as open_picture
-    does."""
+    """The brightness as "L", black where the file is transparent.
+
+    Raises ValueError as `open_picture` does.
+    """
 
     def brightness(picture: Image.Image, file: BinaryIO) -> Image.Image:
         shown = in_eight_bits(upright(picture, file))
@@ -200,7 +213,7 @@ def open_grey(path: Path) -> Image.Image:
 
 
 def opened(path: Path, work: Callable[[Image.Image, BinaryIO], Result]) -> Result:
-    """As read, but it raises ValueError naming the file and the reason."""
+    """As `read`, but every failure is a ValueError naming the file and the reason."""
     try:
         return read(path, work)
     except Exception as fault:  # Pillow's decoders raise many kinds
@@ -208,18 +221,18 @@ def opened(path: Path, work: Callable[[Image.Image, BinaryIO], Result]) -> Resul
 
 
 def upright(picture: Image.Image, file: BinaryIO) -> Image.Image:
-    """Decoded, and turned as the camera was held."""
+    """The decoded picture, rotated according to its EXIF orientation."""
     picture.load()
     turn = TURNS.get(orientation(picture, file))
     if turn is None:
         return picture
     turned = picture.transpose(turn)
-    turned.info = picture.info  # its colour profile, its transparent colour
+    turned.info = picture.info  # keeps the colour profile and the transparent colour
     return turned
 
 
 def in_eight_bits(picture: Image.Image) -> Image.Image:
-    """Pillow cuts off what is above 255 in its grey modes of 16 and 32 bits; this scales it."""
+    """Scale 16 and 32 bit greys to 8 bits, where Pillow's own conversion clips them at 255."""
     if picture.mode.startswith("I;16"):
         return Image.fromarray((np.asarray(picture).astype(np.uint16) >> 8).astype(np.uint8))
     if picture.mode in ("I", "F"):
@@ -232,7 +245,7 @@ def in_eight_bits(picture: Image.Image) -> Image.Image:
 
 
 def in_srgb(picture: Image.Image) -> Image.Image:
-    """By the profile that the file brings; unchanged when there is none or it is of no use."""
+    """Convert by the embedded colour profile; unchanged if there is none or it is unusable."""
     profile = picture.info.get("icc_profile")
     if not profile or picture.mode not in ("RGB", "RGBA", "CMYK", "L"):
         return picture
@@ -244,7 +257,7 @@ def in_srgb(picture: Image.Image) -> Image.Image:
         found = ImageCms.profileToProfile(
             flat, theirs, ImageCms.createProfile("sRGB"), outputMode="RGB"
         )
-    except (ImageCms.PyCMSError, OSError, ValueError):  # of another colour space, or broken
+    except (ImageCms.PyCMSError, OSError, ValueError):  # for another colour space, or broken
         return picture
     if picture.mode == "RGBA":
         found.putalpha(picture.getchannel("A"))

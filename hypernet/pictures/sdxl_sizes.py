@@ -1,11 +1,11 @@
-"""What SDXL is told of a picture beside its text: six numbers, in pixels.
+"""SDXL's size conditioning: six numbers, in pixels, that the model gets beside the text.
 
-    height, width        of the picture as it was before anything was done to it
-    top, left            of the part that is shown, in the picture resized to the training size
+    height, width        of the original picture
+    top, left            of the cropped part, in the picture scaled to the training size
     height, width        of that part
 
-SDXL was trained so (Podell et al. 2023, §2.2), and other trainers do the same: a model that is told
-of a crop does not learn to cut heads off.
+SDXL was trained with them (Podell et al. 2023, §2.2), and other trainers pass them too: a model
+that is told about a crop doesn't learn to cut heads off.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ Sizes = tuple[float, float, float, float, float, float]
 
 
 def sizes_of_cut(cut: Cut, across: int, down: int) -> Sizes:
-    """Of a part of a picture that is across × down."""
+    """The six numbers for a cut from a picture of across × down."""
     left, top, right, bottom = cut.box
     before = across - right if cut.flipped else left
     return (
@@ -33,7 +33,10 @@ def sizes_of_cut(cut: Cut, across: int, down: int) -> Sizes:
 
 
 def sizes_in_options(options: Mapping[str, Any], height: int, width: int) -> Sizes:
-    """Of a ComfyUI conditioning; a whole picture of height × width where it says nothing."""
+    """The six numbers in the options of a ComfyUI conditioning.
+
+    What is missing is taken from an uncropped picture of height × width.
+    """
     height, width = options.get("height", height), options.get("width", width)
     return (
         height,
