@@ -1,7 +1,7 @@
-"""A dataset's folder to leaf through: its pictures with their words, found by text or by tag.
+"""A dataset's folder for browsing: its pictures with their captions, searched by text or by tag.
 
-The folder is walked again when somebody looks, but not twice within a moment, and captions are read
-once as long as all files stay the same: ten thousand of them answer at the pace of scrolling.
+The folder is listed again on every request, but at most once in two seconds. Captions are read
+again only if a file has changed. Ten thousand pictures therefore answer as fast as a user scrolls.
 """
 
 from __future__ import annotations
@@ -19,23 +19,23 @@ from .listing import Listing, Stamp, list_folder
 from .unused_files import notes_on
 from .written_captions import Written, read_written
 
-MOMENT = 2.0  # seconds for which a walk is good
+MOMENT = 2.0  # seconds for which a listing of the folder counts as fresh
 
 
 @dataclass(frozen=True)
 class Page:
-    """A picture of the album, and the words that Load Dataset gives it."""
+    """A picture of the album, with the caption that Load Dataset gives it."""
 
     name: str
     stamp: Stamp
     words: str
-    written: bool  # in a sidecar or a table; otherwise the words are those of the file's name
-    fault: str  # why its sidecar cannot be read, "" if it can
+    written: bool  # the words come from a sidecar or a table, not from the file's name
+    fault: str  # why its sidecar cannot be read; "" if it can
     tags: tuple[str, ...]
 
 
 class Album:
-    """One folder. From any thread."""
+    """The album of one folder. Methods can be called from any thread."""
 
     def __init__(self, folder: Path, recursive: bool = True):
         self.folder = folder
@@ -44,12 +44,13 @@ class Album:
         self._due = 0.0
         self._pages: dict[str, Page] = {}
         self._notes: list[str] = []
-        self._stamps: dict[str, Stamp] = {}  # of all files when they were looked at
+        self._stamps: dict[str, Stamp] = {}  # of all files at the last look
 
     def pages(self, *, anew: bool = False) -> dict[str, Page]:
-        """By name, in natural order. anew: also if somebody looked a moment ago.
+        """The pages by name, in natural order. anew: list the folder again in any case.
 
-        Raises FileNotFoundError or ValueError quoting a folder that is none or has no pictures.
+        Raises FileNotFoundError or ValueError quoting the folder if it doesn't exist or has no
+        pictures.
         """
         with self._turn:
             if anew or time.monotonic() >= self._due:
@@ -58,7 +59,7 @@ class Album:
             return self._pages
 
     def notes(self) -> list[str]:
-        """What Load Dataset will report about the folder, without opening its pictures."""
+        """What Load Dataset will report about the folder, as far as no picture must be opened."""
         self.pages()
         return self._notes
 
@@ -81,8 +82,10 @@ def page_of(listing: Listing, name: str, written: Written) -> Page:
 def find_pages(
     pages: Mapping[str, Page], text: str = "", tag: str = "", edits: Mapping[str, str] | None = None
 ) -> list[Page]:
-    """Those with the tag, and with every word of the text in their name or words. edits: words in
-    place of those of some pages."""
+    """The pages that have the tag, and every word of the text in their name or caption.
+
+    edits: captions by name that replace those of the pages.
+    """
     wanted = text.casefold().split()
     edits = edits or {}
     found = []
@@ -99,7 +102,7 @@ def find_pages(
 def count_tags(
     pages: Mapping[str, Page], edits: Mapping[str, str] | None = None, most: int = 200
 ) -> list[tuple[str, int]]:
-    """The most frequent tags, each with the number of pictures that have it."""
+    """The most frequent tags, each with the number of its pictures."""
     edits = edits or {}
     counts: Counter[str] = Counter()
     for page in pages.values():

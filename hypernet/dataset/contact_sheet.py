@@ -1,4 +1,4 @@
-"""The contact sheet: a few pictures of a dataset as they are trained on, with words below each."""
+"""Draws the contact sheet: some pictures of a dataset as they are trained on, with captions."""
 
 from __future__ import annotations
 
@@ -16,18 +16,19 @@ from ..pictures.reading import open_picture
 from .items import Dataset, Item, cut_of
 
 MOST = 100  # pictures on one sheet
-SIDE, GAP, LINES = 192, 8, 5  # pixels of a thumbnail, between them, lines of words
+SIDE, GAP = 192, 8  # pixels of a thumbnail's side, and between thumbnails
+LINES = 5  # lines of text below each
 POINTS = 13  # height of the letters
 
 
 def contact_sheet(dataset: Dataset, most: int = 16) -> Tensor:
     """(1, H, W, 3) in 0..1: up to `most` pictures, spread evenly over the dataset.
 
-    A picture that cannot be read is an empty place that says so.
+    An empty frame that says so stands for a picture that cannot be read.
     """
     items = spread(dataset.items, min(most, MOST))
     if not items:
-        return said("No pictures on this sheet: thumbnails is 0.")
+        return picture_of_text("No pictures on this sheet: thumbnails is 0.")
     columns = min(len(items), max(1, round(len(items) ** 0.5 * 1.3)))
     line = 17
     cell_x, cell_y = SIDE + GAP, SIDE + LINES * line + GAP
@@ -54,15 +55,18 @@ def contact_sheet(dataset: Dataset, most: int = 16) -> Tensor:
 
 
 def in_lines(texts: list[str]) -> Iterator[tuple[str, ImageFont.FreeTypeFont]]:
-    """Each line with its font: names of one folder may be in scripts that no one font has."""
+    """Each line with its own font, because no single font may have the scripts of all names."""
     for text in texts:
         font = font_for([text], POINTS)
         yield from ((part, font) for part in wrapped(text, font, SIDE))
 
 
 def words(item: Item, dataset: Dataset) -> list[str]:
-    """Name; the file's part and the size it is brought to; caption. With an x, because Pillow's own
-    font has no ×, and one letter more would choose another font."""
+    """The lines below a picture: name, part of the file, training size, caption.
+
+    Sizes are written with an x, because Pillow's own font has no × and another font would be
+    chosen for it.
+    """
     cut = cut_of(item, dataset)
     left, top, right, bottom = cut.box
     whole = f"{item.width}x{item.height}"
@@ -79,8 +83,8 @@ def spread(items: tuple[Item, ...], most: int) -> list[Item]:
     return [items[place * len(items) // most] for place in range(most)]
 
 
-def said(text: str) -> Tensor:
-    """A picture of a sentence."""
+def picture_of_text(text: str) -> Tensor:
+    """A picture of the text, (1, H, W, 3)."""
     font = font_for([text], POINTS)
     paper = Image.new("RGB", (int(font.getlength(text)) + 4 * GAP, 5 * GAP), PAPER)
     ImageDraw.Draw(paper).text((2 * GAP, 2 * GAP), text, INK, font, anchor="lm")

@@ -1,7 +1,7 @@
-"""By what a picture file is known: a hash of its bytes, remembered while the file stays as it is.
+"""Identifies picture files by a content hash, which is remembered while the file is unchanged.
 
-Ten thousand pictures are gigabytes, so the hash of each is kept with its time of change and its
-length, one file per dataset folder (see measurements.py).
+Hashing ten thousand pictures means reading gigabytes. Each hash is therefore cached together with
+the file's modification time and length, in one cache file per dataset folder.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ VERSION = 1
 
 
 def content_key(file: Path) -> str:
-    """Of the file's bytes, so that a renamed picture is known and a changed one is not."""
+    """A hash of the file's bytes: the same for a renamed picture, another for a changed one."""
     with open(file, "rb") as stored:
         digest = hashlib.blake2b(digest_size=16)
         while piece := stored.read(2**20):
@@ -29,14 +29,14 @@ class Contents:
     """The content keys of files below one folder."""
 
     def __init__(self, folder: Path, cache: Path | None = None):
-        """cache: a folder where the keys are kept for the next time."""
+        """cache: a folder where the keys are kept between runs."""
         self._folder = folder
         self._file = cache and cache_file(cache, folder)
         self._known = read_checked(self._file, VERSION) if self._file else {}
         self._used: dict[str, list] = {}
 
     def key(self, file: Path) -> str:
-        """Raises OSError when it cannot be read."""
+        """The content key of a file. Raises OSError if it cannot be read."""
         name = file.relative_to(self._folder).as_posix()
         status = file.stat()
         stamp = Stamp(status.st_mtime_ns, status.st_size)
@@ -47,6 +47,6 @@ class Contents:
         return known[2]
 
     def keep(self) -> None:
-        """Write down the keys of all files that were asked for."""
+        """Save the keys of all files that were asked for."""
         if self._file:
             write_checked(self._file, VERSION, self._used)

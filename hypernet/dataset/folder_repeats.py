@@ -1,6 +1,7 @@
-"""How often the pictures of a folder are shown in a pass, by a number in front of its name, as in
-kohya's trainers: ten times for `10_fox`, never for `0_off`. A number above MOST_REPEATS is a date,
-a size, a part of the name.
+"""Repeats by folder name, as in kohya's trainers: a pass shows the pictures of `10_fox` ten times.
+
+Those of `0_off` are never shown. A number above MOST_REPEATS is no count but part of the name, such
+as a date or a size.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ REPEATS = re.compile(r"(\d+)_")
 
 
 def repeats_of(name: str) -> int:
-    """By the innermost folder that says a number: 10_fox/a.png has ten. 0 if one says never."""
+    """The count of the innermost folder that has one, 10 for 10_fox/a.png; 0 inside a 0_ folder."""
     folders = name.split("/")[:-1]
     if any(part.startswith("0_") for part in folders):
         return 0
@@ -23,7 +24,7 @@ def repeats_of(name: str) -> int:
 
 
 def repeats_in_words(names: Iterable[str]) -> Iterator[str]:
-    """What numbers in front of folders' names do, and which of them do nothing."""
+    """Sentences about the numbers in folder names: which are repeats, and which have no effect."""
     folders = {part: None for name in names for part in name.split("/")[:-1]}
     numbered = [part for part in folders if REPEATS.match(part)]
     shown = [f'"{part}" {count} times' for part in numbered if (count := count_of(part))]
@@ -37,7 +38,7 @@ def repeats_in_words(names: Iterable[str]) -> Iterator[str]:
 
 
 def count_of(folder: str) -> int:
-    """The repeats that a folder's name says; 0 if it says none that there can be."""
+    """The repeats in a folder's name; 0 if it has no number, or one above MOST_REPEATS."""
     match = REPEATS.match(folder)
     number = int(match[1]) if match else 0
     return number if number <= MOST_REPEATS else 0

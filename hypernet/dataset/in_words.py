@@ -1,4 +1,4 @@
-"""What a dataset holds, in words for its user."""
+"""Describes a dataset to its user in words."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from .items import SKIPPED, Dataset, Item, cut_of
 
 
 def report(dataset: Dataset) -> str:
-    """What was found, in words."""
+    """The report of Load Dataset: what was found and what stands out, one fact per line."""
     items, files = dataset.items, {item.path: item for item in dataset.items}
     lines = [f"{len(files)} pictures in {dataset.folder}, trained at {training_sizes(dataset)}."]
     if len(items) > len(files):
@@ -39,7 +39,7 @@ def report(dataset: Dataset) -> str:
 
 
 def training_sizes(dataset: Dataset) -> str:
-    """The most frequent first."""
+    """The training sizes in words, the most frequent first."""
     counts = Counter(dataset.sizes).most_common()
     if len(counts) < 2:
         width, height = counts[0][0] if counts else (dataset.width, dataset.height)

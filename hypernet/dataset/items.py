@@ -1,9 +1,9 @@
-"""Pictures to learn from: a light description of a folder, and pixels when somebody asks.
+"""The dataset: a light description of the pictures to train on. Pixels are read on demand.
 
-A Dataset holds paths, sizes and words, never pixels. Every picture is brought to its training size
-by a Cut (crop.py): unless something else was prepared, it is covered and cropped about the middle.
-Nothing is stretched. A folder inside that is named as kohya's trainers want it, `10_fox`, shows its
-pictures ten times as often as others.
+A Dataset holds paths, sizes and captions, never pixels. A Cut (crop.py) brings every picture to its
+training size; by default it is scaled to cover that size and cropped around the middle. Nothing is
+stretched. Pictures in a folder named as for kohya's trainers, `10_fox`, are shown ten times as
+often as others.
 """
 
 from __future__ import annotations
@@ -26,21 +26,21 @@ SKIPPED = 20  # unreadable files that the report names, each with its reason
 
 @dataclass(frozen=True, kw_only=True)
 class Item:
-    """One picture and what it shows, in words. A file may give several, each with a cut."""
+    """One picture and its caption. A file may give several items, each with its own cut."""
 
     path: Path
     caption: str
     width: int  # of the file, in pixels
     height: int
     repeats: int = 1  # how often a pass over the dataset shows it
-    written: str = ""  # about the picture, in a file beside it or for all
-    cut: Cut | None = None  # None: covered and cropped about the middle, to the dataset's size
-    mask: Path | None = None  # of the loss, if the folder has one for it
+    written: str = ""  # the text about it in a caption file or table
+    cut: Cut | None = None  # None: the dataset's size, cropped around the middle
+    mask: Path | None = None  # its loss mask, if the folder has one
 
 
 @dataclass(frozen=True, kw_only=True)
 class Dataset:
-    """What the socket carries: items, the size they are trained at, and how prompts are made."""
+    """The items, the size they are trained at, and how prompts are made from captions."""
 
     folder: Path
     items: tuple[Item, ...]
@@ -48,12 +48,12 @@ class Dataset:
     height: int
     unreadable: tuple[tuple[str, str], ...] = ()  # (file name, reason)
     words: Words = AS_CAPTIONED
-    captioned: bool = False  # captions are what somebody chose, not merely what lay beside
-    skip_unreadable: bool = False  # also those that turn out so when their pixels are asked for
-    loss_mask: str = "none"  # which of masks.LOSS_MASKS weighs the loss
-    alike: tuple[tuple[str, ...], ...] = ()  # names of pictures that look the same
+    captioned: bool = False  # captions were chosen by a node, not just found beside the pictures
+    skip_unreadable: bool = False  # also skip pictures that fail only when their pixels are read
+    loss_mask: str = "none"  # one of masks.LOSS_MASKS
+    alike: tuple[tuple[str, ...], ...] = ()  # groups of names of pictures that look the same
     notes: tuple[str, ...] = ()  # sentences for the report
-    held_out: tuple[int, ...] = ()  # places of items that training does not see
+    held_out: tuple[int, ...] = ()  # indices of items that training does not see
 
     def with_captions(self, captions: list[str]) -> Dataset:
         pairs = zip(self.items, captions, strict=True)
@@ -62,7 +62,7 @@ class Dataset:
 
     @cached_property
     def shown(self) -> Showings:
-        """One pass: the places of the items, each as often as it is repeated."""
+        """One pass: the index of every item, as often as it is repeated."""
         return Showings(self._repeated(range(len(self.items))))
 
     def _repeated(self, places: Iterable[int]) -> Iterator[tuple[int, int]]:
@@ -79,7 +79,7 @@ class Dataset:
 
     @cached_property
     def shown_groups(self) -> list[Showings]:
-        """What is shown of each size; what buckets.order_in_groups wants."""
+        """One pass, grouped by training size, as buckets.order_in_groups takes it."""
         groups: dict[tuple[int, int], list[int]] = {}
         for place, count in self._repeated(range(len(self.items))):
             if count:
@@ -88,21 +88,18 @@ class Dataset:
 
 
 def cut_of(item: Item, dataset: Dataset) -> Cut:
-    """What is shown of the file, also where nothing was prepared."""
+    """The item's cut, or the default one if nothing was prepared."""
     return item.cut or cover(item.width, item.height, dataset.width, dataset.height)
 
 
 def read_pixels(item: Item, dataset: Dataset) -> torch.Tensor:
-    """(1, H, W, 3) float32 in 0..1, at the item's training size. Raises ValueError naming it."""
+    """(1, H, W, 3) float32 in 0..1, at the item's training size.
+
+    Raises ValueError naming the file if it cannot be read.
+    """
     picture = open_picture(item.path)
     try:
         part = take(picture, cut_of(item, dataset))
     except ValueError as fault:
         raise ValueError(f'"{item.path}": {fault}.') from fault
     return torch.from_numpy(np.array(part)).float().div_(255)[None]
-
-
-# --- reading a folder ----------------------------------------------------------------------------
-
-
-# --- words about it ------------------------------------------------------------------------------

@@ -1,10 +1,9 @@
-"""The files of a dataset's folder, found in one walk: pictures, their masks, captions, oddities.
+"""Lists the files of a dataset's folder in one walk: pictures, masks, captions, the rest.
 
-The walk stamps every file with its time of change and its size, by which others know without
-opening it whether it is the file they have seen. A picture `fox_mask.png` beside a `fox.png` or
-`fox.jpg` is the mask of that, and no picture of its own (mask_names.py). What cannot be followed
-is named, not dropped: links that lead nowhere, folders that may not be opened or that vanish
-meanwhile.
+Every file is listed with its modification time and size, so that a change is noticed without
+opening the file. A picture `fox_mask.png` beside `fox.png` or `fox.jpg` is that picture's mask and
+not trained on (mask_names.py). What cannot be read is named, not dropped: broken links, and folders
+that are forbidden or vanish during the walk.
 """
 
 from __future__ import annotations
@@ -29,23 +28,26 @@ DIGITS = re.compile(r"(\d+)")
 
 
 class Stamp(NamedTuple):
-    """By which a file is known again."""
+    """Tells an unchanged file from a changed one without opening it."""
 
-    changed: int  # nanoseconds
+    changed: int  # modification time, nanoseconds
     length: int  # bytes
 
 
 @dataclass(frozen=True)
 class Listing:
-    """What a walk has found, files in natural order. Files are named relative to the folder with
-    "/": ten thousand of them are sorted and split as text in a tenth of the time of paths."""
+    """The files of a folder in natural order.
+
+    Names are strings relative to the folder, with "/". Sorting and splitting ten thousand strings
+    takes a tenth of the time that Path objects take.
+    """
 
     folder: Path
     stamps: dict[str, Stamp]  # of every file
-    faults: tuple[tuple[str, str], ...]  # (name, reason) of what could not be followed
-    again: tuple[str, ...] = ()  # links to folders that were entered already
-    unnamed: tuple[str, ...] = ()  # pictures by their content, under names that tell nothing
-    closed: tuple[str, ...] = ()  # folders that were not entered because nobody wanted it
+    faults: tuple[tuple[str, str], ...]  # (name, reason) of what could not be read
+    again: tuple[str, ...] = ()  # links to folders that were already entered
+    unnamed: tuple[str, ...] = ()  # pictures recognised by content, whose names don't tell
+    closed: tuple[str, ...] = ()  # subfolders not entered, because `recursive` is off
 
     @cached_property
     def images(self) -> list[str]:
@@ -70,7 +72,7 @@ class Listing:
 
     @cached_property
     def pictures(self) -> list[str]:
-        """Raises ValueError quoting the folder if it holds none."""
+        """Pictures to train on. Raises ValueError quoting the folder if there are none."""
         left_out = self.mask_names.no_pictures.union(self.off)
         found = [name for name in self.images if name not in left_out]
         if not found:
@@ -82,7 +84,7 @@ class Listing:
 
     @cached_property
     def sidecars(self) -> dict[str, list[str]]:
-        """The caption files of each picture that has any, that which counts first."""
+        """The caption files of each picture that has any, in order of precedence."""
         return sidecars_among(self.images, self._captions)
 
     @cached_property
@@ -103,10 +105,9 @@ class Listing:
 
 
 def list_folder(folder: Path, recursive: bool = True) -> Listing:
-    """Links to folders are followed, each folder is entered once: a link to a folder above it ends
-    there. Hidden files and folders do not count.
+    """List a folder. Links are followed, each folder is entered once, hidden names are skipped.
 
-    Raises FileNotFoundError quoting the folder.
+    Raises FileNotFoundError quoting the folder if it doesn't exist.
     """
     if not folder.is_dir():
         raise FileNotFoundError(
@@ -154,7 +155,7 @@ def list_folder(folder: Path, recursive: bool = True) -> Listing:
 
 
 def odd(entry: os.DirEntry) -> str:
-    """Why a picture cannot even be opened, "" if nothing is known against it."""
+    """Why a picture can't be opened, as far as it shows without trying; "" if nothing shows."""
     if suffix_of(entry.name) not in picture_suffixes():
         return ""
     try:
@@ -163,13 +164,13 @@ def odd(entry: os.DirEntry) -> str:
         return "its name is no text in this system's encoding; rename it"
     if entry.is_symlink() and not os.path.exists(entry.path):
         return "a link that leads nowhere"
-    if not entry.is_file():  # a pipe, a socket, a device: to open it could take for ever
+    if not entry.is_file():  # a pipe, a socket, a device: opening it could block forever
         return "no ordinary file"
     return ""
 
 
 def printable(name: str) -> str:
-    """Bytes that are no text become "?"."""
+    """The name with "?" for bytes that are no valid text."""
     return name.encode("utf-8", "replace").decode()
 
 

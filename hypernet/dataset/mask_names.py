@@ -1,9 +1,10 @@
-"""Which picture files are masks of others, by the names that trainers give them.
+"""Recognises mask files by the names that trainers give them.
 
-Beside its picture a mask is `fox_mask.png` (ours, A1111's), `fox-masklabel.png` (OneTrainer) or
-`mask_fox.png`; in a folder of masks it has its picture's name, `masks/fox.png`. What guides a
-ControlNet (`fox-condlabel.png`, `conditioning_data_dir/fox.png`) is neither mask nor picture. All
-this counts only where there is such a picture: carnival_mask.png alone is a picture.
+Beside its picture, a mask is called `fox_mask.png` (ours, A1111's), `fox-masklabel.png`
+(OneTrainer) or `mask_fox.png`. In a folder of masks it has the picture's name, `masks/fox.png`.
+ControlNet inputs (`fox-condlabel.png`, `conditioning_data_dir/fox.png`) are neither masks nor
+pictures to train on. All this applies only if the picture exists: carnival_mask.png alone is an
+ordinary picture.
 """
 
 from __future__ import annotations
@@ -15,8 +16,8 @@ from dataclasses import dataclass, field
 
 from ..text.stems import Stems, stem_of
 
-MASK = "_mask"  # as we write it
-SUSPECT = re.compile("(?i)mask|cond|control")  # without it a name needs no closer look
+MASK = "_mask"  # the ending that we write
+SUSPECT = re.compile("(?i)mask|cond|control")  # other names need no closer look
 AFTER = re.compile(r"(?i)(.+?)[-_.](?:loss_?)?mask(?:label)?$")
 BEFORE = re.compile(r"(?i)mask[-_.](.+)$")
 CONDITION = re.compile(r"(?i)(.+)[-_.]cond(?:ition)?(?:label)?$")
@@ -28,14 +29,13 @@ CONDITIONS = re.compile(
 
 @dataclass(frozen=True)
 class Masks:
-    """Names below the folder. of: by picture. Those in the other lists have no picture to mask, or
-    one that has a mask; only those in `pictures` are pictures nevertheless."""
+    """The masks of a folder, and everything else that is named like one. Names are relative."""
 
-    of: dict[str, str] = field(default_factory=dict)
-    second: list[str] = field(default_factory=list)
-    lost: list[str] = field(default_factory=list)  # in a folder of masks
-    conditions: list[str] = field(default_factory=list)
-    pictures: list[str] = field(default_factory=list)
+    of: dict[str, str] = field(default_factory=dict)  # the mask of each picture that has one
+    second: list[str] = field(default_factory=list)  # their picture already has a mask
+    lost: list[str] = field(default_factory=list)  # in a folder of masks, without a picture
+    conditions: list[str] = field(default_factory=list)  # inputs of a ControlNet
+    pictures: list[str] = field(default_factory=list)  # ordinary pictures in spite of their names
 
     @property
     def no_pictures(self) -> set[str]:
@@ -43,21 +43,21 @@ class Masks:
 
 
 def is_mask_name(base: str) -> bool:
-    """base: without folder and suffix."""
+    """Is this the name of a mask? base: the file name without folder and suffix."""
     return bool(AFTER.match(base) or BEFORE.match(base))
 
 
 def find_masks(names: list[str]) -> Masks:
-    """names: of all picture files, below the folder."""
+    """Sort out the masks. names: all picture files, relative to the folder."""
     suspects = [name for name in names if SUSPECT.search(name)]
     if not suspects:
         return Masks()
     inside = {name: place for name in suspects if (place := special_folder(name))}
     all_stems, plain = Stems(names), Stems(name for name in names if name not in inside)
     owners = {name: owners_of(name, inside.get(name), all_stems, plain) for name in suspects}
-    folders = {inside[name] for name in inside if owners[name]}  # the others hold mere pictures
+    folders = {inside[name] for name in inside if owners[name]}  # others hold ordinary pictures
     found = Masks()
-    for name in sorted(suspects, key=inside.__contains__):  # one beside its picture comes first
+    for name in sorted(suspects, key=inside.__contains__):  # masks beside their picture come first
         place = inside.get(name)
         conditions = CONDITION.match(base_of(name)) or (place and CONDITIONS.match(last(place)))
         if owners[name] and conditions:
@@ -82,7 +82,7 @@ def last(path: str) -> str:
 
 
 def special_folder(name: str) -> str:
-    """The folder of masks or conditions that it is in, "" if in none."""
+    """The folder of masks or ControlNet inputs that the file is in; "" if it is in none."""
     parts = name.split("/")[:-1]
     for count in range(len(parts), 0, -1):
         if FOLDER.match(parts[count - 1]) or CONDITIONS.match(parts[count - 1]):
@@ -91,7 +91,7 @@ def special_folder(name: str) -> str:
 
 
 def owners_of(name: str, place: str | None, all_stems: Stems, plain: Stems) -> list[str]:
-    """The pictures that it belongs to, by its name alone or by the folder that it is in."""
+    """The pictures that a mask belongs to, by its name or by the folder it is in."""
     folder, base = posixpath.dirname(name), base_of(name)
     for owner in named_in(base):
         if owners := all_stems.find(posixpath.join(folder, owner)):
@@ -109,7 +109,7 @@ def named_in(base: str) -> list[str]:
 
 
 def elsewhere(folder: str, place: str, bases: Iterable[str]) -> Iterator[str]:
-    """Stems that masks/…/fox.png may have been made for: …/fox, images/…/fox."""
+    """Stems of pictures that masks/…/fox.png may belong to: …/fox, images/…/fox and so on."""
     above, rest = posixpath.dirname(place), folder[len(place) :].lstrip("/")
     for base in bases:
         for beside in ("", "images", "image", "imgs", "img", "pictures", "train"):

@@ -1,9 +1,9 @@
-"""Loss masks: which part of a picture counts while training, and how much.
+"""Loss masks: how much each part of a picture counts in training.
 
-A mask is the picture's own alpha channel, or a picture `name_mask.png` beside it: white counts,
-black does not. It is cut as its picture is and brought to the size of the latents by taking means;
-then it is divided by its mean, so that a picture with a mask teaches as much as one without. A
-uniform mask therefore changes nothing, and so does one that is black all over.
+A mask is the picture's alpha channel, or a picture `name_mask.png` beside it: white counts, black
+doesn't. The mask is cut like its picture and averaged down to the size of the latents. It is then
+divided by its mean, so a picture with a mask counts as much in total as one without. A uniform mask
+therefore changes nothing, and neither does one that is entirely black.
 
 The weights multiply the squared error element by element, before its mean is taken.
 """
@@ -20,13 +20,13 @@ from ..pictures.reading import measure, open_alpha, open_grey
 from .items import Dataset, Item, cut_of
 
 LOSS_MASKS = ("none", "alpha", "mask file")
-OTHER_SHAPE = 0.02  # how much a mask's ratio of width to height may differ from its picture's
+OTHER_SHAPE = 0.02  # how much the shapes of a mask and its picture may differ, see `difference`
 
 
 def loss_weights(item: Item, dataset: Dataset, height: int, width: int) -> Tensor:
     """(1, height, width) float32 with mean 1, for latents of that size; all ones without a mask.
 
-    Raises ValueError naming a mask that cannot be read or has another shape than its picture.
+    Raises ValueError naming the mask if it cannot be read or doesn't have its picture's shape.
     """
     mask = read_mask(item, dataset)
     if mask is None:
@@ -38,7 +38,7 @@ def loss_weights(item: Item, dataset: Dataset, height: int, width: int) -> Tenso
 
 
 def cut_mask(mask: Image.Image, item: Item, cut: Cut, width: int, height: int) -> Image.Image:
-    """The mask of the whole file, of any size, cut as the picture is; means over its pixels."""
+    """Cut a mask of the whole file, of any size, like its picture, and average it down."""
     x, y = mask.width / item.width, mask.height / item.height
     left, top, right, bottom = cut.box
     box = (left * x, top * y, min(right * x, mask.width), min(bottom * y, mask.height))
@@ -47,7 +47,7 @@ def cut_mask(mask: Image.Image, item: Item, cut: Cut, width: int, height: int) -
 
 
 def read_mask(item: Item, dataset: Dataset) -> Image.Image | None:
-    """Of the whole file, as "L"; None where there is none."""
+    """The mask of the whole file, as "L"; None if there is none."""
     if dataset.loss_mask == "alpha":
         return open_alpha(item.path)
     if dataset.loss_mask == "mask file" and item.mask:
@@ -59,8 +59,10 @@ def read_mask(item: Item, dataset: Dataset) -> Image.Image | None:
 
 
 def check_masks(dataset: Dataset) -> str:
-    """How many pictures have a mask file, in words. Raises ValueError with every mask that does not
-    belong to its picture."""
+    """A sentence that says how many pictures have a mask file.
+
+    Raises ValueError naming the masks that cannot be read or don't have their picture's shape.
+    """
     owners = {item.mask: item for item in dataset.items if item.mask}
     faults = []
     for mask, item in owners.items():
@@ -75,7 +77,7 @@ def check_masks(dataset: Dataset) -> str:
 
 
 def other_shape(size: tuple[int, int], item: Item) -> str:
-    """What is wrong with a mask of this size, "" if nothing is."""
+    """What is wrong with a mask of this size; "" if nothing is."""
     if difference(size[0] / size[1], item.width / item.height) <= OTHER_SHAPE:
         return ""
     return (

@@ -1,8 +1,7 @@
-"""What has been found out about picture files, kept on disk so that nobody asks twice.
+"""Sizes and looks of picture files, cached on disk, in one cache file per dataset folder.
 
-One file per dataset folder. An entry counts while its file has the same time of change and length.
-A file that is damaged, from another version, or not writable costs nothing but time: it is measured
-again.
+An entry is valid while its picture keeps its modification time and length. If the cache is damaged,
+from another version or can't be written, the pictures are just measured again.
 """
 
 from __future__ import annotations
@@ -19,22 +18,22 @@ VERSION = 1
 
 @dataclass(frozen=True)
 class Measurement:
-    """Of a picture file as it is shown."""
+    """Of a picture file as it is displayed."""
 
     stamp: Stamp
     width: int
     height: int
-    look: str = ""  # see duplicates.py; "" when nobody asked yet
+    look: str = ""  # see duplicates.py; "" if it was not needed yet
 
 
 def cache_file(cache: Path, folder: Path) -> Path:
-    """Where in the folder `cache` the measurements of a dataset's folder are kept."""
+    """The file in `cache` that belongs to a dataset's folder."""
     name = hashlib.sha256(str(folder.resolve()).encode("utf-8", "replace")).hexdigest()[:24]
     return cache / f"{name}.json"
 
 
 def read_measurements(file: Path) -> dict[str, Measurement]:
-    """By path relative to the dataset's folder; {} if there is nothing of use."""
+    """Measurements by path relative to the dataset's folder; {} if the file is unusable."""
     try:
         return {
             name: Measurement(Stamp(changed, length), width, height, look)

@@ -1,8 +1,8 @@
-"""What is done with the pictures of a dataset before training, as a list of cuts.
+"""Prepares a dataset for training: decides which part of each picture is used, at which size.
 
-Nothing is written and no pixel is kept: each item gets the box of its file that is trained on and
-the size it is brought to. A file may become several items, by splitting it or by mirrored copies.
-Preparing begins with the whole files: preparing again replaces what was prepared before.
+Only the cuts are computed; nothing is written and no pixels are kept. Splitting and mirrored copies
+turn one file into several items. Preparing always starts from the whole files, so preparing again
+replaces the earlier result.
 """
 
 from __future__ import annotations
@@ -22,15 +22,16 @@ from .reading import in_threads, name_in
 
 SIZES = ("one size", "buckets", "auto size", "fit", "own size")
 CROPS = ("middle", "focal point")
-TRIFLE = 0.02  # a crop that loses less needs no focal point
+TRIFLE = 0.02  # a crop that loses a smaller share needs no focal point
 
 
 @dataclass(frozen=True, kw_only=True)
 class Preparation:
-    """How to prepare. Raises ValueError with every fault found, in one message.
+    """How to prepare a dataset. Raises ValueError with all faults in one message.
 
-    size: the dataset's; or the nearest bucket of its area; or the best of all sizes from auto_least
-    to auto_most; or the whole picture inside the dataset's size; or its own.
+    size, one of SIZES: the dataset's size; the nearest bucket of the same area; the best size with
+    sides from auto_least to auto_most; the whole picture fitted into the dataset's size; or the
+    picture's own size.
     """
 
     size: str = "one size"
@@ -42,7 +43,7 @@ class Preparation:
     split_overlap: float = 0.2
     bucket_step: int = STEP  # pixels
     bucket_longest: float = LONGEST  # times the shorter side
-    faces: float = 0.9  # weights of the focal point
+    faces: float = 0.9  # weights for the focal point
     edges: float = 0.5
     entropy: float = 0.15
     auto_least: int = 384  # pixels of a side
@@ -94,11 +95,11 @@ def prepare(
     preparation: Preparation,
     each: Callable[[int, int], object] = lambda done, total: None,
 ) -> Dataset:
-    """The dataset with cuts. Pictures are opened only to find their focal points; then
-    each(done, total) is called for every one.
+    """The dataset with cuts.
 
-    Raises ValueError for a picture that cannot be read, unless the dataset skips such, or for a
-    mask that does not belong to its picture.
+    Pictures are opened only to find their focal points; each(done, total) is called after every
+    one. Raises ValueError for unreadable pictures, unless the dataset skips them, and for a mask
+    that doesn't have its picture's shape.
     """
     files = list({item.path: replace(item, cut=None) for item in dataset.items}.values())
     cuts, notes = cut_all(files, dataset, preparation)
@@ -132,7 +133,7 @@ def prepare(
 def cut_all(
     files: list[Item], dataset: Dataset, preparation: Preparation
 ) -> tuple[dict[Item, list[Cut]], list[str]]:
-    """The cuts of every file by their sizes alone, and sentences about them."""
+    """The cuts of every file, computed from sizes alone, and sentences about them."""
     cut = cutter(dataset, preparation)
     cuts: dict[Item, list[Cut]] = {}
     no_size = []
@@ -166,7 +167,7 @@ def cut_all(
 
 
 def cutter(dataset: Dataset, preparation: Preparation) -> Callable[[int, int], Cut | None]:
-    """A function of a picture's width and height."""
+    """A function that gives the cut for a picture's width and height; None if no size is near."""
     width, height, chosen = dataset.width, dataset.height, preparation
     if chosen.size == "buckets":
         among = buckets(width, height, chosen.bucket_step, chosen.bucket_longest)
@@ -194,8 +195,10 @@ def refocus(
     find_faces: FindFaces | None,
     each: Callable[[int, int], object],
 ) -> dict[Item, str]:
-    """Move the boxes that leave much out, in place; gives those that cannot be read, with the
-    reason."""
+    """Move the boxes that lose much to their focal points, in place.
+
+    Returns the items that cannot be read, with the reason.
+    """
     weights = Weights(
         faces=preparation.faces if find_faces else 0.0,
         edges=preparation.edges,
@@ -223,6 +226,6 @@ def refocus(
 
 
 def leaves(item: Item, cut: Cut) -> bool:
-    """Is enough left out that it matters what?"""
+    """Does the crop lose enough for its position to matter?"""
     left, top, right, bottom = cut.box
     return (right - left) * (bottom - top) < (1 - TRIFLE) * item.width * item.height

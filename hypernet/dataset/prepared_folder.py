@@ -1,7 +1,7 @@
-"""A prepared dataset as a folder of its own: the cut pictures, their captions and masks.
+"""Writes a prepared dataset to a new folder: the cut pictures, their captions and masks.
 
-Everything is written into a passing folder beside the new one, which gets its name at the end: who
-looks sees the whole folder or none. A folder that exists is never touched, so no original is.
+Everything is written to a temporary folder, which is renamed at the end: the new folder is complete
+or doesn't exist. An existing folder is never touched, so the originals are safe.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from .items import Dataset, Item, cut_of
 from .mask_names import MASK, is_mask_name
 from .masks import cut_mask, read_mask
 
-FORMATS = {  # by suffix, what Pillow is told
+FORMATS = {  # Pillow's options by suffix
     "png": {"compress_level": 4},
     "jpg": {"quality": 95, "subsampling": 0},
     "webp": {"lossless": True, "quality": 50},
@@ -32,35 +32,34 @@ def save_prepared(
     suffix: str = "png",
     each: Callable[[int, int], object] = lambda done, total: None,
 ) -> Path:
-    """Write the folder, whole or not at all, and give its path. each(done, total) is called for
-    every picture; what it raises ends the writing.
+    """Write the folder, completely or not at all, and return its path.
 
-    Folders inside keep their names, and with them how often their pictures are shown. Raises
-    FileExistsError if the folder is there, ValueError naming a picture that cannot be read, OSError
-    with the room that is wanting when the disk is full.
+    each(done, total) is called after every picture; if it raises, writing stops. Subfolders keep
+    their names and with them their repeats. Raises FileExistsError if the folder exists, ValueError
+    naming a picture that cannot be read, and OSError with the space needed if the disk is full.
     """
     refuse_if_there(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
-    passing = folder.with_name(f".{folder.name[:80]}.{uuid.uuid4().hex[:8]}")
+    temporary = folder.with_name(f".{folder.name[:80]}.{uuid.uuid4().hex[:8]}")
     try:
-        passing.mkdir()
+        temporary.mkdir()
         for done, (item, name) in enumerate(new_names(dataset), 1):
             try:
-                write_item(item, dataset, passing / name, suffix)
+                write_item(item, dataset, temporary / name, suffix)
             except OSError as fault:
                 if fault.errno != errno.ENOSPC:
                     raise
-                raise no_room(folder, passing, done - 1, len(dataset.items)) from fault
+                raise no_room(folder, temporary, done - 1, len(dataset.items)) from fault
             each(done, len(dataset.items))
         refuse_if_there(folder)
-        os.rename(passing, folder)
+        os.rename(temporary, folder)
     finally:
-        shutil.rmtree(passing, ignore_errors=True)  # after a success nothing is there
+        shutil.rmtree(temporary, ignore_errors=True)  # after a success it no longer exists
     return folder
 
 
-def no_room(folder: Path, passing: Path, done: int, total: int) -> OSError:
-    written = sum(file.stat().st_size for file in passing.rglob("*") if file.is_file()) / 2**20
+def no_room(folder: Path, temporary: Path, done: int, total: int) -> OSError:
+    written = sum(file.stat().st_size for file in temporary.rglob("*") if file.is_file()) / 2**20
     wanted = f" All will take about {written / done * total:,.0f} MiB." if done else ""
     return OSError(
         f'There is no room for "{folder}": the disk was full after {done} of {total} pictures, '
@@ -77,7 +76,7 @@ def refuse_if_there(folder: Path) -> None:
 
 
 def new_names(dataset: Dataset) -> list[tuple[Item, Path]]:
-    """A path for each item, without suffix, that no other has: fox, fox-2, fox-mirrored."""
+    """A unique path for each item, without suffix: fox, fox-2, fox-mirrored."""
     taken: set[str] = set()
     named = []
     for item in dataset.items:
@@ -107,5 +106,5 @@ def write_item(item: Item, dataset: Dataset, place: Path, suffix: str) -> None:
 
 
 def beside(place: Path, ending: str) -> Path:
-    """with_suffix would take "fox.v2" for a name that has one."""
+    """Append an ending. Path.with_suffix would replace the ".v2" of "fox.v2"."""
     return place.with_name(place.name + ending)

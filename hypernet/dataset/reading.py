@@ -1,4 +1,4 @@
-"""A folder read as a Dataset: pictures are listed, measured and checked."""
+"""Reads a folder as a Dataset: its pictures are listed, measured and given captions."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ def read_dataset(
     cache: Path | None = None,
     each: Callable[[int, int], object] = lambda done, total: None,
 ) -> Dataset:
-    """Describe a folder; captions come from sidecar files, else from file names.
+    """Read a folder. Captions come from sidecar files and tables, otherwise from file names.
 
-    find_alike: decode every picture once to name those that look the same. cache: a folder where
-    measurements are kept for the next time. each(done, total) is called for every picture.
+    find_alike: decode every picture once to find those that look the same. cache: a folder where
+    measurements are kept between runs. each(done, total) is called after every picture.
 
-    Raises ValueError naming every unreadable picture, unless they are to be skipped.
+    Raises ValueError naming the unreadable pictures, unless they are skipped.
     """
     if width % 8 or height % 8 or min(width, height) < 8:
         raise ValueError(f"Size {width}×{height}: width and height must be multiples of 8 pixels.")
@@ -89,7 +89,7 @@ def measure_all(
     looks: bool,
     each: Callable[[int, int], object],
 ) -> tuple[dict[str, Measurement], list[tuple[str, str]]]:
-    """What is known of every picture that can be read, and (name, reason) of the others."""
+    """Measurements of all readable pictures, and (name, reason) of the others."""
     file = cache_file(cache, listing.folder) if cache else None
     known = read_measurements(file) if file else {}
     found: dict[str, Measurement] = {}
@@ -114,7 +114,7 @@ def measure_all(
                 else:
                     found[name] = replace(found[name], look=look)
                 each(done, len(lacking))
-    finally:  # also when interrupted: what was found out is kept
+    finally:  # if interrupted, everything measured so far is kept
         if file and found != known:
             whole = len(found) + len(unreadable) == total
             write_measurements(file, found if whole else known | found)
@@ -129,8 +129,11 @@ def look_or_fault(path: Path) -> str | ValueError:
 
 
 def in_threads(work: Callable[[Any], Any], given: Sequence) -> Iterator[tuple[Any, Any]]:
-    """(given, result) in order; Pillow decodes outside of Python's lock. If the caller stops
-    asking, the rest is not done."""
+    """work(each) in threads, yielding (each, result) in order.
+
+    Threads help because Pillow releases the GIL while it decodes. If the caller stops iterating,
+    the remaining work is cancelled.
+    """
     workers = ThreadPoolExecutor(os.cpu_count())
     try:
         yield from zip(given, workers.map(work, given), strict=True)

@@ -1,5 +1,6 @@
-"""A pass over a dataset, in which a picture may be shown many times: as long as all showings, as
-large as the pictures.
+"""One pass over a dataset as a sequence, in which pictures can be repeated.
+
+Its length counts every repeat; its memory grows only with the number of pictures.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from itertools import accumulate
 
 
 class Showings(Sequence[int]):
-    """Places, each as often as it is repeated: [4, 4, 4, 7] of (4, 3), (7, 1)."""
+    """Indices, each as often as it is repeated: (4, 3), (7, 1) gives [4, 4, 4, 7]."""
 
     def __init__(self, repeated: Iterable[tuple[int, int]]):
         kept = [(place, count) for place, count in repeated if count > 0]

@@ -1,7 +1,7 @@
-"""Small pictures of large ones, made when they are asked for and kept in a folder of bounded size.
+"""Thumbnails, made on request and kept in a cache folder of limited size.
 
-A thumbnail belongs to a file by its path, time of change and length: a changed picture gets another
-one, and the old one is removed with the oldest when the folder is full.
+The key is the picture's path, modification time and length, so a changed picture gets a new
+thumbnail. The oldest thumbnails are deleted when the folder is full.
 """
 
 from __future__ import annotations
@@ -19,12 +19,14 @@ from .listing import Stamp
 
 SIDE = 128  # pixels of the longer side
 MOST_BYTES = 128 * 2**20  # about 30,000 thumbnails
-AT_ONCE = threading.BoundedSemaphore(2)  # a whole picture is in memory for each
+AT_ONCE = threading.BoundedSemaphore(2)  # each holds a whole picture in memory
 
 
 def thumbnail(picture: Path, stamp: Stamp, cache: Path, most: int = MOST_BYTES) -> Path:
-    """The JPEG in the folder `cache`. Raises ValueError for a picture that cannot be read, OSError
-    where the cache cannot be written."""
+    """The thumbnail's JPEG file in the folder `cache`.
+
+    Raises ValueError if the picture cannot be read, OSError if the cache cannot be written.
+    """
     about = f"{picture}\0{stamp.changed}\0{stamp.length}"
     key = hashlib.sha256(about.encode("utf-8", "surrogateescape")).hexdigest()[:32]
     file = cache / f"{key}.jpg"
@@ -34,19 +36,19 @@ def thumbnail(picture: Path, stamp: Stamp, cache: Path, most: int = MOST_BYTES) 
         small = open_picture(picture, least=2 * SIDE)
         small.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS, reducing_gap=2)
     cache.mkdir(parents=True, exist_ok=True)
-    if key.startswith("0"):  # every sixteenth time
+    if key.startswith("0"):  # for one thumbnail in sixteen
         make_room(cache, most)
-    passing = cache / f".{uuid.uuid4().hex}"
+    temporary = cache / f".{uuid.uuid4().hex}"
     try:
-        small.save(passing, "JPEG", quality=85)
-        os.replace(passing, file)
+        small.save(temporary, "JPEG", quality=85)
+        os.replace(temporary, file)
     finally:
-        passing.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
     return file
 
 
 def make_room(cache: Path, most: int) -> None:
-    """Remove the oldest files until three quarters of `most` bytes are taken, if more are."""
+    """If the files exceed `most` bytes, delete the oldest until three quarters of that are left."""
     found = sorted(
         (stat.st_mtime, stat.st_size, entry.path)
         for entry in os.scandir(cache)

@@ -1,5 +1,6 @@
-"""What there is to say about a folder: what of it is not used, or not as its name suggests. A
-sentence a kind, with a count and the first names.
+"""Reports files of a folder that are not used, or not used as their names suggest.
+
+There is one sentence for each kind of file, with a count and the first names.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def notes_on(listing: Listing, written: Written) -> list[str]:
-    """All that can be said without opening a picture."""
+    """Everything that can be reported without opening a picture."""
     notes = [f'"{name}" is a link to a folder that is read already.' for name in listing.again]
     if listing.masks:
         notes.append(f"{len(listing.masks)} pictures have a mask beside them.")
@@ -27,7 +28,7 @@ def notes_on(listing: Listing, written: Written) -> list[str]:
 
 
 def leftovers(listing: Listing, tables: Sequence[str] = ()) -> Iterator[str]:
-    """Sentences about files. tables: names of those that gave captions."""
+    """Sentences about unused files. tables: files that gave captions, and so are used."""
     masks = listing.mask_names
     others = [name for name in listing.others if name not in tables]
     kinds = (PERHAPS | DRAWINGS, VIDEOS, ARCHIVES)

@@ -1,8 +1,8 @@
-"""What is written about the pictures of a folder: in caption files beside them, in one for all.
+"""Finds the written captions of a folder: caption files beside pictures, and tables for many.
 
-A picture's own caption file counts before a table. A file that is not UTF-8 and too short to be
-sure of is read as the others of the folder are, if those are all of one encoding. Whatever is not
-read, passed over or read in an old encoding is named.
+A picture's own caption file wins over a table. If a file is not UTF-8 and too short to tell its
+encoding, it is read in the encoding of the folder's other files, if they all share one. Every file
+that is skipped, or read in an old encoding, is reported.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ from ..text.lists_of_names import some
 from ..text.stems import Stems, stem_of, suffix_of
 from .listing import Listing
 
-Texts = Mapping[str, Text | None]  # by caption file; None: in an encoding that is not sure
+Texts = Mapping[str, Text | None]  # by caption file; None if the encoding is uncertain
 
 
 @dataclass(frozen=True)
 class Written:
-    """Words by picture; tables that gave some; and what is to be said about it all."""
+    """The written captions of a folder."""
 
-    words: Mapping[str, str]
+    words: Mapping[str, str]  # by picture
     faults: Mapping[str, str]  # by picture, why its caption file cannot be read
-    tables: Sequence[str]
-    notes: Sequence[str]
+    tables: Sequence[str]  # files that gave captions
+    notes: Sequence[str]  # sentences for the report
 
 
 def read_written(listing: Listing) -> Written:
@@ -71,7 +71,7 @@ def line_of(text: Text | None) -> str:
 
 
 def read_texts(listing: Listing, files: Sequence[str]) -> tuple[Texts, dict[str, str]]:
-    """Texts by file, and what is wrong with those that cannot be read."""
+    """Texts by file, and the faults of the files that cannot be read."""
     texts: dict[str, Text | None] = {}
     unsure: dict[str, bytes] = {}
     faults: dict[str, str] = {}
@@ -89,7 +89,10 @@ def read_texts(listing: Listing, files: Sequence[str]) -> tuple[Texts, dict[str,
 
 
 def encoding_of_all(texts: Texts, unsure: Mapping[str, bytes]) -> str:
-    """That of all files that are not UTF-8, or that the unsure ones are sure of together; ""."""
+    """The encoding that all files share that are not UTF-8; "" if there is no such one.
+
+    If every one of them is uncertain, they are recognised together, as one long text.
+    """
     known = {text.encoding for text in texts.values() if text and text.encoding}
     if unsure and not known:
         together = recognise(b"\n".join(content[:MOST] for content in unsure.values()))
@@ -113,7 +116,7 @@ def notes_on_texts(texts: Texts) -> Iterator[str]:
 
 
 def notes_on_choice(beside: Mapping[str, Sequence[str]], texts: Texts) -> Iterator[str]:
-    """About pictures with several caption files, or with one that is not quite named like them."""
+    """Notes on pictures with several caption files, or with one named slightly differently."""
     empty, differing, otherwise = [], [], []
     for picture, files in beside.items():
         if len(files) == 1 and stem_of(files[0]) == stem_of(picture):
@@ -146,11 +149,14 @@ def notes_on_lines(beside: Mapping[str, Sequence[str]], texts: Texts) -> Iterato
         )
 
 
-# --- captions for all in one file ----------------------------------------------------------------
+# --- captions of many pictures in one file -------------------------------------------------------
 
 
 def tables_in(listing: Listing) -> list[str]:
-    """Files that may be tables, metadata.jsonl first. NAME.json is about one picture."""
+    """Files that may be tables, metadata.jsonl first.
+
+    A fox.json beside fox.png is about that picture only, so it is left out.
+    """
     pictures = Stems(listing.images)
     names = [name for name in listing.others if suffix_of(name) in SUFFIXES]
     names = [name for name in names if not pictures.find(stem_of(name))]
@@ -158,7 +164,7 @@ def tables_in(listing: Listing) -> list[str]:
 
 
 def by_picture(pictures: list[str], table: str, rows: Rows) -> tuple[dict[str, str], list[str]]:
-    """Words by picture, and the entries that name none."""
+    """Captions by picture, and the entries that name no picture."""
     places, found, lost = Places(pictures), {}, []
     for entry, words in rows.items():
         names = places.find(table, entry)
@@ -170,7 +176,7 @@ def by_picture(pictures: list[str], table: str, rows: Rows) -> tuple[dict[str, s
 def notes_on_table(
     name: str, found: Mapping[str, str], lost: Sequence[str], words: Mapping[str, str]
 ) -> Iterator[str]:
-    """words: of pictures that have some already."""
+    """Notes on one table. words: captions that pictures already have."""
     yield f'"{name}" gives the words of {len(found.keys() - words.keys())} pictures.'
     second = [picture for picture, said in found.items() if words.get(picture, said) != said]
     if second:
