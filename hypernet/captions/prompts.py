@@ -1,12 +1,12 @@
-"""Prompts of training steps: templates, shuffled and dropped tags, all by counting.
+"""Makes the prompt of every training sample: templates, shuffled tags, dropped tags.
 
-A template such as "a picture of [filewords], art by [name]" makes the prompt: [filewords] is
-replaced first, then [name], as A1111 does. Which template, which order of tags and which tags are
-missing follows from (seed, sample) alone, so a resumed run sees what the unbroken one would have.
+In a template such as "a picture of [filewords], art by [name]", [filewords] is replaced first, then
+[name], as in A1111. The template, the order of tags and the dropped tags depend only on
+(seed, sample), so a resumed run sees the same prompts as an uninterrupted one.
 
-Shuffling could make any number of prompts, and each one costs a run of the text encoder and a few
-hundred kilobytes. So every caption has a pool of `variants` forms, drawn once, and a sample shows
-one of them: all prompts are known, and encoded, before training begins.
+Free shuffling would give an unlimited number of prompts, and each costs a run of the text encoder
+and a few hundred kilobytes. Instead every caption has `variants` fixed forms, and each sample uses
+one of them. So all prompts are known, and encoded, before training begins.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ LONGEST_FILE = 256 * 1024  # bytes of templates
 
 @dataclass(frozen=True, kw_only=True)
 class Words:
-    """How captions become prompts. Shown as widgets by the node, saved with the run.
+    """How captions become prompts. The node shows these as widgets; they are saved with the run.
 
-    keep_first: tags at the front that are neither moved nor dropped (kohya's keep_tokens).
-    tag_dropout: how likely every other tag is to be missing. caption_dropout: how likely the whole
-    prompt is to be empty. variants: forms that one caption can take.
-    Raises ValueError with every fault found, in one message.
+    keep_first: number of tags at the front that are neither moved nor dropped (kohya's
+    keep_tokens). tag_dropout: chance that each other tag is dropped. caption_dropout: chance that
+    the whole prompt is empty. variants: number of forms of each caption.
+    Raises ValueError with all faults in one message.
     """
 
     templates: tuple[str, ...] = (TEMPLATE,)
@@ -63,7 +63,7 @@ class Words:
 
     @property
     def pool(self) -> int:
-        """Forms that a caption really takes."""
+        """The number of forms that a caption actually has: 1 if nothing is shuffled or dropped."""
         return self.variants if self.shuffle or self.tag_dropout else 1
 
 
@@ -71,8 +71,8 @@ AS_CAPTIONED = Words()
 
 
 def prompt_at(words: Words, caption: str, name: str, seed: int, sample: int) -> str:
-    """The prompt of the sample-th picture shown since the beginning."""
-    if happens(words.caption_dropout, seed, "caption dropout", sample):
+    """The prompt for a sample. sample: how many pictures were shown before it in the whole run."""
+    if is_drawn(words.caption_dropout, seed, "caption dropout", sample):
         return ""
     template = template_at(words.templates, seed, sample)
     variant = seed_for(seed, "variant", sample) % words.pool
@@ -80,7 +80,7 @@ def prompt_at(words: Words, caption: str, name: str, seed: int, sample: int) -> 
 
 
 def every_prompt(words: Words, caption: str, name: str, seed: int) -> Iterator[str]:
-    """All that prompt_at can give for this caption, with repetitions."""
+    """All prompts that `prompt_at` can give for this caption; some may repeat."""
     if words.caption_dropout:
         yield ""
     for variant in range(words.pool):
@@ -90,7 +90,7 @@ def every_prompt(words: Words, caption: str, name: str, seed: int) -> Iterator[s
 
 
 def variant_of(words: Words, caption: str, seed: int, variant: int) -> str:
-    """One form of the caption; it depends on its words, not on where its picture is."""
+    """One form of the caption. It depends on the text, not on the picture's place in the folder."""
     if words.pool == 1:
         return caption
     tags = split_tags(caption)
@@ -102,7 +102,7 @@ def variant_of(words: Words, caption: str, seed: int, variant: int) -> str:
     return ", ".join([*first, *rest])
 
 
-def happens(rate: float, seed: int, purpose: str, sample: int) -> bool:
+def is_drawn(rate: float, seed: int, purpose: str, sample: int) -> bool:
     return seed_for(seed, purpose, sample) < rate * 2**63
 
 
@@ -111,13 +111,16 @@ def prompt_of(template: str, caption: str, name: str) -> str:
 
 
 def template_at(templates: tuple[str, ...], seed: int, sample: int) -> str:
-    """The template of the sample-th picture shown since the beginning."""
+    """The template for a sample, counted as in `prompt_at`."""
     return templates[seed_for(seed, "template", sample) % len(templates)]
 
 
 def read_templates(text: str) -> tuple[str, ...]:
-    """One template per line, as in A1111's files; lines that begin with # and empty lines do not
-    count. The plain caption if there are none. [ FileWords ] and ［name］ are read as meant."""
+    """Read one template per line, as in A1111's files; [ FileWords ] and ［name］ are accepted too.
+
+    Empty lines and lines that begin with # are skipped. Without any template, the prompt is the
+    plain caption.
+    """
     lines = [line.strip() for line in text.splitlines()]
     for place, pattern in PLACES.items():
         lines = [pattern.sub(place, line) for line in lines]
@@ -125,7 +128,7 @@ def read_templates(text: str) -> tuple[str, ...]:
 
 
 def open_templates(file: Path) -> tuple[str, ...]:
-    """Raises ValueError, with the path, for a file that is not there, unreadable or no text."""
+    """Read a template file. Raises ValueError with the path if it is missing or no text."""
     try:
         if file.stat().st_size > LONGEST_FILE:
             raise ValueError(f'Template file "{file}" is too long: give a text, one prompt a line.')

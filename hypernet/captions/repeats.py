@@ -1,8 +1,8 @@
-"""How often pictures are shown, by rules such as `close-up = 2` and `*_bad* = 0.5`.
+"""Rules that change how often pictures are shown, such as `close-up = 2` and `*_bad* = 0.5`.
 
-A rule names pictures by file name, by path inside the dataset, or by a tag of their caption, with
-* and ? as in file names. Weights multiply the repeats that kohya's folder names give, and the
-products become whole numbers in the same proportion: 0.5 for one picture is 2 for all others.
+A rule matches pictures by file name, by path inside the dataset, or by a tag of their caption, with
+the wildcards * and ?. Weights multiply the repeats from kohya's folder names. The products are then
+scaled to whole numbers: a weight of 0.5 for one picture shows all others twice.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ from math import gcd, lcm
 from ..text.parsing import folded, plain, single_number_in
 from .tags import meaning, split_tags
 
-FINEST = 20  # weights are rounded to a fraction with at most this below the line
+FINEST = 20  # weights are rounded to a fraction with at most this denominator
 LARGEST = 1000
 
 Rule = tuple[str, Fraction]
 
 
 def read_weights(text: str) -> tuple[Rule, ...]:
-    """One rule a line. Raises ValueError quoting every line that is none."""
+    """Read one rule per line. Raises ValueError quoting every line that is no rule."""
     rules, faults = [], []
     for line in filter(None, map(str.strip, text.splitlines())):
-        place = folded(line).rfind("=")  # ＝ too
+        place = folded(line).rfind("=")  # finds the full-width ＝ too
         pattern, weight = line[: max(place, 0)].strip(), weight_in(line[place + 1 :])
         if weight is None or not is_pattern(pattern):
             faults.append(f'"{line}"')
@@ -43,20 +43,20 @@ def read_weights(text: str) -> tuple[Rule, ...]:
 
 
 def weight_in(text: str) -> Fraction | None:
-    """0,5 is a half; 1,000 may be 1 or 1000."""
+    """The weight, or None. 0,5 is a half; 1,000 is refused, because it can be 1 or 1000."""
     number = plain(text).replace(",", ".")
     short = re.fullmatch(r"\d{1,9}(\.\d{1,9})?", number)
     return Fraction(number) if short and single_number_in(text) is not None else None
 
 
 def is_pattern(text: str) -> bool:
-    """Not if another rule is in it, as of `a = 2, b` = 3, or a second sign, as of `a =` = 2."""
+    """Is it a pattern? Not if it contains another rule, as in `a = 2, b` = 3, or ends in "="."""
     rules = re.search(r"=\s*[\d.]+\s*[,;\s]", folded(text))
     return bool(text) and not rules and not re.fullmatch("[^=]*=", folded(text))
 
 
 def weight_of(name: str, caption: str, rules: Sequence[Rule]) -> Fraction:
-    """By the first rule that fits, 1 if none does. name: the path inside the dataset."""
+    """The weight of the first rule that matches; 1 if none does. name: path inside the dataset."""
     tags = [meaning(tag) for tag in split_tags(caption)]
     path = name.casefold()
     for pattern, weight in rules:
@@ -69,9 +69,9 @@ def weight_of(name: str, caption: str, rules: Sequence[Rule]) -> Fraction:
 
 
 def weighted(repeats: Sequence[int], weights: Sequence[Fraction]) -> list[int]:
-    """Repeats in proportion to repeats × weights, as small as whole numbers can be.
+    """The smallest whole numbers in proportion to repeats × weights.
 
-    Without weights they stay what they are. Raises ValueError if nothing is left to show.
+    If all weights are 1, the repeats are unchanged. Raises ValueError if nothing is left to show.
     """
     if all(weight == 1 for weight in weights):
         return list(repeats)

@@ -1,10 +1,9 @@
-"""Words for pictures: where a caption comes from, what is done about one that is there, and how it
-is written down without losing another.
+"""Captions: where they come from, how they combine with existing ones, and how they are saved.
 
 A caption comes from the first source that has one: the sidecar file (`name.txt`, `name.caption`),
-the file name, the folder (kohya's `10_red_fox`), a fixed text, or a tagger. Captions are one line:
-they go through prompts, workflows and log files, so control characters and halves of characters
-(which a file name in an unknown encoding brings) become blanks here.
+the file name, the folder (kohya's `10_red_fox`), a fixed text, or a tagger. A caption is always one
+line, because it goes through prompts, workflows and log files. Control characters, and broken
+characters from file names in an unknown encoding, become blanks.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ from .tags import NO_EDITS, TagEdits, edit_caption, read_list, split_tags, with_
 
 FILEWORDS = ("sidecar", "file name")
 SOURCES = ("sidecar", "file name", "folder name", "fixed text", "tagger")
-SIDECARS = (".txt", ".caption")  # the first that says anything counts
+SIDECARS = (".txt", ".caption")  # the first that isn't empty counts
 LONGEST_SIDECAR = 256 * 1024  # bytes; the longest captions of taggers have a few thousand
 
 EXISTING = ("ignore", "keep", "replace", "prepend", "append")
@@ -33,10 +32,10 @@ LEADING_NUMBER = re.compile(r"^[-\d]+\s*")
 
 @dataclass(frozen=True, kw_only=True)
 class NameWords:
-    """How words come out of a file name, as in A1111: without the number in front; with a pattern,
-    whatever matches it, joined by `joint`; without one, blanks take the place of underscores.
+    """How a file name becomes words, as in A1111.
 
-    Raises ValueError for a pattern that is none.
+    The number in front is dropped. With a pattern, all its matches are joined by `joint`; without
+    one, underscores become blanks. Raises ValueError if the pattern is no regular expression.
     """
 
     pattern: str = ""
@@ -71,10 +70,10 @@ def caption_of(
     tagged: str = "",
     written: str | None = None,
 ) -> str:
-    """The caption by the first source that gives one, "" if none does. written: what the sidecar
-    says, None to read it.
+    """The caption of the first source that gives one; "" if none does.
 
-    Raises ValueError naming a sidecar that cannot be read.
+    written: the content of the sidecar; None reads it. Raises ValueError naming a sidecar that
+    cannot be read.
     """
     for source in sources:
         text = {
@@ -91,9 +90,9 @@ def caption_of(
 
 @dataclass(frozen=True, kw_only=True)
 class CaptionRules:
-    """How captions are made. existing: what becomes of those that pictures have (see combine).
+    """How captions are made. existing: how they combine with existing ones, see `combine`.
 
-    Raises ValueError quoting what is no source and no way to treat a caption.
+    Raises ValueError quoting unknown sources, or an unknown way to treat existing captions.
     """
 
     sources: tuple[str, ...] = FILEWORDS
@@ -112,7 +111,7 @@ class CaptionRules:
             )
 
     def wants_tagger(self, path: Path, existing: str, written: str | None = None) -> bool:
-        """Can what a tagger says make a difference for this picture? written: see caption_of."""
+        """Can a tagger's answer change this picture's caption? written: as in `caption_of`."""
         if "tagger" not in self.sources or (self.existing == "keep" and existing):
             return False
         earlier = self.sources[: self.sources.index("tagger")]
@@ -140,7 +139,7 @@ class CaptionRules:
 
 
 def read_sources(text: str) -> tuple[str, ...]:
-    """ "tagger, file name" as a tuple; raises ValueError naming what is no source."""
+    """The sources in a text such as "tagger, file name". Raises ValueError naming unknown ones."""
     names = tuple(" ".join(part.lower().split()) for part in read_list(plain(text)))
     unknown = [name for name in names if name not in SOURCES]
     if unknown or not names:
@@ -151,8 +150,8 @@ def read_sources(text: str) -> tuple[str, ...]:
 
 
 def one_line(text: str) -> str:
-    """The words with single blanks between them, tags with commas (see tags.with_commas), and
-    nothing that is not a character."""
+    """The text as one line: tags separated by commas (see tags.with_commas), words by single
+    blanks, without control characters and broken characters."""
     text = with_commas(text)
     if not text.isprintable():
         text = "".join(
@@ -163,9 +162,9 @@ def one_line(text: str) -> str:
 
 
 def sidecar(path: Path) -> str:
-    """What is written beside the picture, "" without a sidecar or for one in an unknown encoding.
+    """The text of the picture's sidecar; "" if it has none, or one in an unknown encoding.
 
-    Raises ValueError for one that cannot be read, or is no caption by its length.
+    Raises ValueError if it cannot be read, or is too long for a caption.
     """
     try:
         names = [entry.name for entry in os.scandir(path.parent) if entry.is_file()]
@@ -178,8 +177,11 @@ def sidecar(path: Path) -> str:
 
 
 def sidecars_among(pictures: Iterable[str], captions: Iterable[str]) -> dict[str, list[str]]:
-    """The caption files of each picture that has any, that which counts first: fox.txt, fox.TXT,
-    fox.caption; where there is none of its name, Fox.txt; and fox.png.txt, as downloaders write."""
+    """The caption files of each picture that has any, in order of precedence.
+
+    The order is fox.txt, fox.TXT, fox.caption. Only if there are none of these, Fox.txt and then
+    fox.png.txt, as downloaders write it, are looked for.
+    """
     known = Stems(captions)
     found = {}
     for picture in pictures:
@@ -193,7 +195,7 @@ def rank(name: str) -> tuple[int, bool, str]:
 
 
 def read_sidecar(file: Path) -> bytes:
-    """Raises ValueError for one that cannot be read, or is no caption by its length."""
+    """The file's bytes. Raises ValueError if it cannot be read, or is too long for a caption."""
     try:
         size = file.stat().st_size
         written = file.read_bytes() if size <= LONGEST_SIDECAR else b""
@@ -211,16 +213,16 @@ def read_sidecar(file: Path) -> bytes:
 
 
 def words_of_folder(path: Path) -> str:
-    """As kohya names a concept: "10_red_fox/1.png" is "red fox"."""
+    """The concept in a folder name of kohya's kind: "10_red_fox/1.png" gives "red fox"."""
     return re.sub(r"^\d+_", "", path.parent.name).replace("_", " ").strip()
 
 
 def combine(new: str, existing: str, action: str, joint: str = ", ") -> str:
-    """What becomes of the caption that a picture has, by A1111's words for it.
+    """Combine a new caption with the existing one. The actions are A1111's.
 
-    ignore: the new one alone. keep: the existing one where there is one. replace: the new one
-    where there is one. prepend: the existing one comes first. append: it comes last. Doing it again
-    changes nothing: joined by commas, what is in both is said once. A1111's joint is a blank.
+    ignore: only the new one. keep: the existing one if there is one. replace: the new one if there
+    is one. prepend: the existing one goes first. append: it goes last. Doing it twice changes
+    nothing more, and joined by commas, tags in both appear once. A1111's joint is a blank.
     """
     if action == "ignore":
         return new
@@ -241,10 +243,11 @@ def combine(new: str, existing: str, action: str, joint: str = ", ") -> str:
 
 
 def write_sidecar(picture: Path, caption: str) -> Path | None:
-    """Write `name.txt` beside the picture, whole; the file, or None where it says that already.
+    """Write the caption to `name.txt` beside the picture.
 
-    What another text in its place said is kept beside it as `name.txt.bak`, `name.txt.bak2`, …;
-    a `name.caption` is not touched. Raises ValueError when the folder does not let it be written.
+    Returns the file, or None if it already says that. An earlier text is kept as `name.txt.bak`,
+    `name.txt.bak2` and so on; a `name.caption` is not touched. Raises ValueError if the file cannot
+    be written.
     """
     beside = picture.with_suffix(SIDECARS[0])
     try:
@@ -263,7 +266,7 @@ def write_sidecar(picture: Path, caption: str) -> Path | None:
 
 
 def keep_copy(file: Path, content: bytes) -> None:
-    """Unless it is kept already."""
+    """Keep the content as a backup of the file, unless a backup already has it."""
     number = 1
     while (kept := file.with_name(f"{file.name}.bak{number if number > 1 else ''}")).exists():
         if kept.read_bytes() == content:

@@ -1,9 +1,9 @@
-"""Captions for all pictures in one file.
+"""Reads tables: one file with the captions of many pictures.
 
-Hugging Face's metadata.jsonl and metadata.csv have a row for each picture, {"file_name": …, "text":
-…}; kohya's JSON has {path: {"caption": …, "tags": …}}, where caption and tags are said one after
-the other. Paths are relative to the file, or of another machine: then the name alone counts, where
-only one picture has it.
+Hugging Face's metadata.jsonl and metadata.csv have one row per picture, {"file_name": …, "text":
+…}. kohya's JSON has {path: {"caption": …, "tags": …}}; caption and tags are joined. Paths are
+relative to the table. A path from another machine is matched by its file name alone, if only one
+picture has that name.
 """
 
 from __future__ import annotations
@@ -23,12 +23,14 @@ LARGEST = 64 * 2**20  # bytes
 NAMES = ("file_name", "filename", "image", "image_path", "file", "path", "image_file")
 WORDS = ("text", "caption", "prompt", "captions", "description")
 
-Rows = dict[str, str]  # words by the picture's name as the file has it
+Rows = dict[str, str]  # captions by picture, named as in the file
 
 
 def read_table(file: Path) -> Rows:
-    """{} for a file of another kind. Raises ValueError with the reason, for one that should be
-    a table and cannot be read."""
+    """The rows of a table; {} for a file of another kind.
+
+    Raises ValueError with the reason if a table cannot be read.
+    """
     try:
         if file.stat().st_size > LARGEST:
             raise ValueError(f"it has more than {LARGEST >> 20} MiB")
@@ -59,7 +61,7 @@ def json_lines(text: str) -> Iterator[object]:
 
 
 def json_rows(text: str) -> Rows:
-    """kohya's object by path, or a list of rows."""
+    """The rows of kohya's JSON object, or of a JSON list."""
     try:
         found = json.loads(text)
     except (ValueError, RecursionError) as fault:
@@ -97,7 +99,7 @@ def first_of(row: Mapping, keys: Iterable[str]) -> str:
 
 
 def in_words(value: object) -> str:
-    """A text; of several the first, tags with commas between them if they are short."""
+    """The text of a value. A list gives its tags joined by commas, or its first sentence."""
     if isinstance(value, list):
         texts = [each for each in value if isinstance(each, str)]
         if any(" " in each.strip() for each in texts):
@@ -107,7 +109,7 @@ def in_words(value: object) -> str:
 
 
 class Places:
-    """Pictures of a folder, to be found by what tables call them."""
+    """Finds the pictures of a folder by the names that tables give them."""
 
     def __init__(self, pictures: list[str]):
         self._names = set(pictures)
@@ -115,7 +117,7 @@ class Places:
         self._bases = Stems(pictures, of=posixpath.basename)
 
     def find(self, table: str, entry: str) -> list[str]:
-        """table: name below the folder; entry: the picture's name as it stands there."""
+        """table: the table's name below the folder. entry: the picture's name in the table."""
         path = posixpath.normpath(entry.strip().replace("\\", "/"))
         beside = posixpath.normpath(posixpath.join(posixpath.dirname(table), path))
         if beside in self._names:

@@ -1,12 +1,11 @@
-"""Tags: short words with commas between them, as danbooru has them and as prompts have them.
+"""Tags: short words separated by commas, as in danbooru and in prompts.
 
-A tagger gives names such as `long_hair` and `smile_(expression)` with a score each; a caption has
-them as `long hair, smile \\(expression\\)`, because brackets mean emphasis in a prompt. Lists that
-a user gives compare either way: case, underscores, escapes and emphasis do not count.
+A tagger gives names such as `long_hair` and `smile_(expression)`, each with a score. A caption
+writes them as `long hair, smile \\(expression\\)`, because brackets mean emphasis in a prompt. Tags
+that a user lists match either form: case, underscores, escapes and emphasis are ignored.
 
-Line ends and the commas of other keyboards part tags, too, where a caption is a list of tags. The
-surprise is prose, in which a line end is a blank and a comma no end of anything: which of both a
-caption is shows in how short its parts are.
+In a list of tags, line ends and the commas of other keyboards are separators too. In prose they
+are not: a line end is just a blank. Short parts are what shows that a caption is a list of tags.
 """
 
 from __future__ import annotations
@@ -21,8 +20,8 @@ from ..text.parsing import COMMAS, plain
 
 ORDERS = ("alphabet", "score")
 OTHER_COMMAS = re.compile(rf"[{COMMAS}；\r\n\t]|(?<=\w)\s*\|\s*(?=\w)")
-BULLET = re.compile(r"^\s*(?:[•·*-]|\d+[.)])\s+", re.MULTILINE)  # of a list with one entry a line
-SEMICOLON = re.compile(r"(?<=\w);(?:\s|$)")  # not in ;) or ;d
+BULLET = re.compile(r"^\s*(?:[•·*-]|\d+[.)])\s+", re.MULTILINE)  # of a list, one entry per line
+SEMICOLON = re.compile(r"(?<=\w);(?:\s|$)")  # a separator, unlike that of ;) and ;d
 SMALL_WORDS = {
     "a",
     "an",
@@ -37,17 +36,16 @@ SMALL_WORDS = {
     "to",
     "with",
 }  # of prose
-# Parts of a list of tags: how many words the longest has, and all have in the mean.
-LONGEST_TAG, MEAN_TAG = 6, 2.5
+LONGEST_TAG, MEAN_TAG = 6, 2.5  # words in a tag: at most, and at most on average
 WORD_OR_SIGN = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]|[^\W_]+")
 SENTENCE_ENDS = ".!?。！？"
 EMPHASIS = re.compile(r"^\((.+):[\d.]+\)$")
-WORD = re.compile(r"[^\W_]{2}|[^\W_\x00-\x7f]")  # two letters on end, or one beyond ASCII
+WORD = re.compile(r"[^\W_]{2}|[^\W_\x00-\x7f]")  # two letters in a row, or one beyond ASCII
 
 
 @dataclass(frozen=True)
 class Tag:
-    """What a tagger sees. Categories: general, character, rating, and sentence (of a captioner)."""
+    """One answer of a tagger. Categories: general, character, rating, sentence (a captioner's)."""
 
     name: str
     score: float
@@ -56,9 +54,10 @@ class Tag:
 
 @dataclass(frozen=True, kw_only=True)
 class TagRules:
-    """Which tags come into a caption, and how they are written; the defaults are A1111's.
+    """Which tags go into a caption, and how they are written; the defaults are A1111's.
 
-    A category without a threshold is left out. allow: if any, only these. Raises ValueError.
+    A category without a threshold is left out. allow: if not empty, only these tags are used.
+    Raises ValueError for an unknown order.
     """
 
     thresholds: Mapping[str, float] = field(
@@ -77,13 +76,13 @@ class TagRules:
 
 @dataclass(frozen=True, kw_only=True)
 class TagEdits:
-    """Tags to leave out of captions, and tags to say in other words: old -> new ones, or none."""
+    """Tags to leave out of captions, and tags to replace: old -> new ones, or none."""
 
     block: tuple[str, ...] = ()
     replacements: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
 
     def __post_init__(self) -> None:
-        """Keys are looked up by what they mean."""
+        """Normalise the keys, so that lookups ignore how a tag is written."""
         meant = {meaning(old): new for old, new in self.replacements.items()}
         object.__setattr__(self, "replacements", MappingProxyType(meant))
         object.__setattr__(self, "block", tuple(meaning(tag) for tag in self.block))
@@ -93,7 +92,7 @@ NO_EDITS = TagEdits()
 
 
 def caption_of_tags(tags: Iterable[Tag], rules: TagRules, edits: TagEdits = NO_EDITS) -> str:
-    """ "1girl, long hair, smile \\(expression\\)". Sentences stand as they are, before the tags."""
+    """A caption such as "1girl, smile \\(expression\\)". Sentences go first, unchanged."""
     tags = list(tags)
     sentences = [tag.name for tag in tags if tag.category == "sentence"]
     allowed = {meaning(name) for name in rules.allow}
@@ -123,21 +122,23 @@ def written(tag: Tag, rules: TagRules) -> str:
 
 
 def spaced(name: str) -> str:
-    """ "long hair" for long_hair; ^_^ and <o>_<o> stay, as booru-trained models know them: a face
-    has no word in it. kohya's trainers and the WD taggers keep a list of 19, which this contains.
+    """ "long hair" for long_hair. Faces such as ^_^ stay: models trained on boorus know them.
+
+    A name without a word in it counts as a face. That covers the 19 that kohya's trainers and the
+    WD taggers list.
     """
     return name.replace("_", " ") if WORD.search(name) else name
 
 
 def edit_caption(caption: str, edits: TagEdits) -> str:
-    """The caption without blocked tags and with replaced ones; as it stands if nothing fits."""
+    """The caption with blocked tags removed and others replaced; untouched if none occurs."""
     tags = split_tags(caption)
     kept = [name for tag in tags for name in edited(tag, edits)]
     return caption if kept == tags else ", ".join(dict.fromkeys(kept))
 
 
 def edited(name: str, edits: TagEdits) -> list[str]:
-    """None, one or several names in place of this one."""
+    """The names that take the place of this one: none, one or several."""
     key = meaning(name)
     if key in edits.block:
         return []
@@ -146,7 +147,7 @@ def edited(name: str, edits: TagEdits) -> list[str]:
 
 
 def with_trigger(caption: str, trigger: str) -> str:
-    """The trigger word first, and only there."""
+    """The caption with the trigger word in front and nowhere else."""
     if not trigger.strip():
         return caption
     front = read_list(trigger)
@@ -155,14 +156,16 @@ def with_trigger(caption: str, trigger: str) -> str:
 
 
 def meaning(tag: str) -> str:
-    """What lists compare: `(Long_Hair:1.2)` and `long hair` are one tag."""
+    """The normalised tag: `(Long_Hair:1.2)` and `long hair` mean the same."""
     bare = EMPHASIS.sub(r"\1", plain(tag))
     return " ".join(re.sub(r"\\(.)", r"\1", bare).replace("_", " ").split()).casefold()
 
 
 def split_tags(text: str) -> list[str]:
-    """At commas outside of brackets, so that `(red, blue:1.2)` stays whole; at every comma where
-    brackets do not close, as in `:(`. Empty ones do not count."""
+    """The tags of a caption, split at commas outside brackets: `(red, blue:1.2)` is one tag.
+
+    If brackets are unbalanced, as in `:(`, every comma counts. Empty tags are dropped.
+    """
     return split_at_commas(with_commas(text))
 
 
@@ -184,8 +187,10 @@ def split_at_commas(text: str) -> list[str]:
 
 
 def with_commas(text: str) -> str:
-    """The text on one line: with commas where other signs and line ends part tags, with blanks
-    where a line of prose ends. What has nothing but commas stays as it is."""
+    """The text on one line, with tags separated by commas and lines of prose by blanks.
+
+    A text that only uses commas stays as it is.
+    """
     text = text.strip()
     if "," not in text and (tags := tags_without_commas(text)):
         return ", ".join(tags)
@@ -204,7 +209,7 @@ def with_commas(text: str) -> str:
 
 
 def tags_without_commas(text: str) -> list[str]:
-    """Of "1girl; solo; hat", and of "1girl solo red_hair blue_eyes" as boards have it."""
+    """The tags of "1girl; solo; hat", or of "1girl solo red_hair blue_eyes" as boorus write it."""
     parts = [part.strip() for part in SEMICOLON.split(text) if part.strip()]
     if len(parts) > 2 and are_tags(parts):
         return parts
@@ -226,13 +231,13 @@ def are_tags(parts: list[str]) -> bool:
 
 
 def words_in(text: str) -> float:
-    """Two signs of Chinese or Japanese are about a word."""
+    """The number of words; two Chinese or Japanese characters count as one."""
     found = WORD_OR_SIGN.findall(text)
     return sum(0.5 if each > "\u3000" and len(each) == 1 else 1 for each in found)
 
 
 def has_several(text: str) -> bool:
-    """Does a caption have several lines that are not one tag each, or one list broken in lines?"""
+    """Does the text hold several captions, one per line? One list broken into lines doesn't."""
     lines = [line for line in map(str.strip, text.splitlines()) if line]
     ended = all(line[-1] in f",;{COMMAS}；" for line in lines[:-1])
     single = (
@@ -242,8 +247,10 @@ def has_several(text: str) -> bool:
 
 
 def read_list(text: str) -> tuple[str, ...]:
-    """Tags with commas of any keyboard, semicolons or line ends between them. A semicolon that no
-    letter stands before is part of a face, ;)."""
+    """Tags separated by commas of any keyboard, semicolons or line ends.
+
+    A semicolon without a letter before it belongs to a face, ;).
+    """
     text = OTHER_COMMAS.sub(",", BULLET.sub("", text.strip()))
     parts = split_at_commas(re.sub(r"(?<=\w);", ",", text))
     return tuple(part.strip('“”"') if part[0] in '“"' else part for part in parts)
@@ -253,9 +260,10 @@ ARROW = re.compile(r"[-–—=－＝]{1,3}(?:>|＞|&gt;)|→|⇒|➜")
 
 
 def read_replacements(text: str) -> dict[str, str]:
-    """One a line: `old -> new`, `old, older -> new, newer`, or `old ->` for nothing.
+    """Read one replacement per line: `old -> new`, `old, older -> new, newer`, or `old ->`.
 
-    Raises ValueError quoting the lines that are neither.
+    Without a new tag, the old one is removed. Raises ValueError quoting the lines that are no
+    replacement.
     """
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     pairs = [[part.strip() for part in ARROW.split(line)] for line in lines]
