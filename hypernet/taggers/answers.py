@@ -1,9 +1,9 @@
-"""What a tagger said about pictures, kept by their content.
+"""Caches a tagger's answers by the content of the pictures.
 
-A file holds the answers of one tagger, one line each: the hash of the picture's bytes, a tab, and
-the tags as JSON. Lines are only ever added, a group in one write. A line that was cut off or
-spoilt is as if it were not there, and the picture is looked at again. Thresholds and ways of
-writing are no part of it: changing them costs nothing.
+A file holds the answers of one tagger, one per line: the hash of the picture's bytes, a tab, and
+the tags as JSON. Lines are only appended, a group in one write. A damaged line is ignored and its
+picture is tagged again. Scores are stored, not finished captions, so changing thresholds needs no
+tagging.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from ..captions.tags import Tag
 from ..text.links import files_below
 
 LINE = re.compile(rb"([0-9a-f]{32})\t(.+)\n")
-FAINTEST = 0.05  # tags with smaller scores are not kept
+FAINTEST = 0.05  # tags with lower scores are not stored
 
 Tags = tuple[Tag, ...]
 
 
 class TagCache:
-    """One file, of which only the places of lines are in memory."""
+    """The answers in one file. Only the positions of its lines are in memory."""
 
     def __init__(self, file: Path):
         self.file = file
@@ -39,7 +39,7 @@ class TagCache:
                     offset += len(line)
 
     def get(self, key: str) -> Tags | None:
-        """None for a picture that was not seen, or whose line is spoilt."""
+        """The tags of a picture; None if it was not tagged yet or its line is damaged."""
         if key not in self._places:
             return None
         offset, length = self._places[key]
@@ -53,7 +53,7 @@ class TagCache:
         return tags if tags is not None and all(map(is_tag, tags)) else None
 
     def add(self, found: Mapping[str, Iterable[Tag]]) -> None:
-        """Append them in one write; a cut-off line before them is ended first."""
+        """Append the answers in one write, after ending a last line that was cut off."""
         lines = []
         for key, tags in found.items():
             rows = [[t.name, t.score, t.category] for t in tags if t.score >= FAINTEST]
@@ -82,7 +82,7 @@ def is_tag(tag: Tag) -> bool:
 
 
 def model_key(model: Path) -> str:
-    """Of a file or a folder of them, by name, size and time: hashing gigabytes takes too long."""
+    """Identifies a model file or folder by names, sizes and times; hashing would take too long."""
     names = files_below(model) if model.is_dir() else []
     files = [model / name for name in names] or [model]
     stats = [(file.name, s.st_size, s.st_mtime_ns) for file in files if (s := file.stat())]

@@ -1,6 +1,7 @@
-"""BLIP says in a sentence what a picture shows. The model is a folder as transformers saves it.
+"""BLIP captions a picture with a sentence. The model is a folder in transformers' format.
 
-The settings are A1111's: one beam, 24 to 48 tokens, so that the same picture gives the same words.
+The settings are A1111's: one beam and 24 to 48 tokens, without sampling, so the same picture always
+gives the same sentence.
 """
 
 from __future__ import annotations
@@ -17,7 +18,10 @@ SHORTEST, LONGEST = 24, 48  # tokens
 
 
 class BlipCaptioner:
-    """One sentence for each picture. Raises ValueError naming the folder and the reason."""
+    """Gives one sentence for each picture.
+
+    Raises ValueError naming the folder and the reason if the model cannot be opened.
+    """
 
     def __init__(self, folder: Path, device: torch.device):
         try:
@@ -45,6 +49,6 @@ class BlipCaptioner:
         tokens = self.model.generate(
             **inputs, num_beams=1, do_sample=False, min_length=SHORTEST, max_length=LONGEST
         )
-        told = tokens[:, 1:]  # not the mark to begin with, which is no special token everywhere
+        told = tokens[:, 1:]  # skips the start token, which isn't special in every tokenizer
         sentences = self.processor.batch_decode(told, skip_special_tokens=True)
         return [(Tag(" ".join(text.split()), 1.0, "sentence"),) for text in sentences]

@@ -1,8 +1,8 @@
-"""Models that say what pictures show: which kinds there are, where theirs lie, and what they say.
+"""Tags pictures with a model: the kinds of taggers, where their files are, and their answers.
 
-A tagger is called with a few pictures and gives the tags of each. It is opened only if there is a
-picture that it has not seen yet. Nothing is ever downloaded: a missing model is an error that says
-which file goes where.
+A tagger is called with a few pictures and returns the tags of each. It is opened only if a picture
+is not in its cache. Nothing is ever downloaded: the error about a missing model says which file
+goes where.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ from .blip import BlipCaptioner
 from .deepdanbooru import FILE, DeepDanbooruTagger
 from .wd_tagger import WdTagger
 
-VERSION = 1  # of how pictures are shown to models; a change makes old answers void
+VERSION = 1  # raise it when pictures are passed to models differently: it voids old answers
 
 Tagger = Callable[[Sequence[Image.Image]], list[Tags]]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Kind:
-    """One kind of tagger. folders: where its models lie, below models/; the first is ours."""
+    """One kind of tagger. folders: where its models are, below models/; the first is ours."""
 
     folders: tuple[str, ...]
-    needs: str  # which file goes into such a folder
+    needs: str  # the files that go into such a folder, for the error message
     find: Callable[[Path], dict[str, Path]]  # the models in a folder by name
     open: Callable[[Path, torch.device], Tagger]
 
@@ -43,7 +43,7 @@ def weight_files(folder: Path) -> dict[str, Path]:
 
 
 def onnx_files(folder: Path) -> dict[str, Path]:
-    """`name/model.onnx` is "name", `name.onnx` too."""
+    """Models by name. `name/model.onnx` and `name.onnx` are both called "name"."""
     found = {}
     for path in sorted([*folder.glob("*.onnx"), *folder.glob("*/*.onnx")]):
         plain = path.stem == "model" and path.parent != folder
@@ -52,7 +52,7 @@ def onnx_files(folder: Path) -> dict[str, Path]:
 
 
 def blip_folders(folder: Path) -> dict[str, Path]:
-    """Folders whose config.json says that it is one; also the folder itself."""
+    """Folders of BLIP models, according to their config.json; `folder` itself may be one."""
     found = {}
     for config in sorted([*folder.glob("config.json"), *folder.glob("*/config.json")]):
         try:
@@ -88,7 +88,7 @@ KINDS = {
 
 
 def find_models(kind: str, folders: Sequence[Path]) -> dict[str, Path]:
-    """Models of this kind by name; of two with the same name, that of the earlier folder."""
+    """Models of this kind by name. If two have the same name, the earlier folder wins."""
     found: dict[str, Path] = {}
     for folder in folders:
         if folder.is_dir():
@@ -99,10 +99,10 @@ def find_models(kind: str, folders: Sequence[Path]) -> dict[str, Path]:
 def find_model(
     kind: str, name: str, folders: Sequence[Path], say: Callable[[str], object] | None = None
 ) -> Path:
-    """say: is told when the name was not exact.
+    """The model that a name means. say: called with a sentence if the name was not exact.
 
-    Raises FileNotFoundError that says which file goes where, and what is there; ValueError quoting
-    names that fit equally.
+    Raises FileNotFoundError saying which file goes where and what is there, and ValueError quoting
+    the names if several match equally well.
     """
     found = find_models(kind, folders)
     if match := find_name(name, found):
@@ -116,17 +116,17 @@ def find_model(
 
 
 def cache_of(kind: str, model: Path, folder: Path) -> TagCache:
-    """The answers of this very model, in a file of the folder."""
+    """The cache of exactly this model's answers, a file in the folder."""
     return TagCache(folder / f"{kind.lower().replace(' ', '_')}-{VERSION}-{model_key(model)}.tsv")
 
 
 def tag_pictures(
     pictures: Sequence[Path], open_tagger: Callable[[], Tagger], cache: TagCache, batch: int = 4
 ) -> Iterator[tuple[Path, Tags | ValueError]]:
-    """(picture, its tags) of each, new ones in batches, so nearly in order.
+    """(picture, its tags) for every picture. New ones are tagged in batches and come a bit later.
 
-    A picture that cannot be read comes with the reason instead. Answers are in the cache before
-    they are given, so whoever stops half way loses nothing.
+    A picture that cannot be read comes with the reason instead of tags. Answers are cached before
+    they are yielded, so if interrupted, nothing is lost.
     """
     tagger: Tagger | None = None
     waiting: list[tuple[Path, str, Image.Image]] = []
@@ -151,7 +151,7 @@ def tag_pictures(
 def look(
     tagger: Tagger, pictures: Sequence[tuple[Path, str, Image.Image]], cache: TagCache
 ) -> Iterator[tuple[Path, Tags]]:
-    """Ask the tagger about (path, key, picture) of each, and remember."""
+    """Tag a batch of (path, key, picture) and cache the answers."""
     found = tagger([picture for _, _, picture in pictures])
     cache.add({key: tags for (_, key, _), tags in zip(pictures, found, strict=True)})
     for (path, _, _), tags in zip(pictures, found, strict=True):

@@ -1,11 +1,11 @@
-"""DeepDanbooru's tagger from the weights that A1111's users have: `model-resnet_custom_v3.pt`.
+"""The DeepDanbooru tagger, from the weights that A1111 users have: `model-resnet_custom_v3.pt`.
 
-The file is a state dict of TorchDeepDanbooru: convolutions `n_Conv_0` … `n_Conv_178`, batch norms
-already folded into them, and under "tags" the name of every output. The network is a residual one
-of six stages of bottlenecks, for pictures (B, H, W, 3) in 0..1. Three surprises: padding is that
-of TensorFlow (a stride of 2 pads right and below only); the fourth stage changes resolution but not
-width, and its shortcut is numbered after its block instead of before; tags are counted at every
-place of the picture and averaged before the sigmoid.
+The file is a state dict of TorchDeepDanbooru: convolutions `n_Conv_0` … `n_Conv_178`, with batch
+norms already folded in, and the names of all outputs under "tags". The network is a ResNet of six
+stages of bottlenecks, for pictures (B, H, W, 3) in 0..1. Three surprises: padding is TensorFlow's
+(a stride of 2 pads only right and below). The fourth stage changes the resolution but not the
+width, and its shortcut is numbered after its block instead of before. Logits are computed at every
+position of the picture and averaged before the sigmoid.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ STAGES = (
 
 @dataclass(frozen=True, kw_only=True)
 class Bottleneck:
-    """1×1, 3×3 and 1×1 convolutions numbered first, first+1, first+2, and what goes past them."""
+    """1×1, 3×3 and 1×1 convolutions, numbered first, first+1 and first+2, and their shortcut."""
 
     first: int
     shortcut: int | None
@@ -60,7 +60,7 @@ class Bottleneck:
 
 
 def bottlenecks() -> list[Bottleneck]:
-    """All of them in order, with the numbers of their convolutions."""
+    """All bottlenecks in order, with the numbers of their convolutions."""
     found, number, channels = [], 1, STEM
     for stage in STAGES:
         for place in range(stage.blocks):
@@ -84,7 +84,7 @@ def bottlenecks() -> list[Bottleneck]:
 
 
 def convolutions(tags: int) -> dict[int, nn.Conv2d]:
-    """By number; their padding is done outside."""
+    """All convolutions by number. Padding is added separately, in `forward`."""
     made = {0: nn.Conv2d(3, STEM, 7, stride=2)}
     for block in bottlenecks():
         made[block.first] = nn.Conv2d(block.channels, block.width, 1)
@@ -123,9 +123,9 @@ class DeepDanbooru(nn.Module):
 
 
 class DeepDanbooruTagger:
-    """Tags of pictures by the weights in `file`; those named `rating:…` are of that category.
+    """Tags pictures with the weights in `file`. Names with `rating:` get that category.
 
-    Raises ValueError naming the file when it is another one, or damaged.
+    Raises ValueError naming the file if it is damaged or a different one.
     """
 
     def __init__(self, file: Path, device: torch.device):
@@ -159,12 +159,12 @@ class DeepDanbooruTagger:
 
 
 def read_weights(file: Path) -> dict:
-    """The state dict with its list of tags; raises ValueError with the reason."""
+    """The state dict with its list of tags. Raises ValueError with the reason if it has none."""
     with open(file, "rb") as opened:
         try:
             check_pt(opened)
             weights = torch.load(opened, map_location="cpu", weights_only=True)
-        except Exception as fault:  # torch raises half a dozen kinds for damaged files
+        except Exception as fault:  # torch raises half a dozen types for damaged files
             lines = str(fault).splitlines() or [type(fault).__name__]
             raise ValueError(
                 f'"{file}" cannot be read as DeepDanbooru\'s weights: {lines[0][:300]}. Put '
@@ -180,14 +180,13 @@ def read_weights(file: Path) -> dict:
 
 
 def fit(picture: Image.Image, side: int = SIDE) -> Image.Image:
-    """The whole picture in the middle of a square; its outermost lines are stretched over the
-    rest."""
+    """The whole picture in the middle of a square, with its outermost pixels repeated around it."""
     across, down = (max(1, length * side // max(picture.size)) for length in picture.size)
     resized = picture.resize((across, down), Image.LANCZOS)
     square = Image.new("RGB", (side, side))
     left, top = side // 2 - across // 2, side // 2 - down // 2
     square.paste(resized, (left, top))
-    # A box without height (or width) is how A1111 stretches a border, and Pillow continues it.
+    # A1111 stretches the border with a box of zero height (or width); Pillow then repeats the edge.
     if top > 0:
         for edge, place in ((0, 0), (down, top + down)):
             line = resized.resize((side, top), box=(0, edge, across, edge))

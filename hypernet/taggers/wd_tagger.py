@@ -1,8 +1,8 @@
-"""WD taggers (SmilingWolf's, of any version): a `model.onnx` and the names of its outputs in a
-`selected_tags.csv` beside it.
+"""WD taggers (SmilingWolf's, any version): a `model.onnx` with a `selected_tags.csv` beside it.
 
-The network takes (B, H, W, 3) float32 in 0..255, blue first, of the side that it says itself, and
-gives probabilities. The csv says of each output its name and danbooru's number of its category.
+The network takes (B, H, W, 3) float32 in 0..255, in BGR order, at the size that its input declares,
+and returns probabilities. The csv has the name of each output and danbooru's number of its
+category.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from ..captions.tags import Tag
 from ..text.encodings import decode
 
 CATEGORIES = {"0": "general", "4": "character", "9": "rating"}  # others keep their number
-USUAL_SIDE = 448  # of networks that take any
+USUAL_SIDE = 448  # for networks that accept any size
 
 
 class WdTagger:
-    """Tags of pictures. Raises ValueError naming the file that is missing, damaged or another."""
+    """Tags pictures. Raises ValueError naming a file that is missing, damaged or no WD tagger."""
 
     def __init__(self, file: Path, device: torch.device):
         self.file = file
@@ -64,8 +64,10 @@ class WdTagger:
 
 
 def fits(takes: list[tuple], gives: list[tuple], tags: int) -> bool:
-    """One picture with blue, green and red last, and a number for every tag; (name, shape) each.
-    A length that a network leaves open is no number."""
+    """Is it one input with 3 channels last, and one score per tag? takes, gives: (name, shape).
+
+    A dimension that the network leaves open is no int and matches anything.
+    """
     if len(takes) != 1 or not gives:
         return False
     picture, scores = takes[0][1], gives[0][1]
@@ -76,7 +78,7 @@ def fits(takes: list[tuple], gives: list[tuple], tags: int) -> bool:
 
 
 def open_session(file: Path, device: torch.device):
-    """On the device where this onnxruntime can, else on the CPU."""
+    """The network on the device if this onnxruntime supports it, otherwise on the CPU."""
     try:
         import onnxruntime
     except ImportError:
@@ -88,10 +90,10 @@ def open_session(file: Path, device: torch.device):
     wanted = ["CUDAExecutionProvider"] if device.type == "cuda" else []
     providers = [name for name in (*wanted, "CPUExecutionProvider") if name in can]
     settings = onnxruntime.SessionOptions()
-    settings.log_severity_level = 3  # errors; they come as exceptions too
+    settings.log_severity_level = 3  # only errors
     try:
         return onnxruntime.InferenceSession(str(file), settings, providers=providers)
-    except Exception as fault:  # its kinds of fault are many and not public
+    except Exception as fault:  # onnxruntime's exception types are not public
         lines = str(fault).splitlines() or [type(fault).__name__]
         raise ValueError(
             f'"{file}" cannot be opened as an ONNX network: {lines[0][:300]}. Get it again.'
@@ -99,7 +101,7 @@ def open_session(file: Path, device: torch.device):
 
 
 def names_file(file: Path) -> Path:
-    """`selected_tags.csv` beside the network, or the csv of its own name."""
+    """The csv with the network's own name, or `selected_tags.csv` beside it."""
     places = [file.with_suffix(".csv"), file.with_name("selected_tags.csv")]
     for place in places:
         if place.is_file():
@@ -111,7 +113,7 @@ def names_file(file: Path) -> Path:
 
 
 def read_names(file: Path) -> list[tuple[str, str]]:
-    """(name, category) of every output; raises ValueError for another kind of table."""
+    """(name, category) of every output. Raises ValueError if the file is no table of tags."""
     rows = list(csv.DictReader(decode(file.read_bytes()).splitlines()))
     if not rows or not {"name", "category"} <= rows[0].keys():
         raise ValueError(
@@ -122,9 +124,9 @@ def read_names(file: Path) -> list[tuple[str, str]]:
 
 
 def as_input(picture: Image.Image, side: int) -> np.ndarray:
-    """(side, side, 3) float32 in 0..255, blue first: the whole picture on a white square.
+    """(side, side, 3) float32 in 0..255, BGR: the whole picture on a white square.
 
-    Areas are averaged on the way down and cubics drawn on the way up, as its trainer does.
+    It is scaled down by area averages and up by bicubic interpolation, as the trainer does.
     """
     longest = max(picture.size)
     square = Image.new("RGB", (longest, longest), "white")
