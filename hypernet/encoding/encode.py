@@ -1,8 +1,9 @@
-"""Pictures, masks and prompts encoded once, and kept for the next run.
+"""Encodes pictures, masks and prompts once, and keeps the results for the next run.
 
-A picture is known by its bytes and its cut, a prompt by its text, an encoder by its answer to a
-fixed question: other weights, a LoRA on the text encoder or another CLIP skip answer otherwise.
-Changing one picture encodes one anew. Whoever interrupts finds what was done until then.
+A picture is identified by its bytes and its cut, a prompt by its text, and an encoder by its output
+for a fixed test input: other weights, a LoRA on the text encoder or another CLIP skip give another
+output. If one picture changes, only that one is encoded again. If interrupted, everything encoded
+so far is kept.
 """
 
 from __future__ import annotations
@@ -26,9 +27,9 @@ from ..dataset.masks import loss_weights
 from ..seeding import generator
 from .shards import Shards
 
-QUESTION = "a (red:1.3) fox by the [sea], masterpiece, " + "one tree and another, " * 20
-SIDE = 64  # pixels of the question for a VAE
-VERSION = 1  # of what is kept; a change makes what was kept before void
+TEST_PROMPT = "a (red:1.3) fox by the [sea], masterpiece, " + "one tree and another, " * 20
+SIDE = 64  # pixels of the VAE's test input
+VERSION = 1  # raise it when the encoded data changes: it voids older ones
 AHEAD = 2  # pictures that are read while another is encoded
 GIVE_BACK_EVERY = 16  # pictures
 
@@ -42,7 +43,7 @@ def vae_key(encode: Encode) -> str:
 
 
 def text_key(encode: Callable[[list[str]], list[Mapping[str, Tensor]]]) -> str:
-    (answer,) = encode([QUESTION])
+    (answer,) = encode([TEST_PROMPT])
     return answer_key(answer[name] for name in sorted(answer))
 
 
@@ -59,7 +60,7 @@ def key_of(*what: object) -> str:
 
 
 class Kept(Sequence[dict[str, Tensor]]):
-    """What shards hold under these keys, by place."""
+    """A sequence of what the shards hold under these keys."""
 
     def __init__(self, shards: Shards, keys: Sequence[str]):
         self.shards, self.keys = shards, keys
@@ -75,7 +76,7 @@ class Kept(Sequence[dict[str, Tensor]]):
 
 
 class KeptTexts(Mapping[str, dict[str, Tensor]]):
-    """Conditions by prompt."""
+    """A mapping from prompts to their encoded conditions in the shards."""
 
     def __init__(self, shards: Shards, keys: Mapping[str, str]):
         self.shards, self.keys = shards, keys
@@ -97,13 +98,13 @@ def encode_dataset(
     contents: Contents,
     each: Watch = lambda done, total: None,
 ) -> tuple[Dataset, Kept]:
-    """The dataset, and by item "mean" and "std" (c, h, w) of its latent; calls each(done, total)
-    before every picture, first while files are looked at, then while new ones are encoded.
+    """The dataset, and for each item the "mean" and "std" (c, h, w) of its latent.
 
-    A picture may be whole by its header and still not decode: if the dataset is to skip such ones,
-    the dataset that comes back lacks them and names them.
+    each(done, total) is called before every picture, first while files are identified, then while
+    new ones are encoded. A picture with a sound header may still fail to decode. If the dataset
+    skips unreadable pictures, the returned one lacks it and names it.
 
-    Raises ValueError naming a picture that cannot be read or that gives no number.
+    Raises ValueError naming a picture that cannot be read or whose latent is NaN.
     """
     keys: dict[int, str] = {}
     faults: dict[int, ValueError] = {}
@@ -125,7 +126,7 @@ def encode_dataset(
         return read_pixels(dataset.items[place], dataset)
 
     try:
-        for done, (key, reading) in enumerate(ahead(read, new)):
+        for done, (key, reading) in enumerate(read_ahead(read, new)):
             each(done, len(new))
             if done % GIVE_BACK_EVERY == 0:
                 give_back()
@@ -145,10 +146,13 @@ def encode_dataset(
 
 
 def give_back() -> None:
-    """Freed memory goes back to the system. glibc keeps what one thread takes and another frees, as
-    pixels are here: of 300 pictures of 1024² between 110 and 630 MiB, 103 to 120 with this."""
+    """Return freed memory to the system.
+
+    glibc keeps memory that one thread allocates and another frees, as happens with pixels here.
+    After 300 pictures of 1024² the process held 110 to 630 MiB; with this it holds 103 to 120.
+    """
     if sys.platform == "linux":
-        with contextlib.suppress(OSError, AttributeError):  # another C library
+        with contextlib.suppress(OSError, AttributeError):  # a C library other than glibc
             ctypes.CDLL("libc.so.6").malloc_trim(0)
 
 
@@ -162,7 +166,7 @@ def latent_of(pixels: Tensor, encode: Encode, item: Item) -> dict[str, Tensor]:
 
 
 def without(dataset: Dataset, faults: Mapping[int, ValueError]) -> Dataset:
-    """The dataset without these items, which it names as unreadable."""
+    """The dataset without these items, which are listed as unreadable."""
     items = tuple(item for place, item in enumerate(dataset.items) if place not in faults)
     if not items:
         raise ValueError(f'None of the pictures in "{dataset.folder}" can be read.')
@@ -179,8 +183,10 @@ def encode_masks(
     contents: Contents,
     each: Watch = lambda done, total: None,
 ) -> Kept | None:
-    """By item {"weights": (1, h, w)} of the loss, with mean 1; None if nothing is weighed. They lie
-    beside the latents of the same dataset. Raises ValueError naming a mask of no use."""
+    """For each item, {"weights": (1, h, w)} for the loss, with mean 1; None without loss masks.
+
+    They are stored beside the latents of the dataset. Raises ValueError naming an unusable mask.
+    """
     if dataset.loss_mask == "none":
         return None
     shards, keys = latents.shards, []
@@ -211,13 +217,13 @@ def encode_prompts(
     lasting: Callable[[str], bool] = lambda prompt: True,
     group: int = 32,
 ) -> KeptTexts:
-    """The conditions of all prompts by prompt; calls each(done, total) before every group of new
-    ones. Only some megabytes are in memory at a time.
+    """The encoded conditions of all prompts. Only some megabytes are in memory at a time.
 
-    lasting(prompt): may the next run believe what is kept of it?
+    each(done, total) is called before every group of new prompts. lasting(prompt): may later runs
+    use the stored result?
     """
-    passing = os.urandom(16).hex()
-    keys = {text: key_of(text) if lasting(text) else key_of(passing, text) for text in prompts}
+    this_run = os.urandom(16).hex()
+    keys = {text: key_of(text) if lasting(text) else key_of(this_run, text) for text in prompts}
     wanted = set(shards.missing(keys.values()))
     new = [text for text, key in keys.items() if key in wanted]
     try:
@@ -231,10 +237,10 @@ def encode_prompts(
     return KeptTexts(shards, keys)
 
 
-def ahead(
+def read_ahead(
     read: Callable[[int], Tensor], places: Mapping[str, int]
 ) -> Iterator[tuple[str, Future[Tensor]]]:
-    """(key, what read(place) will give) of each, some being read while the caller works."""
+    """(key, future of read(place)) for each; the next ones are read while the caller works."""
     waiting: deque[tuple[str, Future[Tensor]]] = deque()
     with ThreadPoolExecutor(1) as pool:
         try:

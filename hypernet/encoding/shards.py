@@ -1,13 +1,12 @@
-"""Tensors by key in a folder of safetensors files, kept from one run to the next.
+"""Tensors by key, kept between runs in a folder of safetensors files.
 
-What is added is written some megabytes at a time, each time as a new file (a shard), whole or not
-at all; a shard is never changed. A shard that is damaged, or that another program took away, is as
-if it had never been there. In memory is only where each tensor begins: what is used often the
-system keeps in its own cache, so a look-up costs far less than a training step.
+New tensors are written some megabytes at a time, each time to a new file (a shard), completely or
+not at all. A shard is never changed. One that is damaged or was deleted counts as never written.
+Memory holds only the position of each tensor. The system caches what is used often, so a lookup
+costs far less than a training step.
 
-Where the disk is full, what is added stays in memory.
-
-A shard that no run has asked for in LIFETIME days goes (`forget_old`).
+If the disk is full, new tensors stay in memory. `forget_old` deletes shards that no run has used
+for LIFETIME days.
 """
 
 from __future__ import annotations
@@ -48,20 +47,20 @@ class Place(NamedTuple):
 
 
 class Shards:
-    """A mapping from keys to mappings of tensors by name. A key has no "/"."""
+    """A mapping from keys to tensors by name. Keys must not contain "/"."""
 
     def __init__(self, folder: Path):
         self.folder = folder
         self._places: dict[str, dict[str, Place]] = {}
         self._waiting: dict[str, dict[str, Tensor]] = {}
-        self._size = 0  # bytes that wait
-        self._full = False  # is the disk?
+        self._size = 0  # bytes waiting to be written
+        self._full = False  # is the disk full?
         self._turn = threading.Lock()
         for shard in sorted(folder.glob(f"*{SUFFIX}")):
             self._places |= read_places(shard)
 
     def add(self, key: str, tensors: Tensors) -> None:
-        """Keep a copy of them on the CPU."""
+        """Add a copy of the tensors, on the CPU."""
         kept = {name: tensor.detach().to("cpu", copy=True) for name, tensor in tensors.items()}
         with self._turn:
             self._waiting[key] = {name: each.contiguous() for name, each in kept.items()}
@@ -70,7 +69,7 @@ class Shards:
             self.write()
 
     def write(self) -> None:
-        """What waits in memory goes to the disk, if there is room."""
+        """Write the waiting tensors to the disk, if there is room."""
         with self._turn:
             if not self._waiting:
                 return
@@ -89,12 +88,12 @@ class Shards:
 
     @property
     def in_memory(self) -> int:
-        """How many keys the disk has no room for."""
+        """The number of keys that stay in memory because the disk is full."""
         return len(self._waiting) if self._full else 0
 
     def missing(self, keys: Iterable[str]) -> list[str]:
-        """Those that are not here, each once, in their order. The shards of the others count as
-        used today."""
+        """The keys that are not here, each once, in order. Shards of the others are marked as used
+        today."""
         keys = list(dict.fromkeys(keys))
         found = [self._places[key] for key in keys if key in self._places]
         for shard in {place.shard for places in found for place in places.values()}:
@@ -103,7 +102,7 @@ class Shards:
         return [key for key in keys if key not in self]
 
     def shape(self, key: str, name: str) -> tuple[int, ...]:
-        """Of a tensor, without reading it."""
+        """The shape of a tensor, without reading it."""
         with self._turn:
             here = self._waiting if key in self._waiting else self._places
             return tuple(here[key][name].shape)
@@ -115,7 +114,7 @@ class Shards:
         return len(self._places.keys() | self._waiting.keys())
 
     def __getitem__(self, key: str) -> dict[str, Tensor]:
-        """Raises KeyError, and OSError when its shard has vanished."""
+        """Raises KeyError if it is not here, OSError if its shard has vanished."""
         with self._turn:
             if key in self._waiting:
                 return dict(self._waiting[key])
@@ -134,7 +133,7 @@ def read(place: Place) -> Tensor:
 
 
 def read_places(shard: Path) -> dict[str, dict[str, Place]]:
-    """Where the tensors of each key lie, by its header; {} for a file that is no whole shard."""
+    """The positions of all tensors, from the header; {} if the file is no complete shard."""
     places: dict[str, dict[str, Place]] = {}
     try:
         size = shard.stat().st_size
@@ -156,7 +155,7 @@ def read_places(shard: Path) -> dict[str, dict[str, Place]]:
 
 
 def forget_old(folder: Path, days: float = LIFETIME) -> None:
-    """Remove the shards below `folder` that no run has asked for in so many days."""
+    """Delete the shards below `folder` that no run has used for so many days."""
     oldest = time.time() - days * 86_400
     for shard in folder.rglob(f"*{SUFFIX}"):
         with contextlib.suppress(OSError):

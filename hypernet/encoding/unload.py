@@ -1,12 +1,12 @@
-"""Weights that nobody needs for an hour leave RAM too, and are there the moment somebody does.
+"""Moves weights that are not needed for a while out of RAM, without anybody having to reload them.
 
-They are written to a file, and the tensors then lie in that file instead: the same objects with the
-same numbers, but pages that the system drops when memory is short, and reads again when they are
-looked at. Nobody has to load anything back, and a host that keeps the model in a cache, or a graph
-that decodes with it later, notices nothing but a slower first use.
+The weights are written to a file, and their tensors are then memory-mapped from it. They stay the
+same objects with the same numbers, but the system may drop their pages when memory is short and
+reads them again on use. A host that caches the model, or a graph that decodes with it later,
+notices only a slower first use.
 
-Where the system allows, the file has no name any more as soon as it is in use: nobody else finds
-it, and nothing is left behind.
+Where the system allows it, the file is deleted as soon as it is mapped, so nobody else finds it and
+nothing is left behind.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ import torch
 from torch import Tensor, nn
 
 SUFFIX = ".unloaded"
-ALIGNED = 64  # bytes, more than any type wants
+ALIGNED = 64  # bytes, more than any dtype needs
 
 
 def unload(module: nn.Module, folder: Path) -> int:
-    """Move the module's weights that are in RAM to a file in the folder; how many bytes that was.
+    """Move the module's weights from RAM to a file in the folder. Returns how many bytes.
 
-    Left alone: what is on an accelerator, what lies in a file already, and what is more than one
-    storage (quantized weights). Raises OSError, with every weight as it was, when there is no room.
+    Skipped are weights on an accelerator, those already in a file, and those of more than one
+    storage (quantized weights). If there is no room it raises OSError and changes no weight.
     """
     storages = {
         tensor.untyped_storage().data_ptr(): tensor.untyped_storage() for tensor in _weights(module)
@@ -43,20 +43,20 @@ def unload(module: nn.Module, folder: Path) -> int:
                 size += file.write(b"\0" * (-size % ALIGNED))
                 places[pointer] = size
                 size += file.write(memoryview(_bytes(storage).numpy()))
-        lying = torch.UntypedStorage.from_file(str(path), shared=True, nbytes=size)
+        mapped = torch.UntypedStorage.from_file(str(path), shared=True, nbytes=size)
     finally:
-        with contextlib.suppress(OSError):  # Windows keeps the name of a file that is in use
+        with contextlib.suppress(OSError):  # Windows can't delete a file that is in use
             path.unlink(missing_ok=True)
-    with torch.inference_mode():  # where weights that were made in that mode may be changed
+    with torch.inference_mode():  # weights made in inference mode can only be changed in it
         for tensor in _weights(module):
             place = places[tensor.untyped_storage().data_ptr()] // tensor.element_size()
             offset = place + tensor.storage_offset()
-            tensor.set_(lying, offset, tensor.shape, tensor.stride())
+            tensor.set_(mapped, offset, tensor.shape, tensor.stride())
     return size
 
 
 def remove_left(folder: Path) -> None:
-    """Remove the files of processes that are gone, where a file in use keeps its name."""
+    """Delete files left by earlier processes, on systems that can't delete a file in use."""
     for path in folder.glob(f"*{SUFFIX}"):
         with contextlib.suppress(OSError):
             path.unlink()
