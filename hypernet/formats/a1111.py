@@ -1,12 +1,13 @@
-"""A1111's `.pt` format: what a network is on disk, as plain Python types and tensors.
+"""A1111's `.pt` format: a network on disk, as plain Python types and tensors.
 
-A dict with one integer key per width, whose value is a pair of state dicts (keys, values) named
-`linear.N.weight` and `linear.N.bias`, and string keys for the settings. N counts every slot of
-A1111's Sequential, activations and dropouts included, and differs between versions, so layers are
-read by their shapes: a matrix is a Linear, a vector a LayerNorm, a single number a PReLU. Networks
-of aria1th's extension nest: `linear.N.linear.M.weight`, and `linear.N.upsample_layer.weight`.
+The file is a dict. It has one integer key per width, whose value is a pair of state dicts (keys,
+values) with the names `linear.N.weight` and `linear.N.bias`, and string keys for the settings. N
+counts every slot of A1111's Sequential, including activations and dropouts, and differs between
+versions. Layers are therefore recognised by their shapes: a matrix is a Linear, a vector a
+LayerNorm, a single number a PReLU. Networks of aria1th's extension are nested:
+`linear.N.linear.M.weight` and `linear.N.upsample_layer.weight`.
 
-A missing setting means what it meant to A1111 when the file was written; read_spec says what.
+A missing setting means what it meant to A1111 when the file was written, see `read_spec`.
 """
 
 from __future__ import annotations
@@ -25,15 +26,15 @@ from ..network.spec import HypernetSpec, as_text, dropout_from_flags
 
 NUMBER = (int, float)
 NUMBERS = (list, tuple)
-NO = ("", "False", "None")  # as command lines spell it
+NO = ("", "False", "None")  # spellings from command lines
 
-# What each setting must be; None, or no such key, is always allowed.
+# What each setting must be. A setting may always be None or missing.
 SETTINGS: dict[str, tuple[tuple[type, ...], str]] = {
     "step": (NUMBER, "a whole number"),
     "name": ((str,), "text"),
     "layer_structure": (NUMBERS, "a list of numbers"),
     "activation_func": ((str,), "text"),
-    "is_layer_norm": ((bool, int, str), "yes or no"),  # losalina's words; the layers tell
+    "is_layer_norm": ((bool, int, str), "yes or no"),  # losalina's are texts; the layers decide
     "weight_initialization": ((str,), "text"),
     "activate_output": ((bool, int), "yes or no"),
     "use_dropout": ((bool, int), "yes or no"),
@@ -44,7 +45,7 @@ SETTINGS: dict[str, tuple[tuple[type, ...], str]] = {
     "optional_info": ((str,), "text"),
     "skip_connection": ((bool, int, str), "yes or no"),
     "upsample_linear": ((bool, int, str), "text"),
-    "enable_sizes": (NUMBERS, "a list of numbers"),  # losalina's: the widths again
+    "enable_sizes": (NUMBERS, "a list of numbers"),  # losalina's, repeats the widths
 }
 
 
@@ -52,9 +53,9 @@ SETTINGS: dict[str, tuple[tuple[type, ...], str]] = {
 
 
 def to_payload(network: Hypernetwork, dtype: torch.dtype = torch.float32) -> dict[Any, Any]:
-    """Everything A1111 writes, every key, on the CPU, ready for torch.save.
+    """The content of the file, with every key that A1111 writes, on the CPU.
 
-    Raises ValueError when a weight is not finite, or too large for dtype.
+    Raises ValueError if a weight is not finite or too large for dtype.
     """
     spec = network.spec
     pairs = {}
@@ -72,7 +73,7 @@ def to_payload(network: Hypernetwork, dtype: torch.dtype = torch.float32) -> dic
 
 
 def to_settings(network: Hypernetwork) -> dict[str, Any]:
-    """The string keys: spec and record in A1111's words, plain types only."""
+    """The string keys: spec and record under A1111's names, as plain types."""
     spec, record = network.spec, network.record
     settings = dict(record.extra) | {
         "step": int(record.step),
@@ -107,7 +108,7 @@ def number(value: float) -> float | int:
 
 
 def is_finite(tensor: Tensor) -> bool:
-    """Are all numbers finite? The sum of finite half or single numbers is, in double."""
+    """Are all numbers finite? A sum of finite float16 or float32 can't overflow in float64."""
     return bool(torch.isfinite(tensor.sum(dtype=torch.float64)))
 
 
@@ -115,9 +116,10 @@ def is_finite(tensor: Tensor) -> bool:
 
 
 def from_payload(payload: Any, file_name: str) -> Hypernetwork:
-    """The network that a loaded payload describes; file_name is for messages and a missing name.
+    """The network that a loaded payload describes.
 
-    Raises ValueError that names the file and what is wrong with it.
+    file_name: used in messages, and as the network's name if it has none. Raises ValueError naming
+    the file and what is wrong with it.
     """
     if not isinstance(payload, Mapping):
         raise ValueError(f'"{file_name}" holds a {type(payload).__name__}, not a hypernetwork.')
@@ -133,21 +135,21 @@ def from_payload(payload: Any, file_name: str) -> Hypernetwork:
 
 @dataclass(frozen=True)
 class Layer:
-    """One layer with numbers in a file, recognised by its shape."""
+    """One layer with weights in a file, recognised by its shape."""
 
     kind: type[nn.Module]
     weight: Tensor
     bias: Tensor | None
-    in_block: bool  # of a network with skip connections
+    in_block: bool  # part of a residual block, in a network with skip connections
 
     @property
     def is_linear(self) -> bool:
-        """A Linear of the chain; one without a bias carries the input of a block on."""
+        """Is it a Linear of the chain? One without a bias is the skip path of a block."""
         return self.kind is nn.Linear and self.bias is not None
 
 
 def read_pairs(payload: Mapping, file_name: str) -> dict[int, list[list[Layer]]]:
-    """{width: [layers of keys, layers of values]}."""
+    """The layers of every width, as {width: [layers of keys, layers of values]}."""
     pairs: dict[int, list[list[Layer]]] = {}
     for key, value in payload.items():
         is_text = isinstance(key, str)
@@ -181,7 +183,7 @@ def split(value: Any, width: int, file_name: str) -> tuple[Mapping, Mapping]:
 
 
 SLOT = re.compile(
-    # the oldest files say linear1, linear2 for slots 0, 1
+    # the oldest files call slots 0 and 1 linear1 and linear2
     r"linear(?:\.(?P<plain>[0-9]{1,4})|(?P<old>[12])"
     r"|\.(?P<block>[0-9]{1,4})\.(?:linear\.(?P<inner>[0-9]{1,4})|upsample_layer))"
     r"\.(?P<part>weight|bias)"
@@ -189,13 +191,13 @@ SLOT = re.compile(
 
 
 def read_layers(state: Mapping, width: int, where: str) -> list[Layer]:
-    """The layers of one state dict, in the order of their slots, forming a chain of sizes."""
+    """The layers of one state dict, in slot order. Raises ValueError if they form no chain."""
     slots: dict[tuple[int, ...], dict[str, Tensor]] = {}
     for name, tensor in state.items():
         match = SLOT.fullmatch(str(name))
         if not match or not isinstance(tensor, Tensor) or not tensor.is_floating_point():
             raise ValueError(f'{where}: "{str(name)[:80]}" is no layer of a hypernetwork.')
-        if match["block"]:  # within a block, what carries its input on comes first
+        if match["block"]:  # the skip path of a block comes before its other layers
             slot = (int(match["block"]), int(match["inner"] or -1))
         else:
             slot = (int(match["plain"]) if match["plain"] else int(match["old"]) - 1,)
@@ -257,15 +259,15 @@ def check_settings(payload: Mapping, file_name: str) -> None:
 
 
 def is_number(value: Any) -> bool:
-    return type(value) in NUMBER and abs(value) < 2**53  # False for NaN and infinity, too
+    return type(value) in NUMBER and abs(value) < 2**53  # False for NaN and infinity too
 
 
 def read_spec(payload: Mapping, pairs: Mapping[int, list[list[Layer]]], name: str) -> HypernetSpec:
-    """The spec of these layers. What no tensor tells comes from the settings:
+    """The spec of these layers. What the tensors don't tell comes from the settings.
 
-    no `activation_func`: linear. No `activate_output`: yes, for the output was activated until
-    26 October 2022; None there is A1111's no. No `dropout_structure`: what A1111 derived from the
-    two flags.
+    Missing settings: `activation_func` means linear. `activate_output` means yes, because the
+    output was activated until 26 October 2022; there, a value of None is A1111's no.
+    `dropout_structure` is derived from the two flags, as A1111 does.
     """
     every = [layer for sides in pairs.values() for side in sides for layer in side]
     written = tuple(payload.get("layer_structure") or (1, 2, 1))
@@ -274,7 +276,7 @@ def read_spec(payload: Mapping, pairs: Mapping[int, list[list[Layer]]], name: st
         len(structure), bool(payload.get("use_dropout")), bool(payload.get("last_layer_dropout"))
     )
     if len(dropout) != len(structure):
-        dropout = (0.0,) * len(structure)  # A1111 never checked; it has no effect when generating
+        dropout = (0.0,) * len(structure)  # A1111 never checked it; images don't depend on it
     in_blocks = any(layer.in_block for layer in every)
     if payload.get("skip_connection") not in (*NO, None, False, 0) and not in_blocks:
         raise ValueError(
@@ -299,7 +301,7 @@ def read_spec(payload: Mapping, pairs: Mapping[int, list[list[Layer]]], name: st
 def read_structure(
     written: tuple[float, ...], pairs: Mapping[int, list[list[Layer]]], name: str
 ) -> tuple[float, ...]:
-    """The written structure if the layers have its sizes, otherwise one that they do have."""
+    """The written structure if the layers match it, otherwise one that they do match."""
     chains = {
         (width, tuple(layer.weight.shape[0] for layer in side if layer.is_linear))
         for width, sides in pairs.items()
@@ -325,7 +327,7 @@ def read_structure(
 
 
 def shared_factor(column: tuple[tuple[int, int], ...]) -> float | int:
-    """The shortest number that, times each width and cut off, gives each size (if there is one)."""
+    """The shortest factor for which int(width * factor) gives each size, if there is one."""
     least = max(size / width for width, size in column)
     for digits in range(6):
         factor = math.ceil(round(least * 10**digits, 6)) / 10**digits
@@ -344,7 +346,7 @@ def read_record(payload: Mapping, file_name: str) -> Record:
             try:
                 extra[key] = plain(value)
             except ValueError:
-                continue  # tensors and the like belong to no hypernetwork, and change nothing
+                continue  # tensors and other objects have no meaning here
     return Record(
         name=payload.get("name") or file_name.rsplit("/", 1)[-1].rsplit(".", 1)[0],
         step=int(payload.get("step") or 0),
@@ -356,9 +358,9 @@ def read_record(payload: Mapping, file_name: str) -> Record:
 
 
 def plain(value: Any, room: list[int] | None = None, depth: int = 0) -> Any:
-    """The value as JSON would give it back: tuples are lists.
+    """The value as it would come back from JSON: tuples become lists.
 
-    Raises ValueError for other types, and for what is endless or merely very large.
+    Raises ValueError for other types, and for values that are endless or very large.
     """
     room = [10_000] if room is None else room
     room[0] -= 1
@@ -377,7 +379,7 @@ def plain(value: Any, room: list[int] | None = None, depth: int = 0) -> Any:
 
 @torch.no_grad()
 def fill(mlp: ResidualMlp, layers: list[Layer], where: str) -> None:
-    """Copy the file's tensors into a blank MLP: the same layers in the same order, or none."""
+    """Copy the file's tensors into a blank MLP. Raises ValueError if the layers don't match."""
     slots = [m for m in mlp.modules() if isinstance(m, (nn.Linear, nn.LayerNorm, nn.PReLU))]
     found = [(layer.kind.__name__, list(layer.weight.shape)) for layer in layers]
     wanted = [(type(slot).__name__, list(slot.weight.shape)) for slot in slots]

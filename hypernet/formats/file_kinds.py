@@ -1,7 +1,7 @@
-"""What a file is that was taken for a hypernetwork: by its first bytes, and by the names in it.
+"""Recognises what a file is that could not be opened as a hypernetwork, for the error message.
 
-Nothing in it is run or unpacked: of a pickle only the texts are looked at, of a safetensors file
-only the header. It is for the words of a refusal alone, so a file that opens is never asked.
+It looks at the first bytes and at the names inside. Nothing is executed or unpacked: of a pickle
+only the strings are read, of a safetensors file only the header.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from pathlib import Path
 
 from .pickle_check import MOST_DIRECTORY, directory_bytes
 
-MOST_READ = 16 * 2**20  # bytes with names in them; those of SDXL take half a megabyte
+MOST_READ = 16 * 2**20  # bytes searched for names; those of SDXL take half a megabyte
 MOST_NAMES = 50_000
 LONGEST = 300  # letters of a name
-PICKLES = 5  # one after another in a file from before torch 1.6
+PICKLES = 5  # a file from before torch 1.6 has this many in a row
 
 
 @dataclass(frozen=True)
 class Kind:
-    """name: as "it is …" says it. advice: what to do with the file."""
+    """A kind of file. name: completes the sentence "it is …". advice: what to do with the file."""
 
     name: str
     advice: str
@@ -62,7 +62,7 @@ BEGINNINGS: list[tuple[bytes, Kind]] = [
     ),
 ]
 
-# Names of tensors and of what else such files hold; the first row that fits counts.
+# Kinds by the names of tensors and other contents; the first row that matches counts.
 CONTENTS: list[tuple[str, Kind]] = [
     (
         r"(.*[._])?(lora_(up|down|[AB])|hada_w[12]_[ab]|lokr_w[12](_[ab])?|lora\.(up|down))"
@@ -119,7 +119,10 @@ CONTENTS: list[tuple[str, Kind]] = [
 
 
 def kind_of(path: Path) -> Kind | None:
-    """What the file is, if it is of a known kind other than a network. Raises OSError."""
+    """What the file is, if it is a known kind other than a network.
+
+    Raises OSError if it cannot be read.
+    """
     with open(path, "rb") as file:
         start = file.read(4096)
     if not start:
@@ -150,7 +153,7 @@ def kind_of_names(names: Iterable[str]) -> Kind | None:
 
 
 def is_safetensors(start: bytes) -> bool:
-    """Its header's length comes first, eight bytes, and then JSON."""
+    """Does it begin with the length of a header in eight bytes, followed by JSON?"""
     return len(start) > 9 and struct.unpack("<Q", start[:8])[0] < 2**40 and start[8:9] == b"{"
 
 
@@ -158,14 +161,14 @@ def is_text(start: bytes) -> bool:
     try:
         text = start.decode()
     except UnicodeDecodeError as fault:
-        if fault.start < len(start) - 4:  # a letter may be cut at the end
+        if fault.start < len(start) - 4:  # the last character may be cut off
             return False
         text = start[: fault.start].decode()
     return all(letter.isprintable() or letter.isspace() for letter in text)
 
 
 def names_in_header(path: Path) -> list[str]:
-    """Names of a safetensors file's tensors; none where the header cannot be read."""
+    """The tensor names of a safetensors file; none if the header cannot be read."""
     with open(path, "rb") as file:
         (length,) = struct.unpack("<Q", file.read(8))
         text = file.read(length) if length <= MOST_READ else b""
@@ -182,7 +185,7 @@ def start_of(path: Path) -> bytes:
 
 
 def names_in_pickles(content: bytes) -> Iterator[str]:
-    """The texts in a pickle, or in the first few that follow each other; none in other bytes."""
+    """The strings in a pickle, or in the first few of a row; none if it is no pickle."""
     if content[:1] != b"\x80":
         return
     stream = BytesIO(content)
@@ -191,13 +194,12 @@ def names_in_pickles(content: bytes) -> Iterator[str]:
             for _, argument, _ in pickletools.genops(stream):
                 if isinstance(argument, str):
                     yield argument
-    except Exception:  # damage has a dozen kinds: what came before it is enough
+    except Exception:  # damage raises a dozen types; the names before it are enough
         return
 
 
 def pickle_in_zip(path: Path) -> bytes | None:
-    """The pickle that torch writes into its zip, b"" where another zip has none; None of a file
-    that is no zip, or a damaged one."""
+    """The pickle in torch's zip; b"" if the zip has none; None if the file is no sound zip."""
     try:
         with open(path, "rb") as file:
             if directory_bytes(file, file.seek(0, 2)) > MOST_DIRECTORY:
@@ -205,5 +207,5 @@ def pickle_in_zip(path: Path) -> bytes | None:
             with zipfile.ZipFile(file) as archive:
                 names = [name for name in archive.namelist() if name.endswith("data.pkl")]
                 return archive.open(names[0]).read(MOST_READ) if names else b""
-    except Exception:  # damage has a dozen kinds
+    except Exception:  # damage raises a dozen types
         return None

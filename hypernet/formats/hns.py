@@ -1,14 +1,14 @@
-"""Trees of networks: aria1th's `.hns` files, several networks that act as one.
+"""Trees of networks: aria1th's `.hns` files combine several networks into one.
 
 A `.hns` is one Python literal:
 
     ["a", "b"]              one after the other
-    {"a", "b"}              side by side, the mean of what comes out
+    {"a", "b"}              side by side, the mean of their outputs
     {"a": 0.6, "b": 0.2}    side by side, weights divided by their sum (here 3/4 and 1/4)
     ("a", 0.5), {"a": 0.5}  one network at a strength
-    '{"[\\'a\\', \\'b\\']", "c"}'    a literal in quotes stands for what is in it
+    '{"[\\'a\\', \\'b\\']", "c"}'    a literal in quotes stands for its content
 
-Names are names of other files, `.hns` among them, without folder and suffix. The text is parsed,
+Names are those of other files, also of other `.hns`, without folder and suffix. The text is parsed,
 never evaluated.
 """
 
@@ -61,7 +61,7 @@ Part = Leaf | Sequential | Parallel
 
 
 def parse_tree(text: str, depth: int = 0) -> Part:
-    """The tree that a text describes, its names not yet looked up.
+    """The tree that a text describes; its names are looked up later.
 
     Raises ValueError quoting the part that is wrong.
     """
@@ -69,7 +69,7 @@ def parse_tree(text: str, depth: int = 0) -> Part:
     if not text.startswith(("[", "(", "{")):
         if not text or "\n" in text:
             raise ValueError(f'"{text[:80]}" is neither a name nor a tree of names.')
-        return Leaf(written if depth else text)  # a name in quotes may end in blanks
+        return Leaf(written if depth else text)  # a quoted name may end in blanks
     try:
         node = ast.parse(text, mode="eval").body
     except (SyntaxError, ValueError, MemoryError, RecursionError) as fault:
@@ -169,16 +169,16 @@ def as_text(part: Part) -> str:
 def read_tree(
     path: Path, folders: Sequence[Path], open_network: Callable[[Path], Hypernetwork]
 ) -> NetworkTree:
-    """The tree in a `.hns`, each network in it opened once.
+    """The tree in a `.hns`. Each of its networks is opened only once.
 
-    Raises ValueError or FileNotFoundError that names the file and the reason.
+    Raises ValueError or FileNotFoundError naming the file and the reason.
     """
     networks: dict[str, Hypernetwork] = {}
     opened: dict[Path, str] = {}
     notes: list[str] = []
 
     def resolve(part: Part, above: tuple[Path, ...]) -> Part:
-        """The part with names of files replaced by keys of `networks`, and trees by their parts."""
+        """The part with file names replaced by keys of `networks`, and `.hns` by their trees."""
         if isinstance(part, Sequential):
             return Sequential(tuple(resolve(p, above) for p in part.parts))
         if isinstance(part, Parallel):
@@ -226,10 +226,11 @@ def read_text(file: Path) -> Part:
 def find_file(
     name: str, beside: Path, folders: Sequence[Path], asking: Path, notes: list[str]
 ) -> Path:
-    """The file of a name in the folder `beside`, or in or below one of `folders`; where no name is
-    exact, by the rule of names.py, of which the notes then tell.
+    """The file with this name, in the folder `beside` or anywhere below `folders`.
 
-    aria1th's lists number files of one name, "a(1)", and show a hash behind it, "a(0123456789)".
+    Without an exact match the rules of names.py apply, and a note is added. A number or hash in
+    brackets is ignored: aria1th's lists show "a(1)" for files of the same name, and
+    "a(0123456789)".
     """
     bare = name.rsplit("(", 1)[0] if name.endswith(")") else name
     there = [
@@ -264,7 +265,7 @@ def called(name: str, bare: str, files: list[Path]) -> list[Path]:
 
 
 def free_key(stem: str, taken: dict[str, Hypernetwork]) -> str:
-    """The stem, or stem (2), …: names that two files share stay apart."""
+    """The stem, or "stem (2)" and so on if another file already has it."""
     numbered = (stem if n == 1 else f"{stem} ({n})" for n in range(1, MOST_LEAVES + 2))
     return next(key for key in numbered if key not in taken)
 
@@ -274,7 +275,7 @@ def free_key(stem: str, taken: dict[str, Hypernetwork]) -> str:
 
 @dataclass(frozen=True)
 class TreeSpec:
-    """What a tree has of a HypernetSpec: the widths that any of its networks changes."""
+    """The part of a HypernetSpec that a tree has: the widths that any of its networks changes."""
 
     widths: tuple[int, ...]
 
@@ -296,11 +297,14 @@ class NetworkTree(nn.Module):
         self.eval()
 
     def keys(self, context: Tensor, strength: float | Tensor = 1.0) -> Tensor:
-        """The input of `to_k`: (B, T, C) → same shape and type; itself for a width not held."""
+        """Transform the input of `to_k`: (B, T, C) → same shape and dtype.
+
+        Returns the input itself for a width that the tree doesn't have.
+        """
         return self._transform("keys", self.part, context, strength)
 
     def values(self, context: Tensor, strength: float | Tensor = 1.0) -> Tensor:
-        """The input of `to_v`: (B, T, C) → same shape and type; itself for a width not held."""
+        """Transform the input of `to_v`, as `keys` does for `to_k`."""
         return self._transform("values", self.part, context, strength)
 
     def _transform(
@@ -325,7 +329,7 @@ class NetworkTree(nn.Module):
         return next(self.parameters()).device
 
     def copy(self) -> NetworkTree:
-        """Weights of its own, made outside inference mode."""
+        """A copy with its own weights, created outside inference mode."""
         networks = [network.copy() for network in self.networks]
         return NetworkTree(
             self.part,

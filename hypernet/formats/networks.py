@@ -1,10 +1,10 @@
-"""Opening and saving networks: nothing executed, nothing overwritten, nothing half written.
+"""Opens and saves network files. Nothing is executed, overwritten or half written.
 
-The suffix says the format: `.pt` (a1111.py), `.safetensors` (safetensors_file.py), and `.hns`, a
-tree of other files (hns.py, read only). What a file claims is checked before memory is taken for
-it, and torch's weights-only reader builds plain types and tensors and refuses code. A file is
-written under a passing name beside its place, flushed to the disk, and moved there in one step:
-whoever looks sees the old file or the whole new one, after a power cut too.
+The suffix decides the format: `.pt` (a1111.py), `.safetensors` (safetensors_file.py), or `.hns`, a
+tree of other files (hns.py, read only). The sizes that a file claims are checked before any memory
+is allocated, and torch's weights-only reader refuses code. A new file is written under a temporary
+name, flushed to disk and then renamed. So even after a power cut there is either the old file or
+the complete new one.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ from .hns import NetworkTree, read_tree
 from .pickle_check import check_pt
 from .safetensors_file import read_safetensors, to_bytes
 
-SUFFIXES = (".pt", ".safetensors")  # that can be written
+SUFFIXES = (".pt", ".safetensors")  # formats that can be written
 TREE_SUFFIX = ".hns"
 
 
 def open_network(
     path: str | os.PathLike, folders: Sequence[str | os.PathLike] = ()
 ) -> Hypernetwork | NetworkTree:
-    """The network in a file, in eval mode on the CPU; of a `.hns`, the tree of its networks.
+    """The network in a file, or the tree of networks in a `.hns`, in eval mode on the CPU.
 
-    folders: in and below which a `.hns` finds the files that it names, besides its own folder.
-    Raises FileNotFoundError, or ValueError that names the file and the reason.
+    folders: where a `.hns` looks for the files it names, subfolders included, besides its own
+    folder. Raises FileNotFoundError, or ValueError naming the file and the reason.
     """
     path = Path(path)
     if not path.is_file():
@@ -55,15 +55,15 @@ def open_network(
 
 
 def read_payload(path: Path) -> Any:
-    """What torch.save wrote, if it is plain types and tensors.
+    """The content of a torch.save file, which must consist of plain types and tensors.
 
-    Raises ValueError with the file and the reason, OSError when it cannot be opened.
+    Raises ValueError with the file and the reason, OSError if it cannot be opened.
     """
     with open(path, "rb") as file:
         try:
             check_pt(file)
             return torch.load(file, map_location="cpu", weights_only=True)
-        except Exception as fault:  # torch raises half a dozen kinds for damaged or hostile files
+        except Exception as fault:  # torch raises half a dozen types for damaged or hostile files
             lines = str(fault).splitlines()
             reason = lines[0][:300] if lines else type(fault).__name__
             raise ValueError(
@@ -79,9 +79,9 @@ def save_network(
     overwrite: bool = False,
     dtype: torch.dtype = torch.float32,
 ) -> Path:
-    """Write the network, whole or not at all, as its suffix says, and give its path.
+    """Write the network in the format of the path's suffix, and return the path.
 
-    Raises FileExistsError if the file is there and overwrite is False, and ValueError for another
+    Raises FileExistsError if the file exists and overwrite is False, and ValueError for an unknown
     suffix or weights that are not finite.
     """
     path = Path(path)

@@ -1,10 +1,10 @@
-"""A1111's `.optim` files: the optimizer's state beside a network, tied to it by a hash.
+"""A1111's `.optim` files: the optimizer's state, stored beside a network and tied to it by a hash.
 
     <name>.pt.optim     {"optimizer_name", "hash": sha256(<name>.pt)[:10], "optimizer_state_dict"}
 
-The state counts through the network's parameters in the order of the widths in the `.pt`, keys
-before values; A1111 writes 768 first by default, and ours are sorted. A state whose hash is not
-that of the file beside it belongs to another network, and counts as absent.
+The state numbers the parameters in the order of the widths in the `.pt`, keys before values. A1111
+writes 768 first by default, while ours are sorted. A state whose hash doesn't match the file beside
+it belongs to another network and is ignored.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def optimizer_file(path: Path) -> Path:
 
 
 def short_hash(path: Path) -> str:
-    """The first ten digits of a file's sha256, by which A1111 knows it."""
+    """The first ten digits of a file's sha256; A1111 identifies files by them."""
     return file_hash(path)[:10]
 
 
@@ -41,9 +41,9 @@ def file_hash(path: Path) -> str:
 
 
 def save_optimizer(path: Path, name: str, state: Mapping[str, Any]) -> Path:
-    """Write an optimizer's state_dict beside the network file `path`, which must be written before.
+    """Write an optimizer's state_dict beside the network file `path`, which must already exist.
 
-    name: torch's, such as "AdamW". An older state beside the file is replaced.
+    name: torch's name, such as "AdamW". An older state beside the file is replaced.
     """
     content = {"optimizer_name": name, "hash": short_hash(path), "optimizer_state_dict": state}
     target = optimizer_file(path)
@@ -52,10 +52,10 @@ def save_optimizer(path: Path, name: str, state: Mapping[str, Any]) -> Path:
 
 
 def open_optimizer(path: Path, network: Hypernetwork) -> tuple[str, dict[str, Any]] | None:
-    """(name, state_dict) for network.parameters(), or None where none belongs to the file `path`.
+    """(name, state_dict) for network.parameters(), or None if no state belongs to `path`.
 
-    network: as open_network(path) gives it. Raises ValueError naming the file when the state is
-    damaged or of other shapes than the network.
+    network: the result of open_network(path). Raises ValueError naming the file if the state is
+    damaged or its shapes don't match the network.
     """
     beside = optimizer_file(path)
     if not beside.is_file():
@@ -80,7 +80,7 @@ def open_optimizer(path: Path, network: Hypernetwork) -> tuple[str, dict[str, An
 
 
 def parameter_order(path: Path, network: Hypernetwork) -> list[int]:
-    """For each of the network's parameters, its number in A1111's count."""
+    """For each parameter of the network, its number in the file."""
     widths = [int(key) for key in read_payload(path) if str(key).isdecimal()]
     counts = {w: len(list(network.pairs[str(w)].parameters())) for w in network.spec.widths}
     first, total = {}, 0
@@ -91,7 +91,7 @@ def parameter_order(path: Path, network: Hypernetwork) -> list[int]:
 
 
 def check_state(state: Any, order: list[int], network: Hypernetwork, file_name: str) -> None:
-    """Raises ValueError unless every tensor has the shape of its parameter, or is a number."""
+    """Raises ValueError unless every tensor is a scalar or has the shape of its parameter."""
     fault = f'"{file_name}" is no optimizer state of its network'
     shapes = {old: p.shape for old, p in zip(order, network.parameters(), strict=True)}
     if not isinstance(state, Mapping) or not isinstance(state.get("state"), Mapping):

@@ -1,10 +1,10 @@
-"""What a `.pt` file claims, checked against what it holds, before torch reads it.
+"""Checks a `.pt` file before torch reads it: what it claims against what it really holds.
 
-A .pt is a zip (before torch 1.6: a plain sequence) of one pickle and the raw numbers of every
-tensor. torch's weights-only reader runs no code, but takes sizes on trust and knows far more than
-networks need. Here the pickle is played through with nothing but sizes: only the names and
-operations that A1111's files use, every tensor inside numbers that are really there, and all of
-them together no larger than the file. So a small file stays small in memory.
+A .pt is a zip of one pickle and the raw numbers of every tensor; before torch 1.6 it was a plain
+sequence of them. torch's weights-only reader runs no code, but it trusts the sizes, and it accepts
+far more than networks need. Here the pickle is interpreted with sizes in place of tensors. Only the
+names and operations of A1111's files are allowed, every tensor must lie within numbers that exist,
+and all tensors together must not be larger than the file. So a small file stays small in memory.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from dataclasses import dataclass
 from io import BytesIO
 from typing import Any, BinaryIO
 
-MOST_PICKLE = 2 * 2**20  # bytes; a network of 64 layers with its optimizer takes a quarter of it
+MOST_PICKLE = 2 * 2**20  # bytes; a network of 64 layers with its optimizer takes a quarter of that
 MOST_DIRECTORY = 2**20  # bytes of a zip's table of contents
 
-PROTOCOL = 2  # torch.save's, and the one that its weights-only reader knows
+PROTOCOL = 2  # the one that torch.save writes and its weights-only reader knows
 LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 LEGACY_PROTOCOL = 1001
 
@@ -43,10 +43,10 @@ CONSTANTS = {
 
 
 def check_pt(file: BinaryIO) -> None:
-    """Raises ValueError (or another kind, for damage) with the reason; leaves the file at 0."""
+    """Raises ValueError with the reason, or another exception for damage. Rewinds the file to 0."""
     size = file.seek(0, 2)
     file.seek(0)
-    # torch, too, decides by these four bytes
+    # torch also decides by these four bytes
     if file.read(4) == b"PK\x03\x04":
         check_zip(file, size)
     else:
@@ -87,7 +87,7 @@ def check_zip(file: BinaryIO, size: int) -> None:
 
 
 def directory_bytes(file: BinaryIO, size: int) -> int:
-    """Size of the zip's table of contents, read from its end without reading the table."""
+    """The size of the zip's directory, taken from the end of the file without reading it."""
     tail = 22 + 20 + 56  # end record, zip64 locator, zip64 end record
     file.seek(max(0, size - tail))
     end = file.read(tail)
@@ -99,7 +99,10 @@ def directory_bytes(file: BinaryIO, size: int) -> int:
 
 
 def check_legacy(file: BinaryIO, size: int) -> None:
-    """Five pickles (magic, protocol, system, payload, storage keys), then the numbers."""
+    """Check a file from before torch 1.6.
+
+    It has five pickles (magic, protocol, system, payload, storage keys), then the numbers.
+    """
     file.seek(0)
     pickles = BytesIO(file.read(MOST_PICKLE))
     if Claims(largest=LEGACY_MAGIC).play(pickletools.genops(pickles)) != LEGACY_MAGIC:
@@ -135,7 +138,7 @@ class Storage:
 
 
 class Container:
-    """A dict, list or OrderedDict: what is in it does not matter here."""
+    """A dict, list or OrderedDict. Its content doesn't matter here."""
 
 
 class Built:
@@ -143,10 +146,10 @@ class Built:
 
 
 class Claims:
-    """Plays a pickle with sizes in place of tensors, and notes what storages it asks for."""
+    """Interprets a pickle with sizes in place of tensors, and records the storages it asks for."""
 
     def __init__(self, largest: int = 2**63):
-        self.largest = largest  # integer; far larger ones have colliding hashes
+        self.largest = largest  # largest integer allowed; far larger ones have colliding hashes
         self.storages: dict[str, Storage] = {}
         self.tensor_bytes = 0
 
@@ -157,14 +160,14 @@ class Claims:
             )
 
     def play(self, operations: Iterator[tuple]) -> Any:
-        """The pickled object, as far as it is a constant or a tuple of them.
+        """The pickled object, if it is a constant or a tuple of constants.
 
-        operations: pickletools.genops, which itself refuses a pickle without an end.
+        operations: from pickletools.genops, which refuses a pickle without an end.
         """
         stack: list[Any] = []
         marked: list[list[Any]] = []
         memo: dict[int, Any] = {}
-        protocol = PROTOCOL  # the oldest do not say
+        protocol = PROTOCOL  # the oldest pickles don't state it
 
         def since_mark() -> list[Any]:
             nonlocal stack
@@ -219,7 +222,7 @@ class Claims:
                 raise ValueError(f"its pickle uses {name}, which no file of weights needs")
 
     def storage(self, claim: Any) -> Storage:
-        """Of ("storage", type, key, location, numbers)."""
+        """The storage that ("storage", type, key, location, numbers) asks for."""
         require(claim, tuple)
         kind, of, key, _, numbers = claim[:5]
         if kind != "storage" or not isinstance(of, Name) or not isinstance(key, str):
@@ -264,7 +267,7 @@ class Claims:
 
 
 def check_protocol(protocol: int) -> None:
-    """Of others torch warns on the user's console, although it reads them."""
+    """Refuse other protocols: torch reads them, but prints a warning on the user's console."""
     if protocol != PROTOCOL:
         raise ValueError(
             f"its pickle is of protocol {protocol}, and torch writes {PROTOCOL}. Save it again "
@@ -273,7 +276,7 @@ def check_protocol(protocol: int) -> None:
 
 
 def known(argument: str) -> str:
-    """The name, if files of weights need it; argument is "module name"."""
+    """The name, if files of weights need it. argument: "module name"."""
     if argument in NAMES:
         return argument
     if argument.startswith("numpy"):

@@ -1,9 +1,9 @@
-"""The `.safetensors` form of a network: the tensors of the `.pt`, and its settings as one text.
+"""The `.safetensors` format of a network: the tensors of the `.pt`, and its settings as JSON.
 
     tensors     <width>.<k or v>.<A1111's name>, such as 768.k.linear.0.weight
-    metadata    "hypernetwork": every string key of the `.pt`, as JSON
+    metadata    "hypernetwork": all string keys of the `.pt`, as JSON
 
-A header that disagrees with the bytes of the file is refused before any tensor is read.
+A header that doesn't match the size of the file is refused before any tensor is read.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ READABLE = {"F64", "F32", "F16", "BF16", "F8_E4M3", "F8_E5M2"}
 
 
 def to_bytes(payload: Mapping[Any, Any]) -> bytes:
-    """The whole file with the content of a `.pt`."""
+    """The bytes of a file with the content of a `.pt`."""
     tensors = {
         f"{width}.{side}.{name}": tensor
         for width, pair in payload.items()
@@ -45,8 +45,8 @@ def to_bytes(payload: Mapping[Any, Any]) -> bytes:
 def read_safetensors(path: Path) -> dict[Any, Any]:
     """The payload, as in the `.pt` of the same network.
 
-    Raises ValueError with the file and the reason. A file without our record is read as A1111
-    reads a `.pt` without settings.
+    A file without our metadata is read like a `.pt` without settings. Raises ValueError with the
+    file and the reason.
     """
     check_length(path)
     try:
@@ -76,7 +76,7 @@ def check_length(path: Path) -> None:
 
 
 def check_tensors(file: Any, file_name: str) -> list[tuple[int, str, str, str]]:
-    """(width, side, A1111's name, whole name) of every tensor; nothing of them is read yet."""
+    """(width, side, A1111's name, whole name) of every tensor, without reading their data."""
     names = list(file.keys())
     if not names or len(names) > MOST_TENSORS:
         raise ValueError(f'"{file_name}" is not a hypernetwork: it holds {len(names)} tensors.')
