@@ -1,13 +1,13 @@
-"""The hypernetwork: per attention input width, two small residual MLPs before keys and values.
+"""The hypernetwork: for each attention width, two small residual MLPs before keys and values.
 
     keys(x) = x + strength · f_k(x)      values(x) = x + strength · f_v(x)
 
-A1111's layer order, per linear layer: Linear, activation, LayerNorm, Dropout. All blocks of one
-width share a pair, self- and cross-attention alike. Arithmetic is float32 whatever the context's
-type, as A1111 does it, and the result has the context's type again.
+The layers are in A1111's order: Linear, activation, LayerNorm, Dropout. All attention layers with
+the same input width share a pair, self- and cross-attention alike. As in A1111, everything is
+computed in float32, and the result is converted back to the dtype of the context.
 
-aria1th's extension also has networks of residual blocks, y = resampled(x) + g(x) with the order
-Linear, LayerNorm, Dropout, activation. There f(x) = blocks(x) − x, so the formula above holds.
+aria1th's extension also has networks of residual blocks, y = resampled(x) + g(x), with the order
+Linear, LayerNorm, Dropout, activation. For these f(x) = blocks(x) − x, so the formula above holds.
 """
 
 from __future__ import annotations
@@ -26,18 +26,18 @@ from .vocabulary import ACTIVATIONS, INITIALIZATIONS, ZERO_OUTPUT
 
 @dataclass(kw_only=True)
 class Record:
-    """What a file says beside the weights: its name, how long it learnt, and on what."""
+    """What a file stores besides the weights: name, training steps and base checkpoint."""
 
     name: str = ""
     step: int = 0  # optimizer updates done
     sd_checkpoint: str | None = None  # short hash
     sd_checkpoint_name: str | None = None
     optional_info: str | None = None
-    extra: dict = field(default_factory=dict)  # keys we do not know; written back as they were
+    extra: dict = field(default_factory=dict)  # unknown keys, written back unchanged
 
 
 class SkipBlock(nn.Module):
-    """One layer of aria1th's networks: (…, inside) → (…, outside)."""
+    """One residual block of aria1th's networks: (…, inside) → (…, outside)."""
 
     def __init__(self, inside: int, outside: int, spec: HypernetSpec, dropout: float):
         super().__init__()
@@ -62,16 +62,16 @@ class SkipBlock(nn.Module):
             return self.upsample_layer(x)
         if self.outside == x.shape[-1]:
             return x
-        rows = x.reshape(1, -1, x.shape[-1])  # interpolate wants three dimensions
+        rows = x.reshape(1, -1, x.shape[-1])  # interpolate needs three dimensions
         found = F.interpolate(rows, size=self.outside, mode="nearest-exact")
         return found.reshape(*x.shape[:-1], self.outside)
 
 
 class ResidualMlp(nn.Module):
-    """f of the formula above: (…, C) → (…, C).
+    """The f in the formula above: (…, C) → (…, C).
 
-    `linear` holds the layers in the slots of A1111 (or of aria1th's extension), so that its
-    state_dict has their names.
+    `linear` has the same slots as in A1111 (or aria1th's extension), so the names in the
+    state_dict are the same too.
     """
 
     def __init__(self, width: int, spec: HypernetSpec):
@@ -98,12 +98,14 @@ class ResidualMlp(nn.Module):
 
     @torch.no_grad()
     def initialize(self, name: str, generator: torch.Generator) -> None:
-        """A1111's: biases 0; the scale of a layer norm starts near 0 too, as N(0, 0.01).
+        """Draw initial weights as A1111 does. Biases are 0, scales of layer norms N(0, 0.01).
 
-        ZERO_OUTPUT zeroes the last layer besides, and every residual block's: each adds to x."""
+        ZERO_OUTPUT also zeroes the last linear layer. With residual blocks it zeroes every one,
+        because each adds to x.
+        """
         linears = [layer for layer in self.modules() if isinstance(layer, nn.Linear)]
         for layer in self.modules():
-            if isinstance(layer, nn.Linear) and layer.bias is None:  # torch's own, as aria1th's is
+            if isinstance(layer, nn.Linear) and layer.bias is None:  # torch's default, as aria1th
                 nn.init.kaiming_uniform_(layer.weight, a=5**0.5, generator=generator)
             elif isinstance(layer, nn.Linear):
                 INITIALIZATIONS[name](layer.weight, generator)
@@ -118,17 +120,17 @@ class ResidualMlp(nn.Module):
 
 
 class Hypernetwork(nn.Module):
-    """Weights of one spec, with the record of where they come from. Starts in eval mode.
+    """The weights for one spec, and the record of where they come from. Starts in eval mode.
 
-    blank: the weights are whatever lay in memory, for callers that fill them all.
+    blank: leave the weights uninitialised, for callers that fill them all.
     """
 
     def __init__(self, spec: HypernetSpec, record: Record | None = None, *, blank: bool = False):
         super().__init__()
         self.spec = spec
         self.record = record or Record()
-        # Hosts build nodes' outputs inside inference mode. Layers are made without numbers, for
-        # torch would draw them from the global random state.
+        # Hosts run nodes in inference mode, in which no trainable weights can be made. The meta
+        # device keeps torch from drawing initial weights from the global random state.
         with torch.inference_mode(False):
             with torch.device("meta"):
                 self.pairs = nn.ModuleDict(
@@ -149,11 +151,14 @@ class Hypernetwork(nn.Module):
         self.eval()
 
     def keys(self, context: Tensor, strength: float | Tensor = 1.0) -> Tensor:
-        """The input of `to_k`: (B, T, C) → same shape and type; itself for a width not held."""
+        """Transform the input of `to_k`: (B, T, C) → same shape and dtype.
+
+        Returns the input itself for a width that the network doesn't have.
+        """
         return self._transform("k", context, strength)
 
     def values(self, context: Tensor, strength: float | Tensor = 1.0) -> Tensor:
-        """The input of `to_v`: (B, T, C) → same shape and type; itself for a width not held."""
+        """Transform the input of `to_v`, as `keys` does for `to_k`."""
         return self._transform("v", context, strength)
 
     def _transform(self, side: str, context: Tensor, strength: float | Tensor) -> Tensor:
@@ -162,16 +167,17 @@ class Hypernetwork(nn.Module):
             return context
         x = context.float()
         residual = self.pairs[width][side](x)
-        if residual.requires_grad or residual.dtype != x.dtype:  # learning, or under autocast
+        if residual.requires_grad or residual.dtype != x.dtype:  # in training, or under autocast
             return (x + residual * strength).to(context.dtype)
-        return residual.mul_(strength).add_(x).to(context.dtype)  # a tenth faster at width 320
+        # in place, which is a tenth faster at width 320
+        return residual.mul_(strength).add_(x).to(context.dtype)
 
     @property
     def device(self) -> torch.device:
         return next(self.parameters()).device
 
     def copy(self) -> Hypernetwork:
-        """Weights of its own, made outside inference mode, so that they can be trained."""
+        """A copy with its own weights, made outside inference mode so that they can be trained."""
         with torch.inference_mode(False):
             twin = Hypernetwork(self.spec, Record(**vars(self.record)), blank=True)
             twin.load_state_dict({key: value.clone() for key, value in self.state_dict().items()})
@@ -179,8 +185,11 @@ class Hypernetwork(nn.Module):
 
 
 def load_weights(network: Hypernetwork, weights: Mapping[str, Tensor]) -> None:
-    """Put a state_dict into the network by place: a dropout more or less renames the layers after
-    it. Raises ValueError or RuntimeError when they do not fit."""
+    """Load a state_dict by the order of its tensors, not by names.
+
+    One dropout more or less changes the names of all layers after it. Raises ValueError or
+    RuntimeError if the tensors don't fit.
+    """
     names = list(network.state_dict())
     with torch.inference_mode(False):
         network.load_state_dict(dict(zip(names, weights.values(), strict=True)))

@@ -1,8 +1,8 @@
-"""What a hypernetwork is, apart from its weights: the settings that A1111's files record.
+"""The spec of a hypernetwork: everything except its weights, as A1111's files record it.
 
-A structure such as 1, 2, 1 gives the widths of one MLP as factors of the attention width d:
-d → 2d → d. There is one pair of such MLPs, for keys and for values, per attention input width.
-A spec that would not fit into any memory is refused here, before a single number is made.
+A structure such as 1, 2, 1 gives the layer sizes of an MLP as factors of the attention width d:
+d → 2d → d. Each attention width has a pair of such MLPs, for keys and for values. A spec too large
+for any memory is refused here, before anything is allocated.
 """
 
 from __future__ import annotations
@@ -23,29 +23,29 @@ from .vocabulary import (
 
 SD1_WIDTHS = (320, 640, 768, 1280)
 
-# Far above any use: [1, 2, 4, 2, 1] on SD 1's widths and 1024 has 1.5e8 numbers.
+# Far above any real use: [1, 2, 4, 2, 1] with SD 1's widths and 1024 has 1.5e8 numbers.
 MOST_NUMBERS = 2**31
 MOST_LAYERS = 64
 MOST_WIDTHS = 64
 LARGEST_FACTOR = 1024
-NARROWEST = 4  # width that anybody asks for; a lesser one was a part of 1,280
+NARROWEST = 4  # no model is narrower; a smaller number was the "1" of "1,280"
 
 
 @dataclass(frozen=True, kw_only=True)
 class HypernetSpec:
-    """The shape of a hypernetwork and how it begins.
+    """The structure of a hypernetwork and how its weights are initialised.
 
-    widths: attention input widths that get a pair of MLPs. layer_structure: factors, first and
-    last 1. dropout_structure: one probability per entry of layer_structure, 0 ≤ p < 1; the first
-    is never used, the last acts on the output; empty means none. activate_output: the activation
-    also follows the last linear layer (files before 26 October 2022). layer_norm: after every
-    linear layer and its activation, the last included. seed: of the initial weights.
+    widths: attention widths that get a pair of MLPs. layer_structure: factors, the first and last
+    are 1. dropout_structure: one probability per entry of layer_structure, 0 ≤ p < 1; the first is
+    never used, the last acts on the output; empty means none. activate_output: the activation also
+    follows the last linear layer (files before 26 October 2022). layer_norm: follows every linear
+    layer and its activation, including the last. seed: for the initial weights.
 
-    skip_connection: every layer is a residual block, as aria1th's extension makes them (its order
-    of layers is another, see hypernetwork.py, and activate_output means nothing). upsample_linear:
-    those blocks carry their input on by a matrix; otherwise by the nearest neighbour.
+    skip_connection: every layer is a residual block of aria1th's extension. Its order of layers is
+    different, see hypernetwork.py, and activate_output has no effect. upsample_linear: the skip
+    path of those blocks is a matrix; otherwise it is resampled by the nearest neighbour.
 
-    Raises ValueError with every fault found, in one message.
+    Raises ValueError with all faults in one message.
     """
 
     widths: tuple[int, ...] = SD1_WIDTHS
@@ -146,7 +146,7 @@ class HypernetSpec:
 
     @property
     def parameters(self) -> int:
-        """How many numbers the network holds."""
+        """The number of weights in the network."""
         total = 0
         for width in self.widths:
             sizes = [int(width * factor) for factor in self.layer_structure]
@@ -159,7 +159,7 @@ class HypernetSpec:
 
     @property
     def file_bytes(self) -> int:
-        """Size of a saved .pt file: float32 weights, and what torch writes around each tensor."""
+        """The size of a saved .pt file: float32 weights, and torch's overhead for each tensor."""
         layers = len(self.layer_structure) - 1
         tensors = 2 * len(self.widths) * layers * (4 if self.layer_norm else 2)
         tensors += 2 * len(self.widths) * layers if self.upsample_linear else 0
@@ -173,7 +173,7 @@ class HypernetSpec:
 
 
 def parse_structure(text: str) -> tuple[float, ...]:
-    """The factors of "1, 2, 1", with commas, semicolons or blanks between them.
+    """The factors in "1, 2, 1", separated by commas, semicolons or blanks.
 
     Raises ValueError quoting the text and the part that is no number.
     """
@@ -185,7 +185,7 @@ def parse_structure(text: str) -> tuple[float, ...]:
 
 
 def parse_dropout(text: str, layers: int) -> tuple[float, ...]:
-    """The probabilities of "0, 0.3, 0", one for each of so many layers; none of an empty text.
+    """The probabilities in "0, 0.3, 0", one for each of `layers`; none for an empty text.
 
     Raises ValueError quoting the text and the part that is no number.
     """
@@ -199,7 +199,7 @@ def parse_dropout(text: str, layers: int) -> tuple[float, ...]:
 
 
 def read_widths(text: str) -> tuple[int, ...]:
-    """The widths of "768, 1280"; none of an empty text. Raises ValueError quoting the text."""
+    """The widths in "768, 1280"; none for an empty text. Raises ValueError quoting the text."""
 
     def are_usual(numbers: tuple[float, ...]) -> bool:
         return all(isinstance(each, int) and 16 <= each <= 2**16 for each in numbers)
@@ -216,7 +216,7 @@ def read_widths(text: str) -> tuple[int, ...]:
 
 
 def as_text(numbers: Sequence[float]) -> str:
-    """ "1, 2, 1" from (1.0, 2, 1), the beginning of a very long one."""
+    """ "1, 2, 1" for (1.0, 2, 1); a very long one is shortened."""
     text = ", ".join(f"{n:g}" for n in numbers[:20])
     return f"{text}, …" if len(numbers) > 20 else text
 
@@ -224,7 +224,7 @@ def as_text(numbers: Sequence[float]) -> str:
 def dropout_from_flags(
     layers: int, use_dropout: bool, last_layer_dropout: bool
 ) -> tuple[float, ...]:
-    """The dropout structure that A1111 derives for files without one (facts: 0.3 inside)."""
+    """The dropout structure that A1111 derives for files without one: 0.3 inside."""
     if not use_dropout or layers < 3:
         return (0.0,) * layers
     return (0.0, *(0.3,) * (layers - 3), 0.3 if last_layer_dropout else 0.0, 0.0)

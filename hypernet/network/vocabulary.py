@@ -1,7 +1,7 @@
-"""The words of A1111's hypernetwork files, activations and initializations, and their meaning.
+"""The activations and initializations that A1111's hypernetwork files name, and what they mean.
 
-A1111 builds its activation list by looking into torch.nn.modules.activation, so these are torch's
-modules with default arguments under lower-case names. The surprise: "swish" is Hardswish, not SiLU.
+A1111 takes its activations from torch.nn.modules.activation, so these are torch's modules with
+default arguments and lower-case names. The surprise: "swish" is Hardswish, not SiLU.
 """
 
 from __future__ import annotations
@@ -14,8 +14,10 @@ from torch import nn
 
 
 class ImplicitDimension(nn.Module):
-    """Softmax and its kin as torch runs them when nobody names a dimension, which is how A1111
-    builds them: over the *batch* of a (B, T, C) tensor. Such files exist; nobody should make more.
+    """Softmax and its relatives without a given dimension, as A1111 creates them.
+
+    torch then runs them over the *batch* of a (B, T, C) tensor. Such files exist, so they are
+    supported, but nobody should make more.
     """
 
     def __init__(self, function: Callable[[torch.Tensor, int], torch.Tensor]):
@@ -57,22 +59,22 @@ ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "tanhshrink": nn.Tanhshrink,
 }
 
-# In A1111's list, but no network can be built with them: the reason, for the error message.
+# A1111 lists them, but no network can be built with them. The reason completes the error message.
 UNUSABLE_ACTIVATIONS = {
     "glu": "it halves the width",
     "threshold": "it needs arguments that the file format does not hold",
     "multiheadattention": "it is no activation and needs arguments that the format does not hold",
 }
 
-# Their slope at 0 is 0: nothing gets back through them to weights that give 0.
+# Their slope at 0 is 0, so no gradient reaches layers before them whose output is 0.
 FLAT_AT_ZERO = ("relu", "relu6", "hardshrink", "softshrink", "tanhshrink")
 
 Fill = Callable[[torch.Tensor, torch.Generator | None], object]
 
 ZERO_OUTPUT = "ZeroOutput"
 
-# Xavier has gain 1. A1111 gives Kaiming a slope of 0 for "leakyrelu" and says "relu" for all other
-# activations: the gain is √2 either way. Biases are zero.
+# Xavier has gain 1. For Kaiming, A1111 passes "leakyrelu" with a slope of 0, and "relu" for all
+# other activations; the gain is √2 either way. Biases are zero.
 INITIALIZATIONS: dict[str, Fill] = {
     "Normal": lambda weight, generator: nn.init.normal_(weight, 0.0, 0.01, generator=generator),
     "KaimingUniform": lambda weight, generator: nn.init.kaiming_uniform_(
@@ -83,8 +85,8 @@ INITIALIZATIONS: dict[str, Fill] = {
     ),
     "XavierUniform": lambda weight, generator: nn.init.xavier_uniform_(weight, generator=generator),
     "XavierNormal": lambda weight, generator: nn.init.xavier_normal_(weight, generator=generator),
-    # Not A1111's, which doesn't mind the name. The last layer becomes 0 (hypernetwork.py), as
-    # LoRA's does: the network begins as nothing, and the layers before it give unit spread.
+    # Our own; A1111 accepts the unknown name. The last layer becomes 0 (hypernetwork.py), as in
+    # LoRA, so the new network changes nothing. The layers before it keep unit variance.
     ZERO_OUTPUT: lambda weight, generator: nn.init.normal_(
         weight, 0.0, weight.shape[1] ** -0.5, generator=generator
     ),
@@ -92,11 +94,11 @@ INITIALIZATIONS: dict[str, Fill] = {
 
 
 def nearest(word: str, words: Iterable[str]) -> str:
-    """The known words most like this one, or all of them: for the end of an error message."""
+    """The known words most similar to this one, or all if none is, for an error message."""
     words = list(words)
     return ", ".join(difflib.get_close_matches(word, words, n=3, cutoff=0.5) or words)
 
 
 def nearest_file(name: str, files: Sequence[str]) -> str:
-    """The sentence that helps whoever asked for a file that is not there."""
+    """The end of an error message about a missing file: which names are similar."""
     return f"Nearest: {nearest(name, files)}." if files else "Nearest: the folder is empty."
