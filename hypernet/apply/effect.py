@@ -1,10 +1,10 @@
-"""How strongly a network acts: on keys and values, by width, over the way from noise to picture.
+"""How strongly a network acts: on keys and values, at each width, and during sampling.
 
     strength of one side = strength · (keys | values) · factor of the width · factor of the moment
 
-A moment is a percent of the way, 0 noise and 1 picture, as for ControlNets; hosts translate it to
-a noise level (sigma) by the model's percent_to_sigma. A sampler's sigma lies on the accelerator,
-so the factor of the moment stays a tensor there: reading it would make the CPU wait.
+A moment is the progress of sampling, from 0 (noise) to 1 (picture), as for ControlNets. Hosts
+convert it to a noise level (sigma) with the model's percent_to_sigma. A sampler's sigma is on the
+accelerator, so the factor of the moment stays a tensor there: reading it would make the CPU wait.
 """
 
 from __future__ import annotations
@@ -21,15 +21,16 @@ from ..devices import as_tensors_name_it
 from ..text.parsing import is_boundless, number_in, unwrapped
 
 PROMPTS = ("both", "positive", "negative")
-POINTS = 201  # of a curve's table: one per half percent
-EDGE = 1e-6  # percent_to_sigma(0) and (1) are beyond all noise levels
+POINTS = 201  # of a curve's table, one per half percent
+EDGE = 1e-6  # keeps off 0 and 1, for which percent_to_sigma gives values outside all noise levels
 
 
 @dataclass(frozen=True, kw_only=True)
 class Effect:
-    """strength, keys, values: factors. widths: (width, factor), 1 for those not named.
+    """How strongly a network acts.
 
-    prompts: which of a guided step's halves are changed. schedule: None acts all the way.
+    strength, keys, values: factors. widths: pairs of (width, factor); other widths have factor 1.
+    prompts: which part of classifier-free guidance is changed. schedule: None acts on every step.
     """
 
     strength: float = 1.0
@@ -53,7 +54,7 @@ class Effect:
         return not any(self.on_keys(width) or self.on_values(width) for width in widths)
 
     def chosen(self, cond_or_uncond: Sequence[int] | None) -> tuple[bool, ...]:
-        """For each chunk of a batch (0 positive, others negative): is it changed?"""
+        """Is each chunk of the batch changed? A chunk marked 0 is positive, others are negative."""
         if cond_or_uncond is None or self.prompts == "both":
             return (True,)
         if self.prompts == "positive":
@@ -63,9 +64,9 @@ class Effect:
 
 @dataclass(frozen=True, eq=False)
 class Schedule:
-    """A factor per noise level: 0 outside first … last, and inside what the table says.
+    """A factor for every noise level: from the table if first ≥ sigma ≥ last, otherwise 0.
 
-    first ≥ sigma ≥ last. sigmas ascend, (N,); factors (N,) belong to them; without them it is 1.
+    The table has ascending sigmas (N,) and their factors (N,). Without a table the factor is 1.
     """
 
     first: float
@@ -74,7 +75,7 @@ class Schedule:
     factors: Tensor | None = None
 
     def factor(self, sigma: Tensor) -> Tensor:
-        """(1,) float32 on sigma's device, where the table must be; sigma holds equal numbers."""
+        """(1,) float32 on sigma's device, where the table must be. sigma: all numbers equal."""
         sigma = sigma.float().max().reshape(1)
         acts = (sigma <= self.first) & (sigma >= self.last)
         if self.sigmas is None or self.factors is None:
@@ -100,10 +101,11 @@ def make_schedule(
     end: float = 1.0,
     curve: Sequence[tuple[float, float]] = (),
 ) -> Schedule | None:
-    """From percents of the way; curve holds (percent, factor), even in between, flat outside.
+    """A schedule from start to end, as shares of sampling between 0 and 1.
 
-    None when that is all the way at factor 1. Raises ValueError when start is not before end, or
-    the curve's percents do not ascend within 0 … 1.
+    curve: (share, factor) points, linear between and constant outside. None if the result is
+    factor 1 everywhere. Raises ValueError if start is not before end, or the curve's points don't
+    ascend within 0 … 1.
     """
     if not start < end:
         raise ValueError(f"start {start:g} is not before end {end:g}: nothing would be changed.")
@@ -137,14 +139,14 @@ def check_curve(curve: Sequence[tuple[float, float]]) -> None:
 
 
 def parse_curve(text: str) -> tuple[tuple[float, float], ...]:
-    """(percent, factor) from "0: 1, 0.5: 0.3, 1: 0"; raises ValueError quoting it."""
+    """The points (share, factor) in "0: 1, 0.5: 0.3, 1: 0". Raises ValueError quoting the text."""
     curve = parse_pairs(text, "Curve", 'Write it like "0: 1, 0.5: 0.3, 1: 0".')
     check_curve(curve)
     return curve
 
 
 def parse_widths(text: str) -> tuple[tuple[int, float], ...]:
-    """(width, factor) from "768: 0.5, 320: 0"; raises ValueError quoting it."""
+    """The pairs (width, factor) in "768: 0.5, 320: 0". Raises ValueError quoting the text."""
     pairs = parse_pairs(text, "Factors", 'Write them like "768: 0.5, 320: 0".')
     wrong = [width for width, _ in pairs if width != int(width) or width < 1]
     if wrong:

@@ -1,13 +1,14 @@
 """Folding: a linear network becomes part of the model's weights and costs nothing per step.
 
-Without activation and layer norm a network is x + Rx + c on what goes into `to_k` and `to_v`, with
-one R and c per width and side (strength is in them), and the same pictures come from
+Without activation and layer norm, a network computes x + Rx + c on the input of `to_k` and `to_v`.
+There is one R and c per width and side, with the strength included. The same pictures come from
 
     to_k += to_k·R_k        to_v += to_v·R_v        to_out.bias += to_out·to_v·c_v
 
-c_k is nowhere: a constant added to every key moves all scores of a query alike, which softmax does
-not see. A constant added to every value passes through attention as it is, for the weights of a
-query sum to 1. The same changes, written to a file, are a LoRA that any loader reads.
+c_k is not needed: a constant added to every key shifts all scores of a query by the same amount,
+and softmax ignores that. A constant added to every value passes through attention unchanged,
+because the weights of a query sum to 1. Written to a file, these changes are a LoRA that any loader
+reads.
 
 Shapes: C width of the tokens, D inner width of a block, O its output width.
 """
@@ -26,8 +27,8 @@ from torch import Tensor, nn
 from ..formats.hns import Leaf, NetworkTree, Part, Sequential
 from ..network.hypernetwork import Hypernetwork
 
-Linear = Hypernetwork | NetworkTree  # as far as it is linear
-Chain = Sequence[tuple[Linear, float]]  # with strengths, first applied first
+Linear = Hypernetwork | NetworkTree  # one that is linear, see require_linear
+Chain = Sequence[tuple[Linear, float]]  # networks with strengths, in the order they act
 
 LINEAR_PARTS = (nn.Linear, nn.Dropout, nn.Identity)
 
@@ -43,7 +44,7 @@ class Residual:
     constant: Tensor
 
     def then(self, other: Residual) -> Residual:
-        """First this one, then the other."""
+        """The effect of this one followed by the other."""
         a, b = self, other
         return Residual(
             a.matrix + b.matrix + b.matrix @ a.matrix,
@@ -51,7 +52,7 @@ class Residual:
         )
 
     def plus(self, other: Residual, factor: float = 1.0) -> Residual:
-        """Both on the same input, side by side."""
+        """The effect of both on the same input, added up."""
         return Residual(
             self.matrix + factor * other.matrix, self.constant + factor * other.constant
         )
@@ -64,9 +65,9 @@ def nothing(width: int) -> Residual:
 
 @torch.no_grad()
 def residual_of(network: Linear, width: int, side: str, strength: float = 1.0) -> Residual:
-    """What a linear network of any depth does to keys ("k") or values ("v") of one width.
+    """The residual of a linear network of any depth on keys ("k") or values ("v") of one width.
 
-    A linear map is known from what it makes of zero and of the unit vectors.
+    It is found by running the network on zero and on the unit vectors.
     """
     if isinstance(network, NetworkTree):
         return residual_of_part(network, network.part, width, side, strength)
@@ -94,7 +95,7 @@ def residual_of_part(
 
 
 def residual_of_chain(chain: Chain, width: int, side: str) -> Residual:
-    """What linear networks do one after the other."""
+    """The residual of linear networks that act one after the other."""
     held = [(network, strength) for network, strength in chain if width in network.spec.widths]
     each = (residual_of(network, width, side, strength) for network, strength in held)
     return reduce(Residual.then, each) if held else nothing(width)
@@ -105,7 +106,7 @@ def widths_of(chain: Chain) -> tuple[int, ...]:
 
 
 def nonlinear_parts(network: Linear) -> list[str]:
-    """Names of what keeps the network from being linear, e.g. ["ReLU", "LayerNorm"]."""
+    """Names of the modules that make the network nonlinear, such as ["ReLU", "LayerNorm"]."""
     leaves = (part for part in network.modules() if not list(part.children()))
     kinds = (type(part).__name__ for part in leaves if not isinstance(part, LINEAR_PARTS))
     return list(dict.fromkeys(kinds))
@@ -126,9 +127,9 @@ def require_linear(network: Linear) -> None:
 
 @dataclass(frozen=True)
 class AttentionWeights:
-    """The projections of one attention block in float32, and the type in which the model has them.
+    """The projections of one attention layer in float32, and the dtype they have in the model.
 
-    name is diffusers': "down_blocks.0.attentions.0.transformer_blocks.0.attn1".
+    name: as in diffusers, "down_blocks.0.attentions.0.transformer_blocks.0.attn1".
     """
 
     name: str
@@ -139,7 +140,7 @@ class AttentionWeights:
 
 
 def attention_names(weights: Iterable[str]) -> list[str]:
-    """The attention blocks among the names of a UNet's weights."""
+    """The names of the attention layers, from the names of a UNet's weights."""
     matches = (re.fullmatch(r"(.*\.attn[12])\.to_k\.weight", name) for name in weights)
     return [match[1] for match in matches if match]
 
@@ -147,12 +148,12 @@ def attention_names(weights: Iterable[str]) -> list[str]:
 def weight_changes(
     blocks: Iterable[AttentionWeights], chain: Chain, *, folded: Chain = ()
 ) -> Iterator[tuple[str, Tensor]]:
-    """Name of a weight and what to add to it, on the CPU, for every weight that changes.
+    """(name, change) for every weight that changes; the change is to be added, and on the CPU.
 
-    folded: the beginning of the chain, if the model has it already; blocks are those before. The
-    changes have the model's type if that is float32, else float16.
+    folded: the beginning of the chain, if it is already folded into the model. blocks are always
+    the original weights. Changes are float32 if the model is, otherwise float16.
 
-    Raises ValueError for a network that is not linear, or when no width fits.
+    Raises ValueError if a network is not linear or no width fits.
     """
     for network, _ in chain:
         require_linear(network)
@@ -180,7 +181,7 @@ def weight_changes(
 
 
 def rounding_note(dtype: torch.dtype) -> str:
-    """What to tell whose model has weights of this type; "" where folding is as exact as they."""
+    """A warning if weights of this dtype are too coarse for folding; "" otherwise."""
     if dtype.itemsize > 1:
         return ""
     return (
@@ -204,6 +205,3 @@ def block_changes(block: AttentionWeights, keys: Residual, values: Residual) -> 
         constant = to_v @ values.constant.to(to_v)
         changes[f"{block.name}.to_out.0.bias"] = block.out @ constant
     return changes
-
-
-# The same as a LoRA file

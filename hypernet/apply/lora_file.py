@@ -1,4 +1,4 @@
-"""A folded network as a LoRA file."""
+"""Saves a linear network, folded (fold.py), as a LoRA file that any loader reads."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from .fold import AttentionWeights, Linear, weight_changes
 
 @dataclass(frozen=True)
 class Lora:
-    """Tensors under the names that LoRA loaders know, and how far they are from the network.
+    """A LoRA's tensors, under the names that loaders know, and their error.
 
-    error: ‖what the file says − what it should say‖ / ‖what it should say‖ over all matrices.
+    error: ‖stored − exact‖ / ‖exact‖ over all matrices.
     """
 
     tensors: dict[str, Tensor]
@@ -36,11 +36,10 @@ def to_lora(
     rank: int = 0,
     numbers: str = "float16",
 ) -> Lora:
-    """A linear network as a LoRA: whole differences for rank 0, else up and down matrices.
+    """A linear network as a LoRA. Rank 0 stores full differences, others up and down matrices.
 
-    numbers: "float16" or "float32".
-
-    Raises ValueError for a network that is not linear, or when no width fits.
+    numbers: "float16" or "float32". Raises ValueError if the network is not linear or no width
+    fits.
     """
     dtype = {"float16": torch.float16, "float32": torch.float32}[numbers]
     seen: dict[str, AttentionWeights] = {}
@@ -60,7 +59,7 @@ def to_lora(
         if block.name.endswith("attn2"):
             text_widths.add(block.keys.shape[1])
         layer = "lora_unet_" + layer.replace(".", "_")
-        if kind == "bias":  # A1111 reads a bias only beside a matrix
+        if kind == "bias":  # A1111 reads a bias only together with a matrix
             tensors[f"{layer}.diff"] = torch.zeros(block.out.shape, dtype=dtype)
             tensors[f"{layer}.diff_b"] = change.to(dtype)
             continue
@@ -79,7 +78,7 @@ def to_lora(
 
 
 def low_rank(change: Tensor, rank: int) -> dict[str, Tensor]:
-    """The nearest matrix of this rank as up (D, r) · down (r, C); alpha = r, so that scale is 1."""
+    """The best approximation of rank r, as up (D, r) · down (r, C). alpha = r makes its scale 1."""
     u, s, v = torch.linalg.svd(change, full_matrices=False)
     rank = min(rank, len(s))
     root = s[:rank].sqrt()
@@ -93,7 +92,7 @@ def low_rank(change: Tensor, rank: int) -> dict[str, Tensor]:
 def metadata_of(
     network: Linear, strength: float, rank: int, error: float, text_widths: set[int]
 ) -> dict[str, str]:
-    """What loaders look for (kohya's names; A1111 takes a file for SD 1 otherwise), and our own."""
+    """Metadata under kohya's names, without which A1111 assumes SD 1, and our own."""
     origin = {
         "name": network.record.name,
         "step": network.record.step,
@@ -110,7 +109,7 @@ def metadata_of(
 
 
 def save_lora(lora: Lora, path: str | os.PathLike) -> Path:
-    """Write the file, whole or not at all; raises FileExistsError if it is there."""
+    """Write the file, completely or not at all. Raises FileExistsError if it exists."""
     path = Path(path)
     if path.suffix != ".safetensors":
         raise ValueError(f'"{path.name}": a LoRA file ends in ".safetensors".')

@@ -1,19 +1,19 @@
-"""Results served again only where it is certain that nothing they came from has changed.
+"""Caches results of tensor functions and reuses them only if the inputs certainly didn't change.
 
-The text that cross-attention reads is the same in every block, so what a network makes of it can
-be kept. Certain is:
+Cross-attention reads the same text in every block, so a network's result for it can be cached. An
+input certainly didn't change if
 
-- the same tensor object, held by us so that its identity cannot pass to another, with the same
-  version counter, which torch raises at every write into its storage; or
-- on the CPU, equal numbers in a copy of our own.
+- it is the same tensor object with the same version counter, which torch raises at every write into
+  its storage (the memo holds the object, so no other can get its identity); or
+- it is on the CPU and its numbers equal those of a copy in the memo.
 
 Tensors made in inference mode have no version counter, and comparing numbers on an accelerator
-would make the CPU wait. Such a tensor is never an input that we remember: hosts that want the memo
-there hand over ordinary tensors (`compat`'s track_changes). Results are ordinary tensors, so that
-a write into one of them is seen too.
+would make the CPU wait, so nothing is cached for such tensors. Hosts that want the cache there pass
+ordinary tensors (`compat`'s track_changes). Results are ordinary tensors, so that writes into them
+are noticed too.
 
-An entry is checked by itself whenever it is used. Threads, clones, other prompts and runs that
-were broken off can make it useless, never wrong.
+Every entry is checked on its own each time it is used. Threads, clones, other prompts and aborted
+runs can make an entry useless, but never wrong.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-KEPT = 8  # positive, negative and some regions, each perhaps in a call of its own
+KEPT = 8  # enough for positive, negative and some regional prompts, each in its own call
 
 
 class Memo:
@@ -39,9 +39,9 @@ class Memo:
         inputs: tuple[Tensor, ...],
         compute: Callable[[], tuple[Tensor, ...]],
     ) -> tuple[Tensor, ...]:
-        """compute()'s results, for what is not a tensor (key) and what is (inputs).
+        """The results of compute(), which depend on `inputs` and, apart from tensors, on `key`.
 
-        A result that is remembered takes no part in autograd.
+        A cached result takes no part in autograd.
         """
         if torch.compiler.is_compiling() or not all(map(can_be_checked, inputs)):
             return compute()
@@ -62,8 +62,8 @@ class Memo:
 def can_be_checked(tensor: Tensor) -> bool:
     """Can a later change of this tensor be noticed without waiting for its device?
 
-    Not while gradients flow through it, and not while a CUDA graph is recorded: its replay would
-    use what was remembered although it writes new numbers into the same inputs.
+    Not if gradients flow through it. Not while a CUDA graph is recorded either: a replay writes new
+    numbers into the same inputs, but would still use the cached result.
     """
     if tensor.requires_grad and torch.is_grad_enabled():
         return False
@@ -80,7 +80,7 @@ def version(tensor: Tensor) -> int | None:
 
 
 class Seen:
-    """A tensor as it was: itself and its version, and on the CPU its numbers."""
+    """A tensor at the time it was cached: the object, its version and, on the CPU, its numbers."""
 
     def __init__(self, tensor: Tensor) -> None:
         self.tensor = tensor
@@ -104,7 +104,7 @@ class Entry:
     key: Hashable
     inputs: tuple[Seen, ...]
     results: tuple[Tensor, ...]
-    versions: tuple[int | None, ...]  # of the results: someone may write into them
+    versions: tuple[int | None, ...]  # of the results, because callers may write into them
 
     def answers(self, key: Hashable, inputs: tuple[Tensor, ...]) -> bool:
         return (

@@ -1,10 +1,10 @@
-"""Linear layers at the speed that the CPU has: oneDNN's product in place of MKL's.
+"""Faster linear layers on the CPU: matrix products by oneDNN instead of MKL.
 
-torch multiplies float32 matrices with MKL, which runs at less than half of an AMD processor's speed
-(110 of 250 GFLOP/s on a core with AVX-512), while it convolves, most of what a UNet does, with
-oneDNN. So there a network would cost twice its arithmetic. oneDNN adds up in another order: results
-differ from MKL's in the last bit or two of a sum, as they do between processors. Small products, in
-which nothing is won, go the usual way.
+torch multiplies float32 matrices with MKL, which reaches less than half of an AMD processor's speed
+(110 of 250 GFLOP/s on a core with AVX-512). Convolutions, most of a UNet's work, already use
+oneDNN. So with MKL a network would take twice as long as it should. oneDNN sums in another order:
+results differ from MKL's in the last bit or two, as they do between processors. Small products gain
+nothing and stay with MKL.
 """
 
 from __future__ import annotations
@@ -32,13 +32,15 @@ def is_worthwhile(x: Tensor, weight: Tensor) -> bool:
 
 
 def product(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """oneDNN's F.linear: x (…, inside), weight (outside, inside), as it is or as oneDNN keeps it.
-    Autograd does not see it."""
+    """F.linear by oneDNN, without autograd.
+
+    x: (…, inside). weight: (outside, inside), plain or in oneDNN's packed layout.
+    """
     return torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")
 
 
 class LearntProduct(torch.autograd.Function):
-    """F.linear(x, weight, bias), forwards and backwards."""
+    """F.linear(x, weight, bias) by oneDNN, with its backward pass."""
 
     @staticmethod
     def forward(ctx, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
@@ -58,7 +60,7 @@ class LearntProduct(torch.autograd.Function):
 
 
 def learnt(linear: nn.Linear, x: Tensor) -> Tensor:
-    """What linear(x) gives, for autograd too."""
+    """linear(x), by oneDNN if that is faster, with autograd."""
     if is_worthwhile(x, linear.weight):
         return LearntProduct.apply(x, linear.weight, linear.bias)
     return F.linear(x, linear.weight, linear.bias)
@@ -66,7 +68,7 @@ def learnt(linear: nn.Linear, x: Tensor) -> Tensor:
 
 @contextmanager
 def quickened(module: nn.Module) -> Iterator[None]:
-    """Inside, every Linear of a module that learns multiplies quickly."""
+    """Inside the block, every Linear of a module in training uses oneDNN."""
     linears = [layer for layer in module.modules() if type(layer) is nn.Linear]
     for layer in linears:
         layer.forward = partial(learnt, layer)
@@ -78,8 +80,10 @@ def quickened(module: nn.Module) -> Iterator[None]:
 
 
 class QuickLinear(nn.Linear):
-    """A Linear over the very weights of another, for use only. What oneDNN makes of them is kept,
-    and made again when somebody has written into them."""
+    """A Linear that shares another's weights, for inference.
+
+    oneDNN's packed copy of the weights is cached, and renewed after a write into them.
+    """
 
     def __init__(self, linear: nn.Linear):
         nn.Module.__init__(self)
@@ -102,17 +106,17 @@ class QuickLinear(nn.Linear):
         return packed[1]
 
     def __getstate__(self) -> dict:
-        """A copy makes its own."""
+        """A copy of the layer packs its own weights."""
         return self.__dict__ | {"_packed": None}
 
     def _apply(self, *given, **more) -> QuickLinear:
-        """Moved or cast: what was made of the weights is not."""
+        """Drop the packed copy when the weights are moved or cast."""
         self._packed = None
         return super()._apply(*given, **more)
 
 
 def quicken(module: nn.Module) -> None:
-    """Replace every Linear below a module, for good, by a quick one over the same weights."""
+    """Permanently replace every Linear in a module by a QuickLinear with the same weights."""
     for name, child in module.named_children():
         if type(child) is nn.Linear:
             setattr(module, name, QuickLinear(child).train(child.training))

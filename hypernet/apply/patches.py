@@ -1,13 +1,13 @@
-"""What a network does to a model: a patch on the inputs of `to_k` and `to_v`.
+"""Attention patches: how a network is applied to a model, at the inputs of `to_k` and `to_v`.
 
 Hosts call a patch as patch(n, context, value, extra_options) before the projections, once per
-attention block; n, context and value are (B, T, C). Self-attention (attn1) and cross-attention
-(attn2) get a patch object each. A patch never changes: clones of a model share it, also from
-several threads, and another strength is another object. What it keeps (weights on a device, what
-became of the text) can be dropped at any moment.
+attention layer; n, context and value are (B, T, C). Self-attention (attn1) and cross-attention
+(attn2) have a patch object each. A patch never changes: clones of a model share it, also across
+threads, and another strength is another object. Its caches (weights on a device, results for the
+text) can be dropped at any moment.
 
-Nothing here waits for an accelerator. Under torch.compile the text is computed in each block, and
-inductor finds that it is the same.
+Nothing here waits for an accelerator. Under torch.compile the text is computed in every block, and
+inductor merges the identical computations.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ Manage = Callable[[nn.Module], list]
 def make_patches(
     network: Hypernetwork, effect: Effect | None = None, manage: Manage | None = None
 ) -> tuple[HypernetPatch, HypernetPatch]:
-    """The patches for attn1 and attn2. They share weights; attn2's remembers the text.
+    """The patches for attn1 and attn2. They share weights; attn2's caches results for the text.
 
-    manage(module) makes a host move the module, in place, and count its memory; it returns what
-    the host expects from a patch's models().
+    manage(module): asks the host to move the module in place and to count its memory. It returns
+    what the host expects from a patch's models().
     """
     weights = Weights(network, manage)
     effect = effect or Effect()
@@ -44,10 +44,10 @@ def make_patches(
 
 
 class HypernetPatch:
-    """Sends keys and values of every block through a network, widths it does not hold excepted.
+    """Sends keys and values of every block through a network, if it has their width.
 
-    With a memo, what comes from other tokens than the picture's own is computed once as long as
-    it stays the same.
+    With a memo, tokens that are not the picture's own (the text) are computed once, as long as
+    they stay the same.
     """
 
     def __init__(self, weights: Weights, effect: Effect, memo: Memo | None = None):
@@ -65,9 +65,9 @@ class HypernetPatch:
         extra_options: Mapping[str, Any] | None = None,
         **others: Any,
     ) -> Any:
-        """(n, context, value); or, for models that pass pe and attn_mask by keyword, a dict.
+        """(n, context, value), or a dict for models that pass pe and attn_mask by keyword.
 
-        Those models (Cosmos Predict2, Anima) read "q", "k", "v" and "pe" from it.
+        Those models (Cosmos Predict2, Anima) read "q", "k", "v" and "pe" from the dict.
         """
         context = n if context is None else context
         value = context if value is None else value
@@ -105,7 +105,7 @@ class HypernetPatch:
         return self._memo.recall(key, inputs, compute)
 
     def _moment(self, sigmas: Tensor | None) -> float | Tensor:
-        """The schedule's factor: a number where reading it costs nothing, otherwise (1,)."""
+        """The schedule's factor: a float if reading it costs nothing, otherwise a tensor (1,)."""
         schedule = self.effect.schedule
         if schedule is None or sigmas is None:
             return 1.0
@@ -118,8 +118,10 @@ class HypernetPatch:
         return factor
 
     def to(self, target: Any) -> HypernetPatch:
-        """ComfyUI calls this with devices and dtypes when it moves a model; dtypes mean nothing
-        here. Weights arrive before the first block needs them, and leave with the model."""
+        """Called by ComfyUI with devices and dtypes when it moves a model; dtypes are ignored.
+
+        So weights arrive before the first block needs them, and leave with the model.
+        """
         if isinstance(target, torch.device):
             self.weights.go_to(target)
             if self.effect.schedule is not None:
@@ -128,18 +130,18 @@ class HypernetPatch:
         return self
 
     def models(self) -> list:
-        """What the host shall load and count together with the model."""
+        """What the host should load and count together with the model."""
         return self.weights.managed
 
     def cleanup(self) -> None:
-        """The end of a sampling run."""
+        """Called by ComfyUI at the end of a sampling run."""
         for memo in (self._memo, self._moments):
             if memo is not None:
                 memo.clear()
 
 
 def full_precision(device: torch.device) -> AbstractContextManager:
-    """No autocast: scripts may run their model in it, A1111 leaves it for hypernetworks too."""
+    """Turns autocast off, in case a script runs its model in it. A1111 does so for networks too."""
     if torch.amp.is_autocast_available(device.type):
         return torch.autocast(device.type, enabled=False)
     return nullcontext()
@@ -152,7 +154,7 @@ def change_chunks(
     strength: float,
     moment: float | Tensor,
 ) -> Tensor:
-    """tokens (B, T, C), with the chosen ones of its equal chunks along B transformed."""
+    """Transform the chosen ones of equal chunks along B. tokens: (B, T, C)."""
     if strength == 0:
         return tokens
     factor = strength if isinstance(moment, float) and moment == 1 else strength * moment
@@ -165,7 +167,7 @@ def change_chunks(
 
 
 class FrozenNetwork(nn.Module):
-    """A network for use only: float32, evaluation mode, no gradients, whatever its source does."""
+    """A network for inference: float32, eval mode, no gradients, whatever its source has."""
 
     def __init__(self, network: Hypernetwork, device: torch.device):
         super().__init__()
@@ -192,9 +194,9 @@ class FrozenNetwork(nn.Module):
 
 
 class Weights:
-    """A network's weights wherever they are wanted. The network itself is never moved or cast.
+    """A network's weights on every device that needs them. The network is never moved or cast.
 
-    `home` shares their memory as long as nobody moves it; other devices get copies.
+    `home` shares the network's memory until somebody moves it; other devices get copies.
     """
 
     def __init__(self, network: Hypernetwork, manage: Manage | None = None):
@@ -204,7 +206,7 @@ class Weights:
         self._copies: dict[torch.device, FrozenNetwork] = {}
 
     def writes(self) -> int:
-        """How often the network was written to, as by training it further."""
+        """How often the network's weights were written to, for example by further training."""
         return sum(version(weight) or 0 for weight in self._source)
 
     def on(self, device: torch.device) -> FrozenNetwork:
@@ -215,12 +217,12 @@ class Weights:
             self._copies[device] = self._copy(device)
         return self._copies[device]
 
-    @torch._disable_dynamo  # torch.compiler.disable, which brings dynamo only when it is called
+    @torch._disable_dynamo  # like torch.compiler.disable, but imports dynamo only when called
     def _copy(self, device: torch.device) -> FrozenNetwork:
         return FrozenNetwork(self.home.network, device)
 
     def go_to(self, device: torch.device) -> None:
-        """Be there, and no longer elsewhere; a host that manages the weights moves them itself."""
+        """Be on this device only. If the host manages the weights, it moves them itself."""
         if device.type == "cpu":
             self._copies.clear()
         elif not self.managed:
@@ -232,11 +234,11 @@ def device_of(module: nn.Module) -> torch.device:
 
 
 class TrainingPatch:
-    """The patch while training: strength 1, the very weights that the optimizer moves.
+    """The patch for training: strength 1, and the weights themselves that the optimizer updates.
 
-    remember: for one forward pass. The text of cross-attention goes through the network in the
-    first block that reads it, and gradients of all blocks come together there. Not where blocks
-    are computed a second time (gradient checkpointing): theirs must be the same computation.
+    remember: the text goes through the network only in the first block that reads it, and the
+    gradients of all blocks add up there. The patch then serves one forward pass. It must be off
+    with gradient checkpointing, where recomputing a block must repeat the same computation.
     """
 
     def __init__(self, network: Hypernetwork, remember: bool = False):
@@ -259,7 +261,7 @@ class TrainingPatch:
 
 
 def attention_widths(unet: nn.Module) -> dict[str, tuple[int, ...]]:
-    """{"attn1": …, "attn2": …}: input sizes of every to_k in a UNet, sorted."""
+    """The input widths of all to_k in a UNet, sorted, as {"attn1": …, "attn2": …}."""
     found: dict[str, set[int]] = {"attn1": set(), "attn2": set()}
     for name, module in unet.named_modules():
         kind, _, last = name.rpartition(".")
@@ -270,9 +272,9 @@ def attention_widths(unet: nn.Module) -> dict[str, tuple[int, ...]]:
 
 
 def check_fit(network: Hypernetwork, widths: Mapping[str, tuple[int, ...]]) -> str:
-    """What to warn of when part of the network finds no place in the model; "" when all does.
+    """A warning if only part of the network fits the model; "" if all of it does.
 
-    Raises ValueError when no width fits. Both name both lists.
+    Raises ValueError if no width fits. Both messages name the widths of network and model.
     """
     wanted = {width for kind in widths.values() for width in kind}
     held = set(network.spec.widths)

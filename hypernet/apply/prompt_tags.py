@@ -1,9 +1,9 @@
-"""A1111's tags in a prompt: `<hypernet:name:0.8>` names a network and its strength, 1 if left out.
+"""A1111's tags in a prompt: `<hypernet:name:0.8>` names a network and its strength (default 1).
 
-Only these tags are read and taken out; every other character stays, `<lora:…>` too, so that the
-text encoder sees the prompt that A1111 would give it. A tag is read in any hand: with capitals and
-blanks, the signs of a Chinese keyboard, the escapes of a web page. What looks like one and is none
-is refused, or its letters would be drawn as words without anybody knowing.
+Only these tags are read and removed. Everything else stays, including `<lora:…>`, so the text
+encoder gets the same prompt as in A1111. Tags may contain capitals and blanks, the signs of a
+Chinese keyboard, or HTML escapes. A misspelt tag is an error; otherwise its text would silently
+become part of the prompt.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from ..text.parsing import folded, is_boundless, plain, single_number_in
 
 LIMIT = 10.0
 HYPERNET = ("hypernet", "hypernetwork", "hypernets", "hypernetworks", "超网络")
-OTHERS = ("lora", "lyco", "locon", "loha")  # of A1111 and its extensions
-LONGEST = 60  # letters of what is quoted
+OTHER_KINDS = ("lora", "lyco", "locon", "loha")  # tags of A1111 and its extensions
+LONGEST = 60  # letters that a message quotes
 
-# Patterns for folded text (parsing.py), where ＜ and ： are < and :. What is between one kind of
-# brackets may hold the other: <hypernet:《画》:1>.
+# Patterns for folded text (parsing.py), where ＜ and ： have become < and :. Brackets of one kind
+# may contain those of the other: <hypernet:《画》:1>.
 BRACKETS = (
     (r"\\?<|&(?:amp;)*(?:lt|#60|#x3c);?|%3c", r"\\?>|&(?:amp;)*(?:gt|#62|#x3e);?|%3e"),
     ("[〈《‹⟨]", "[〉》›⟩]"),
@@ -40,7 +40,7 @@ TAGS = tuple(
     )
     for left, right in BRACKETS
 )
-# <hypernet without a colon or an end, and hypernet:one:1 without brackets
+# Misspelt tags: <hypernet without a colon or an end, and hypernet:one:1 without brackets.
 NEARLY = (
     r"(?:{left})\s*(?:{kinds})\b(?!\s*(?:{right}))[^,\n]*|\b(?:{kinds})\s*:[^\n:,]+:\s*[-+]?[\d.]+"
 )
@@ -54,9 +54,9 @@ class Tag:
 
 
 def read_tags(prompt: str) -> tuple[str, list[Tag]]:
-    """The prompt without its tags, and the tags in their order.
+    """The prompt without its tags, and the tags in order.
 
-    Raises ValueError quoting every tag that is wrong, or looks like a tag and is none.
+    Raises ValueError quoting every tag that is wrong or misspelt.
     """
     tags, faults, spans = [], [], []
     for match in matches(prompt):
@@ -67,34 +67,34 @@ def read_tags(prompt: str) -> tuple[str, list[Tag]]:
                 tags.append(read_tag(text, prompt[match.start("inside") : match.end("inside")]))
             except ValueError as fault:
                 faults.append(str(fault))
-        elif kind not in OTHERS and get_close_matches(kind, HYPERNET, cutoff=0.75):
-            faults.append(no_tag(text))
+        elif kind not in OTHER_KINDS and get_close_matches(kind, HYPERNET, cutoff=0.75):
+            faults.append(misspelling(text))
     rest = without(prompt, spans)
-    faults += map(no_tag, nearly(rest, HYPERNET))
+    faults += map(misspelling, misspelt(rest, HYPERNET))
     if faults:
         raise ValueError(" ".join(faults))
     return rest, tags
 
 
 def take_out_tags(prompt: str) -> tuple[str, tuple[str, ...]]:
-    """The prompt without any tag, of LoRAs too, and the tags that were in it.
+    """The prompt without any tags, those of LoRAs included, and the removed tags.
 
-    Raises ValueError quoting what looks like a tag and is none.
+    Raises ValueError quoting misspelt tags.
     """
     spans = [match.span() for match in matches(prompt) if is_tag_of_a1111(match)]
     rest = without(prompt, spans).strip() if spans else prompt
-    if faults := [*map(no_tag, nearly(rest, (*HYPERNET, *OTHERS)))]:
+    if faults := [*map(misspelling, misspelt(rest, (*HYPERNET, *OTHER_KINDS)))]:
         raise ValueError(" ".join(faults))
     return rest, tuple(prompt[start:end] for start, end in spans)
 
 
 def matches(prompt: str) -> list[re.Match]:
-    """Every <kind:…>, in order. Other brackets than < and > make a tag with known kinds only."""
+    """Every <kind:…>, in order. Brackets other than < and > count only with a known kind."""
     angles, others = (list(pattern.finditer(folded(prompt))) for pattern in TAGS)
     others = [
         match
         for match in others
-        if kind_of(match) in (*HYPERNET, *OTHERS)
+        if kind_of(match) in (*HYPERNET, *OTHER_KINDS)
         and not any(each.start() < match.end() and match.start() < each.end() for each in angles)
     ]
     return sorted([*angles, *others], key=re.Match.start)
@@ -105,8 +105,8 @@ def kind_of(match: re.Match) -> str:
 
 
 def is_tag_of_a1111(match: re.Match) -> bool:
-    """It takes out <word:…>, whatever the word."""
-    return kind_of(match) in (*HYPERNET, *OTHERS) or match["kind"].isidentifier()
+    """Would A1111 remove it? It does so for every <word:…>, whatever the word."""
+    return kind_of(match) in (*HYPERNET, *OTHER_KINDS) or match["kind"].isidentifier()
 
 
 def without(prompt: str, spans: list[tuple[int, int]]) -> str:
@@ -115,8 +115,8 @@ def without(prompt: str, spans: list[tuple[int, int]]) -> str:
     return prompt
 
 
-def nearly(prompt: str, kinds: Iterable[str]) -> Iterator[str]:
-    """What looks like a tag of these kinds and is none."""
+def misspelt(prompt: str, kinds: Iterable[str]) -> Iterator[str]:
+    """Misspelt tags of these kinds."""
     names = "|".join(re.sub("(?<=hyper)(?=net)", "[ _-]?", kind) for kind in kinds)
     left, right = ("|".join(each) for each in zip(*BRACKETS, strict=True))
     pattern = re.compile(NEARLY.format(left=left, right=right, kinds=names), re.IGNORECASE)
@@ -124,12 +124,12 @@ def nearly(prompt: str, kinds: Iterable[str]) -> Iterator[str]:
         yield prompt[match.start() : match.end()].strip()
 
 
-def no_tag(text: str) -> str:
-    """ "<hypernet:one:1" and what it should be."""
+def misspelling(text: str) -> str:
+    """The error message about a misspelt tag, with a guess at the right one."""
     inside = re.sub(r"^\W*", "", plain(text)).rstrip("<>〈《‹⟨〉》›⟩\\ ")
     kind, *rest = (part.strip() for part in re.split("[:;|=]", inside))
     name = rest[0] if rest and rest[0] else "name"
-    kind = kind if kind in OTHERS else HYPERNET[0]
+    kind = kind if kind in OTHER_KINDS else HYPERNET[0]
     strength = single_number_in(rest[1].split(" ")[0]) if len(rest) > 1 else None
     meant = f"<{kind}:{name[:LONGEST]}:{1 if strength is None else strength:g}>"
     return f'"{text[:LONGEST]}" looks like a tag and is none. Write it like {meant}.'
@@ -150,7 +150,7 @@ def read_tag(text: str, inside: str) -> Tag:
 
 
 def split_at_colons(inside: str) -> list[str]:
-    """The parts as they are written, where : and ： part them."""
+    """The parts between : or ：, with their original characters."""
     places = [place for place, sign in enumerate(folded(inside)) if sign == ":"]
     starts, ends = [0, *(place + 1 for place in places)], [*places, len(inside)]
     return [html.unescape(inside[a:b]).strip() for a, b in zip(starts, ends, strict=True)]
@@ -161,14 +161,15 @@ def strength_in(text: str) -> float | None:
 
 
 def find_files(tags: Iterable[Tag], files: Iterable[str]) -> list[str]:
-    """The file each tag means, of files such as "styles/ink.pt"."""
+    """The file that each tag means, out of files such as "styles/ink.pt"."""
     return [match.name for match in match_files(tags, files)]
 
 
 def match_files(tags: Iterable[Tag], files: Iterable[str]) -> list[Match]:
-    """A name is a path with or without its suffix, or the last part of one; names.py says what may
-    differ. Raises ValueError for names that are unknown, with the nearest, or that several files
-    have.
+    """The file that each tag means, by its path or the path's last part, with or without suffix.
+
+    names.py says which differences are accepted. Raises ValueError for names that several files
+    have, and for unknown ones, with the nearest.
     """
     files = list(files)
     found, faults = [], []
