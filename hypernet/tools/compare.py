@@ -1,4 +1,4 @@
-"""The comparison picture: a grid of pictures with a word above each column and beside each row.
+"""Compares networks in one picture: a grid with a row per network and a column per strength.
 
 Pictures are (H, W, 3) float32 in 0..1, all of one size.
 """
@@ -20,9 +20,9 @@ def compared(
     strengths: Sequence[float],
     draw: Callable[[Hypernetwork | None, float], Tensor],
 ) -> Tensor:
-    """The grid (1, H', W', 3) of draw(network, strength): a row per network, strengths across.
+    """The grid (1, H', W', 3) of draw(network, strength), a row per network.
 
-    Without strength all networks draw the same: draw(None, 0), once.
+    At strength 0 all networks give the same picture, so draw(None, 0) is called only once.
     """
     plain = draw(None, 0) if 0 in strengths else None
     rows = [
@@ -33,7 +33,7 @@ def compared(
 
 
 def read_strengths(text: str) -> tuple[float, ...]:
-    """The strengths of "0, 0.5, 1". Raises ValueError quoting what is none."""
+    """The strengths in "0, 0.5, 1". Raises ValueError quoting what is no strength."""
 
     def are_in_reach(numbers: tuple[float, ...]) -> bool:
         return all(abs(number) <= LIMIT for number in numbers)
@@ -46,7 +46,7 @@ def read_strengths(text: str) -> tuple[float, ...]:
 
 
 def names_of(networks: Sequence[Hypernetwork]) -> list[str]:
-    """Their names; those of one name, as A1111's checkpoints are, with the steps they learnt."""
+    """The networks' names. Those that share a name, like A1111's checkpoints, get their steps."""
     names = [network.record.name for network in networks]
     return [
         name if names.count(name) == 1 else f"{name}, {network.record.step} steps"

@@ -1,8 +1,7 @@
-"""One network in another form: other widths, or one that ComfyUI's own loader reads as A1111
-meant it.
+"""Converts a network: to other widths, or for ComfyUI's own Hypernetwork Loader.
 
-The file format and the type of its numbers are save_network's; one matrix per width out of a deep
-linear network is merge.in_sequence of it alone.
+save_network chooses the file format and dtype. To turn a deep linear network into one matrix per
+width, use merge.in_sequence on it alone.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from torch import nn
 from ..network.hypernetwork import Hypernetwork, Record
 from ..network.spec import HypernetSpec, as_text
 
-CORE_ACTIVATIONS = {  # ours -> the name by which ComfyUI's loader knows the same function
+CORE_ACTIVATIONS = {  # our name -> the name of the same function in ComfyUI's loader
     "linear": "linear", "relu": "relu", "leakyrelu": "leakyrelu", "elu": "elu", "swish": "swish",
     "hardswish": "swish", "tanh": "tanh", "sigmoid": "sigmoid", "softsign": "softsign",
     "mish": "mish",
@@ -26,7 +25,7 @@ NUMBERS = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch
 
 
 def with_spec(network: Hypernetwork, **changes: Any) -> Hypernetwork:
-    """A network of the changed spec, with the weights of every width that both have."""
+    """A network with a changed spec; widths that both have keep their weights."""
     if not isinstance(network, Hypernetwork):
         raise ValueError(
             f'"{network.record.name}" is a tree of networks. Convert each of them, or merge them.'
@@ -47,10 +46,10 @@ def copy_weights(source: nn.Module, target: nn.Module) -> None:
 def with_widths(
     network: Hypernetwork, *, keep: Iterable[int] = (), add: Iterable[int] = ()
 ) -> Hypernetwork:
-    """Only the widths to keep (none named: all), and new ones that do nothing until trained.
+    """Keep only some widths (default: all), and add new ones that do nothing until trained.
 
-    Raises ValueError quoting a width that is not there, or is there already, or for a network
-    whose last layer cannot be zero and learn.
+    Raises ValueError quoting widths that are missing or exist already, and for a network that
+    could not learn if its last layer began at zero.
     """
     held, keep, add = set(network.spec.widths), set(keep), set(add)
     faults = []
@@ -74,7 +73,7 @@ def with_widths(
 
 @torch.no_grad()
 def silence(mlp: nn.Module, width: int) -> None:
-    """Zero the last layer, so that the residual is zero, and can still be learnt."""
+    """Zero the last layer, so that the residual is zero but can still be trained."""
     *_, last = (layer for layer in mlp.modules() if isinstance(layer, nn.Linear))
     nn.init.zeros_(last.weight)
     nn.init.zeros_(last.bias)
@@ -85,11 +84,10 @@ def silence(mlp: nn.Module, width: int) -> None:
 
 
 def for_core(network: Hypernetwork) -> Hypernetwork:
-    """The same network so that ComfyUI's own Hypernetwork Loader draws what A1111 draws.
+    """The same network, changed so that ComfyUI's own Hypernetwork Loader draws what A1111 draws.
 
-    Dropout, which that loader leaves on while generating, goes; Hardswish gets the name it knows.
-
-    Raises ValueError with every reason why the loader cannot draw this one right.
+    Dropout is removed, because that loader leaves it on while generating. Hardswish gets the name
+    that the loader knows. Raises ValueError with all reasons why the loader can't draw it right.
     """
     spec = network.spec
     activation = spec.activation if uses_activation(spec) else "linear"

@@ -1,4 +1,4 @@
-"""What a drawing of a network needs: its layers in the order in which a token goes through them."""
+"""The data for a drawing of a network: its layers, in the order that a token passes them."""
 
 from __future__ import annotations
 
@@ -8,8 +8,11 @@ from ..training.advice import spec_warnings
 
 
 def outline(spec: HypernetSpec) -> dict:
-    """Plain data. columns: per entry of the structure its factor, the share of the tallest one,
-    and what follows the linear layer that leads to it (nothing leads to the first)."""
+    """The drawing as plain data.
+
+    columns: for each entry of the structure its factor, its height as a share of the tallest, and
+    what follows the linear layer that leads to it (nothing leads to the first).
+    """
     tallest = max(spec.layer_structure)
     columns = [
         {

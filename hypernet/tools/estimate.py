@@ -1,8 +1,8 @@
-"""How large a network will be: on the disk, while generating, while training.
+"""Estimates the size of a network: on disk, while generating, and while training.
 
-Weights are float32 everywhere: 4 bytes each in a file and on the accelerator. Training holds the
-weights, their gradients and AdamW's two moments, 16 bytes each, beside the model and its
-activations; the state to resume from is the two moments.
+Weights are float32, 4 bytes each, in a file and on the accelerator. Training takes 16 bytes per
+weight for the weight, its gradient and AdamW's two moments, besides the model and its activations.
+The state for resuming consists of the two moments.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from ..network.spec import HypernetSpec
 
 
 def estimate(spec: HypernetSpec) -> dict[str, int]:
-    """Bytes by what they are for, and the number of parameters."""
+    """The number of parameters, and the bytes for each purpose."""
     return {
         "parameters": spec.parameters,
         "file": spec.file_bytes,

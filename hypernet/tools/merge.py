@@ -1,11 +1,11 @@
-"""Several networks in one file: by mixing weights, side by side, or one after the other.
+"""Merges several networks into one: by mixing weights, side by side, or in sequence.
 
-    weighted        each weight Σ wᵢ·Wᵢ: for networks of one shape; not the sum of their effects
-    side_by_side    x + Σ wᵢ·fᵢ(x), exactly: hidden layers beside each other in a wider network
-    in_sequence     what a chain of Apply nodes does, exactly: for linear networks
+    weighted        each weight is Σ wᵢ·Wᵢ; needs equal shapes, and does not add up effects
+    side_by_side    x + Σ wᵢ·fᵢ(x), exact: a wider network with all hidden layers beside each other
+    in_sequence     what a chain of Apply nodes does, exact; needs linear networks
 
-A linear network of any depth is one matrix, so linear ones come out as 1, 1 where the result is
-exact: the smallest file there is.
+A linear network of any depth equals a single matrix. So the exact merges of linear networks have
+structure 1, 1, which is the smallest file possible.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ from ..text.parsing import read_numbers
 
 Parts = Sequence[tuple[Linear, float]]  # networks with their factors
 
-# How a network began and what it dropped while learning has no part in what it does.
-FORGOTTEN = {"seed", "weight_initialization", "dropout_structure"}
-# Functions of a whole row, or with weights of their own: the hidden layers would not stay apart.
+# Settings that only matter in training, not for what a finished network does.
+ONLY_FOR_TRAINING = {"seed", "weight_initialization", "dropout_structure"}
+# These work on a whole row or have weights, so hidden layers side by side would affect each other.
 NOT_ELEMENTWISE = {"softmax", "softmin", "logsoftmax", "softmax2d", "prelu"}
 
 
 def read_factors(text: str, count: int | None = None) -> tuple[float, ...]:
-    """The factors of "0.5, 0.5", for so many networks if that is known. Raises ValueError."""
+    """The factors in "0.5, 0.5". count: how many are needed, if known. Raises ValueError."""
     factors = read_numbers(text, "Factors", "0.5, 0.5", lambda found: len(found) == count)
     if count not in (None, len(factors)):
         raise ValueError(f'Factors "{text}": {len(factors)} for {count} networks; give one each.')
@@ -48,9 +48,9 @@ def read_factors(text: str, count: int | None = None) -> tuple[float, ...]:
 
 
 def weighted(parts: Parts, name: str) -> Hypernetwork:
-    """Every weight the sum of the networks' weights times their factors.
+    """A network whose weights are the sums of the networks' weights times their factors.
 
-    Raises ValueError quoting both networks where two differ in shape.
+    Raises ValueError quoting two networks that differ in shape.
     """
     first = parts[0][0]
     for other, _ in parts:
@@ -66,11 +66,11 @@ def weighted(parts: Parts, name: str) -> Hypernetwork:
 
 
 def side_by_side(parts: Parts, name: str) -> Hypernetwork:
-    """One network that adds what the networks add, each with its factor, to the same input.
+    """A network that adds the residuals of all networks, times their factors, to the same input.
 
-    A width that only some hold is theirs alone.
+    For a width that only some of them have, only those count.
 
-    Raises ValueError quoting the networks and what keeps them apart.
+    Raises ValueError quoting the networks and why they cannot be joined.
     """
     networks = [network for network, _ in parts]
     if not any(map(nonlinear_parts, networks)):
@@ -90,10 +90,9 @@ def side_by_side(parts: Parts, name: str) -> Hypernetwork:
 
 
 def in_sequence(parts: Parts, name: str) -> Hypernetwork:
-    """Linear networks one after the other, the first acting first, as one of structure 1, 1.
+    """Linear networks applied one after the other, the first one first, as one of structure 1, 1.
 
-    Of one network it makes the same in a smaller file. Raises ValueError for one that is not
-    linear.
+    A single network becomes the same in a smaller file. Raises ValueError if one is not linear.
     """
     for network, _ in parts:
         require_linear(network)
@@ -104,7 +103,7 @@ def in_sequence(parts: Parts, name: str) -> Hypernetwork:
     return from_residuals(chained, parts, name, ", then ")
 
 
-# Shapes that fit and shapes that do not
+# Checking which networks fit together
 
 
 def require_single(network: Linear) -> None:
@@ -119,7 +118,7 @@ def require_same_shape(first: Hypernetwork, other: Hypernetwork) -> None:
     differing = [
         field.name
         for field in fields(HypernetSpec)
-        if field.name not in FORGOTTEN
+        if field.name not in ONLY_FOR_TRAINING
         and getattr(first.spec, field.name) != getattr(other.spec, field.name)
     ]
     if differing:
@@ -205,7 +204,7 @@ def linears(mlp: nn.Module) -> list[nn.Linear]:
 
 @torch.no_grad()
 def fill_joined(mlp: nn.Module, parts: Parts, width: int, side: str) -> None:
-    """First layers below each other, inner ones along a diagonal, last ones beside each other."""
+    """Stack the first layers, put the inner ones on a block diagonal, concatenate the last ones."""
     columns = [layers_of(network, width, side) for network, _ in parts]
     factors = [factor for _, factor in parts]
     *before, last = linears(mlp)
@@ -220,7 +219,7 @@ def fill_joined(mlp: nn.Module, parts: Parts, width: int, side: str) -> None:
 
 
 def layers_of(network: Hypernetwork, width: int, side: str) -> list[nn.Linear]:
-    """The network's layers for a width, or ones of their size that do nothing."""
+    """The network's layers for a width, or layers of the same sizes that do nothing."""
     if width in network.spec.widths:
         return linears(network.pairs[str(width)][side])
     sizes = [int(width * factor) for factor in network.spec.layer_structure]
@@ -235,7 +234,7 @@ def layers_of(network: Hypernetwork, width: int, side: str) -> list[nn.Linear]:
 def from_residuals(
     residual: Callable[[int, str], Residual], parts: Parts, name: str, word: str
 ) -> Hypernetwork:
-    """One matrix and one vector for each width and side that the parts have."""
+    """A network of structure 1, 1 whose matrix and bias for each width and side are given."""
     spec = HypernetSpec(widths=widths_of(parts), layer_structure=(1, 1))
     merged = Hypernetwork(spec, record_of(parts, name, word))
     for width in spec.widths:
@@ -248,7 +247,7 @@ def from_residuals(
 
 
 def record_of(parts: Parts, name: str, word: str) -> Record:
-    """Its note says what it was made of; what all agree on stays."""
+    """The record of a merged network. Its note lists the parts; what they share is kept."""
 
     def agreed(field: str) -> str | None:
         values = {getattr(network.record, field) for network, _ in parts}

@@ -1,4 +1,4 @@
-"""What a network file is, as data and in words."""
+"""Describes a network file, as plain data and in words."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from ..network.spec import as_text as numbers
 
 
 def describe(path: str | os.PathLike, network: Hypernetwork | NetworkTree | None = None) -> dict:
-    """Plain data about a network file: what its record says and what its weights are.
+    """Plain data about a network file: its record, its structure and the size of its effect.
 
-    network: as open_network(path) gives it, if the caller has it already.
-    Raises what open_network raises.
+    network: the result of open_network(path), if the caller already has it. Raises what
+    open_network raises.
     """
     path = Path(path)
     network = open_network(path) if network is None else network
@@ -53,7 +53,7 @@ def describe(path: str | os.PathLike, network: Hypernetwork | NetworkTree | None
 
 @torch.no_grad()
 def residual_size(network: Hypernetwork, width: int) -> dict[str, float]:
-    """‖f(x)‖ / ‖x‖ of keys and values for standard normal x (1, T, C): how much it changes."""
+    """‖f(x)‖ / ‖x‖ for keys and values with standard normal x (1, T, C): how much it changes."""
     x = torch.randn(1, 256, width, generator=torch.Generator().manual_seed(0))
     pair = network.pairs[str(width)]
     return {side: round(float(pair[side](x).norm() / x.norm()), 5) for side in ("k", "v")}
