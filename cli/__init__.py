@@ -1,1 +1,2 @@
-"""The command `hypernet`: run and serve workflows, and work on files without a graph."""
+"""The command `hypernet`: run workflows, serve the graph editor, and convert, merge or describe
+network files."""

@@ -1,8 +1,8 @@
 """The subcommands of `hypernet` that work on files: convert, merge, to-lora, compare, estimate.
 
-Each is a parser and a function of its arguments that gives the text to print. What cannot be done
-is raised as ValueError, OSError or ImportError, in words. A `.hns` finds its networks beside
-itself and in the models folder.
+Each has a parser, and a function that takes its arguments and returns the text to print. Failures
+are raised as ValueError, OSError or ImportError with a message for the user. A `.hns` finds its
+networks in its own folder and in the models folder.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ MODEL = "diffusers folder or .safetensors: its name in models/checkpoints, or it
 
 
 def add_parsers(commands: Any) -> dict[str, Command]:
-    """Name of each command -> what it does."""
+    """Add the parsers. Returns the function of each command by name."""
     add = commands.add_parser("convert", help="write a network in another form")
     add.add_argument("file", metavar="FILE")
     add.add_argument("out", metavar="OUT", help="ends in .pt or .safetensors; never overwritten")
@@ -96,7 +96,7 @@ def add_parsers(commands: Any) -> dict[str, Command]:
 
 
 def number(text: str) -> float:
-    """An argument: 0,8 is 0.8, and what is no finite number is refused."""
+    """The type of a number argument: accepts 0,8 for 0.8, and only finite numbers."""
     if (found := single_number_in(text)) is None:
         raise argparse.ArgumentTypeError(f'"{text}" is not a number, such as 0.8')
     return found
@@ -178,7 +178,7 @@ def compare_files(arguments: argparse.Namespace) -> str:
 
 
 def check_sheet(out: Path, width: int, height: int) -> None:
-    """Raises before anything is drawn, which takes minutes."""
+    """Check the output before anything is drawn, because drawing takes minutes."""
     if out.suffix.lower() != ".png":
         raise ValueError(f'"{out.name}": a comparison is a picture whose name ends in ".png".')
     if out.exists():
@@ -197,15 +197,12 @@ def estimate_size(arguments: argparse.Namespace) -> str:
 
 
 def out_of(arguments: argparse.Namespace) -> Path:
-    """Raises ValueError for a name that not every system can save."""
+    """The output path. Raises ValueError if some system can't have a file of this name."""
     out = Path(arguments.out)
     check_name(out.name)
     return out
 
 
 def opened(file: str) -> Hypernetwork | NetworkTree:
-    """A path, or a name in models/hypernetworks."""
+    """The network in a file. file: a path, or a name in models/hypernetworks."""
     return open_network(folders.find_network(file, log.warning), folders.network_folders())
-
-
-# The attention of a checkpoint on the disk

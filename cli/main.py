@@ -1,4 +1,4 @@
-"""`hypernet`: edit and run workflows without ComfyUI, look into network files and make others.
+"""`hypernet`: edits and runs workflows without ComfyUI, describes and converts network files.
 
     hypernet serve [--listen ADDRESS] [--port N] [--input DIR] [--models DIR] [--out DIR]
     hypernet run WORKFLOW.json [--set NODE.INPUT=VALUE ...] [--out DIR] [--models DIR] [--input DIR]
@@ -10,8 +10,8 @@
     hypernet compare OUT.png FILE [...] --model CHECKPOINT --prompt TEXT [--strengths NUMBERS]
     hypernet estimate STRUCTURE [--widths WIDTHS]
 
-Exit codes: 0 done, 1 a node failed, 2 the request is not right, 130 stopped by the user. The first
-Ctrl-C lets the running node end its step and keep its work; the second stops at once.
+Exit codes: 0 done, 1 a node failed, 2 invalid request, 130 stopped by the user. The first Ctrl-C
+lets the running node finish its step and keep its work; the second stops at once.
 """
 
 from __future__ import annotations
@@ -50,7 +50,10 @@ Nodes = Mapping[str, type[ComfyNode]]
 
 
 def main(argv: list[str] | None = None, nodes: Iterable[type[ComfyNode]] | None = None) -> int:
-    """The exit code. nodes: what workflows may use; by default the pack's and the core's."""
+    """Run the command and return its exit code.
+
+    nodes: the nodes that workflows may use; by default the pack's and the core nodes.
+    """
     parser, makers = _parser()
     arguments = parser.parse_args(argv)
     if arguments.command in makers:
@@ -149,7 +152,7 @@ def _inspect(files: list[str], as_json: bool) -> int:
             network = open_network(path, folders.network_folders())
             descriptions.append(report.describe(path, network))
         except (OSError, ValueError) as error:
-            _say(str(error))  # which names the file
+            _say(str(error))  # the message names the file
             code = REFUSED
     if as_json and descriptions:
         print(json.dumps(descriptions if len(files) > 1 else descriptions[0], indent=2))
@@ -159,14 +162,14 @@ def _inspect(files: list[str], as_json: bool) -> int:
 
 
 def _launch(argv: list[str], arguments: argparse.Namespace) -> int:
-    """The same command in several processes."""
+    """Run the same command in several processes."""
     module, restarts = f"{__package__}.main", arguments.restarts
     try:
         return many_processes.launch(module, argv, arguments.processes, restarts, _say)
     except ValueError as error:
         _say(str(error))
         return REFUSED
-    except KeyboardInterrupt:  # nothing has begun
+    except KeyboardInterrupt:  # before anything began
         return STOPPED
 
 
@@ -175,13 +178,13 @@ def _run_together(arguments: argparse.Namespace) -> int:
         if not team.processes.leads:
             return _help(team, arguments)
         code = _run(arguments, None, lambda sentence: team.may_complain() and _say(sentence))
-        if code == DONE:  # after anything else they notice that we are gone
+        if code == DONE:  # otherwise the others notice that this process is gone
             many_processes.dismiss(team.processes)
         return code
 
 
 def _help(team: many_processes.Team, arguments: argparse.Namespace) -> int:
-    """Only help to train; speak only of a fault that no other process has told."""
+    """Only help to train. Report a fault only if no other process has reported one."""
     many_processes.ignore_signals()
     executor = Executor(asyncio.run(_installed_nodes()))
     try:
@@ -189,7 +192,7 @@ def _help(team: many_processes.Team, arguments: argparse.Namespace) -> int:
         fault, code = many_processes.help_to_train(team.processes, executor, prompt), FAILED
     except WorkflowError as error:
         fault, code = str(error), REFUSED
-    except ConnectionError:  # it has said why; or it died, which the launcher says
+    except ConnectionError:  # the first process has said why, or it died and the launcher says so
         return FAILED if team.may_complain() else DONE
     if not fault or not team.may_complain():
         return DONE
@@ -198,8 +201,10 @@ def _help(team: many_processes.Team, arguments: argparse.Namespace) -> int:
 
 
 def _workflow(arguments: argparse.Namespace, executor: Executor) -> Workflow:
-    """What is run: the file with all --set, as the editor would queue it; WorkflowError if that
-    cannot be."""
+    """The workflow to run: the file with every --set applied, as the editor would queue it.
+
+    Raises WorkflowError if that is not possible.
+    """
     workflow = read_workflow(arguments.workflow, executor.nodes)
     for assignment in arguments.set:
         set_value(workflow.prompt, assignment, executor.nodes)
@@ -264,7 +269,7 @@ async def _installed_nodes() -> list[type[ComfyNode]]:
 
 @contextmanager
 def _ctrl_c_asks() -> Iterator[None]:
-    """Inside, the first Ctrl-C (or a polite kill) asks the running node to stop."""
+    """Inside the block, the first Ctrl-C or SIGTERM asks the running node to stop."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -331,7 +336,7 @@ def _tell(
 
 
 def _files(shown: Mapping[str, Any]) -> list[Path]:
-    """The files behind what a node shows: "images" as the editor has them, "saved" as paths."""
+    """The files that a node's outputs refer to: "images" in the editor's form, "saved" as paths."""
     places = {
         "input": folders.input_folder,
         "output": folders.output_folder,
@@ -345,7 +350,7 @@ def _files(shown: Mapping[str, Any]) -> list[Path]:
 
 
 def _files_since(started: float) -> list[Path]:
-    """Results on the disk that are not older than the run; previews do not count."""
+    """Results on disk that were written since the run started, without previews."""
     temp = folders.temp_folder()
     return sorted(
         path
