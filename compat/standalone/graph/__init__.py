@@ -1,1 +1,2 @@
-"""Graphs in the stand-in host: node classes, workflow files, validation, execution."""
+"""Graphs in the stand-in host: the node classes, reading workflow files, validating them and
+executing them."""

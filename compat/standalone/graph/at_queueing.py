@@ -1,10 +1,12 @@
-"""What the editor does with a graph in the moment in which it queues it.
+"""Does what the editor does to a graph when it is queued.
 
-Prompts: comments (// to the end of the line, /* … */) go, one alternative of {a|b} stays, and \\{
-is a plain brace. The editor throws dice; here the workflow's seed decides, so that a run can be
-repeated. File names: %date:yyyy-MM-dd% and %Node.widget% are filled in, the node by its "Node name
-for S&R", else by its title. A widget without a value takes its default. A prompt in API format has
-been queued before: it is taken as it stands, as in ComfyUI, and what looks forgotten is named.
+Prompts: comments (// to the end of the line, /* … */) are removed, one alternative of {a|b} is
+chosen, and \\{ is a plain brace. The editor chooses at random; here the workflow's seed decides, so
+that a run can be repeated. File names: %date:yyyy-MM-dd% and %Node.widget% are filled in; a node is
+found by its "Node name for S&R", otherwise by its title. A widget without a value gets its default.
+
+A prompt in API format was queued before, so it is used unchanged, as in ComfyUI. Whatever in it
+looks like it should have been filled in is reported.
 """
 
 from __future__ import annotations
@@ -53,8 +55,10 @@ AS_THEY_STAND = (
 def as_queued(
     workflow: Workflow, nodes: Nodes, seed: int | None = None, now: datetime | None = None
 ) -> Workflow:
-    """The workflow as the editor would send it now. seed: decides on alternatives; the first seed
-    in the workflow by default."""
+    """The workflow as the editor would send it now.
+
+    seed: chooses among alternatives; by default the first seed in the workflow.
+    """
     prompt, faults = copy.deepcopy(workflow.prompt), Faults()
     if workflow.extra_pnginfo is None:
         _name_what_stands(prompt, nodes, faults)
@@ -66,7 +70,7 @@ def as_queued(
 
 
 def _sockets(prompt: Mapping[str, Any], nodes: Nodes) -> Iterator[tuple[str, str, Input, dict]]:
-    """(node id, input, socket, the node's inputs) of installed classes."""
+    """(node id, input name, socket, the node's inputs) for every input of an installed class."""
     for node_id, entry in prompt.items():
         if known := nodes.get(entry.get("class_type")):
             inputs = entry.setdefault("inputs", {})
@@ -133,7 +137,7 @@ def _choose(dice: random.Random, chosen: list[str], alternatives: list[str]) -> 
 
 
 def resolve(text: str, pick: Pick) -> str:
-    """The prompt without comments, with one alternative of each {a|b}; braces nest."""
+    """The prompt without comments and with one alternative of each {a|b}. Braces may nest."""
     text = _COMMENT.sub("", text)
     parts, place = [], 0
     while place < len(text):
@@ -150,7 +154,7 @@ def resolve(text: str, pick: Pick) -> str:
 
 
 def _alternatives(text: str, start: int) -> tuple[list[str], int]:
-    """The alternatives from start on, and where their brace has ended; an open one never does."""
+    """The alternatives from `start` on, and the place after their brace, if it is ever closed."""
     found, depth, begin, place = [], 0, start, start
     while place < len(text) and (depth or text[place] != "}"):
         if text[place] == "|" and not depth:
@@ -181,7 +185,7 @@ def _fill_in_file_names(
 def _meant(
     word: str, prompt: Mapping[str, Any], names: Sequence[NamedNode], now: datetime
 ) -> str | None:
-    """What "date:yyyy" or "KSampler.seed" stands for."""
+    """The text that "date:yyyy" or "KSampler.seed" stands for; None if it stands for nothing."""
     if word.startswith("date:"):
         return date(word.removeprefix("date:"), now)
     node, dot, widget = word.partition(".")
@@ -200,7 +204,7 @@ def _meant(
 
 
 def date(form: str, now: datetime) -> str:
-    """yyyy, yy, M, d, h, m and s of now; two letters have two digits."""
+    """The time in a format of yyyy, yy, M, d, h, m and s; two letters give two digits."""
     parts = {"d": now.day, "M": now.month, "h": now.hour, "m": now.minute, "s": now.second}
 
     def part(letters: re.Match) -> str:
@@ -215,7 +219,7 @@ def date(form: str, now: datetime) -> str:
 
 
 def as_javascript(value: Any) -> str:
-    """The value as the editor writes it into a file name: 1.0 is 1, True is true."""
+    """The value as the editor writes it into a file name: 1 for 1.0, true for True."""
     if isinstance(value, dict) and "__value__" in value:
         return ",".join(map(as_javascript, value["__value__"]))
     if isinstance(value, bool):

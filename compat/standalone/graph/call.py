@@ -1,8 +1,8 @@
-"""How a node's method is called: inputs are lists, and a list of results comes back.
+"""Calls a node's method: its inputs are lists, and it returns a list of results.
 
-A value that is not a list is a list of one. The node is called once per place of the longest
-list; shorter lists repeat their last value. A node that takes lists (`is_input_list`) is called
-once with all of them. An ExecutionBlocker among the inputs takes the place of the call.
+A single value is a list of one. The node is called once for each place of the longest list; shorter
+lists repeat their last value. A node that takes lists (`is_input_list`) is called once with all of
+them. If an input is an ExecutionBlocker, the node is not called and the blocker is the result.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from .io import (
 
 
 def is_link(value: Any) -> bool:
-    """[node id, output slot]"""
+    """Is it a link, [node id, output slot]?"""
     return (
         isinstance(value, list)
         and len(value) == 2
@@ -36,17 +36,17 @@ def is_link(value: Any) -> bool:
 
 @dataclass(frozen=True, kw_only=True)
 class Call:
-    """A node of the workflow with its schema and the inputs that its choices bring."""
+    """A node of the workflow, with its schema and the inputs that its current choices give it."""
 
     node_id: str
     node: type[ComfyNode]
     schema: Schema
-    inputs: Mapping[str, Any]
-    live: Mapping[str, Input]
-    paths: Mapping[str, str]
+    inputs: Mapping[str, Any]  # values and links, by input id
+    live: Mapping[str, Input]  # see io.live_inputs
+    paths: Mapping[str, str]  # see io.nested_paths
 
     def values(self, outputs: Mapping[str, list[list]]) -> tuple[dict[str, list], set[str]]:
-        """The inputs as lists, and the names of those whose source has no outputs yet (None)."""
+        """The inputs as lists, and the names of those whose source has not run ([None])."""
         values, missing = {}, set()
         for name, value in self.inputs.items():
             known = self.live.get(name)
@@ -76,7 +76,7 @@ class Call:
         hidden: Mapping[str, Any],
         blocked: Callable[[ExecutionBlocker], ExecutionBlocker] = lambda blocker: blocker,
     ) -> list:
-        """What the method returns for each place of the lists; blocked(blocker) where one stood."""
+        """The method's result for each place of the lists, or blocked(blocker) if it is blocked."""
         if empty := [name for name, each in values.items() if len(each) == 0]:
             raise ValueError(f'input "{empty[0]}" received an empty list; nothing to run on.')
         if self.schema.is_input_list:
@@ -120,6 +120,6 @@ def call_of(node_id: str, prompt: Mapping[str, Any], nodes: Mapping[str, type[Co
 
 
 def title_of(node_id: str, prompt: Mapping[str, Any], schema: Schema | None = None) -> str:
-    """The node's title in the editor, else its display name, else its class."""
+    """The node's title in the editor, otherwise its display name, otherwise its class."""
     title = prompt[node_id].get("_meta", {}).get("title")
     return title or (schema and schema.display_name) or prompt[node_id].get("class_type", node_id)

@@ -1,8 +1,8 @@
-"""The editor's graph, read once: nodes, sockets and links as objects, and what was broken named.
+"""Reads the editor's graph into objects: nodes, sockets and links.
 
-Saved files have had links as lists and as objects, ids as numbers and as texts, and every kind of
-damage. What cannot be read is left out and counted in `Faults`; what has two meanings is refused.
-A subgraph is a graph whose links begin at −10 (its inputs) and end at −20 (its outputs).
+Saved files have links as lists or as objects, ids as numbers or as texts, and every kind of damage.
+What can't be read is left out and reported in `Faults`; what is ambiguous is refused. A subgraph is
+a graph whose links begin at −10 (its inputs) and end at −20 (its outputs).
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from typing import Any
 from .workflow_file import WorkflowError
 
 MUTED, BYPASSED = 2, 4
-INPUTS, OUTPUTS = "-10", "-20"  # the nodes that stand for a subgraph's own sockets
-_NAMED = 10  # of a kind, in a notice
+INPUTS, OUTPUTS = "-10", "-20"  # ids of the pseudo-nodes for a subgraph's own sockets
+_NAMED = 10  # names per notice
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,8 +35,8 @@ class Node:
     title: str
     properties: Mapping[str, Any]
     inputs: tuple[Socket, ...]
-    outputs: tuple[str, ...]  # their types
-    values: list | dict | None  # of its widgets
+    outputs: tuple[str, ...]  # types
+    values: list | dict | None  # saved widget values
 
     def input(self, name: str) -> Socket | None:
         return next((each for each in self.inputs if each.name == name), None)
@@ -54,18 +54,18 @@ class Graph:
     name: str
     nodes: Mapping[str, Node]
     links: Mapping[str, list[Link]]  # by id; damaged files use an id twice
-    inputs: tuple[str, ...] = ()  # names, of a subgraph
-    outputs: tuple[str | None, ...] = ()  # the id of the link that ends there, of a subgraph
+    inputs: tuple[str, ...] = ()  # of a subgraph: names
+    outputs: tuple[str | None, ...] = ()  # of a subgraph: the id of the link that ends there
 
     def link(self, link_id: str | None, target: str) -> Link | None:
-        """The link of this id; of several, the one that leads to target."""
+        """The link with this id; if there are several, the one that leads to `target`."""
         found = self.links.get(link_id or "", ())
         return next((each for each in found if each.target == target), found[0] if found else None)
 
 
 @dataclass
 class Faults:
-    """What was broken, by the sentence that says so: {how a notice begins: names}."""
+    """What was broken in a graph, as {beginning of the notice: names}."""
 
     found: dict[str, list[str]] = field(default_factory=dict)
 
@@ -161,7 +161,7 @@ def _read_node(entry: Any, faults: Faults) -> Node | None:
 
 
 def _read_link(entry: Any) -> tuple[str, Link, int | None] | None:
-    """(id, link, slot of the target) of [id, source, slot, target, slot, type] or an object."""
+    """(id, link, target slot) from [id, source, slot, target, slot, type] or an object."""
     if isinstance(entry, dict):
         names = ("id", "origin_id", "origin_slot", "target_id", "target_slot")
         entry = [entry.get(name) for name in names]
@@ -175,7 +175,7 @@ def _read_link(entry: Any) -> tuple[str, Link, int | None] | None:
 
 
 def as_id(value: Any) -> str | None:
-    """Ids are numbers in some versions and texts in others: 3, 3.0 and "3" are one."""
+    """An id as text. Some versions save numbers and others texts: 3, 3.0 and "3" are the same."""
     if isinstance(value, bool):
         return None
     if isinstance(value, float):
@@ -189,7 +189,7 @@ def _slot(value: Any) -> int | None:
 
 
 def quoted(value: Any) -> str:
-    """As it stands in the file, or its beginning."""
+    """The value as in the file, shortened if it is long."""
     text = json.dumps(value, ensure_ascii=False)
     return text if len(text) <= 60 else f"{text[:60]}…"
 

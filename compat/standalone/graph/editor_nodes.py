@@ -1,6 +1,7 @@
-"""Nodes that live in the editor only: no server knows their classes.
+"""Virtual nodes: they exist only in the editor, and no server has a class for them.
 
-Some hand a value on, some are decoration. A class of such a name that is installed is run.
+Some pass a value on, others are decoration. If a class of such a name is installed, it is run as
+an ordinary node.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ BROADCASTS = (
     "Anything Everywhere", "Anything Everywhere?", "Anything Everywhere3", "Prompts Everywhere",
     "Seed Everywhere",
 )  # fmt: skip
-GROUPS = ("workflow/", "workflow>")  # in front of a group node's name
+GROUPS = ("workflow/", "workflow>")  # prefixes of group nodes
 UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 
 
@@ -47,7 +48,7 @@ def is_reroute(node: Node) -> bool:
 
 
 def variable(node: Node) -> str:
-    """The name that a Set or Get node sets or gets."""
+    """The variable that a Set or Get node sets or gets."""
     name = first_value(node.values)
     if not isinstance(name, str) or not name:
         name = node.properties.get("previousName") or node.title.partition("_")[2]
@@ -55,8 +56,11 @@ def variable(node: Node) -> str:
 
 
 def bypass(node: Node, slot: int, wanted: str) -> Socket | None:
-    """The input that a bypassed node hands to its output: at the same place, else the first of
-    the very type that is wanted, else the first that fits."""
+    """The input that a bypassed node passes to its output.
+
+    It is the input at the same place if its type fits, otherwise the first of exactly the wanted
+    type, otherwise the first that fits.
+    """
     if slot >= len(node.outputs):
         return None
     kind = node.outputs[slot] if wanted == "*" else wanted

@@ -1,8 +1,8 @@
-"""Runs a workflow: each output pulls what it needs, and what is known is not computed again.
+"""Runs a workflow: each output pulls the nodes that it needs, and cached results are reused.
 
-A node's results are kept under its signature: class, fingerprint, inputs, and the same of all its
-ancestors. Fingerprints are taken before the run, when linked inputs are still None. A node that
-failed or was stopped leaves nothing behind. Everything runs inside torch.inference_mode(), as in
+A node's results are cached under its signature: class, fingerprint and inputs, of the node and all
+its ancestors. Fingerprints are taken before the run, when linked inputs are still None. A node that
+failed or was stopped leaves nothing in the cache. Everything runs in torch.inference_mode(), as in
 ComfyUI. Left out: `expand`, and running several async nodes at a time.
 """
 
@@ -33,20 +33,20 @@ Notify = Callable[[str, dict], None]
 
 @dataclass(frozen=True)
 class Results:
-    outputs: list[list]  # by slot, one value per call of the node
+    outputs: list[list]  # by slot, each with one value per call of the node
     ui: dict[str, list]
 
 
 @dataclass
 class Run:
-    """How a run ended: status is "success", "error", "interrupted" or "invalid"."""
+    """How a run ended. status: "success", "error", "interrupted" or "invalid"."""
 
     status: str = "success"
-    outputs: dict[str, dict] = field(default_factory=dict)  # what nodes show, by node id
+    outputs: dict[str, dict] = field(default_factory=dict)  # what nodes display, by node id
     meta: dict[str, dict] = field(default_factory=dict)
     error: dict | None = None
     node_errors: dict[str, dict] = field(default_factory=dict)
-    blocked: list[dict] = field(default_factory=list)  # what ExecutionBlockers said
+    blocked: list[dict] = field(default_factory=list)  # messages of ExecutionBlockers
 
     @property
     def history(self) -> dict[str, dict]:
@@ -54,7 +54,7 @@ class Run:
 
 
 class Executor:
-    """Runs prompts with the given nodes; results are kept from one run to the next."""
+    """Runs prompts with the given nodes, and caches results between runs."""
 
     def __init__(
         self,
@@ -73,7 +73,7 @@ class Executor:
         extra_pnginfo: Mapping | None = None,
         only: str | None = None,
     ) -> Run:
-        """Validate prompt (which stays as it is) and run its good outputs, or one node only."""
+        """Validate the prompt and run its valid outputs, or only one node. It is not changed."""
         prompt = copy.deepcopy(dict(prompt))
         ok, error, good, node_errors = asyncio.run(validate(prompt, self.nodes))
         if not ok:
@@ -90,8 +90,10 @@ class Executor:
         extra_pnginfo: Mapping | None = None,
         prompt_id: str = "",
     ) -> Run:
-        """Run these outputs of a prompt that `validate` has passed. An interrupt that was asked
-        for before stays in force."""
+        """Run these outputs of a prompt that `validate` has accepted.
+
+        Unlike `run`, it obeys an interrupt that was requested earlier.
+        """
         return asyncio.run(self._run(prompt, good, extra_pnginfo, prompt_id or uuid.uuid4().hex))
 
     async def _run(
@@ -127,8 +129,8 @@ class _Work:
         self.run = Run()
         self.calls: dict[str, Call] = {}
         self.signatures: dict[str, Any] = {}
-        self.outputs: dict[str, list[list]] = {}  # of the nodes that are done
-        self.wanted: dict[str, set[str]] = {}  # lazy inputs that a node has asked for
+        self.outputs: dict[str, list[list]] = {}  # of finished nodes
+        self.wanted: dict[str, set[str]] = {}  # lazy inputs that nodes have asked for
         self.current: str | None = None
         self.current_inputs: dict[str, list] = {}
 
@@ -141,7 +143,7 @@ class _Work:
         return self.calls[node_id]
 
     async def start(self, goals: list[str]) -> None:
-        """Take all fingerprints, and forget results that this prompt has no use for."""
+        """Take all fingerprints, and drop cached results that this prompt doesn't use."""
         self.say("execution_start")
         needed = dict.fromkeys([*goals, *(each for goal in goals for each in self.ancestors(goal))])
         fingerprints = {node_id: await self.fingerprint(node_id) for node_id in needed}
@@ -154,7 +156,7 @@ class _Work:
         self.say("execution_cached", nodes=known)
 
     def ancestors(self, node_id: str) -> list[str]:
-        """Depth first, along the inputs in the order of their names."""
+        """All nodes that it depends on, depth first, in the order of input names."""
         found: dict[str, None] = {}
         waiting = [node_id]
         while waiting:
@@ -191,7 +193,7 @@ class _Work:
         return _hashable(signature)
 
     async def pull(self, goal: str) -> None:
-        """Run goal after all that it needs."""
+        """Run a node after everything it depends on."""
         waiting = [goal]
         while waiting:
             node_id = waiting[-1]
@@ -206,7 +208,7 @@ class _Work:
                 await self.execute(node_id)
 
     def missing(self, node_id: str) -> list[str]:
-        """Sources that must run first: all but those of lazy inputs that nobody asked for."""
+        """Sources that must run first: all except those of lazy inputs that were not asked for."""
         call = self.call(node_id)
         wanted = self.wanted.get(node_id, set())
         sources = [
@@ -218,7 +220,7 @@ class _Work:
         return [source for source in dict.fromkeys(sources) if source not in self.outputs]
 
     async def execute(self, node_id: str) -> None:
-        """Run the node, or note which lazy inputs it asks for first."""
+        """Run the node, or record the lazy inputs that it asks for first."""
         call = self.call(node_id)
         self.current = node_id
         values, unknown = call.values(self.outputs)
@@ -244,7 +246,7 @@ class _Work:
         self.finish(node_id, results)
 
     def blocked(self, blocker: ExecutionBlocker) -> ExecutionBlocker:
-        """Tell a blocker's message once; further down it blocks in silence."""
+        """Report a blocker's message once; nodes after this one are blocked silently."""
         if blocker.message is None:
             return blocker
         error = self.describe(f"Execution blocked: {blocker.message}", "ExecutionBlocked")
@@ -292,7 +294,7 @@ class _Work:
 
 
 def _join(call: Call, returned: list) -> Results:
-    """Outputs by slot and what the node shows, joined over the calls."""
+    """Join the results of all calls: the outputs by slot, and what the node displays."""
     sockets = call.schema.outputs
     rows, shown = [], []
     for each in returned:
@@ -318,7 +320,7 @@ def _join(call: Call, returned: list) -> Results:
 
 
 def _as_output(call: Call, returned: Any) -> NodeOutput:
-    """Any of the forms that execute may return, as a NodeOutput; blockers stand in its args."""
+    """Whatever execute may return, as a NodeOutput. Blockers are put into its args."""
     if returned is None:
         returned = NodeOutput()
     elif isinstance(returned, tuple):
@@ -353,7 +355,7 @@ def _short(value: Any) -> Any:
 
 
 def _hashable(value: Any) -> Any:
-    """Equal for equal values; what cannot be compared is equal to nothing else."""
+    """A key that is equal for equal values. A value that can't be compared equals no other."""
     if value is None or isinstance(value, (int, float, str, bytes)):
         return value
     if isinstance(value, Mapping):

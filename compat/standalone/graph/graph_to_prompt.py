@@ -1,9 +1,9 @@
-"""The editor's graph as the prompt that it would queue: {id: {"class_type", "inputs"}}.
+"""Converts the editor's graph to the prompt that it would queue: {id: {"class_type", "inputs"}}.
 
-Nodes that live in the editor only are followed to where their value comes from: reroutes,
-primitives, Set and Get nodes, subgraphs (whose nodes get ids such as "5:3"). Muted nodes go,
-bypassed ones hand an input of the wanted type through. What cannot be followed, such as the group
-nodes of older editors, stays in the prompt under its own type and is refused only if it is needed.
+Links are followed through virtual nodes to where the value comes from: reroutes, primitives, Set
+and Get nodes, and subgraphs (whose nodes get ids such as "5:3"). Muted nodes are dropped, and
+bypassed ones pass on an input of the wanted type. Nodes that can't be followed, such as the group
+nodes of older editors, stay in the prompt and are refused only if an output needs them.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ Source = list | Value | None  # [node id, slot]
 
 @dataclass
 class Flattened:
-    """The prompt, and what else the graph says."""
+    """The prompt, and other information from the graph."""
 
     prompt: dict[str, dict] = field(default_factory=dict)
     refused: dict[str, str] = field(default_factory=dict)  # why a node cannot be run, by id
@@ -56,7 +56,7 @@ class Flattened:
 
 @dataclass(frozen=True, kw_only=True)
 class NamedNode:
-    """What %Node.widget% finds in a file name."""
+    """A node as %Node.widget% in a file name finds it."""
 
     id: str
     search_name: str
@@ -65,7 +65,7 @@ class NamedNode:
 
 
 def flatten(content: Mapping[str, Any], nodes: Nodes, faults: Faults) -> Flattened:
-    """Raises WorkflowError for a graph with two meanings."""
+    """The prompt of a graph. Raises WorkflowError if the graph is ambiguous."""
     return _Flattening(content, nodes, faults).all()
 
 
@@ -85,7 +85,7 @@ class _Flattening:
         self.result = Flattened()
 
     def schema(self, kind: str) -> Schema | None:
-        """Of an installed class; it is made anew at every call, with a look at the disk."""
+        """The schema of an installed class, cached: each GET_SCHEMA call reads the disk."""
         if kind not in self.schemas and kind in self.classes:
             self.schemas[kind] = self.classes[kind].GET_SCHEMA()
         return self.schemas.get(kind)
@@ -132,7 +132,7 @@ class _Flattening:
             values = {"value": first_value(node.values)} if node.kind in PRIMITIVES else {}
             values |= self.widgets(node)
         except WorkflowError:
-            values = {}  # if the node is run, `inputs` tells
+            values = {}  # if the node is run, `inputs` raises the error
         named = NamedNode(
             id=scope.id_of(node),
             search_name=search_name if isinstance(search_name, str) else node.kind,
@@ -142,7 +142,7 @@ class _Flattening:
         self.result.names.append(named)
 
     def refuse_if_unknown(self, node_id: str, node: Node) -> None:
-        """Note why a node of an older editor, or of a file that is not whole, cannot be run."""
+        """Record why a node of an older editor or of an incomplete file cannot be run."""
         group = next((node.kind.removeprefix(g) for g in GROUPS if node.kind.startswith(g)), None)
         if group is not None:
             self.result.refused[node_id] = (
@@ -184,7 +184,7 @@ class _Flattening:
         for socket in node.inputs:
             source = self.source_of_input(scope, node, socket, socket.type, ())
             if isinstance(source, Value):
-                if source.value is not None:  # otherwise the widget's own value stands
+                if source.value is not None:  # otherwise the widget keeps its own value
                     inputs[socket.name] = wrapped(source.value)
             elif source is not None:
                 inputs[socket.name] = source
@@ -210,7 +210,7 @@ class _Flattening:
         return self.source(scope, origin, link.slot, wanted, seen)
 
     def from_outside(self, scope: Scope, slot: int, wanted: str, seen: tuple) -> Source:
-        """What the subgraph's node gets, or shows, for this socket of the subgraph."""
+        """The source of a subgraph's input: what its node is linked to, or its widget's value."""
         names = scope.graph.inputs
         if slot >= len(names):
             self.faults.add(NOWHERE, f'input {slot} of the subgraph "{scope.graph.name}"')
@@ -223,7 +223,7 @@ class _Flattening:
     # Sources
 
     def source(self, scope: Scope, node: Node, slot: int, wanted: str, seen: tuple) -> Source:
-        """Where the value at this output really comes from."""
+        """Where the value of this output really comes from."""
         place = (scope.path, node.id, slot)
         if node.mode == MUTED or place in seen:
             return None
@@ -243,7 +243,7 @@ class _Flattening:
         return self.source_of_input(scope, node, through, wanted, seen) if through else None
 
     def inside(self, scope: Scope, node: Node) -> Scope:
-        """The subgraph that this node holds."""
+        """The scope of the subgraph in this node."""
         path = (*scope.path, node.id)
         if path not in self.inner:
             around, graph = scope, self.subgraphs[node.kind]
@@ -257,7 +257,7 @@ class _Flattening:
         return self.inner[path]
 
     def from_inside(self, scope: Scope, slot: int, wanted: str, seen: tuple) -> Source:
-        """What ends at this output of a subgraph."""
+        """The source of a subgraph's output."""
         ends = scope.graph.outputs
         link_id = ends[slot] if slot < len(ends) else None
         link = scope.graph.link(link_id, OUTPUTS)
@@ -270,7 +270,7 @@ class _Flattening:
         return self.source(scope, origin, link.slot, wanted, seen)
 
     def set_elsewhere(self, scope: Scope, getter: Node, wanted: str, seen: tuple) -> Source:
-        """The Set node of the same name, in this graph or in one around it."""
+        """The source of a Get node: a Set node of the same name, in this graph or an outer one."""
         name = variable(getter)
         around: Scope | None = scope
         while around is not None:

@@ -1,9 +1,9 @@
 """The V3 node types, with the names and argument names of ComfyUI's `comfy_api.latest.io`.
 
-A type holds the classes of its inputs and outputs (`Int.Input`, `Image.Output`); a Schema lists
-them; a ComfyNode declares a Schema and does its work in classmethods. Stricter than ComfyUI:
-everything after an input's id (and options) is given by keyword. Left out: Autogrow, MatchType,
-MultiType, DynamicSlot, price badges and the types of audio, video and 3D.
+A type has an input and an output class (`Int.Input`, `Image.Output`). A Schema lists the inputs and
+outputs of a node. A ComfyNode declares its Schema and works in classmethods. Stricter than ComfyUI:
+everything after an input's id (and options) must be passed by keyword. Left out: Autogrow,
+MatchType, MultiType, DynamicSlot, price badges, and the types for audio, video and 3D.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class UploadType(str, Enum):
 
 
 class Hidden(str, Enum):
-    """What a node may ask to find in `cls.hidden`."""
+    """The values that a node can request in `cls.hidden`."""
 
     unique_id = "UNIQUE_ID"
     prompt = "PROMPT"
@@ -50,7 +50,7 @@ class Hidden(str, Enum):
     dynprompt = "DYNPROMPT"
 
 
-# Attribute names that the editor spells otherwise.
+# Attributes that have another name in the editor.
 _JSON_NAMES = {
     "raw_link": "rawLink",
     "widget_type": "widgetType",
@@ -63,7 +63,7 @@ _NOT_OPTIONS = ("id", "optional", "extra_dict")
 
 @dataclass
 class Input:
-    """A socket of a node. Its io_type is that of the type it is nested in."""
+    """An input of a node. It has the io_type of the type that it is nested in."""
 
     io_type: ClassVar[str] = ""
 
@@ -78,7 +78,7 @@ class Input:
     advanced: bool | None = None
 
     def as_dict(self) -> dict[str, Any]:
-        """The options as /object_info names them, without those that are not set."""
+        """The options that are set, under their names in /object_info."""
         options = {}
         for name in (f.name for f in fields(self) if f.name not in _NOT_OPTIONS):
             value = getattr(self, name)
@@ -93,7 +93,7 @@ class Input:
 
 @dataclass
 class WidgetInput(Input):
-    """An input with a widget in the editor, so that it can hold a value of its own."""
+    """An input with a widget in the editor, so it can have a value without a link."""
 
     _: KW_ONLY
     default: Any = None
@@ -119,7 +119,7 @@ class Output:
 
 
 class ComfyType:
-    """A socket type; every subclass gets Input and Output classes that carry its io_type."""
+    """A socket type. Every subclass gets Input and Output classes with its io_type."""
 
     Type: ClassVar[Any] = Any
     io_type: ClassVar[str] = ""
@@ -141,7 +141,7 @@ class ComfyTypeIO(ComfyTypeI):
 
 
 def Custom(io_type: str) -> type[ComfyTypeIO]:  # noqa: N802 (ComfyUI's name)
-    """The type of that name; equal names are equal types."""
+    """A socket type with this name. Types with the same name are compatible."""
     return type(io_type, (ComfyTypeIO,), {"io_type": io_type})
 
 
@@ -198,7 +198,7 @@ class String(ComfyTypeIO):
 
 
 class Combo(ComfyTypeIO):
-    """One of several values. options is a list, or an Enum whose values are meant."""
+    """A choice of one value. options: a list, or an Enum, whose values are used."""
 
     Type = str
     io_type = "COMBO"
@@ -231,7 +231,7 @@ class Combo(ComfyTypeIO):
 
 
 class MultiCombo(ComfyTypeI):
-    """Several of several values, as a list."""
+    """A choice of several values; the value is a list."""
 
     Type = list
     io_type = "COMBO"
@@ -250,7 +250,7 @@ class MultiCombo(ComfyTypeI):
 
 
 class DynamicCombo(ComfyTypeI):
-    """A choice that brings inputs of its own: values "opt" and "opt.lr" arrive as one dict.
+    """A choice whose options have inputs of their own: "opt" and "opt.lr" arrive as one dict.
 
     {"opt": "adam", "opt.lr": 0.1} in the workflow is opt={"opt": "adam", "lr": 0.1} in execute.
     """
@@ -292,7 +292,7 @@ LossMap = Custom("LOSS_MAP")
 
 
 def input_dict(inputs: list[Input]) -> dict[str, dict]:
-    """{"required": {id: (type, options)}, "optional": {...}}, as the editor wants it."""
+    """{"required": {id: (type, options)}, "optional": {...}}, as in /object_info."""
     described: dict[str, dict] = {"required": {}}
     for each in inputs:
         group = described.setdefault("optional" if each.optional else "required", {})
@@ -301,7 +301,7 @@ def input_dict(inputs: list[Input]) -> dict[str, dict]:
 
 
 def live_inputs(inputs: list[Input], values: dict[str, Any], prefix: str = "") -> dict[str, Input]:
-    """Inputs by full id ("opt.lr"), with those that the chosen options bring."""
+    """Inputs by full id ("opt.lr"), including those of the chosen options."""
     live = {}
     for each in inputs:
         live[prefix + each.id] = each
@@ -312,7 +312,7 @@ def live_inputs(inputs: list[Input], values: dict[str, Any], prefix: str = "") -
 
 
 def nested_paths(live: dict[str, Input], values: dict[str, Any]) -> dict[str, str]:
-    """Where dynamic values go: {"opt": "opt.opt", "opt.lr": "opt.lr"}."""
+    """Where dynamic values go when nested: {"opt": "opt.opt", "opt.lr": "opt.lr"}."""
     paths = {name: name for name in live if "." in name}
     for name, each in live.items():
         if isinstance(each, DynamicCombo.Input) and each.chosen(values.get(name)):
@@ -321,7 +321,7 @@ def nested_paths(live: dict[str, Input], values: dict[str, Any]) -> dict[str, st
 
 
 def nest(values: dict[str, Any], paths: dict[str, str]) -> dict[str, Any]:
-    """values with "opt" and "opt.lr" folded into one dict; a nested value not given is None."""
+    """The values with "opt" and "opt.lr" combined into one dict; missing nested ones are None."""
     nested = {name: value for name, value in values.items() if name not in paths}
     for name, path in paths.items():
         *parents, last = path.split(".")
@@ -334,7 +334,7 @@ def nest(values: dict[str, Any], paths: dict[str, str]) -> dict[str, Any]:
 
 @dataclass
 class Schema:
-    """What a node is: ids, sockets, and how the host treats it."""
+    """The description of a node: ids, inputs, outputs, and how the host treats it."""
 
     node_id: str
     display_name: str | None = None
@@ -358,7 +358,7 @@ class Schema:
     has_intermediate_output: bool = False
 
     def finalize(self) -> None:
-        """Give output nodes the prompt, and outputs without an id one of their own."""
+        """Give output nodes the prompt as a hidden value, and every output an id."""
         if self.is_output_node:
             wanted = (Hidden.prompt, Hidden.extra_pnginfo)
             self.hidden = [*self.hidden, *(name for name in wanted if name not in self.hidden)]
@@ -366,7 +366,7 @@ class Schema:
             output.id = output.id or f"_{slot}_{output.io_type}_"
 
     def validate(self) -> None:
-        """Raises ValueError when two inputs or two outputs share an id."""
+        """Raises ValueError if two inputs or two outputs have the same id."""
         for kind, sockets in (("input", self.inputs), ("output", self.outputs)):
             ids = [socket.id for socket in sockets]
             if twice := sorted({name for name in ids if ids.count(name) > 1}):
@@ -374,14 +374,14 @@ class Schema:
 
 
 class ExecutionBlocker:
-    """As an output: whoever takes it does not run. With a message, that is an error."""
+    """An output value that keeps the nodes after it from running. A message makes it an error."""
 
     def __init__(self, message: str | None = None):
         self.message = message
 
 
 class NodeOutput:
-    """What execute returns: values for the outputs, and what the editor shows."""
+    """The return value of execute: values for the outputs, and what the editor displays."""
 
     def __init__(
         self,
@@ -404,7 +404,7 @@ class NodeOutput:
 
 
 class HiddenHolder:
-    """`cls.hidden`: what the schema asked for; anything else is None."""
+    """`cls.hidden`: the values that the schema requests; everything else is None."""
 
     def __init__(self, values: dict[str, Any] | None = None):
         self.__dict__.update(values or {})
@@ -414,7 +414,7 @@ class HiddenHolder:
 
 
 class _NodeClass(type):
-    """Lets a class be locked, so that no run can leave anything on it."""
+    """Lets a class be locked, so that no run can store anything on it."""
 
     def __setattr__(cls, name: str, value: Any) -> None:
         if cls.__dict__.get("_locked"):
@@ -426,7 +426,7 @@ class _NodeClass(type):
 
 
 class ComfyNode(metaclass=_NodeClass):
-    """Base of all nodes. The host calls a locked clone of the class, made for each call."""
+    """The base of all nodes. The host makes a locked clone of the class for each call."""
 
     hidden: HiddenHolder = HiddenHolder()
 
@@ -452,7 +452,7 @@ class ComfyNode(metaclass=_NodeClass):
 
     @classmethod
     def GET_SCHEMA(cls) -> Schema:  # noqa: N802
-        """The finished schema, made anew: combo options may have changed on disk."""
+        """The finished schema, made at each call because combo options may have changed on disk."""
         schema = cls.define_schema()
         schema.finalize()
         schema.validate()
@@ -466,11 +466,11 @@ class ComfyNode(metaclass=_NodeClass):
 
 
 def overrides(node: type[ComfyNode], name: str) -> bool:
-    """Has the node a hook of its own?"""
+    """Does the node override this method?"""
     return getattr(node, name).__func__ is not getattr(ComfyNode, name).__func__
 
 
 def locked_clone(node: type[ComfyNode], hidden: dict[str, Any]) -> type[ComfyNode]:
-    """The class as one call sees it: with its hidden values, and unable to change."""
+    """A clone of the class for one call: with its hidden values, and unchangeable."""
     space = {"hidden": HiddenHolder(hidden), "_locked": True, "__module__": node.__module__}
     return type(node)(node.__name__, (node,), space)

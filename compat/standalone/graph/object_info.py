@@ -1,4 +1,4 @@
-"""A node described as ComfyUI's /object_info does, from its schema."""
+"""Describes a node from its schema, in the format of ComfyUI's /object_info."""
 
 from __future__ import annotations
 

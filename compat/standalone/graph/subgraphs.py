@@ -1,8 +1,9 @@
-"""A subgraph where it stands, and the values that its node shows for widgets inside.
+"""A subgraph in its place, and the values that its node has for widgets inside.
 
-Editors have kept these values in three ways: a list in the order of the subgraph's inputs that lead
-to widgets, a list beside "proxyWidgets" (pairs of an inner node's id and a widget, with −1 for an
-input of the subgraph), or an object by name. A null, or no value, leaves the inner one as it is.
+Editors have saved these values in three ways: as a list, in the order of the subgraph's inputs that
+lead to widgets; as a list beside "proxyWidgets" (pairs of an inner node's id and a widget, with −1
+for an input of the subgraph); or as an object by name. If a value is null or missing, the inner
+node's own value is used.
 """
 
 from __future__ import annotations
@@ -17,14 +18,14 @@ from .widget_values import wrapped
 
 @dataclass(frozen=True)
 class Value:
-    """What an input takes instead of a link."""
+    """A value that an input takes instead of a link."""
 
     value: Any
 
 
 @dataclass(frozen=True, kw_only=True)
 class Scope:
-    """A graph where it stands: the top one, or a subgraph inside a node of the outer scope."""
+    """A graph in its place: the top one, or a subgraph inside a node of the outer scope."""
 
     graph: Graph
     path: tuple[str, ...] = ()
@@ -36,7 +37,7 @@ class Scope:
 
 
 def shown(scope: Scope, name: str) -> Value | None:
-    """The value in the subgraph's node, which has a widget for each input that leads to one."""
+    """The value that the subgraph's node has for this input, if the input leads to a widget."""
     values = scope.host.values
     if isinstance(values, dict):
         return Value(values[name]) if name in values else None
@@ -51,7 +52,7 @@ def shown(scope: Scope, name: str) -> Value | None:
 
 
 def proxied(scope: Scope, node: Node, inputs: Mapping[str, Any]) -> dict[str, Any]:
-    """What the subgraph's node shows for widgets of an inner one (some editors of 2025)."""
+    """The values that the subgraph's node has for widgets of an inner node (editors of 2025)."""
     pairs = _proxies(scope.host)
     values = scope.host.values if scope.host else None
     if not isinstance(values, list) or len(values) != len(pairs):
@@ -64,7 +65,7 @@ def proxied(scope: Scope, node: Node, inputs: Mapping[str, Any]) -> dict[str, An
 
 
 def _proxies(host: Node | None) -> list[tuple[str, str]]:
-    """(id of the inner node, widget) for each value of a subgraph's node; −1 is an own input."""
+    """(inner node's id, widget) for each value of a subgraph's node; −1 means its own input."""
     found = host.properties.get("proxyWidgets") if host else None
     pairs = found if isinstance(found, list) else []
     return [

@@ -1,4 +1,4 @@
-"""What a node shows: pictures saved as PNG files, or text. Names as in `comfy_api.latest.ui`."""
+"""What a node displays: pictures saved as PNG, or text. Names are those of comfy_api.latest.ui."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _PLACES = {
 
 
 class SavedResult(dict):
-    """A file as the editor asks for it: {"filename", "subfolder", "type"}."""
+    """A file in the form in which the editor requests it: {"filename", "subfolder", "type"}."""
 
     def __init__(self, filename: str, subfolder: str, type: FolderType):
         super().__init__(filename=filename, subfolder=subfolder, type=FolderType(type).value)
@@ -46,7 +46,7 @@ class PreviewText:
 
 
 class PreviewImage:
-    """Pictures (B, H, W, 3) in 0..1, written to the temp folder."""
+    """Pictures (B, H, W, 3) in 0..1, saved in the temp folder."""
 
     def __init__(
         self,
@@ -80,9 +80,9 @@ class ImageSaveHelper:
         cls: type[ComfyNode] | None,
         compress_level: int = 4,
     ) -> list[SavedResult]:
-        """One PNG per picture, named "<prefix>_00001_.png" upwards; no file is overwritten.
+        """Save each picture as "<prefix>_00001_.png" and so on; no file is overwritten.
 
-        The prompt and the workflow go into the PNG when cls has them as hidden values.
+        The prompt and the workflow are written into the PNG if cls has them as hidden values.
         """
         place = _PLACES[folder_type]()
         results = []

@@ -1,12 +1,13 @@
-"""Is a workflow fit to run? Errors have ComfyUI's types and shapes.
+"""Checks whether a workflow can run. Errors have ComfyUI's types and formats.
 
-Outputs are judged one by one with all that they need: the good ones run although others fail.
-Numbers, texts and booleans are coerced in place. A required input that is not given is an error
-even where the node has a default: defaults belong to the editor. Stricter than ComfyUI where that
-would fail later and in darker words: a choice that a DynamicCombo does not have, a link to a node
-or an output that is not there, a link into an input that the node does not have, a value where only
-a link can stand. What a node refuses stands only on the inputs that its sentence names, see
-faults.py.
+Each output is checked with all the nodes it needs; valid outputs run even if others are invalid.
+Numbers, texts and booleans are converted in place. A missing required input is an error even if the
+node has a default, because defaults are the editor's task.
+
+Some checks are stricter than ComfyUI's, which would fail later with a less clear message: an
+unknown choice of a DynamicCombo, a link to a missing node or output, a link into an unknown input,
+a value where only a link is possible. A fault that a node finds is shown only on the inputs that
+its message names, see faults.py.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from .call import Call, call_of, is_link, title_of
 from .io import ComfyNode, DynamicCombo, WidgetInput, overrides
 
 _COERCE = {"INT": int, "FLOAT": float, "STRING": str, "BOOLEAN": bool}
-_MANY = 20  # options that an error message still lists
+_MANY = 20  # the most options that an error message lists
 
 Verdict = tuple[bool, dict | None, list[str], dict[str, dict]]
 
@@ -33,9 +34,9 @@ def validate_prompt(
     nodes: Mapping[str, type[ComfyNode]],
     only: Collection[str] | None = None,
 ) -> Verdict:
-    """(ok, error, good outputs, errors by node id); prompt's values are coerced in place.
+    """(ok, error, valid outputs, errors by node id). Values in the prompt are converted in place.
 
-    only: the output nodes that are wanted, all of them by default.
+    only: the output nodes to check; by default all.
     """
     return asyncio.run(validate(prompt, nodes, only))
 
@@ -94,15 +95,15 @@ async def validate(
 
 
 def sentence(error: Mapping[str, Any]) -> str:
-    """ "message: details", as the editor joins the two, so a message has no full stop."""
+    """ "message: details", joined as in the editor; a message therefore has no full stop."""
     reason = error["details"]
-    if error["type"] == "custom_validation_failed":  # one error for each input, one reason for all
+    if error["type"] == "custom_validation_failed":  # its details begin with the input's name
         reason = reason.partition(" - ")[2] or reason
     return f"{error['message']}: {reason}"
 
 
 def _entry_problem(node_id: str, entry: Any, nodes: Mapping[str, type[ComfyNode]]) -> dict | None:
-    """What is wrong with an entry that is no node, or one of a class that is not here."""
+    """What is wrong with an entry that is no node or whose class is not installed; else None."""
     if fault := _shape_fault(entry):
         details = f'{fault}. A node is an object such as {{"class_type": …, "inputs": {{…}}}}.'
         return _problem("invalid_prompt", f"Node {node_id} cannot run", details, node_id=node_id)
@@ -123,7 +124,7 @@ def _entry_problem(node_id: str, entry: Any, nodes: Mapping[str, type[ComfyNode]
 
 
 def _shape_fault(entry: Any) -> str:
-    """Why this is no node; "" where it has the form of one."""
+    """Why this is no node; "" if it has the form of one."""
     if not isinstance(entry, dict):
         return f"it is {_brief(entry)}"
     for name, kind in (("class_type", str), ("inputs", dict), ("_meta", dict)):
@@ -138,7 +139,7 @@ def _brief(value: Any) -> str:
 
 
 class _Check:
-    """One validation: what was found so far, by node id."""
+    """One validation, with what was found so far by node id."""
 
     def __init__(self, prompt: dict[str, Any], nodes: Mapping[str, type[ComfyNode]]):
         self.prompt = prompt
@@ -157,7 +158,7 @@ class _Check:
         return [value[0] for value in values if is_link(value) and value[0] in self.prompt]
 
     def ancestry(self, node_id: str) -> list[str]:
-        """The node and all that it needs."""
+        """The node and everything it depends on."""
         seen = {node_id: None}
         waiting = [node_id]
         while waiting:
@@ -167,7 +168,7 @@ class _Check:
         return list(seen)
 
     async def node(self, node_id: str, path: list[str]) -> bool:
-        """Is the node fit to run, with all that it needs? path: the nodes that led here."""
+        """Can the node run, with everything it depends on? path: the nodes that led here."""
         if node_id in path:
             self.report_cycle([*path[path.index(node_id) :], node_id])
             return False
@@ -246,7 +247,7 @@ class _Check:
 
 
 def types_match(received: str, wanted: str) -> bool:
-    """Do two socket types have a member in common? "*" has all, "A,B" is a union."""
+    """Are two socket types compatible? "*" matches all, and "A,B" matches A or B."""
     ours = {part.strip() for part in received.split(",")}
     theirs = {part.strip() for part in wanted.split(",")}
     return "*" in ours | theirs or bool(ours & theirs)
@@ -289,7 +290,7 @@ def _exception(type: str, error: Exception) -> dict:
 
 
 def _value_problem(call: Call, name: str, judged: set[str]) -> dict | None:
-    """Coerce the value in place and hold it against the input's bounds and choices."""
+    """Convert the value in place and check it against the input's bounds and choices."""
     socket = call.live[name]
     value = call.inputs[name]
     if isinstance(value, dict) and "__value__" in value:  # a list that is not a link
@@ -308,13 +309,13 @@ def _value_problem(call: Call, name: str, judged: set[str]) -> dict | None:
     call.inputs[name] = value
     several = getattr(socket, "multiselect", False)
     if kind == "COMBO" and not isinstance(value, list if several else str):
-        if value not in (getattr(socket, "options", None) or []):  # hooks expect names
+        if value not in (getattr(socket, "options", None) or []):  # validate_inputs expects names
             details = f'{name}: "{value}" is not {"a list" if several else "a name"}'
             return _input_problem(call, name, "invalid_input_type", details, received_value=value)
     if name in judged:
         return None
     low, high = getattr(socket, "min", None), getattr(socket, "max", None)
-    if low is not None and not value >= low:  # NaN is not, either
+    if low is not None and not value >= low:  # written so that NaN fails too
         details = f"{name}: {value} is below {low}"
         return _input_problem(call, name, "value_smaller_than_min", details, received_value=value)
     if high is not None and value > high:
@@ -338,7 +339,7 @@ def _value_problem(call: Call, name: str, judged: set[str]) -> dict | None:
 async def _ask_hook(
     call: Call, judged: set[str], received: dict[str, str], spec: inspect.FullArgSpec
 ) -> list[dict]:
-    """What validate_inputs says; it sees literals, and None for what is linked."""
+    """The errors of validate_inputs. It gets the values, and None for linked inputs."""
     values, _ = call.values({})
     values = {name: each for name, each in values.items() if name in judged or spec.varkw}
     asked = list(values)

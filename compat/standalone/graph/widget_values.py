@@ -1,11 +1,13 @@
-"""Which input a saved widget value belongs to.
+"""Finds the input that each saved widget value belongs to.
 
-The editor writes a node's values as a bare list, in the order in which the node's schema makes
-widgets: required inputs before optional ones, the inputs of a chosen option right after their
-choice, and, after a seed, one more value that says what happens to it next time. Some packs write
-an object by name instead. Values of older versions are read as the editor's own migration does:
-true and false after a seed, "sample_euler", and values for inputs that have lost their widget. A
-widget that the file does not know takes its default.
+The editor saves a node's values as a bare list, in the order of the widgets in the node's schema:
+required inputs before optional ones, and the inputs of a chosen option right after their choice.
+After a seed there is one more value, which says how the seed changes for the next run. Some packs
+save an object by name instead.
+
+Values of older versions are converted as the editor does it: true and false after a seed,
+"sample_euler", and values for inputs that no longer have a widget. A widget that is missing in the
+file gets its default.
 """
 
 from __future__ import annotations
@@ -19,13 +21,13 @@ from .io import Input as InputSocket
 from .workflow_file import WorkflowError
 
 _CONTROLS = ("fixed", "increment", "increment-wrap", "decrement", "randomize")
-_OLD_CONTROLS = (True, False)  # randomize and fixed, until spring 2023
-_OLD_SAMPLER = "sample_"  # stood in front of samplers' names until spring 2023
+_OLD_CONTROLS = (True, False)  # meant randomize and fixed until spring 2023
+_OLD_SAMPLER = "sample_"  # the prefix of samplers' names until spring 2023
 _ABSENT = object()
 
 
 def widget_inputs(sockets: Sequence[InputSocket], saved: list | dict | None) -> dict[str, Any]:
-    """Values by input id. Raises WorkflowError where the values are of another node."""
+    """Values by input id. Raises WorkflowError if the values don't fit the node."""
     if isinstance(saved, dict):
         return _by_name(sockets, saved, "")
     now = _Reading(list(saved or ()), dummies=False)
@@ -51,7 +53,7 @@ def _by_name(sockets: Sequence[InputSocket], saved: dict, prefix: str) -> dict[s
 
 @dataclass
 class _Reading:
-    """One way to read the list: with values for inputs without a widget (dummies), or without."""
+    """One way to read the list. dummies: it has values for inputs that have lost their widget."""
 
     values: list
     dummies: bool
@@ -110,7 +112,7 @@ def has_widget(socket: InputSocket) -> bool:
 
 
 def _as_now(socket: InputSocket, value: Any) -> Any:
-    """The value as this version writes it; the default for none."""
+    """The value as this version writes it; the default if there is none."""
     choice = isinstance(socket, (Combo.Input, DynamicCombo.Input))
     if value is _ABSENT or (value is None and choice):
         return default_of(socket)
@@ -129,7 +131,7 @@ def _has_control(socket: InputSocket) -> bool:
 
 
 def default_of(socket: InputSocket) -> Any:
-    """What the editor shows in a new node; None for a socket without a widget."""
+    """The value in a new node of the editor; None for an input without a widget."""
     options = getattr(socket, "options", None)
     if getattr(socket, "default", None) is not None:
         return socket.default
@@ -141,5 +143,5 @@ def default_of(socket: InputSocket) -> Any:
 
 
 def wrapped(value: Any) -> Any:
-    """Lists are links in a prompt; a list that is a value goes into a box."""
+    """The value for a prompt. A list is boxed, because plain lists are links."""
     return {"__value__": value} if isinstance(value, list) else value

@@ -1,8 +1,8 @@
-"""From a workflow file to a prompt that the executor runs.
+"""Reads a workflow file as a prompt for the executor.
 
-A file is in API format ({id: {"class_type", "inputs"}}) or in the editor's own format (nodes,
-links, widget values), bare or inside what is posted to a server. Nodes of classes that are not
-installed are left out where nothing that runs needs them, and named.
+The file is in API format ({id: {"class_type", "inputs"}}) or in the editor's own format (nodes,
+links, widget values), plain or wrapped as when posted to a server. Nodes whose class is not
+installed are left out and reported, if no output needs them.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from .workflow_file import SAVE_AGAIN, WorkflowError, described, read_content
 __all__ = ["Workflow", "WorkflowError", "read_workflow", "set_value"]
 
 _YES, _NO = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
-_WRAPPERS = ("prompt", "workflow", "output")  # what a workflow is posted or exported in
+_WRAPPERS = ("prompt", "workflow", "output")  # keys that a posted or exported workflow is under
 UNNEEDED = "Nodes that are not installed here were left out, since nothing that runs needs them"
 
 Nodes = Mapping[str, type[ComfyNode]]
@@ -36,13 +36,16 @@ Nodes = Mapping[str, type[ComfyNode]]
 @dataclass(frozen=True)
 class Workflow:
     prompt: dict[str, Any]
-    extra_pnginfo: dict[str, Any] | None = None  # {"workflow": …} when it came from the editor
-    notices: tuple[str, ...] = ()  # what was left out or read with a guess, for the user
-    names: tuple[NamedNode, ...] = ()  # of the editor's nodes, run or not
+    extra_pnginfo: dict[str, Any] | None = None  # {"workflow": …} if it is in the editor's format
+    notices: tuple[str, ...] = ()  # for the user: what was left out or guessed
+    names: tuple[NamedNode, ...] = ()  # all nodes of the editor's graph
 
 
 def read_workflow(path: str | Path, nodes: Nodes) -> Workflow:
-    """The workflow in a JSON file of either format, or in a picture. Raises WorkflowError."""
+    """The workflow in a JSON file of either format, or in a picture.
+
+    Raises WorkflowError if there is none.
+    """
     content = read_content(path)
     found = content.json
     for name in _WRAPPERS:
@@ -84,7 +87,7 @@ def _is_node(value: Any) -> bool:
 
 
 def _tidy(node: dict[str, Any]) -> dict[str, Any]:
-    """A node without a _meta that is not one."""
+    """The node, without its _meta if that is malformed."""
     meta = node.get("_meta")
     if meta is None or (isinstance(meta, dict) and isinstance(meta.get("title", ""), str)):
         return node
@@ -119,7 +122,7 @@ def _named(node_id: str, prompt: Mapping[str, Any]) -> str:
 
 
 def _outputs(prompt: Mapping[str, Any], nodes: Nodes) -> list[str]:
-    """The nodes that save or show."""
+    """The output nodes."""
     kinds = {entry.get("class_type") for entry in prompt.values()} & nodes.keys()
     outputs = {kind for kind in kinds if nodes[kind].GET_SCHEMA().is_output_node}
     return [each for each in prompt if prompt[each].get("class_type") in outputs]
@@ -128,9 +131,9 @@ def _outputs(prompt: Mapping[str, Any], nodes: Nodes) -> list[str]:
 def _needed(
     prompt: dict[str, Any], nodes: Nodes, outputs: Collection[str]
 ) -> tuple[dict[str, Any], list[str]]:
-    """The prompt without nodes that are not installed and that no output needs, and a notice.
+    """The prompt without missing nodes that no output needs, and a notice about them.
 
-    Without any output the prompt stays whole, for the validation to name what is missing.
+    Without any output the prompt stays complete, so that validation reports what is missing.
     """
     if not outputs:
         return prompt, []
@@ -147,7 +150,7 @@ def _needed(
 
 
 def _ancestry(prompt: Mapping[str, Any], node_id: str) -> set[str]:
-    """The node and all that it needs."""
+    """The node and everything it depends on."""
     seen, waiting = {node_id}, [node_id]
     while waiting:
         values = prompt[waiting.pop()].get("inputs", {}).values()
@@ -158,9 +161,9 @@ def _ancestry(prompt: Mapping[str, Any], node_id: str) -> set[str]:
 
 
 def set_value(prompt: dict[str, Any], assignment: str, nodes: Nodes) -> None:
-    """Change prompt by "NODE.INPUT=VALUE". Raises WorkflowError with the nearest names.
+    """Apply "NODE.INPUT=VALUE" to the prompt. Raises WorkflowError with the nearest names.
 
-    NODE is an id, a title, or a class that occurs once. VALUE is JSON, or text as it stands.
+    NODE is an id, a title, or a class that occurs once. VALUE is JSON or plain text.
     """
     target, equals, text = assignment.partition("=")
     if not equals or "." not in target:
@@ -178,7 +181,7 @@ def set_value(prompt: dict[str, Any], assignment: str, nodes: Nodes) -> None:
         near = _nearest(name, list(live))
         raise WorkflowError(f'"{assignment}": node {node_id} has no input "{name}". {near}')
     inputs[name] = _value_from(text, live[name], assignment)
-    for other, socket in live_inputs(sockets, inputs).items():  # what a new choice brings
+    for other, socket in live_inputs(sockets, inputs).items():  # inputs of a newly chosen option
         if other.startswith(f"{name}.") and other not in inputs:
             if (value := default_of(socket)) is not None:
                 inputs[other] = wrapped(value)
@@ -187,7 +190,7 @@ def set_value(prompt: dict[str, Any], assignment: str, nodes: Nodes) -> None:
 def _find_node(
     prompt: dict[str, Any], target: str, assignment: str, nodes: Nodes
 ) -> tuple[str, str]:
-    """(node id, input): input ids may have dots ("opt.lr"), and so may titles."""
+    """(node id, input). Both titles and input ids ("opt.lr") may contain dots."""
     dots = [place for place, letter in enumerate(target) if letter == "."]
     for dot in dots:
         name = target[:dot].strip()

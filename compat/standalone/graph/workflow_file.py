@@ -1,8 +1,8 @@
-"""From a file to what is written in it: JSON as editors, shells and ComfyUI save it.
+"""Reads the JSON of a workflow file, as editors, shells and ComfyUI save it.
 
-A workflow lies in a text file, in any encoding in which Windows writes text, or in a picture that
-ComfyUI has saved: PNG keeps it in text chunks, WebP in the EXIF block as "workflow:{…}". Whatever
-else people pick by mistake is told by name, because "not a workflow" leaves them guessing.
+It is in a text file, in any encoding that Windows writes, or in a picture that ComfyUI saved: PNG
+has it in text chunks, WebP in the EXIF block as "workflow:{…}". If the user picked another kind of
+file, the error names that kind, because "not a workflow" would not help.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ class WorkflowError(ValueError):
 
 @dataclass(frozen=True)
 class Content:
-    """What JSON says, and what of it was read with a guess."""
+    """The parsed JSON, and notices about what had to be guessed."""
 
     json: Any
     notices: tuple[str, ...] = ()
 
 
 def read_content(path: str | Path) -> Content:
-    """The JSON in the file; of a picture, its workflow, else its prompt. Raises WorkflowError."""
+    """The JSON in the file, or a picture's workflow or else its prompt. Raises WorkflowError."""
     try:
         written = Path(path).read_bytes()
     except OSError as error:
@@ -50,7 +50,7 @@ def read_content(path: str | Path) -> Content:
     what = f'workflow "{path}"'
     if not written.strip():
         raise WorkflowError(f"{what} is not JSON: the file is empty. {SAVE_AGAIN}")
-    encoding = json.detect_encoding(written)  # by the zeros among the first letters
+    encoding = json.detect_encoding(written)  # UTF-8, 16 or 32, by the zeros in the first bytes
     try:
         text = written.decode(encoding).removeprefix("\ufeff")
     except UnicodeDecodeError:
@@ -61,7 +61,7 @@ def read_content(path: str | Path) -> Content:
 
 
 def _of_old_letters(written: bytes, what: str) -> Content:
-    """JSON in an encoding of one country, which can only be guessed."""
+    """JSON in a national encoding, which can only be guessed."""
     if b"\0" in written:
         raise WorkflowError(f"{what} is not JSON: {_NO_TEXT} {SAVE_AGAIN}")
     text = decode(written) or written.decode("cp1252", "replace")
@@ -89,7 +89,7 @@ def _parsed(text: str, what: str) -> Any:
 
 
 def _fault(text: str, error: json.JSONDecodeError) -> str:
-    """What stands where JSON does not allow it, and what to do."""
+    """What breaks the rules of JSON, where, and what to do."""
     if text.lstrip()[:1] == "<":
         return "it is a web page (HTML or XML). Download the file itself, not the page about it."
     after = text[error.pos :].lstrip()
@@ -112,7 +112,7 @@ def _place(text: str, position: int) -> str:
 
 
 def _of_picture(path: str | Path) -> Any:
-    """The workflow that ComfyUI wrote into a picture."""
+    """The workflow that ComfyUI saved in a picture."""
     from PIL import Image
 
     try:
@@ -139,7 +139,7 @@ def _of_picture(path: str | Path) -> Any:
 
 
 def _of_exif(exif: Mapping[int, Any]) -> dict[str, str]:
-    """{"workflow", "prompt"} as ComfyUI writes them into WebP: a tag's text, after a name."""
+    """{"workflow", "prompt"} from WebP, where ComfyUI writes them as "name:{…}" into EXIF tags."""
     found = {}
     for value in exif.values():
         text = decode(value) if isinstance(value, bytes) else value
@@ -149,7 +149,7 @@ def _of_exif(exif: Mapping[int, Any]) -> dict[str, str]:
 
 
 def described(content: Any) -> str:
-    """What a file holds that is no workflow, as the end of a sentence."""
+    """What the JSON is if it is no workflow, as the end of a sentence."""
     if isinstance(content, list):
         return f"it is a list of {len(content)} entries"
     if not isinstance(content, dict):
@@ -177,7 +177,7 @@ def _quoted(value: Any) -> str:
     return f'"{text[:_SHOWN]}…"' if len(text) > _SHOWN else f'"{text}"'
 
 
-# What people pick by mistake: keys, as patterns, that it has, and its name.
+# Files that people pick by mistake: patterns of their keys, and what they are.
 _KNOWN = (
     (("sd_model_checkpoint",), "A1111's settings file (config.json)"),
     ((r"(txt2img|img2img)/.*",), "A1111's ui-config.json"),
