@@ -1,1 +1,2 @@
-"""Models in the stand-in host: loading, text encoding, sampling, LoRAs, block names."""
+"""Models in the stand-in host: loading checkpoints, encoding prompts, sampling, LoRAs, and the
+names of a UNet's blocks."""

@@ -1,4 +1,4 @@
-"""Names of attention blocks: diffusers', and the original ones that files and hosts use."""
+"""Translates names of a UNet's blocks between diffusers and the original ones in files."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from torch import nn
 
-RESNET = {  # original name within a residual block -> diffusers'
+RESNET = {  # original name within a residual block -> diffusers' name
     "in_layers_0": "norm1",
     "in_layers_2": "conv1",
     "emb_layers_1": "time_emb_proj",
@@ -18,7 +18,7 @@ RESNET = {  # original name within a residual block -> diffusers'
 
 
 def _original_blocks(unet: nn.Module) -> Iterator[tuple[str, str]]:
-    """A residual block or transformer in the UNet -> its original name, with "_"."""
+    """(diffusers' name, original name with "_") of every residual block and transformer."""
     number = 0
     for place, level in enumerate(unet.down_blocks):
         for layer in range(len(level.resnets)):
@@ -43,8 +43,8 @@ Block = tuple[str, int]  # ("input" | "middle" | "output", number), as ComfyUI c
 def spatial_transformers(unet: nn.Module) -> Iterator[tuple[Block, nn.Module]]:
     """The UNet's transformers in the order they run, each with its block.
 
-    ComfyUI numbers the steps of the encoder from 0, which is the first convolution, and counts
-    every residual block and every downsampling; in the decoder, residual blocks alone.
+    ComfyUI counts the encoder's steps from 0: the first convolution, every residual block and every
+    downsampling. In the decoder it counts only residual blocks.
     """
     number = 0
     for level in unet.down_blocks:
@@ -64,14 +64,14 @@ def spatial_transformers(unet: nn.Module) -> Iterator[tuple[Block, nn.Module]]:
 
 
 def _transformers_of(level: nn.Module) -> list[nn.Module | None]:
-    """One per residual block; None where a level has no attention."""
+    """The transformer of each residual block; None if the level has no attention."""
     return list(getattr(level, "attentions", None) or [None] * len(level.resnets))
 
 
 def diffusers_name(name: str) -> str:
-    """diffusers' name of a UNet's weight, from the original's ("input_blocks.4.1.…") or its own.
+    """diffusers' name of a UNet's weight, from the original name ("input_blocks.4.1.…") or its own.
 
-    Two residual blocks a level, as all of Stable Diffusion has: three places each.
+    Assumes two residual blocks per level, as in every Stable Diffusion, so three steps per level.
     """
     name = name.removeprefix("model.").removeprefix("diffusion_model.")
     match = re.fullmatch(r"(input|output)_blocks\.(\d+)\.1\.(.+)", name)

@@ -1,8 +1,8 @@
-"""A checkpoint, one .safetensors file or a diffusers folder, becomes MODEL, CLIP and VAE.
+"""Loads a checkpoint, a .safetensors file or a diffusers folder, as MODEL, CLIP and VAE.
 
-Models of Stable Diffusion 1.x's, 2.x's and SDXL's shape that predict the noise or v. Nothing is
-ever downloaded. What a checkpoint lacks, or what kind of model it holds instead, is said before
-any weight is read.
+It takes models with the structure of Stable Diffusion 1.x, 2.x or SDXL that predict the noise or v.
+Nothing is ever downloaded. A checkpoint that is incomplete or of another kind is refused before any
+weight is read.
 """
 
 from __future__ import annotations
@@ -24,8 +24,11 @@ logger = logging.getLogger(__name__)
 
 
 def accelerator() -> tuple[torch.device, torch.dtype | None]:
-    """Where models run and in what dtype the UNet does, None for that of a file with 16 bits, else
-    float16; the VAE and the text models use float32."""
+    """The device of all models, and the UNet's dtype.
+
+    None means the file's dtype if that has 16 bits, otherwise float16. The VAE and the text models
+    always use float32.
+    """
     if torch.cuda.is_available():
         return as_tensors_name_it(torch.device("cuda")), None
     if torch.backends.mps.is_available():
@@ -35,7 +38,10 @@ def accelerator() -> tuple[torch.device, torch.dtype | None]:
 
 @torch.inference_mode(False)
 def load_checkpoint(path: str | Path) -> tuple[Model, Clip, Vae]:
-    """Raises FileNotFoundError for a folder that is incomplete, ValueError for another kind."""
+    """MODEL, CLIP and VAE of a checkpoint.
+
+    Raises FileNotFoundError if a folder is incomplete, ValueError if the model is of another kind.
+    """
     path = Path(path)
     device, dtype = accelerator()
     parts = (read_file if path.is_file() else read_folder)(path, dtype)
@@ -59,5 +65,5 @@ def torch_device() -> torch.device:
 
 @torch.inference_mode(False)
 def load_vae(file: Path) -> Vae:
-    """A VAE from a file of its own. Raises ValueError for a file of another kind."""
+    """The VAE in a separate file. Raises ValueError if the file is of another kind."""
     return Vae(read_vae(file).eval().requires_grad_(False), accelerator()[0])

@@ -1,8 +1,8 @@
-"""A diffusers folder, as `save_pretrained` of a Stable Diffusion pipeline writes it.
+"""Reads a diffusers folder, as `save_pretrained` of a Stable Diffusion pipeline writes it.
 
     model_index.json · unet/ · vae/ · text_encoder/ · tokenizer/ · scheduler/
 
-and for SDXL text_encoder_2/ and tokenizer_2/ beside them.
+SDXL also has text_encoder_2/ and tokenizer_2/.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from .parts import Parts, needs_diffusers
 from .sampling import DiscreteSampling, linear, scaled_linear, with_zero_snr
 from .text import TextEncoder
 
-PARTS = {  # folder -> the file that must lie in it
+PARTS = {  # folder -> the file that it must contain
     "unet": "config.json",
     "vae": "config.json",
     "text_encoder": "config.json",
@@ -27,12 +27,15 @@ PARTS = {  # folder -> the file that must lie in it
     "scheduler": "scheduler_config.json",
 }
 PARTS_OF_SDXL = {"text_encoder_2": "config.json", "tokenizer_2": "tokenizer_config.json"}
-PREDICTIONS = {"epsilon": "eps", "v_prediction": "v"}  # diffusers' word -> ours
+PREDICTIONS = {"epsilon": "eps", "v_prediction": "v"}  # diffusers' name -> ours
 SCHEDULES = {"scaled_linear": scaled_linear, "linear": linear}
 
 
 def read_folder(folder: Path, dtype: torch.dtype | None) -> Parts:
-    """Raises FileNotFoundError for a folder that is incomplete, ValueError for another kind."""
+    """The parts of a checkpoint.
+
+    Raises FileNotFoundError if the folder is incomplete, ValueError if it is of another kind.
+    """
     _require_parts(folder, PARTS)
     is_sdxl = _is_sdxl(folder)
     with needs_diffusers(folder):
@@ -66,7 +69,7 @@ def _read_text_models(folder: Path, is_sdxl: bool) -> tuple[Any, tuple[TextEncod
 
     first = tokenizer("tokenizer")
     with _without_transformers_bars():
-        if not is_sdxl:  # diffusers cuts off the last layer of Stable Diffusion 2's
+        if not is_sdxl:  # for Stable Diffusion 2, diffusers has already removed the last layer
             text_model = model(CLIPTextModel, "text_encoder")
             return first, (TextEncoder(module=text_model, padding=first.pad_token_id),)
         small = model(CLIPTextModel, "text_encoder")
@@ -85,7 +88,7 @@ def _read_text_models(folder: Path, is_sdxl: bool) -> tuple[Any, tuple[TextEncod
 
 @contextmanager
 def _without_transformers_bars() -> Iterator[None]:
-    """transformers draws a bar per model; bars belong to nodes."""
+    """Hide transformers' progress bar for each model: progress bars are for nodes."""
     from transformers.utils import logging as their_logging
 
     shown = their_logging.is_progress_bar_enabled()
@@ -108,7 +111,10 @@ def _require_parts(folder: Path, parts: dict[str, str]) -> None:
 
 
 def _is_sdxl(folder: Path) -> bool:
-    """Raises FileNotFoundError and ValueError for models that are not plain text-to-image."""
+    """Is it SDXL? Raises ValueError if it is no plain text-to-image model.
+
+    Raises FileNotFoundError if a part of SDXL is missing.
+    """
     unet = _read(folder / "unet" / "config.json")
     taken = unet.get("in_channels", 4)
     given = _read(folder / "vae" / "config.json").get("latent_channels", 4)

@@ -1,9 +1,9 @@
-"""`embedding:name` in a prompt: vectors of a file in models/embeddings take the place of words.
+"""`embedding:name` in a prompt: vectors from a file in models/embeddings take the place of words.
 
-Files are A1111's textual inversions (.pt, "string_to_param"), ComfyUI's and diffusers' .safetensors
-and lists of either; those for SDXL hold vectors for both of its text models. Which vectors belong
-to a text model shows in their width. As in ComfyUI, a name ends at a blank, "<" or "[". A name of
-which there is no file is tried again without what follows a comma or the like.
+Files are A1111's textual inversions (.pt, "string_to_param"), ComfyUI's and diffusers'
+.safetensors, and lists of either. Those for SDXL hold vectors for both of its text models; the
+width of a vector tells which one it is for. As in ComfyUI, a name ends at a blank, "<" or "[". If
+there is no such file, the name is tried again up to a comma or other punctuation mark.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from hypernet.formats.pickle_check import check_pt
 from .. import folders
 
 _MENTION = re.compile(r"(?<!\w)embedding:\s*([^\s<\[]*)")
-_SIGNS = ",;:.!?|，、；：。！？"  # that may follow a name without a blank
+_SIGNS = ",;:.!?|，、；：。！？"  # may follow a name without a blank
 
 
 @dataclass(frozen=True)
 class Mention:
-    """An embedding that a prompt names, and its file, if there is one."""
+    """An embedding that a prompt names, and its file, if it exists."""
 
     name: str
     path: Path | None
@@ -36,7 +36,7 @@ class Mention:
 
 
 def mentions(text: str) -> Iterator[str | Mention]:
-    """The text in pieces: words, and the embeddings between them."""
+    """Split the text into words and the embeddings between them."""
     place = 0
     while found := _MENTION.search(text, place):
         yield text[place : found.start()]
@@ -47,12 +47,12 @@ def mentions(text: str) -> Iterator[str | Mention]:
 
 
 def is_mention(text: str) -> bool:
-    """Does the text end where an embedding's name begins? What follows is no weight."""
+    """Does the text end in "embedding:", so that a name and no weight follows?"""
     return bool(re.search(r"(?<!\w)embedding:$", text))
 
 
 def _meant(name: str) -> Mention:
-    """The longest part of the name, up to a sign, that is a file."""
+    """The longest part of the name, up to a punctuation mark, for which there is a file."""
     ends = [len(name), *(k for k in reversed(range(len(name))) if name[k] in _SIGNS)]
     for end in ends:
         if found := folders.find_embedding(name[:end]):
@@ -61,7 +61,10 @@ def _meant(name: str) -> Mention:
 
 
 def read_embedding(path: Path) -> list[Tensor]:
-    """Vectors (n, width), one tensor for each text model. Raises ValueError with the reason."""
+    """Vectors (n, width), one tensor for each text model.
+
+    Raises ValueError with the reason if there are none.
+    """
     try:
         if path.suffix.lower() == ".safetensors":
             content: Any = safetensors.torch.load_file(path)
@@ -69,7 +72,7 @@ def read_embedding(path: Path) -> list[Tensor]:
             with open(path, "rb") as file:
                 check_pt(file)
                 content = torch.load(file, map_location="cpu", weights_only=True)
-    except Exception as fault:  # torch raises half a dozen kinds for damaged or hostile files
+    except Exception as fault:  # torch raises half a dozen types for damaged or hostile files
         reason = (str(fault).splitlines() or [type(fault).__name__])[0]
         raise ValueError(
             f'"{path}" cannot be read as an embedding: {reason.rstrip(".")}.'

@@ -1,13 +1,13 @@
-"""LoRA files on the UNet: kohya's, diffusers' and those that this pack writes.
+"""Applies LoRA files to the UNet: kohya's, diffusers' and those that this pack writes.
 
     lora_unet_down_blocks_0_attentions_0_….lora_down.weight · .lora_up.weight · .alpha
     unet.down_blocks.0.attentions.0.….lora_A.weight · .lora_B.weight
-    ….diff · .diff_b                    whole differences of a weight and its bias
+    ….diff · .diff_b                    full differences of a weight and its bias
 
-A weight changes by up · down · alpha / rank, computed only while the model is in use, so a LoRA
-takes no more memory than its file. kohya writes every dot of a layer's name as "_", and for SDXL
-uses the original names of the blocks, so layers are found by both names with "_" between all
-words. What belongs to text models is left out; LoHa, LoKr, DoRA and others are refused.
+A weight changes by up · down · alpha / rank. This is computed only while the model is in use, so a
+LoRA takes no more memory than its file. kohya writes every dot in a layer's name as "_", and for
+SDXL uses the original block names, so layers are looked up by both names with "_" throughout.
+Changes of text models are ignored; LoHa, LoKr, DoRA and others are refused.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ logger = logging.getLogger(__name__)
 
 PREFIXES = ("lora_unet_", "unet_", "diffusion_model_")
 OF_TEXT_MODELS = ("lora_te", "text_encoder", "text_model", "lora_prior_te")
-PARTS = {  # how a name ends -> what it is; "." and "_" are the same here
+PARTS = {  # ending of a name, with "_" for "." -> part
     "_lora_up_weight": "up",
     "_lora_B_weight": "up",
     "_lora_down_weight": "down",
@@ -55,7 +55,7 @@ class LowRank:
 
 @torch.inference_mode(False)
 def with_lora(model: Model, file: Path, strength: float) -> Model:
-    """A clone of the model with the file's changes; raises ValueError when none is for it."""
+    """A clone of the model with the file's changes. Raises ValueError if none is for it."""
     layers = dict(_layers(model.module))
     changes: dict[str, Change] = {}
     strange = []
@@ -85,7 +85,7 @@ def with_lora(model: Model, file: Path, strength: float) -> Model:
 
 
 def _read(file: Path) -> dict[str, dict[str, Tensor]]:
-    """Layer, with "_" for every dot and without a prefix -> its parts."""
+    """The parts of each layer; names have "_" for every dot and no prefix."""
     try:
         tensors = safetensors.torch.load_file(file)
     except (safetensors.SafetensorError, OSError) as fault:
@@ -114,7 +114,7 @@ def _read(file: Path) -> dict[str, dict[str, Tensor]]:
 def _changes(
     file: Path, name: str, layer: nn.Module, parts: dict[str, Tensor]
 ) -> dict[str, Change]:
-    """What is added to the layer's weight and bias, by their names."""
+    """The changes of a layer's weight and bias, by name."""
     changes: dict[str, Change] = {}
     try:
         if "up" in parts or "down" in parts:
@@ -137,7 +137,7 @@ def _changes(
 
 
 def _layers(unet: nn.Module) -> Iterator[tuple[str, str]]:
-    """Every name that a file may give a layer, with "_" -> its name in the UNet."""
+    """(name with "_", name in the UNet) for every name that a file may use for a layer."""
     blocks = dict(_original_blocks(unet))
     for name, module in unet.named_modules():
         if not isinstance(getattr(module, "weight", None), nn.Parameter):

@@ -1,13 +1,13 @@
-"""What the sockets MODEL and VAE carry here, and what the host does with them and with CLIP.
+"""The objects behind the sockets MODEL and VAE, and the contract's functions for them and CLIP.
 
-`Model` behaves as ComfyUI's ModelPatcher does for attention patches and changes of weights: clones
-share the weights and have their own lists of both. A change is in the weights only while the model
-is in use, so clones never see each other's. Weights move to the accelerator when they are first
-used and stay until `release`. Everything that touches them leaves inference mode, in which the
-executor runs nodes: a tensor made there could never take part in training.
+`Model` behaves like ComfyUI's ModelPatcher for attention patches and weight changes: clones share
+the weights but have their own lists of both. A change is in the weights only while the model is in
+use, so clones never see each other's changes. Weights move to the accelerator on first use and stay
+there until `release`. The executor runs nodes in inference mode. Everything that touches weights
+leaves it, because tensors made in inference mode can't be used in training.
 
-Latents are unscaled in a LATENT socket and in `Vae`, as in ComfyUI; scaled by the model's
-scaling factor wherever the UNet or the contract's `encode_pictures` is concerned.
+Latents are unscaled in a LATENT socket and in `Vae`, as in ComfyUI. They are scaled by the model's
+scaling factor for the UNet and in the contract's `encode_pictures`.
 """
 
 from __future__ import annotations
@@ -39,21 +39,21 @@ UNET_PREFIX = "diffusion_model."
 
 
 class Change(Protocol):
-    """What is added to a weight: a tensor, or what becomes one when it is needed."""
+    """What is added to a weight: a tensor, or an object that becomes one when needed."""
 
     def to(self, weight: Tensor) -> Tensor:
-        """Of the weight's shape, dtype and device."""
+        """The change as a tensor with the weight's shape, dtype and device."""
 
 
 class LatentDiffusion:
-    """A UNet with its noise levels and the scale of its latents; `Model.model`."""
+    """A UNet with its noise levels and the scale of its latents; `Model.model` is one."""
 
     def __init__(
         self, unet: nn.Module, model_sampling: DiscreteSampling, scaling_factor: float
     ) -> None:
         self.diffusion_model = unet
-        self.unchanged: dict[str, Tensor] = {}  # weights that a Model in use has changed
-        self.stays_in_ram = False  # its weights visit the accelerator, see `_offloaded`
+        self.unchanged: dict[str, Tensor] = {}  # originals of weights that are changed right now
+        self.stays_in_ram = False  # weights only visit the accelerator, see `_offloaded`
         self.model_sampling = model_sampling
         self.scaling_factor = scaling_factor
 
@@ -67,8 +67,10 @@ class LatentDiffusion:
         pooled: Tensor | None = None,
         sizes: Tensor | None = None,
     ) -> Tensor:
-        """The model's x_0 in float32, from x (B, c, h, w), sigma (B,) and context (B, T, C);
-        pooled and sizes as in `run_unet`."""
+        """The predicted x_0 in float32, from x (B, c, h, w), sigma (B,) and context (B, T, C).
+
+        pooled and sizes: as in `run_unet`.
+        """
         levels = self.model_sampling
         output = run_unet(
             self.diffusion_model,
@@ -89,7 +91,7 @@ class LatentDiffusion:
 
 
 class Model:
-    """A LatentDiffusion and what is patched about it. `source` is the checkpoint, if known."""
+    """A LatentDiffusion with its patches. source: the checkpoint, if known."""
 
     def __init__(
         self,
@@ -112,7 +114,7 @@ class Model:
         return self.model.diffusion_model
 
     def clone(self) -> Model:
-        """The same weights, lists and dicts of its own, the same patch objects."""
+        """A clone with the same weights and patch objects, but its own lists and dicts."""
         options = _new_containers(self.model_options)
         twin = Model(self.model, self.load_device, self.name, options, self.source)
         twin.patches = _new_containers(self.patches)
@@ -120,9 +122,9 @@ class Model:
         return twin
 
     def with_sampling(self, model_sampling: DiscreteSampling) -> Model:
-        """The same weights, read as predictions of another kind or on other noise levels."""
+        """The same weights, used with another kind of prediction or other noise levels."""
         twin = self.clone()
-        twin.model = copy.copy(self.model)  # shares the UNet, and what is changed in it
+        twin.model = copy.copy(self.model)  # shares the UNet and `unchanged`
         twin.model.model_sampling = model_sampling
         return twin
 
@@ -151,7 +153,10 @@ class Model:
     def add_patches(
         self, patches: Mapping[str, tuple[str, tuple[Change]]], strength_patch: float = 1.0
     ) -> list[str]:
-        """Add to weights ("diffusion_model.…" -> ("diff", (change,))); the names that exist."""
+        """Add changes of weights, as "diffusion_model.…" -> ("diff", (change,)).
+
+        Returns the names that exist in the model.
+        """
         known = dict(self.module.named_parameters())
         found = [key for key in patches if key.removeprefix(UNET_PREFIX) in known]
         for key in found:
@@ -162,7 +167,7 @@ class Model:
     @torch.inference_mode(False)
     @torch.no_grad()
     def changed_weight(self, name: str) -> Tensor:
-        """The weight of this name in the UNet with this model's changes, in float32."""
+        """A weight of the UNet with this model's changes, in float32."""
         stored = self.model.unchanged.get(name)
         weight = (self.module.get_parameter(name) if stored is None else stored).float()
         for strength, change in self.patches.get(UNET_PREFIX + name, ()):
@@ -171,7 +176,7 @@ class Model:
 
     @contextmanager
     def _weights_changed(self) -> Iterator[None]:
-        """This model's changes, and no other's, are in the weights; what was there comes back."""
+        """Inside the block, the weights have this model's changes and no others."""
         unchanged = self.model.unchanged
         names = {key.removeprefix(UNET_PREFIX) for key in self.patches} | unchanged.keys()
         weights = {name: self.module.get_parameter(name) for name in names}
@@ -192,10 +197,10 @@ class Model:
 
     @contextmanager
     def loaded(self) -> Iterator[None]:
-        """The weights and the patches are on the accelerator; patches tidy up at the end.
+        """Inside the block, weights and patches are on the accelerator.
 
         As in ComfyUI, a patch may have `to(device or dtype)`, which returns the patch to use, and
-        `cleanup()`.
+        `cleanup()`, which is called at the end.
         """
         patches = self.model_options["transformer_options"].get("patches", {})
         move_to(self.load_device, self)
@@ -222,8 +227,11 @@ def _new_containers(found: Any) -> Any:
 
 
 class Vae:
-    """A diffusers AutoencoderKL. Pictures go through one by one: memory stays flat, and a latent
-    depends on its picture alone."""
+    """A diffusers AutoencoderKL.
+
+    Pictures are processed one by one, so memory stays constant and each latent depends only on its
+    own picture.
+    """
 
     def __init__(self, vae: nn.Module, load_device: torch.device) -> None:
         self.module = vae
@@ -233,10 +241,10 @@ class Vae:
     @torch.inference_mode(False)
     @torch.no_grad()
     def encode_distribution(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
-        """Pictures (B, H, W, 3+) in 0..1 -> mean and standard deviation of their unscaled latents,
-        (B, c, h, w) each, float32, CPU.
+        """Mean and standard deviation of unscaled latents, (B, c, h, w) each, float32, CPU.
 
-        Sides that the VAE cannot divide are cropped about the centre.
+        pictures: (B, H, W, 3+) in 0..1. If the VAE can't divide a side, it is cropped around the
+        centre.
         """
         move_to(self.load_device, self)
         pictures = _crop_to_multiple(pictures[..., :3], self.downscale).movedim(-1, 1)
@@ -245,7 +253,7 @@ class Vae:
         return mean, std
 
     def encode(self, pictures: Tensor) -> Tensor:
-        """The mean of encode_distribution."""
+        """The means of the unscaled latents, see `encode_distribution`."""
         return self.encode_distribution(pictures)[0]
 
     def _encode_one(self, picture: Tensor) -> tuple[Tensor, Tensor]:
@@ -373,7 +381,7 @@ def with_weight_changes(model: Model, changes: Mapping[str, Tensor]) -> Model:
 
 
 def changes_of(model: Any) -> dict[str, Any]:
-    """LoRAs of a Model; of a Clip, the layers that its text models are read at."""
+    """The changes of a Model's weights, and the layers at which a Clip is read."""
     layers = [encoder.layer for encoder in getattr(model, "encoders", ())]
     return {"patches": getattr(model, "patches", {}), "layers": layers}
 
@@ -394,7 +402,7 @@ def denoiser(
     offload: bool = False,
     compiled: Callable[[str], object] | None = None,
 ) -> Iterator[Denoiser]:
-    """Inside the block inference mode is off, gradients are on and the UNet is frozen."""
+    """Inside the block, inference mode is off, gradients are on and the UNet is frozen."""
     unet, levels = model.module, model.model.model_sampling
 
     def predict(
@@ -441,7 +449,7 @@ def denoiser(
 
 @contextmanager
 def _cast(unet: nn.Module, dtype: torch.dtype) -> Iterator[None]:
-    """Other numbers inside; the weights as they were lie in RAM, and come back."""
+    """Inside the block, the weights have another dtype. The originals wait in RAM."""
     before = {weight: weight.data.to("cpu") for weight in unet.parameters()}
     try:
         for weight, plain in before.items():
@@ -454,8 +462,11 @@ def _cast(unet: nn.Module, dtype: torch.dtype) -> Iterator[None]:
 
 @contextmanager
 def _offloaded(model: Model) -> Iterator[None]:
-    """Inside, the UNet stays in RAM: its blocks' weights visit the accelerator one after another,
-    what is between the blocks is there all the time. In previews too."""
+    """Inside the block, the UNet stays in RAM, also while previews are drawn.
+
+    The weights of its blocks visit the accelerator one after the other; what is between the blocks
+    is there all the time.
+    """
     from diffusers.models.attention import BasicTransformerBlock
     from diffusers.models.resnet import Downsample2D, ResnetBlock2D, Upsample2D
 
@@ -475,8 +486,10 @@ def _offloaded(model: Model) -> Iterator[None]:
 
 
 def _without_patches(unet: nn.Module) -> list[nn.Module]:
-    """The layers that call no attention patches: these change with every step, and would be
-    compiled again each time."""
+    """The layers that call no attention patches.
+
+    Patches change with every step, so layers with patches would be compiled again each time.
+    """
     from diffusers.models.attention import FeedForward
     from diffusers.models.resnet import ResnetBlock2D
 
@@ -485,7 +498,7 @@ def _without_patches(unet: nn.Module) -> list[nn.Module]:
 
 @contextmanager
 def _checkpointed(unet: nn.Module) -> Iterator[None]:
-    """Inside, diffusers computes every block again in the backward pass."""
+    """Inside the block, diffusers recomputes every UNet block in the backward pass."""
     unet.enable_gradient_checkpointing()
     try:
         yield
@@ -495,7 +508,7 @@ def _checkpointed(unet: nn.Module) -> Iterator[None]:
 
 @contextmanager
 def _frozen(module: nn.Module) -> Iterator[None]:
-    """Evaluation mode without gradients for its parameters; both restored after."""
+    """Inside the block, the module is in eval mode and its parameters need no gradients."""
     training = module.training
     wanted = {parameter: parameter.requires_grad for parameter in module.parameters()}
     try:

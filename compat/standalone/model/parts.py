@@ -1,4 +1,4 @@
-"""What every kind of checkpoint gives, before the host makes MODEL, CLIP and VAE of it."""
+"""The parts that every kind of checkpoint is read into, before they become MODEL, CLIP and VAE."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .text import TextEncoder
 
 @dataclass(frozen=True, kw_only=True)
 class Parts:
-    """Modules on the CPU. The UNet's latents are the VAE's, times scaling_factor."""
+    """The modules, on the CPU. The UNet's latents are the VAE's times scaling_factor."""
 
     unet: nn.Module
     vae: nn.Module
@@ -28,7 +28,7 @@ class Parts:
 
 @contextmanager
 def needs_diffusers(path: Path) -> Iterator[None]:
-    """Around imports: says what to install to load `path`."""
+    """For use around imports: an ImportError says what to install to load `path`."""
     try:
         yield
     except ImportError as missing:

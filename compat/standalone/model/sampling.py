@@ -1,9 +1,9 @@
-"""From noise to a picture's latents, with ComfyUI's numbers.
+"""Sampling: turns noise into latents, with the same numbers as ComfyUI.
 
 Everything works on x = x_0 + sigma · noise, whose variance grows with sigma (k-diffusion's form);
-the UNet is given x / sqrt(sigma² + 1). A sampler is a function of a denoiser (x, sigma) -> x_0,
-of x and of descending sigmas that end in 0; an ancestral one also of a source of noise. Seeds
-give ComfyUI's noise: normal numbers from torch's CPU generator.
+the UNet gets x / sqrt(sigma² + 1). A sampler is a function of a denoiser (x, sigma) -> x_0, of x,
+of descending sigmas that end in 0, and of a source of noise for ancestral samplers. A seed gives
+the same noise as in ComfyUI: normal numbers from torch's CPU generator.
 
 Left out: noise masks, areas and strengths of a conditioning, and the other thirty samplers.
 """
@@ -27,7 +27,7 @@ Denoise = Callable[[Tensor, Tensor], Tensor]
 Conditioning = list[list]  # [[context (1, T, C), {"pooled_output": (1, C)}], ...]
 
 
-ZERO = 4.8973451890853435e-08  # ComfyUI's a_T of zero terminal SNR, so that sigmas stay finite
+ZERO = 4.8973451890853435e-08  # ComfyUI's a_T for zero terminal SNR; above 0, so sigma is finite
 
 
 def scaled_linear(first: float = 0.00085, last: float = 0.012, timesteps: int = 1000) -> Tensor:
@@ -42,7 +42,7 @@ def linear(first: float, last: float, timesteps: int) -> Tensor:
 
 
 def with_zero_snr(alphas_cumprod: Tensor) -> Tensor:
-    """The same levels, stretched until the last is pure noise (Lin et al. 2023, algorithm 1)."""
+    """The same levels, rescaled so that the last is pure noise (Lin et al. 2023, algorithm 1)."""
     root = alphas_cumprod.sqrt()
     stretched = (root - root[-1]) * root[0] / (root[0] - root[-1])
     return torch.cat([stretched[:-1] ** 2, torch.full_like(root[-1:], ZERO)])
@@ -75,14 +75,14 @@ class DiscreteSampling:
         return distances.abs().argmin(dim=0).view(sigma.shape).to(sigma.device)
 
     def sigma(self, timestep: Tensor) -> Tensor:
-        """sigma at a timestep, which may lie between two: log sigma is interpolated."""
+        """sigma at a timestep. Between two timesteps, log sigma is interpolated."""
         place = timestep.float().cpu().clamp(0, len(self.sigmas) - 1)
         below, above, part = place.floor().long(), place.ceil().long(), place.frac()
         log_sigma = (1 - part) * self.log_sigmas[below] + part * self.log_sigmas[above]
         return log_sigma.exp().to(timestep.device)
 
     def percent_to_sigma(self, percent: float) -> float:
-        """sigma after this part of the way; beyond the ends, what no sampler passes or reaches."""
+        """sigma after this share of sampling; for 0 and 1, values outside all noise levels."""
         if percent <= 0.0:
             return 999999999.9
         if percent >= 1.0:
@@ -90,11 +90,11 @@ class DiscreteSampling:
         return self.sigma(torch.tensor((1.0 - percent) * (len(self.sigmas) - 1))).item()
 
     def calculate_input(self, sigma: Tensor, x: Tensor) -> Tensor:
-        """x with unit variance, as the UNet wants it."""
+        """x with unit variance, as the UNet takes it."""
         return x / (_per_item(sigma, x) ** 2 + 1).sqrt()
 
     def calculate_denoised(self, sigma: Tensor, output: Tensor, x: Tensor) -> Tensor:
-        """x_0 from the UNet's answer to x."""
+        """x_0 from the UNet's output for x."""
         sigma = _per_item(sigma, x)
         if self.prediction == "v":
             return x / (sigma**2 + 1) - output * sigma / (sigma**2 + 1).sqrt()
@@ -103,8 +103,10 @@ class DiscreteSampling:
     def noise_scaling(
         self, sigma: Tensor, noise: Tensor, latent: Tensor, max_denoise: bool = False
     ) -> Tensor:
-        """Where sampling starts. From pure noise (max_denoise), the variance is that of training:
-        sqrt(sigma² + 1), not sigma."""
+        """The x from which sampling starts.
+
+        From pure noise (max_denoise) the spread is that of training, sqrt(sigma² + 1), not sigma.
+        """
         sigma = _per_item(sigma, noise)
         return noise * ((1 + sigma**2).sqrt() if max_denoise else sigma) + latent
 
@@ -135,7 +137,7 @@ SCHEDULERS = {"normal": normal, "karras": karras}
 def sigmas_for(
     levels: DiscreteSampling, scheduler: str, steps: int, denoise: float = 1.0
 ) -> Tensor:
-    """(steps + 1,) sigmas; denoise < 1 takes the last steps of a longer schedule, 0 gives none."""
+    """(steps + 1,) sigmas. denoise < 1 takes the last steps of a longer schedule; 0 gives none."""
     schedule = _named(SCHEDULERS, scheduler, "scheduler")
     if denoise > 0.9999:
         return schedule(levels, steps)
@@ -158,7 +160,7 @@ def euler(denoise: Denoise, x: Tensor, sigmas: Tensor, noise: Callable[[], Tenso
 def euler_ancestral(
     denoise: Denoise, x: Tensor, sigmas: Tensor, noise: Callable[[], Tensor]
 ) -> Tensor:
-    """Euler steps that go too far down, to `down`, and back up by fresh noise of spread `up`."""
+    """Euler steps that overshoot to `down`, and then add fresh noise of spread `up`."""
     for now, then in itertools.pairwise(sigmas):
         denoised = denoise(x, now)
         up = min(then, (then**2 * (now**2 - then**2) / now**2) ** 0.5)
@@ -199,8 +201,11 @@ def _named(table: dict[str, Callable], name: str, kind: str) -> Callable:
 def guided(
     model: Any, positive: Conditioning, negative: Conditioning, cfg: float, sigmas: Tensor
 ) -> Denoise:
-    """uncond + cfg · (cond − uncond), both in one batch: chunks of the negative, then the positive
-    (`cond_or_uncond` 1 and 0). cfg 1 leaves the negative out. Several entries are averaged."""
+    """A denoiser with classifier-free guidance: uncond + cfg · (cond − uncond).
+
+    Both are computed in one batch: first the chunks of the negative, then those of the positive
+    (`cond_or_uncond` 1 and 0). cfg 1 leaves the negative out. Several entries are averaged.
+    """
     needed = [(0, entry) for entry in positive]
     if not math.isclose(cfg, 1.0):
         needed += [(1, entry) for entry in negative]
@@ -238,7 +243,7 @@ def guided(
 
 
 def _added(options: list[Mapping[str, Any]], x: Tensor) -> dict[str, Tensor]:
-    """What SDXL reads beside the context, for one batch of all entries; others ignore it."""
+    """SDXL's additional conditioning, for one batch of all entries. Other models ignore it."""
     pooled = [each.get("pooled_output") for each in options]
     if any(each is None for each in pooled):
         return {}
@@ -251,7 +256,7 @@ def _added(options: list[Mapping[str, Any]], x: Tensor) -> dict[str, Tensor]:
 
 
 def _same_length(contexts: list[Tensor]) -> list[Tensor]:
-    """Contexts repeated to one number of tokens; attention does not see the repetition."""
+    """Contexts repeated to the same number of tokens; repetition doesn't change attention."""
     length = math.lcm(*(context.shape[1] for context in contexts))
     return [context.repeat(1, length // context.shape[1], 1) for context in contexts]
 
@@ -275,10 +280,10 @@ def sample(
     denoise: float = 1.0,
     shown: bool = True,
 ) -> Tensor:
-    """New latents from `latent` (B, c, h, w), both unscaled as in ComfyUI's LATENT, on the CPU.
+    """Sample latents, starting from `latent` (B, c, h, w); both unscaled, as in LATENT, on the CPU.
 
-    Raises Interrupted when the user has asked so. shown: each step is reported to the host's
-    progress, which a node that draws among other work does itself.
+    shown: report each step to the host's progress. A node that draws among other work reports its
+    progress itself. Raises Interrupted if the user stops the prompt.
     """
     run = _named(SAMPLERS, sampler, "sampler")
     levels = model.get_model_object("model_sampling")
@@ -315,7 +320,10 @@ def _is_highest(sigma: Tensor, levels: DiscreteSampling) -> bool:
 
 
 def _noise_source(x: Tensor, seed: int) -> Callable[[], Tensor]:
-    """Noise for ancestral steps, drawn where x is; on the CPU, seed itself made the first noise."""
+    """Noise for ancestral steps, drawn on the device of x.
+
+    On the CPU another seed is used, because `seed` already gave the initial noise there.
+    """
     if x.device.type == "cpu":
         seed = (seed + 1) % 2**64
     generator = torch.Generator(x.device).manual_seed(seed)

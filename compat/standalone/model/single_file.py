@@ -1,4 +1,4 @@
-"""One .safetensors file with a whole Stable Diffusion in it, under the original names.
+"""Reads a .safetensors file with a complete Stable Diffusion model, under the original names.
 
     model.diffusion_model.*                       the UNet
     first_stage_model.*                           the VAE
@@ -6,13 +6,14 @@
     cond_stage_model.model.*                      the text model of 2.x
     conditioner.embedders.0.transformer.*, conditioner.embedders.1.model.*    those of SDXL
 
-diffusers knows how to rename weights and looks for configurations on the web; here every number of
-a configuration is read off the shapes of the weights, so small models work as well as large ones.
-The file is mapped into memory: a weight is read when it is copied, or where none is cast, never.
+diffusers renames the weights, but looks for configurations on the internet. Here every number of
+a configuration is taken from the shapes of the weights, so small models work as well as large ones.
+The file is memory-mapped: a weight is read when it is cast to another dtype, or when it is used.
 
-Two things are in no shape. The heads of attention are 8 in Stable Diffusion 1, else 64 wide. And
-whether it predicts v: SDXL files say so by an empty weight `v_pred` (and `ztsnr`, zero terminal
-SNR); in 2.x ComfyUI looks at how far the biases of one late norm spread, and so does this.
+Two facts can't be seen from shapes. Attention has 8 heads in Stable Diffusion 1 and heads of width
+64 in the others. And whether the model predicts v: SDXL files say so with an empty weight `v_pred`
+(and `ztsnr` for zero terminal SNR). For 2.x the spread of the biases in one late norm decides, as
+in ComfyUI.
 """
 
 from __future__ import annotations
@@ -34,21 +35,21 @@ from .text import TextEncoder
 
 UNET, VAE = "model.diffusion_model.", "first_stage_model."
 CLIP_PREFIXES = ("cond_stage_model.transformer.", "conditioner.embedders.0.transformer.")
-NOT_OF_THE_VAE = ("loss.", "model_ema.")  # left over from its training
+NOT_OF_THE_VAE = ("loss.", "model_ema.")  # leftovers from the VAE's training
 SECOND_CLIP = "conditioner.embedders.1.model."
 OPEN_CLIP_PREFIXES = ("cond_stage_model.model.", "conditioner.embedders.0.model.", SECOND_CLIP)
 SCALING_FACTOR, SCALING_FACTOR_OF_SDXL = 0.18215, 0.13025
 SPREAD_OF_V = 0.09
 SPREAD_MEASURED = "output_blocks.11.1.transformer_blocks.0.norm1.bias"
 START, END = 49406, 49407  # tokens
-CUT = 23  # layers of 2.x's text model where the last, which nothing reads, was left out
-SIZE_WIDTH = 256  # of the embedding of each of SDXL's six numbers
+CUT = 23  # layers of 2.x's text model if the last one, which is never used, was left out
+SIZE_WIDTH = 256  # width of the embedding of each of SDXL's six numbers
 
 Weights = Mapping[str, Tensor]
 
 
 def read_file(file: Path, dtype: torch.dtype | None) -> Parts:
-    """Raises ValueError, with the reason, for a file that holds something else."""
+    """The parts of a checkpoint. Raises ValueError with the reason if it is something else."""
     weights = _open(file)
     unet_weights = _inside(weights, UNET)
     _require_known_kind(file, weights, unet_weights)
@@ -85,7 +86,7 @@ def read_file(file: Path, dtype: torch.dtype | None) -> Parts:
 
 
 def read_vae(file: Path) -> nn.Module:
-    """An AutoencoderKL from a file of its own. Raises ValueError for a file of another kind."""
+    """The AutoencoderKL in a separate file. Raises ValueError if the file is of another kind."""
     weights = _open(file)
     found = _inside(weights, VAE) or dict(weights)
     if "decoder.conv_in.weight" not in found or "encoder.down.0.block.0.conv1.weight" not in found:
@@ -112,7 +113,7 @@ def _open(file: Path) -> Weights:
 
 
 def _inside(weights: Weights, prefix: str) -> dict[str, Tensor]:
-    """The weights under a prefix, by the rest of their names."""
+    """The weights under a prefix, with the prefix removed."""
     return {
         name.removeprefix(prefix): weight
         for name, weight in weights.items()
@@ -181,9 +182,9 @@ def _model_sampling(file: Path, weights: Weights, unet: Weights) -> DiscreteSamp
 def unet_config(weights: Weights) -> dict[str, Any]:
     """diffusers' configuration of a UNet, from its original weights.
 
-    Raises ValueError for a shape that diffusers' UNet cannot have.
+    Raises ValueError if diffusers' UNet can't have such a structure.
     """
-    levels: list[list[tuple[int, int]]] = [[]]  # width and depth of each block going down
+    levels: list[list[tuple[int, int]]] = [[]]  # (width, depth) of each encoder block, by level
     for place in range(1, _count(weights, r"input_blocks\.(\d+)\.")):
         if f"input_blocks.{place}.0.op.weight" in weights:
             levels.append([])
@@ -269,7 +270,7 @@ def text_config(weights: Weights, activation: str) -> dict[str, Any]:
 
 
 def _count(weights: Weights, pattern: str) -> int:
-    """How many numbers there are, from 0, at the start of names like this."""
+    """How many different numbers, counted from 0, occur in names that match the pattern."""
     matches = (re.match(pattern, name) for name in weights)
     return 1 + max((int(match[1]) for match in matches if match), default=-1)
 
@@ -292,10 +293,10 @@ def _read_encoders(file: Path, weights: Weights, is_sdxl: bool) -> tuple[TextEnc
             encoders.append(TextEncoder(module=encoder, padding=END, **raw))
     for prefix in OPEN_CLIP_PREFIXES:
         if found := _inside(weights, prefix):
-            # under a name of ours, because under its own diffusers leaves out the last layer
+            # Under its own name, diffusers would leave out the last layer.
             ours = {f"open_clip.{name}": weight for name, weight in found.items()}
             width = SimpleNamespace(hidden_size=found["token_embedding.weight"].shape[1])
-            like = SimpleNamespace(config=width)  # asked where the file has no projection
+            like = SimpleNamespace(config=width)  # diffusers reads it if there is no projection
             named = convert_open_clip_checkpoint(like, ours, prefix="open_clip.")
             encoder, projection = _text_model(file, named, "gelu")
             read = raw or {"layer": -1 if encoder.config.num_hidden_layers == CUT else -2}
@@ -319,7 +320,7 @@ def _build_vae(file: Path, weights: Weights) -> nn.Module:
 def _text_model(
     file: Path, weights: Weights, activation: str
 ) -> tuple[nn.Module, nn.Module | None]:
-    """The model, and the projection of its pooled vector if there is one."""
+    """The text model, and the projection of its pooled vector if it has one."""
     from transformers import CLIPTextConfig, CLIPTextModel
 
     named = {name.removeprefix("text_model."): weight for name, weight in weights.items()}
@@ -343,7 +344,7 @@ def _text_model(
 
 
 def _build(file: Path, make: Any, weights: Weights, dtype: torch.dtype) -> nn.Module:
-    """The module with these weights, for which no memory was set aside before."""
+    """A module that uses these weights themselves; no memory is allocated for others."""
     with torch.device("meta"):
         module = make()
     fitting = {name: weight.to(dtype) for name, weight in weights.items()}

@@ -1,4 +1,4 @@
-"""Attention projections read from a model's files, block by block, without loading the model."""
+"""Reads the attention projections from a model's files, without loading the model."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from .block_names import diffusers_name
 
 
 def read_blocks(checkpoint: Path) -> Iterator[AttentionWeights]:
-    """The attention blocks of a diffusers folder or of a single .safetensors file.
+    """The attention layers of a diffusers folder or a .safetensors file, one after the other.
 
-    Raises FileNotFoundError or ValueError for what is neither.
+    Raises FileNotFoundError or ValueError if it is neither.
     """
     with ExitStack() as stack:
-        places: dict[str, tuple[Any, str]] = {}  # diffusers' name -> open file, its name there
+        places: dict[str, tuple[Any, str]] = {}  # diffusers' name -> (open file, name in the file)
         for path in weight_files(checkpoint):
             try:
                 file = stack.enter_context(safe_open(path, "pt"))

@@ -1,13 +1,13 @@
-"""CLIP as Stable Diffusion uses it: a prompt becomes hidden states (1, T, C) and a pooled vector.
+"""Encodes prompts with CLIP as Stable Diffusion does: hidden states (1, T, C) and a pooled vector.
 
-As in ComfyUI, `(word)` weighs a word by 1.1, `(word:1.3)` by 1.3, brackets nest, `\\(` is a plain
-bracket, and a prompt of more tokens than the model has places continues in a second chunk, which
-makes T a multiple of the model's length. A weight w moves a token away from what the empty prompt
-has in its place: empty + w · (token − empty). `embedding:name` puts vectors of a file in the place
-of words; an embedding that is not there, or is for another text model, is left out and named.
+As in ComfyUI, `(word)` weights a word by 1.1 and `(word:1.3)` by 1.3, brackets nest, and `\\(` is a
+plain bracket. A prompt longer than the model's length continues in a second chunk, so T is a
+multiple of that length. A weight w moves a token away from the one at the same place of the empty
+prompt: empty + w · (token − empty). `embedding:name` inserts vectors from a file; an embedding that
+is missing or for another text model is left out and reported.
 
-Stable Diffusion 1 reads the last layer of one text model, 2 the last but one. SDXL reads the last
-but one of two text models, side by side and without the final norm, and the pooled vector of the
+Stable Diffusion 1 uses the last layer of one text model, 2 the last but one. SDXL uses the last but
+one of two text models, side by side and without the final norm, and the pooled vector of the
 second.
 """
 
@@ -30,31 +30,31 @@ from .embeddings import Mention, is_mention, mentions, read_embedding
 
 log = logging.getLogger(__name__)
 
-LONGEST_WORD = 8  # a segment of fewer tokens is not torn apart at the end of a chunk
+LONGEST_WORD = 8  # a segment of fewer tokens is never split between two chunks
 
-PLACEHOLDER = 0  # the token in whose place a vector is put; any but the end, at which CLIP pools
+PLACEHOLDER = 0  # the token that a vector replaces; any but the end token, at which CLIP pools
 
-# A token's number or, of an embedding, its vector (C,), and the weight. None keeps the place of a
-# vector for another text model, so that all models of a checkpoint divide a prompt alike.
+# (token, weight). The token is a number, or the vector (C,) of an embedding. None holds the place
+# of a vector for another text model, so that all models split a prompt into the same chunks.
 Token = tuple[int | Tensor | None, float]
 
 
 @dataclass(frozen=True, kw_only=True)
 class TextEncoder:
-    """A CLIPTextModel of transformers, and what is taken from it."""
+    """A CLIPTextModel of transformers, and which of its outputs are used."""
 
     module: nn.Module
-    padding: int  # the token that fills a chunk up
-    layer: int = -1  # whose output is taken, counted from the end; −1 is the last
-    final_norm: bool = True  # over what is taken
-    projection: nn.Module | None = None  # of the pooled vector
+    padding: int  # the token that fills up a chunk
+    layer: int = -1  # the layer whose output is used, counted from the end; −1 is the last
+    final_norm: bool = True  # apply the final norm to that output
+    projection: nn.Module | None = None  # applied to the pooled vector
 
     @property
     def width(self) -> int:
         return self.module.get_input_embeddings().weight.shape[1]
 
     def encode(self, tokens: list[Token], device: torch.device) -> tuple[Tensor, Tensor]:
-        """(hidden states (1, T, C), pooled (1, P)) of one chunk, float32 on the CPU."""
+        """Hidden states (1, T, C) and pooled vector (1, P) of one chunk, float32 on the CPU."""
         numbers = [each if isinstance(each, int) else PLACEHOLDER for each, _ in tokens]
         with self._vectors_of(tokens):
             found = self.module(
@@ -69,7 +69,7 @@ class TextEncoder:
 
     @contextmanager
     def _vectors_of(self, tokens: list[Token]) -> Iterator[None]:
-        """Inside, vectors of embeddings stand where the model looks up what a token means."""
+        """Inside the block, the model's token embedding returns the embeddings' vectors."""
         vectors = [(k, each) for k, (each, _) in enumerate(tokens) if isinstance(each, Tensor)]
 
         def put_in(module: nn.Module, given: tuple, looked_up: Tensor) -> Tensor:
@@ -85,12 +85,12 @@ class TextEncoder:
             handle.remove()
 
     def _place(self, states: int) -> int:
-        """A layer further back than the model has any is the last, as in ComfyUI."""
+        """The index of the layer's output. As in ComfyUI, a layer too far back means the last."""
         return self.layer if -self.layer < states else -1
 
 
 class Clip:
-    """A tokenizer and the text models that read the same tokens, in the order of their widths."""
+    """A tokenizer and the text models that read its tokens, ordered by width."""
 
     def __init__(
         self, tokenizer: Any, encoders: Sequence[TextEncoder], device: torch.device
@@ -104,19 +104,22 @@ class Clip:
         self.module = nn.ModuleList([part for part in parts if part is not None])
 
     def with_layer(self, layer: int) -> Clip:
-        """The same models, read at this layer counted from the end (clip skip)."""
+        """The same models, read at this layer, counted from the end (clip skip)."""
         encoders = [replace(encoder, layer=layer) for encoder in self.encoders]
         return Clip(self.tokenizer, encoders, self.load_device)
 
     @torch.inference_mode(False)
     @torch.no_grad()
     def encode(self, text: str) -> tuple[Tensor, Tensor]:
-        """(hidden states (1, T, C) of all models side by side, pooled (1, P) of the last one),
-        float32 on the CPU."""
+        """Hidden states (1, T, C) of all models side by side, and the last one's pooled (1, P).
+
+        Both are float32 on the CPU.
+        """
         pieces = self._pieces(text)
         self.module.to(self.load_device)
         found = [self._encode(encoder, self._chunks(encoder, pieces)) for encoder in self.encoders]
-        shortest = min(hidden.shape[1] for hidden, _ in found)  # an embedding may be longer in one
+        # an embedding may have more vectors for one of the models
+        shortest = min(hidden.shape[1] for hidden, _ in found)
         return torch.cat([hidden[:, :shortest] for hidden, _ in found], dim=-1), found[-1][1]
 
     def _encode(self, encoder: TextEncoder, chunks: list[list[Token]]) -> tuple[Tensor, Tensor]:
@@ -130,8 +133,11 @@ class Clip:
         return hidden, found[0][1]
 
     def _pieces(self, text: str) -> list[tuple[list[int] | list[Tensor], float]]:
-        """The prompt in pieces: the numbers of words, or an embedding's vectors, one tensor (n, C)
-        for each kind of text model that it is for; and their weight."""
+        """The prompt in pieces, each with its weight.
+
+        A piece is a list of token numbers, or an embedding's vectors: one tensor (n, C) for each
+        text model that the embedding is for.
+        """
         found: list[tuple[list[int] | list[Tensor], float]] = []
         for segment, weight in weigh(text):
             for piece in mentions(segment):
@@ -143,7 +149,7 @@ class Clip:
         return found
 
     def _vectors(self, mention: Mention) -> list[Tensor]:
-        """Of all text models; none of a file that cannot be used, which is said."""
+        """The vectors of an embedding for all text models; none, with a warning, if unusable."""
         if mention.path is None:
             near = difflib.get_close_matches(mention.name, folders.embedding_names(), 3, 0.4)
             hint = f" Near: {', '.join(near)}." if near else ""
@@ -166,7 +172,7 @@ class Clip:
         return vectors
 
     def _say(self, sentence: str) -> None:
-        """Once, although there may be thousands of captions."""
+        """Log a warning only once, although there may be thousands of captions."""
         if sentence not in self._said:
             self._said.add(sentence)
             log.warning("%s", sentence)
@@ -174,8 +180,8 @@ class Clip:
     def _chunks(
         self, encoder: TextEncoder, pieces: list[tuple[list[int] | list[Tensor], float]]
     ) -> list[list[Token]]:
-        """The prompt's tokens in one or more chunks, without what surrounds and fills them."""
-        room = self.length - 2  # the first and the last place hold the start and the end
+        """The prompt's tokens in one or more chunks, without start, end and padding."""
+        room = self.length - 2  # without the start and end tokens
         chunks: list[list[Token]] = [[]]
         for piece, weight in pieces:
             tokens = [(each, weight) for each in _for_encoder(encoder, piece)]
@@ -198,7 +204,7 @@ class Clip:
 def _for_encoder(
     encoder: TextEncoder, piece: list[int] | list[Tensor]
 ) -> list[int] | list[Tensor] | list[None]:
-    """A piece of the prompt as this text model takes it; of embeddings, by the vectors' width."""
+    """A piece of the prompt for one text model, which takes the vectors of its own width."""
     if not piece or isinstance(piece[0], int):
         return piece
     own = [each for each in piece if each.shape[-1] == encoder.width]
@@ -206,7 +212,7 @@ def _for_encoder(
 
 
 def weigh(text: str) -> list[tuple[str, float]]:
-    """The segments of a prompt and their weights: "a (red:1.2) cat" -> a 1, red 1.2, cat 1."""
+    """The segments of a prompt with their weights: a 1, red 1.2, cat 1 for "a (red:1.2) cat"."""
     hidden = text.replace("\\(", "\0<").replace("\\)", "\0>")
     segments = _weigh_brackets(hidden, 1.0)
     return [(s.replace("\0<", "(").replace("\0>", ")"), weight) for s, weight in segments if s]
@@ -225,7 +231,7 @@ def _weigh_brackets(text: str, weight: float) -> list[tuple[str, float]]:
             if depth == 0:
                 segments += _weigh_inside(text[start + 1 : place], weight)
                 start = place + 1
-    return [*segments, (text[start:], weight)]  # a bracket that nobody closes is plain text
+    return [*segments, (text[start:], weight)]  # an unclosed bracket is plain text
 
 
 def _weigh_inside(inside: str, weight: float) -> list[tuple[str, float]]:
@@ -234,5 +240,5 @@ def _weigh_inside(inside: str, weight: float) -> list[tuple[str, float]]:
         try:
             return _weigh_brackets(words, float(number))
         except ValueError:
-            pass  # a colon that belongs to the text
+            pass  # the colon belongs to the text
     return _weigh_brackets(inside, weight * 1.1)

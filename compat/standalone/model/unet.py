@@ -1,14 +1,14 @@
 """A diffusers UNet that calls ComfyUI's attention patches.
 
-ComfyUI lets a patch change what goes into the projections of every attention layer:
+ComfyUI lets a patch change the inputs of the projections in every attention layer:
 
     n, context, value = patch(n, context, value, extra_options)
     query, key, value = to_q(n), to_k(context), to_v(value)
 
-One attention processor per layer does this here, put in once when the model is loaded. It knows
-which layer it serves, so it holds no state that a call changes, and a layer that is computed a
-second time (gradient checkpointing) sees the same `extra_options` again. What belongs to the call,
-the patches among it, arrives as `transformer_options` through diffusers' cross_attention_kwargs.
+Here each layer has an attention processor for this, which is installed once when the model is
+loaded. The processor only knows its layer and has no state that a call changes, so a layer that is
+recomputed (gradient checkpointing) gets the same `extra_options` again. The patches, and everything
+else that belongs to a call, arrive as `transformer_options` through cross_attention_kwargs.
 
 Shapes: B batch, T tokens, C width.
 """
@@ -24,11 +24,11 @@ from torch import Tensor, nn
 
 from .block_names import Block, spatial_transformers
 
-PIXELS = 8  # of a picture, to one of its latent
+PIXELS = 8  # pixels per latent, along each side
 
 
 class PatchedAttention:
-    """The attention of one layer: `kind` is "attn1" (self) or "attn2" (cross)."""
+    """The attention of one layer. kind: "attn1" (self) or "attn2" (cross)."""
 
     def __init__(self, kind: str, block: Block, block_index: int, transformer_index: int) -> None:
         self.kind = kind
@@ -43,7 +43,7 @@ class PatchedAttention:
         attn: nn.Module,
         hidden_states: Tensor,
         encoder_hidden_states: Tensor | None = None,
-        attention_mask: None = None,  # diffusers passes it always; Stable Diffusion has no masks
+        attention_mask: None = None,  # diffusers always passes it; Stable Diffusion has none
         transformer_options: Mapping[str, Any] | None = None,
     ) -> Tensor:
         n = hidden_states
@@ -85,7 +85,7 @@ def install_patched_attention(unet: nn.Module) -> None:
 
 
 def widths_of(unet: nn.Module) -> dict[str, tuple[int, ...]]:
-    """Input sizes of to_k by kind of attention, ascending: what a hypernetwork may act on."""
+    """The input widths of to_k by kind of attention, ascending: those a network can act on."""
     found: dict[str, set[int]] = {"attn1": set(), "attn2": set()}
     for _, transformer in spatial_transformers(unet):
         for layer in transformer.transformer_blocks:
@@ -105,9 +105,9 @@ def run_unet(
 ) -> Tensor:
     """The raw prediction in float32, (B, c, h, w).
 
-    sample (B, c, h, w) is scaled to unit variance, timesteps is (B,), context is (B, T, C);
-    all are cast to the UNet's device and dtype. SDXL alone also reads pooled (B, P), and sizes
-    (B, 6), see hypernet/pictures/sdxl_sizes.py; without them it is told of whole pictures.
+    sample (B, c, h, w) has unit variance, timesteps is (B,), context is (B, T, C). All are moved to
+    the UNet's device and dtype. Only SDXL also uses pooled (B, P) and sizes (B, 6), see
+    hypernet/pictures/sdxl_sizes.py; without sizes, pictures count as uncropped.
     """
     sample = sample.to(unet.device, unet.dtype)
     options = {**transformer_options, "original_shape": list(sample.shape)}
@@ -126,14 +126,14 @@ def run_unet(
 
 
 def takes_sizes(unet: nn.Module) -> bool:
-    """Is it one of SDXL's kind?"""
+    """Does the UNet take sizes, as SDXL's does?"""
     return unet.config.addition_embed_type == "text_time"
 
 
 def _text_and_sizes(
     unet: nn.Module, sample: Tensor, pooled: Tensor | None, sizes: Tensor | None
 ) -> dict[str, Tensor]:
-    """SDXL's added conditioning, under diffusers' names."""
+    """SDXL's additional conditioning, under diffusers' names."""
     if pooled is None:
         raise ValueError(
             "an SDXL model reads the pooled output of its text encoder beside the prompt, and this "
@@ -149,7 +149,7 @@ def _text_and_sizes(
 
 
 def _ordinary(tensor: Tensor) -> Tensor:
-    """The tensor, or a copy of an inference tensor, which cannot tell when it is written to."""
+    """The tensor; for an inference tensor a copy, because its changes can't be tracked."""
     if not tensor.is_inference():
         return tensor
     with torch.inference_mode(False):

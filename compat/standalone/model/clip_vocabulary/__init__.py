@@ -1,7 +1,7 @@
-"""CLIP's tokenizer, the one of every Stable Diffusion: a checkpoint file does not bring it.
+"""CLIP's tokenizer, which all Stable Diffusion models share and checkpoint files don't contain.
 
-The vocabulary follows from the byte pairs that are merged, in order: every byte as a letter, every
-byte as the end of a word, every pair, then the marks of start and end. 49,408 in all.
+The vocabulary of 49,408 tokens follows from the list of merged byte pairs: every byte as a letter,
+every byte as the end of a word, every merged pair, then the start and end marks.
 """
 
 from __future__ import annotations
@@ -37,8 +37,10 @@ def _lines() -> list[str]:
 
 
 def _letters() -> list[str]:
-    """How CLIP writes each byte, in its order: what prints stands for itself and comes first, the
-    rest is written by the letters from U+0100 on."""
+    """How CLIP writes each byte, in its order.
+
+    Printable bytes come first and stand for themselves; the others are letters from U+0100 on.
+    """
     printing = [*range(ord("!"), ord("~") + 1), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
     rest = 256 - len(printing)
     return [*map(chr, printing), *(chr(0x100 + place) for place in range(rest))]
