@@ -1,1 +1,2 @@
-"""The server behind `hypernet serve`: the editor's files, prompts, clients."""
+"""The server behind `hypernet serve`: it delivers the graph editor's files, queues and runs
+prompts, and sends events to open editors."""

@@ -1,8 +1,8 @@
-"""What is sent to the server: read in one place, and checked before anyone uses it.
+"""Reads request bodies and checks them before anything uses them.
 
-A body is JSON as browsers write it. Whatever else came is refused with a sentence, as ValueError,
-which the server answers with 400: NaN, numbers that float64 does not hold, and halves of surrogate
-pairs, which cannot be written again, and nesting that would exhaust the stack of whoever copies it.
+A body must be JSON as browsers write it. Anything else raises ValueError, which the server answers
+with 400. Refused are NaN, numbers beyond float64 and halves of surrogate pairs, because they can't
+be written as JSON again, and deep nesting, because copying it would exhaust the stack.
 """
 
 from __future__ import annotations
@@ -35,19 +35,20 @@ NUMBER = Kind("a number", lambda value: type(value) in (int, float))
 
 
 async def read_json(request: web.Request) -> Any:
-    """The body's value. Raises ValueError for what is none."""
+    """The value in the body. Raises ValueError if it is no valid JSON."""
     return parse(await request.read(), request.path)
 
 
 async def read_object(request: web.Request, kinds: Mapping[str, Kind] | None = None) -> dict:
-    """The body's object, checked by check_object."""
+    """The object in the body, checked by `check_object`."""
     return check_object(await read_json(request), kinds or {}, request.path)
 
 
 def check_object(found: Any, kinds: Mapping[str, Kind], what: str) -> dict:
-    """found, an object. kinds: of members that may be left out or null, by name; "a.b" is b of a.
+    """Returns `found` if it is an object and its members are of these kinds.
 
-    Raises ValueError naming what is of another kind.
+    kinds: by name; "a.b" is the member b of a. Members may be missing or null. Raises ValueError
+    naming the member that is of another kind.
     """
     if not isinstance(found, dict):
         raise ValueError(f"{what} takes a JSON object, not {_quoted(found)}.")
@@ -61,7 +62,7 @@ def check_object(found: Any, kinds: Mapping[str, Kind], what: str) -> dict:
 
 
 def parse(content: bytes | str, what: str) -> Any:
-    """The value. what: who takes it. Raises ValueError for what browsers do not write."""
+    """The parsed value. what: names the receiver in errors. Raises ValueError, see above."""
     try:
         found = json.loads(content, parse_constant=_refuse_number, parse_int=_int_of)
     except RecursionError:
@@ -116,6 +117,6 @@ def _too_deep(what: str) -> str:
 
 
 def _quoted(value: Any) -> str:
-    """The beginning of it, as JSON."""
+    """The value as JSON, shortened if it is long."""
     text = json.dumps(value)
     return text if len(text) <= 60 else f"{text[:60]} …"

@@ -1,9 +1,9 @@
-"""The editors that are open, and what they are told.
+"""Open editors and the events sent to them.
 
-Every editor has a WebSocket and an id of its own, which it keeps when its page is loaded anew.
-Events of a prompt go to the editor that has queued it, the length of the queue and events of nodes
-go to all. Each has an outbox, so that one that does not read holds up nobody; who falls far behind
-is let go, and its editor connects again.
+Every editor has a WebSocket and an id, which it keeps when its page is reloaded. Events about a
+prompt go to the editor that queued it; the length of the queue and events from nodes go to all.
+Each editor has an outbox, so that a slow one doesn't hold up the others. One that falls far behind
+is disconnected, and connects again.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ from .jobs import Job
 log = logging.getLogger(__name__)
 
 OUTBOX = 2000  # messages
-PROGRESS_SECONDS = 0.1  # between two messages of a bar that moves
+PROGRESS_SECONDS = 0.1  # between two progress messages
 PREVIEW_PIXELS = 512
-PREVIEW, PREVIEW_WITH_METADATA = 1, 4  # ComfyUI's kinds of binary messages
+PREVIEW, PREVIEW_WITH_METADATA = 1, 4  # ComfyUI's types of binary messages
 JPEG = 1
 
 
@@ -42,7 +42,7 @@ class Client:
 
 
 class Clients:
-    """greeting(id) gives the events with which a new connection begins."""
+    """All open editors. greeting(id): the first events for a new connection."""
 
     def __init__(self, greeting: Callable[[str], list[tuple[str, dict]]], features: dict[str, Any]):
         self._greeting = greeting
@@ -65,7 +65,8 @@ class Clients:
                     self._hear(client, message.data)
         finally:
             sender.cancel()
-            if self._clients.get(name) is client:  # it may have connected anew before this one died
+            # It may have connected again before this connection ended.
+            if self._clients.get(name) is client:
                 del self._clients[name]
         return socket
 
@@ -79,7 +80,7 @@ class Clients:
             self._put(client, _as_text("feature_flags", self._features))
 
     def tell(self, event: str, data: dict, to: str | None = None) -> None:
-        """Send an event to one editor or, without its id, to all. From any thread."""
+        """Send an event to one editor or, without an id, to all. Can be called from any thread."""
         try:
             text = _as_text(event, data)
         except (TypeError, ValueError) as error:
@@ -88,7 +89,7 @@ class Clients:
         self._from_any_thread(self._deliver, text, to)
 
     def show(self, image: Image.Image, place: dict, to: str) -> None:
-        """Send a preview to one editor. place: which node it belongs to."""
+        """Send a preview to one editor. place: the node that it belongs to."""
         file = BytesIO()
         small = ImageOps.contain(image.convert("RGB"), (PREVIEW_PIXELS, PREVIEW_PIXELS))
         small.save(file, "JPEG", quality=90)
@@ -138,18 +139,18 @@ async def _send(socket: web.WebSocketResponse, client: Client) -> None:
 
 
 def _as_text(event: str, data: dict) -> str:
-    return json.dumps({"type": event, "data": data}, allow_nan=False)  # browsers read no NaN
+    return json.dumps({"type": event, "data": data}, allow_nan=False)  # browsers can't read NaN
 
 
 class Reporter:
-    """Turns what the executor says into the events of the editor whose job it is."""
+    """Turns the executor's events into messages for the editor that queued the job."""
 
     def __init__(self, clients: Clients):
         self._clients = clients
         self._job: Job | None = None
         self._nodes: dict[str, dict] = {}  # progress by node
-        self._told = 0.0
-        self.node: str | None = None  # the one that runs
+        self._told = 0.0  # when progress was last sent
+        self.node: str | None = None  # the running node
         self.messages: list[tuple[str, dict]] = []  # for the history
 
     @property
@@ -166,7 +167,7 @@ class Reporter:
             self._clients.tell("executing", {"node": None, "prompt_id": prompt_id}, client)
 
     def standing(self) -> list[tuple[str, dict]]:
-        """Events that tell an editor anew what runs, and how far it is."""
+        """Events that tell a reloaded editor which node runs, and its progress."""
         if self._job is None or self.node is None:
             return []
         prompt = {"prompt_id": self._job.prompt_id}

@@ -1,9 +1,8 @@
-"""The files that the editor asks for and those that it leaves here.
+"""Serves the editor's own files and the user's workflows and settings.
 
-The editor's own pages come from the package `comfyui-frontend-package`, whose code is ComfyUI's
-web editor. Pictures lie in the input, output and temp folder, workflows and settings in the user
-folder, as ComfyUI lays them out. Every name is held against its folder, and what a browser would
-run is sent as a download.
+The editor's pages come from `comfyui-frontend-package`, which is ComfyUI's web editor. Workflows
+and settings are in the user folder, laid out as in ComfyUI. Every name is checked to be inside its
+folder, and files that a browser would run are sent as downloads.
 """
 
 from __future__ import annotations
@@ -31,14 +30,14 @@ FRONTEND = "comfyui_frontend_package"
 ROOT = Path(__file__).parents[3]
 WEB, LOCALES, EXAMPLES = ROOT / "web", ROOT / "locales", ROOT / "example_workflows"
 SETTINGS = "comfy.settings.json"
-# Until the user sets them: news of ComfyUI's releases would be fetched from elsewhere.
+# Defaults until the user changes them. Release news of ComfyUI would be fetched from the internet.
 USUAL_SETTINGS = {"Comfy.Notification.ShowVersionUpdates": False}
 
 routes = web.RouteTableDef()
 
 
 def frontend_folder(given: str | Path | None = None) -> Path:
-    """The editor's files. Raises FileNotFoundError where there are none."""
+    """The folder of the editor's files. Raises FileNotFoundError if there is none."""
     if given:
         folder, help = Path(given), "Give the folder that holds the editor's index.html."
     else:
@@ -51,7 +50,10 @@ def frontend_folder(given: str | Path | None = None) -> Path:
 
 
 def send_file(path: Path, *, download: bool = False) -> web.FileResponse:
-    """The file, as a download if a browser would run it. Raises FileNotFoundError."""
+    """The file, as a download if a browser would run it.
+
+    Raises FileNotFoundError if it doesn't exist.
+    """
     if not path.is_file():
         raise FileNotFoundError(f'there is no file "{path.name}".')
     kind = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
@@ -64,7 +66,7 @@ def send_file(path: Path, *, download: bool = False) -> web.FileResponse:
 
 
 def send_page(path: Path) -> web.FileResponse:
-    """A file of the editor or of the pack, which browsers may run and ask for anew."""
+    """A file of the editor or the pack, which browsers may run and must not cache."""
     if not path.is_file():
         raise FileNotFoundError(f'there is no file "{path.name}".')
     return web.FileResponse(path, headers={"Cache-Control": "no-cache"})
@@ -74,7 +76,7 @@ def send_page(path: Path) -> web.FileResponse:
 
 
 def extensions(frontend: Path) -> list[str]:
-    """Every script that the editor loads at its start: its own shims and ours."""
+    """All scripts that the editor loads at its start: its own and ours."""
     theirs = [f"/{path.relative_to(frontend).as_posix()}" for path in _scripts(frontend)]
     ours = [
         f"/extensions/{PACK}/{quote(path.relative_to(WEB).as_posix())}"
@@ -88,8 +90,8 @@ def _scripts(frontend: Path) -> list[Path]:
 
 
 def translations(top: Path = LOCALES) -> dict[str, dict]:
-    """Our words by language, as the editor wants them: main.json, and each other file under its
-    name."""
+    """Our translations by language, as the editor takes them: main.json, with each other file under
+    its name."""
     found = {}
     for folder in sorted(top.glob("*/")):
         words = _read_json(folder / "main.json", {})
@@ -128,7 +130,7 @@ async def get_core_templates(request: web.Request) -> web.Response:
 
 @routes.get("/docs/{path:.+}")
 async def get_help(request: web.Request) -> web.StreamResponse:
-    """Help on core's nodes, where the package that ComfyUI takes it from is installed."""
+    """Help on core nodes, if ComfyUI's package for it is installed."""
     spec = importlib.util.find_spec("comfyui_embedded_docs")
     if spec is None:
         raise FileNotFoundError(
@@ -137,7 +139,7 @@ async def get_help(request: web.Request) -> web.StreamResponse:
     return send_page(folders.within(Path(spec.origin).parent / "docs", request.match_info["path"]))
 
 
-# Pictures
+# Uploads
 
 
 def text_of(form: Any, name: str) -> str:
@@ -147,10 +149,7 @@ def text_of(form: Any, name: str) -> str:
     return value
 
 
-# Models
-
-
-# What the user keeps
+# The user's files
 
 
 def own_folder() -> Path:
@@ -257,7 +256,7 @@ async def list_userdata_with_folders(request: web.Request) -> web.Response:
 @routes.get("/userdata/{file}")
 async def get_userdata(request: web.Request) -> web.StreamResponse:
     path = folders.within(own_folder(), request.match_info["file"])
-    if path == own_folder() / "user.css":  # the user's own style of the editor
+    if path == own_folder() / "user.css":  # the user's own style for the editor
         return send_page(path)
     return send_file(path, download=True)
 
@@ -266,7 +265,7 @@ async def get_userdata(request: web.Request) -> web.StreamResponse:
 async def post_userdata(request: web.Request) -> web.Response:
     path = folders.within(own_folder(), request.match_info["file"])
     content = await request.read()
-    file = path.resolve()  # a link stays a link
+    file = path.resolve()  # write to a link's target, not over the link
     return _put_userdata(request, path, lambda: write_whole(file, lambda f: f.write(content)))
 
 

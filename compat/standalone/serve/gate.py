@@ -1,9 +1,9 @@
-"""Who may talk to the server: the editor that it has served itself, and programs of this machine.
+"""Decides which requests the server accepts: those of its own editor and of local programs.
 
-A page of another site can make a browser send requests to 127.0.0.1. Browsers say where a request
-comes from (Origin, Sec-Fetch-Site), and by which name the server was called (Host). On a loopback
-address the name must be a loopback one, so that a site whose name was pointed here (DNS rebinding)
-gets nothing.
+A page of another site can make a browser send requests to 127.0.0.1. Browsers state where a request
+comes from (Origin, Sec-Fetch-Site) and under which name the server was called (Host). On a loopback
+address the name must be a loopback name too, so a site whose name points here (DNS rebinding) gets
+nothing.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ import ipaddress
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
-# The editor may load and ask only what this server has: nothing leaves the machine.
+# The editor may load and request only from this server, so nothing leaves the machine.
 POLICY = (
     "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:; "
     "style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; media-src 'self' data: blob:; "
     "font-src 'self' data:; connect-src 'self' data: blob:; worker-src 'self' blob:; "
     "frame-src 'self'; object-src 'none'"
 )
-# What a browser would run in the editor's name; such files are sent as downloads.
+# File types that a browser would run as part of the editor; they are sent as downloads.
 ACTIVE = ("html", "javascript", "ecmascript", "xml", "css", "rfc822")
 
 
@@ -33,10 +33,10 @@ def is_loopback(host: str) -> bool:
 
 
 def refusal(headers: Mapping[str, str], *, opens_page: bool, loopback: bool) -> str | None:
-    """Why a request is refused, None for a good one.
+    """Why a request is refused; None if it is accepted.
 
-    opens_page: it asks for the editor's page, where a link of another site may lead.
-    loopback: the server listens on a loopback address alone.
+    opens_page: the request is for the editor's page, to which other sites may link.
+    loopback: the server listens only on a loopback address.
     """
     asked = urlsplit(f"//{headers.get('Host', '').lower()}")
     if loopback and not is_loopback(asked.hostname or ""):
@@ -56,5 +56,5 @@ def refusal(headers: Mapping[str, str], *, opens_page: bool, loopback: bool) -> 
 
 
 def is_active(content_type: str) -> bool:
-    """Would a browser run what a file of this type says?"""
+    """Would a browser run a file of this type?"""
     return any(word in content_type.lower() for word in ACTIVE)

@@ -1,7 +1,7 @@
-"""The prompts that wait for their turn, the one that runs, and what became of the others.
+"""The job queue: prompts that wait, the one that runs, and the results of finished ones.
 
-One worker thread takes them one after another, by number, the smallest first. Entries have the
-shapes in which ComfyUI's editor asks for them at /queue, /history and /jobs.
+One worker thread takes them one after the other, the smallest number first. Entries have the format
+that ComfyUI's editor expects from /queue, /history and /jobs.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from typing import Any
 
 from ..progress import clear_interrupt, request_interrupt
 
-REMEMBERED = 1000  # jobs that are done
+REMEMBERED = 1000  # finished jobs that are kept
 ENDS = ("execution_success", "execution_error", "execution_interrupted")
-LEAST_WORDS = 1024  # of a text that stands for a job
+LEAST_WORDS = 1024  # letters of a text that is a job's preview
 
 
 @dataclass(frozen=True, order=True)
@@ -25,19 +25,19 @@ class Job:
     prompt_id: str
     prompt: dict[str, Any] = field(compare=False)
     extra_data: dict[str, Any] = field(compare=False)
-    outputs: list[str] = field(compare=False)  # the nodes that were asked for
+    outputs: list[str] = field(compare=False)  # the output nodes to run
 
     def as_list(self) -> list:
         return [self.number, self.prompt_id, self.prompt, self.extra_data, self.outputs]
 
     @property
     def client(self) -> str | None:
-        """The editor that has queued it."""
+        """The id of the editor that queued it."""
         return self.extra_data.get("client_id")
 
 
 class Jobs:
-    """changed() is called, from any thread, when the number of jobs has."""
+    """The queue. changed(): called from any thread when the number of jobs changes."""
 
     def __init__(self, changed: Callable[[], None] = lambda: None):
         self._changed = changed
@@ -49,7 +49,7 @@ class Jobs:
         self._closed = False
 
     def number(self, front: bool = False) -> float:
-        """The next place in the queue, or before all that wait."""
+        """The next number in the queue, or one before all waiting jobs."""
         with self._news:
             self._next_number += 1
             return -self._next_number if front else self._next_number
@@ -61,7 +61,7 @@ class Jobs:
         self._changed()
 
     def take(self) -> Job | None:
-        """The next job, once there is one; None when the queue is closed. For the worker."""
+        """Wait for the next job; None if the queue is closed. For the worker thread."""
         with self._news:
             self._news.wait_for(lambda: self._waiting or self._closed)
             if self._closed:
@@ -71,8 +71,10 @@ class Jobs:
         return job
 
     def finish(self, shown: dict[str, Any], completed: bool, messages: list) -> None:
-        """The job that was taken is done, and whoever wants it stopped has what they want.
-        shown: {"outputs", "meta"}."""
+        """Record that the running job is finished. A pending request to stop it is dropped.
+
+        shown: {"outputs", "meta"}.
+        """
         with self._news:
             job, self._running = self._running, None
             clear_interrupt()
@@ -84,7 +86,7 @@ class Jobs:
         self._changed()
 
     def close(self) -> None:
-        """Nothing further is taken, and what runs is asked to stop."""
+        """Take no more jobs, and ask the running one to stop."""
         with self._news:
             self._closed = True
             if self._running:
@@ -101,7 +103,7 @@ class Jobs:
             return [self._running] if self._running else [], sorted(self._waiting)
 
     def prompts(self) -> list[dict[str, Any]]:
-        """What runs, and then what waits."""
+        """The prompts of the running job and then of the waiting ones."""
         running, waiting = self.queue()
         return [job.prompt for job in running + waiting]
 
@@ -110,7 +112,7 @@ class Jobs:
         return prompt_id in self._done or any(j.prompt_id == prompt_id for j in running + waiting)
 
     def interrupt(self, prompt_id: str | None = None) -> bool:
-        """Ask the running job to stop, if it is that one."""
+        """Ask the running job to stop, if it has this id. Returns whether it was asked."""
         with self._news:
             asked = self._running and prompt_id in (None, self._running.prompt_id)
             if asked:
@@ -118,7 +120,7 @@ class Jobs:
             return bool(asked)
 
     def remove(self, prompt_ids: Iterable[str]) -> bool:
-        """Take waiting jobs out of the queue. Was there one?"""
+        """Remove waiting jobs from the queue. Returns whether there were any."""
         gone = set(prompt_ids)
         with self._news:
             before = len(self._waiting)
@@ -133,12 +135,12 @@ class Jobs:
         self.remove([job.prompt_id for job in self.queue()[1]])
 
     def cancel(self, prompt_id: str) -> bool:
-        """Stop it or take it out of the queue; False for one that is over or unknown."""
+        """Stop a job or remove it from the queue; False if it is finished or unknown."""
         with self._news:
             return self.interrupt(prompt_id) or self.remove([prompt_id])
 
     def history(self, most: int | None = None, offset: int = -1) -> dict[str, dict]:
-        """Done jobs by id, oldest first: the newest `most`, or `most` from `offset` on."""
+        """Finished jobs by id, oldest first: the newest `most`, or `most` from `offset` on."""
         with self._news:
             entries = list(self._done.items())
         if offset < 0:
@@ -146,7 +148,7 @@ class Jobs:
         return dict(entries[offset : None if most is None else offset + most])
 
     def forget(self, prompt_ids: Iterable[str] | None = None) -> None:
-        """Drop done jobs, all of them by default."""
+        """Delete finished jobs, by default all."""
         with self._news:
             for prompt_id in list(self._done) if prompt_ids is None else prompt_ids:
                 self._done.pop(prompt_id, None)
@@ -209,7 +211,7 @@ def _summary_of_done(entry: dict) -> dict:
 
 
 def _shown(outputs: dict[str, dict]) -> Iterable[dict]:
-    """The files and texts that nodes show."""
+    """The files and texts that nodes display."""
     for node_id, ui in outputs.items():
         for kind, items in ui.items():
             for item in items:
@@ -221,7 +223,7 @@ def _shown(outputs: dict[str, dict]) -> Iterable[dict]:
 
 
 def _as_preview(shown: dict) -> int:
-    """Saved pictures stand for a job best, then passing ones, then texts."""
+    """Sort key for a job's preview: saved pictures first, then temporary ones, then texts."""
     if shown["mediaType"] != "images":
         return 2
     return 0 if shown.get("type") == "output" else 1

@@ -1,4 +1,4 @@
-"""The editor's lists of model files, and what their metadata say."""
+"""The editor's lists of model files, and their metadata."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The editor's pictures: views of them, uploads and masks."""
+"""The editor's pictures: viewing them, uploading pictures and masks."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ async def view(request: web.Request) -> web.StreamResponse:
 
 
 def _converted(path: Path, channel: str, preview: str | None) -> tuple[bytes, str]:
-    """The picture as "webp;90" says, or as PNG of its colours or of its opacity alone."""
+    """The picture in a format such as "webp;90", or as PNG of only its colours or its opacity."""
     kind, _, quality = (preview or "png").partition(";")
     file = BytesIO()
     with Image.open(path) as picture:
@@ -77,7 +77,7 @@ async def upload_image(request: web.Request) -> web.Response:
 
 @routes.post("/upload/mask")
 async def upload_mask(request: web.Request) -> web.Response:
-    """The opacity of the uploaded picture, given to another that is here."""
+    """Save an existing picture with the opacity of the uploaded one."""
     form = await request.post()
     given = parse(text_of(form, "original_ref") or "{}", "original_ref")
     where = check_object(
@@ -105,7 +105,7 @@ def _uploaded(form: Any) -> bytes:
 
 
 def _take_in(form: Any, content: bytes) -> dict[str, str]:
-    """Write an uploaded file into the input folder; the same file twice is one file."""
+    """Write an uploaded file into the input folder. The same content is not written twice."""
     kind, subfolder = text_of(form, "type") or "input", text_of(form, "subfolder")
     if kind != "input":
         raise ValueError(f'uploads go into the input folder, not into "{kind}".')
@@ -118,7 +118,8 @@ def _take_in(form: Any, content: bytes) -> dict[str, str]:
         while path.exists() and path.read_bytes() != content:
             number += 1
             path = path.with_name(f"{Path(name).stem} ({number}){Path(name).suffix}")
-    write_whole(path.resolve(), lambda file: file.write(content))  # a link stays a link
+    # resolved, so that a link's target is written and the link stays
+    write_whole(path.resolve(), lambda file: file.write(content))
     return {"name": path.name, "subfolder": subfolder, "type": "input"}
 
 

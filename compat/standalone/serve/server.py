@@ -1,8 +1,8 @@
-"""`hypernet serve`: ComfyUI's graph editor over the stand-in host, for whoever has no ComfyUI.
+"""`hypernet serve`: ComfyUI's graph editor on the stand-in host, for users without ComfyUI.
 
-It speaks the part of ComfyUI's HTTP and WebSocket language that the editor and scripts use, at the
-same paths, each also under /api. Left out: several users, asset hashes, terminals, and what needs
-the internet; such paths are an honest 404. By default it listens to this machine alone.
+It implements the part of ComfyUI's HTTP and WebSocket API that the editor and scripts use, at the
+same paths and under /api. Left out: several users, asset hashes, terminals, and what needs the
+internet; such paths give a 404. By default it only accepts requests from this machine.
 """
 
 from __future__ import annotations
@@ -56,11 +56,11 @@ PROMPT = {
     "extra_data.extra_pnginfo": OBJECT,
     "extra_data.extra_pnginfo.workflow": OBJECT,
 }
-STOP_SECONDS = 600  # that a node has to keep its work after the first Ctrl-C
+STOP_SECONDS = 600  # how long a node may take to save its work after the first Ctrl-C
 
 
 class Server:
-    """The nodes, their queue and the editors that look on. start() before the first request."""
+    """The nodes, their queue and the open editors. Call start() before the first request."""
 
     def __init__(self, nodes: Iterable[type[ComfyNode]], frontend: Path, *, loopback: bool = True):
         self.frontend = frontend
@@ -71,7 +71,7 @@ class Server:
         self.jobs = Jobs(lambda: self.clients.tell("status", self._status()))
         self.lines: deque[dict] = deque(maxlen=LOG_LINES)
         self._forget = False
-        work = contextvars.copy_context().run  # the folders of this context
+        work = contextvars.copy_context().run  # so that the worker sees the configured folders
         self._worker = threading.Thread(target=work, args=(self._work,), name="worker", daemon=True)
 
     def start(self) -> None:
@@ -80,7 +80,7 @@ class Server:
         self._worker.start()
 
     def stop(self) -> None:
-        """Ask the running node to stop, and give it time to keep its work."""
+        """Ask the running node to stop, and give it time to save its work."""
         self.jobs.close()
         self._worker.join(STOP_SECONDS)
         editor.listeners.remove(self._tell_all)
@@ -94,7 +94,7 @@ class Server:
 
     def _greeting(self, client: str) -> list[tuple[str, dict]]:
         greeting = [("status", self._status() | {"sid": client})]
-        if self.reporter.client == client:  # its page was loaded anew
+        if self.reporter.client == client:  # its page was reloaded
             greeting += self.reporter.standing()
         return greeting
 
@@ -110,7 +110,7 @@ class Server:
                 if run.status == "error":
                     kind, words = run.error["exception_type"], run.error["exception_message"]
                     log.warning("%s failed: %s: %s", run.error["node_type"], kind, words)
-            except Exception:  # of the host itself; the next job shall run
+            except Exception:  # a bug in the host itself must not keep the next job from running
                 log.exception("a job could not be run")
             self.jobs.finish(shown, completed, self.reporter.messages)
             self.reporter.end()
@@ -120,10 +120,10 @@ class Server:
 
                 free_memory()
 
-    # What the editor asks for
+    # The editor's requests
 
     def routes(self) -> web.RouteTableDef:
-        """Every path once; `application` offers it under /api too."""
+        """All paths; `application` also offers them under /api."""
         routes = web.RouteTableDef()
         route, answer = routes.route, web.json_response
 
@@ -240,7 +240,7 @@ class Server:
 
         @route("PATCH", "/internal/logs/subscribe")
         async def subscribe(request: web.Request) -> web.Response:
-            return web.Response()  # lines are given when they are asked for
+            return web.Response()  # no lines are pushed; the editor requests them
 
         @route("GET", "/internal/folder_paths")
         async def get_folder_paths(request: web.Request) -> web.Response:
@@ -252,7 +252,7 @@ class Server:
         return routes
 
     def queue(self, asked: dict[str, Any]) -> tuple[int, dict]:
-        """Put what was posted to /prompt into the queue: the status and content of the answer."""
+        """Queue what was posted to /prompt. Returns the status and content of the answer."""
         prompt = asked.get("prompt")
         if prompt is None:
             return 400, _refusal("no_prompt", "Nothing to run", 'the request has no "prompt".')
@@ -289,7 +289,8 @@ class Server:
                 return await handler(request)
             except ValueError as fault:
                 return web.json_response({"error": str(fault)}, status=400)
-            except (HttpProcessingError, web.RequestPayloadError) as fault:  # while it is read
+            # raised while the body is read
+            except (HttpProcessingError, web.RequestPayloadError) as fault:
                 words = f"the body of {request.path} cannot be read: {fault}"
                 return web.json_response({"error": words}, status=400)
             except OSError as fault:
@@ -393,7 +394,7 @@ def system_stats() -> dict[str, Any]:
 
 
 def _memory() -> tuple[int, int]:
-    """(all, free) bytes of RAM; zeros where the system does not say."""
+    """(total, free) bytes of RAM; zeros if the system doesn't tell."""
     try:
         page = os.sysconf("SC_PAGE_SIZE")
         return page * os.sysconf("SC_PHYS_PAGES"), page * os.sysconf("SC_AVPHYS_PAGES")
@@ -402,7 +403,7 @@ def _memory() -> tuple[int, int]:
 
 
 class _Lines(logging.Handler):
-    """What was logged, for the editor's log panel."""
+    """Collects log lines for the editor's log panel."""
 
     def __init__(self, lines: deque[dict]):
         super().__init__(logging.INFO)
@@ -414,9 +415,9 @@ class _Lines(logging.Handler):
 
 
 def serve(server: Server, address: str, port: int, say: Callable[[str], None]) -> None:
-    """Until Ctrl-C, which lets a running node keep its work; a second one stops at once.
+    """Serve until Ctrl-C, which lets a running node save its work; a second one stops at once.
 
-    say: hears, in sentences, where the editor is. Raises OSError when the port is taken.
+    say: called with sentences about where the editor is. Raises OSError if the port is taken.
     """
     handler = _Lines(server.lines)
     logging.getLogger().addHandler(handler)
@@ -443,7 +444,7 @@ async def _serve(server: Server, address: str, port: int, say: Callable[[str], N
     site = web.TCPSite(runner, address, port)
     await site.start()
     server.start()
-    port = site._server.sockets[0].getsockname()[1]  # 0 asks for a free one
+    port = site._server.sockets[0].getsockname()[1]  # port 0 means any free one
     shown = f"[{address}]" if ":" in address else address
     say(f"The graph editor is at http://{shown}:{port} — stop with Ctrl-C.")
     if not is_loopback(address):
