@@ -1,12 +1,13 @@
-"""Faults that stand on the input they are about: what validate_inputs answers, and where it goes.
+"""Shows each fault that validate_inputs finds on the input that it is about.
 
-A node answers with one text, and ComfyUI puts a copy of it on every input that validate_inputs
-names. So the text has one line per fault, which begins with the name of its input:
+A node can return only one text, and ComfyUI puts a copy of it on every input that validate_inputs
+names. So the text has one line per fault, beginning with the name of its input:
 
     learning_rate: "fast" is not a rate …
     continue_from: There is no hypernetwork "inkk" …
 
-That is clear wherever it is shown. Both hosts then let `on_their_inputs` take the copies apart.
+That is readable wherever it appears. In both hosts `on_their_inputs` then splits the copies, so
+that each input shows only its own line.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 
-REFUSED = "custom_validation_failed"  # ComfyUI's word for what validate_inputs refuses
+REFUSED = "custom_validation_failed"  # ComfyUI's error type for what validate_inputs refuses
 
 
 class Faults:
@@ -32,21 +33,21 @@ class Faults:
 
     @contextmanager
     def of(self, name: str) -> Iterator[None]:
-        """A ValueError or an OSError in the block is a fault of this input, and ends the block."""
+        """Record a ValueError or OSError raised in the block as the fault of this input."""
         try:
             yield
         except (OSError, ValueError) as fault:
             self._found.setdefault(name, str(fault))
 
     def answer(self) -> bool | str:
-        """What validate_inputs returns: True where there are none."""
+        """The result for validate_inputs: one line per fault, or True if there are none."""
         return "\n".join(f"{name}: {said}" for name, said in self._found.items()) or True
 
 
 def on_their_inputs(errors: Sequence[dict]) -> list[dict]:
-    """One node's errors, in ComfyUI's shape, each refusal only on the input that it is about.
+    """One node's errors, in ComfyUI's format, with each fault only on its own input.
 
-    What names no input stays where it is.
+    Errors that name no input stay where they are.
     """
     names = {_input_of(error) for error in errors if error["type"] == REFUSED}
     found = []
@@ -65,7 +66,7 @@ def _input_of(error: dict) -> str:
 
 
 def _by_input(answer: str, names: Collection[str]) -> dict[str, str]:
-    """The sentences of an answer; {} unless it begins with the name of an input."""
+    """The sentences of an answer by input; {} unless it begins with the name of an input."""
     said: dict[str, str] = {}
     last = ""
     for line in answer.split("\n"):

@@ -1,7 +1,6 @@
-"""How far long work is, on stderr: one line that is rewritten in a terminal, as tqdm's bars are.
+"""Shows the progress of long work on stderr: in a terminal, one line that is rewritten by tqdm.
 
-A file or a log cannot rewrite a line. There it is a line of its own every half a minute, and one
-at the end:
+A file or a log can't rewrite a line. It gets a new line every half minute, and one at the end:
 
     Training "ink":  25% 500/2000 [02:11<06:33,  3.81it/s, loss 0.0123, rate 0.0001]
 """
@@ -14,16 +13,16 @@ from collections.abc import Callable
 
 from tqdm import tqdm
 
-BETWEEN = 30.0  # seconds between lines where none is rewritten
-REDRAWN = 0.2  # seconds between states of one that is
+BETWEEN = 30.0  # seconds between lines in a file or log
+REDRAWN = 0.2  # seconds between updates of the line in a terminal
 
 
 class ProgressLine:
-    """done: steps of total that are older than this work, and say nothing of its speed."""
+    """done: steps of total that were done earlier, and so don't count for the speed."""
 
     def __init__(self, total: int, done: int, title: str, say: Callable[[str], object]):
         self._total, self._first, self._step, self._title = total, done, done, title
-        self._say = say  # takes a line, where none is rewritten
+        self._say = say  # called with each new line for a file or log
         self._words = ""
         self._began = self._told = time.monotonic()
         self._is_open = True
@@ -34,7 +33,7 @@ class ProgressLine:
             )
 
     def beside(self, words: str) -> None:
-        """Shown at the end of the line from the next update on."""
+        """Show these words at the end of the line, from the next update on."""
         self._words = words
 
     def update(self, step: int) -> None:
@@ -48,7 +47,7 @@ class ProgressLine:
             self._tell()
 
     def close(self) -> None:
-        """Nothing is shown after it. A second call does nothing."""
+        """End the line; nothing is shown afterwards. A second call does nothing."""
         if not self._is_open:
             return
         self._is_open = False

@@ -1,8 +1,8 @@
 """The stand-in host: runs the same nodes and the same workflow JSON without ComfyUI.
 
-graph/: node types, and from a workflow file to results. model/: diffusers behind ComfyUI's names.
-nodes/: the core nodes that it knows. serve/: the graph editor. Models are imported when first asked
-for, because importing the pack must not import diffusers.
+graph: node types, and the way from a workflow file to results. model: checkpoints and sampling with
+diffusers. nodes: ComfyUI's core nodes. serve: the graph editor in the browser. Importing the pack
+must not import diffusers, so everything in model is imported when it is first used.
 """
 
 from ..on_demand import on_demand

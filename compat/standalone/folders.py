@@ -1,10 +1,9 @@
-"""Where the stand-in reads and writes: ./input, ./output, ./models and, for what the editor keeps,
-./user, unless told otherwise.
+"""The folders of the stand-in: ./input, ./output, ./models, and ./user for the editor's files.
 
-`HYPERNET_INPUT`, `HYPERNET_OUTPUT`, `HYPERNET_MODELS` and `HYPERNET_USER` move a folder for the
-process; `configured(...)` moves it for a block and wins. Inside models/ the names are ComfyUI's, so
-an existing ComfyUI models folder serves as it is. Every look-up reads the disk anew: a file that a
-node has just written is there for the next one.
+`HYPERNET_INPUT`, `HYPERNET_OUTPUT`, `HYPERNET_MODELS` and `HYPERNET_USER` change a folder for the
+process; `configured(...)` changes it for a block and wins. Names inside models/ are ComfyUI's, so
+an existing ComfyUI models folder can be used directly. Every lookup reads the disk again, so a file
+that one node has just written is found by the next.
 """
 
 from __future__ import annotations
@@ -25,17 +24,17 @@ from hypernet.text.names import READINGS, exists, find_below, find_name, quoted
 
 NETWORK_ENDINGS = (".pt", ".safetensors")
 WEIGHT_ENDING = ".safetensors"
-EMBEDDING_ENDINGS = (".safetensors", ".pt", ".bin")  # the first that is there counts
+EMBEDDING_ENDINGS = (".safetensors", ".pt", ".bin")  # the first that exists counts
 
 _moved: ContextVar[Mapping[str, Path]] = ContextVar("moved folders", default=MappingProxyType({}))
 
 _fenced: ContextVar[bool] = ContextVar("fenced folders", default=False)
 
-Say = Callable[[str], object]  # is told when a name was not exact
+Say = Callable[[str], object]  # called with a sentence if a name was not exact
 
 
 def unsaid(note: str) -> None:
-    """For looks before the run: whoever runs it says so."""
+    """Ignore the note. For lookups before the run, which looks up the name again and reports it."""
 
 
 @contextmanager
@@ -47,9 +46,9 @@ def configured(
     user: str | Path | None = None,
     fenced: bool = False,
 ) -> Iterator[None]:
-    """Inside the block, the folders given here take the place of the defaults.
+    """Inside the block, the folders given here replace the defaults.
 
-    fenced: graphs read in these folders alone, because they may be those of strangers.
+    fenced: graphs may read only in these folders, because strangers may have sent them.
     """
     given = {"input": input, "output": output, "models": models, "user": user}
     moved = {name: Path(path) for name, path in given.items() if path is not None}
@@ -79,7 +78,10 @@ def temp_folder() -> Path:
 
 
 def dataset_folders() -> list[Path] | None:
-    """None, for everywhere: who runs a graph here may read the same files without it."""
+    """The folders that datasets may be in; None for anywhere.
+
+    Anywhere is allowed if the graph is the user's own, who could read the same files without it.
+    """
     return [input_folder(), output_folder()] if _fenced.get() else None
 
 
@@ -93,7 +95,7 @@ def user_folder() -> Path:
 
 
 def network_folders() -> list[Path]:
-    """Where hypernetworks lie; new files go into the first."""
+    """Where hypernetworks are; new files go into the first folder."""
     return [models_folder() / "hypernetworks"]
 
 
@@ -103,9 +105,10 @@ def network_names() -> list[str]:
 
 
 def find_network(name: str, say: Say = unsaid) -> Path:
-    """The path name itself, or else the network or tree of that name in models/hypernetworks.
+    """The path `name` if it exists, otherwise the network of that name in models/hypernetworks.
 
-    What is neither is given back as it is. Raises ValueError quoting names that fit equally.
+    If there is neither, the path is returned as it is. Raises ValueError quoting the names if
+    several match equally well.
     """
     path = Path(name).expanduser()
     if path.exists():
@@ -130,7 +133,7 @@ def model_folders(name: str) -> list[Path]:
 
 
 def checkpoint_names() -> list[str]:
-    """Single files and diffusers folders under models/checkpoints, "/"-separated, sorted."""
+    """Single files and diffusers folders in models/checkpoints, "/"-separated, sorted."""
     found = []
     for visit in walk(models_folder() / "checkpoints"):
         files = [entry.name for entry in visit.files if os.path.exists(entry.path)]
@@ -143,15 +146,15 @@ def checkpoint_names() -> list[str]:
 
 
 def weight_file_names(kind: str) -> list[str]:
-    """.safetensors files under models/<kind>, "/"-separated, sorted."""
+    """.safetensors files in models/<kind>, "/"-separated, sorted."""
     return files_below(models_folder() / kind, [WEIGHT_ENDING])
 
 
 def find_embedding(name: str) -> tuple[Path, str] | None:
-    """The file called name, with or without its ending, in or anywhere below models/embeddings,
-    and how its name differs, "" if it does not.
+    """The embedding called `name` anywhere below models/embeddings, with or without its ending.
 
-    Raises ValueError quoting names that fit equally and not exactly.
+    Returns the file and how its name differs, "" if it doesn't. Raises ValueError quoting the
+    names if several match equally well, but none exactly.
     """
     top = models_folder() / "embeddings"
     files = sorted(
@@ -171,21 +174,22 @@ def find_embedding(name: str) -> tuple[Path, str] | None:
 
 
 def embedding_names() -> list[str]:
-    """Of the files in models/embeddings, without their endings."""
+    """The names of the files in models/embeddings, without their endings."""
     files = files_below(models_folder() / "embeddings", EMBEDDING_ENDINGS)
     return sorted({Path(file).stem for file in files})
 
 
 def find_checkpoint(name: str, say: Say = unsaid) -> Path:
-    """The file or diffusers folder called name under models/checkpoints, or the path name itself.
+    """The file or diffusers folder called `name` in models/checkpoints, or the path `name`.
 
-    Raises FileNotFoundError with the nearest names, ValueError quoting names that fit equally.
+    Raises FileNotFoundError with the nearest names, and ValueError quoting the names if several
+    match equally well.
     """
     return _find("checkpoints", "checkpoint", name, checkpoint_names(), say)
 
 
 def find_weight_file(kind: str, what: str, name: str, say: Say = unsaid) -> Path:
-    """The same for a file under models/<kind>; `what` it is called in the error."""
+    """As `find_checkpoint`, for a file in models/<kind>. what: what the error calls it."""
     return _find(kind, what, name, weight_file_names(kind), say)
 
 
@@ -203,9 +207,9 @@ def _find(kind: str, what: str, name: str, known: list[str], say: Say) -> Path:
 
 
 def resolve(name: str, say: Say = unsaid) -> Path:
-    """The path of "a.png", "a.png [output]" or "a.png [temp]"; without a note, of the input folder.
+    """The path of "a.png [output]" or "a.png [temp]"; without a mark, in the input folder.
 
-    Raises ValueError for a name that leads out of its folder, or that several files fit equally.
+    Raises ValueError if the name leads out of its folder or several files match equally well.
     """
     folder = input_folder()
     for note, place in (
@@ -224,7 +228,7 @@ def resolve(name: str, say: Say = unsaid) -> Path:
 
 
 def within(folder: Path, name: str) -> Path:
-    """The path of name in folder. Raises ValueError for a name that leads out of it."""
+    """The path of `name` in `folder`. Raises ValueError if it leads out of the folder."""
     path = Path(os.path.abspath(folder / name))
     if not is_inside(path, folder) or "\0" in name:
         raise ValueError(f'"{name}" leads out of {folder}; give a name inside that folder.')
@@ -232,9 +236,9 @@ def within(folder: Path, name: str) -> Path:
 
 
 def next_file(prefix: str, folder: Path, ending: str) -> Path:
-    """The first free "<prefix>_00001_<ending>" in folder; prefix may have subfolders, made here.
+    """The next free "<prefix>_00001_<ending>" in a folder. Subfolders in the prefix are created.
 
-    Raises ValueError for a prefix that leads out of the folder, or that some system cannot save.
+    Raises ValueError if the prefix leads out of the folder or some system can't have such a file.
     """
     try:
         stem = within(folder, prefix.replace("\\", "/"))

@@ -1,14 +1,16 @@
-"""Several processes run one workflow: the first runs all of it, the others only help it train.
+"""Runs one workflow in several processes: the first runs all of it, the others only help to train.
 
-    hypernet run train.json --processes 2                 on this machine
-    torchrun --nproc-per-node 2 … --no-python hypernet run train.json       on any
+    hypernet run train.json --processes 2                                   on one machine
+    torchrun --nproc-per-node 2 … --no-python hypernet run train.json       on several
 
-The others wait until the first comes to a node that trains, run that node after what it needs, and
-wait again. Only the first writes results. Nodes that training needs run in every process, so they
-had better only read; if pictures or words differ because of one that does not, the training refuses
-to begin. Of a fault one process speaks, the first that meets it: the others then meet no more than
-its consequences. Only a process that died (a signal, the system without memory) lets all begin
-again; a fault that was told would come again.
+The others wait until the first reaches a training node, run that node and the nodes it depends on,
+and wait again. Only the first writes results. Nodes that training depends on run in every process,
+so they should only read. If one of them makes pictures or captions differ between processes,
+training refuses to start.
+
+Only the first process that meets a fault reports it, because the others only see its consequences.
+All processes start again only if one died, by a signal or for lack of memory; a reported fault
+would just happen again.
 """
 
 from __future__ import annotations
@@ -31,9 +33,10 @@ from hypernet.training.parallel import Processes, connected, present
 from .graph.executor import Executor
 from .progress import running_node
 
-PATIENCE = timedelta(days=2)  # for the first process, which may draw pictures in between
+PATIENCE = timedelta(days=2)  # how long the others wait; the first may draw pictures meanwhile
 
-# Like `python -m`, but Ctrl-C during the imports prints no traceback; each process would print one.
+# Like `python -m`, but Ctrl-C during the imports prints no traceback, of which there would be one
+# for each process.
 START = (
     "import runpy, signal, sys; signal.signal(signal.SIGINT, signal.SIG_DFL); del sys.argv[0]; "
     "runpy.run_module(sys.argv[0], run_name='__main__', alter_sys=True)"
@@ -46,7 +49,7 @@ def is_launched() -> bool:
 
 
 def check_launch(processes: int, restarts: int, accelerators: int) -> None:
-    """Raises ValueError where so many cannot be launched here; without accelerators any can."""
+    """Raises ValueError if there are fewer accelerators than processes, unless there are none."""
     if 0 < accelerators < processes:
         raise ValueError(
             f"--processes {processes}: each process needs an accelerator of its own, and this "
@@ -63,16 +66,16 @@ def launch(
     restarts: int,
     say: Callable[[str], object],
 ) -> int:
-    """Run `python -m module arguments` in so many processes by torchrun; the exit code.
+    """Run `python -m module arguments` in several processes with torchrun. Returns the exit code.
 
-    When one of them dies, say hears of it and all begin again, at most `restarts` times. Raises
-    ValueError as check_launch does.
+    If one dies, say() is called and all start again, at most `restarts` times. Raises ValueError
+    as check_launch does.
     """
     check_launch(processes, restarts, torch.cuda.device_count())
     given = ["--standalone", f"--nproc-per-node={processes}", "--no-python", sys.executable]
     for restart in range(restarts + 1):
         codes = _failed([*given, "-c", START, module, *arguments])
-        # torchrun itself ends by SIGTERM those that are left when one of them fails
+        # when one process fails, torchrun ends the others with SIGTERM
         died = [n for n, code in codes.items() if code < 0 and -code != signal.SIGTERM]
         if not died:
             return next((code for code in codes.values() if code > 0), 1 if codes else 0)
@@ -84,7 +87,7 @@ def launch(
 
 
 def _failed(arguments: Sequence[str]) -> dict[int, int]:
-    """Run torchrun; exit codes that are not 0, by the numbers of their processes."""
+    """Run torchrun. Returns the exit codes other than 0, by process number."""
     from torch.distributed.elastic.multiprocessing.api import SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.run import main as torchrun
@@ -94,14 +97,14 @@ def _failed(arguments: Sequence[str]) -> dict[int, int]:
             torchrun(arguments)
     except ChildFailedError as failed:
         return {number: each.exitcode for number, each in sorted(failed.failures.items())}
-    except SignalException:  # Ctrl-C or a polite kill, which all have heard of
+    except SignalException:  # Ctrl-C or SIGTERM, which all processes received
         return {0: 130}
     return {}
 
 
 @contextmanager
 def _silent_log() -> Iterator[None]:
-    """torchrun logs a page about every process that ends with another code than 0."""
+    """Silence logging: torchrun logs a page for every process whose exit code isn't 0."""
     before = logging.root.manager.disable
     logging.disable(logging.CRITICAL)
     try:
@@ -112,13 +115,13 @@ def _silent_log() -> Iterator[None]:
 
 @dataclass(frozen=True)
 class Team:
-    """The processes that one launcher has started, and its store, which outlives them."""
+    """The processes of one launcher, and the launcher's store, which outlives them."""
 
     processes: Processes
     store: torch.distributed.Store
 
     def may_complain(self) -> bool:
-        """Is this the process that tells what went wrong? It is the first that asks."""
+        """Should this process report what went wrong? True for the first one that asks."""
         number = str(self.processes.number)
         try:
             return self.store.compare_set("complains", "", number).decode() == number
@@ -128,13 +131,12 @@ class Team:
 
 @contextmanager
 def joined() -> Iterator[Team]:
-    """Inside, this process is connected to those that were launched with it; each has its own
-    accelerator."""
+    """Inside the block, this process is connected to the others, each with its own accelerator."""
     backend = "gloo"
     if torch.cuda.is_available():
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
         backend = "cpu:gloo,cuda:nccl"
-    # After a restart, the launcher's store still has the addresses of those that died.
+    # After a restart, the launcher's store still has the addresses of the old processes.
     store, rank, count = next(torch.distributed.rendezvous("env://", timeout=PATIENCE))
     attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
     store = torch.distributed.PrefixStore(f"hypernet {attempt}", store)
@@ -144,7 +146,7 @@ def joined() -> Iterator[Team]:
 
 
 def gather_processes() -> Processes:
-    """The contract's: called by a node that trains, it brings the others to the same node."""
+    """Called by a training node: makes the other processes run the same node. See the contract."""
     processes, node = present(), running_node()
     if processes.leads and node:
         processes.told(node.node_id)
@@ -152,21 +154,21 @@ def gather_processes() -> Processes:
 
 
 def dismiss(processes: Processes) -> None:
-    """Nothing is left to help with."""
-    with suppress(ConnectionError):  # one of them is gone already
+    """Tell the others that there is nothing left to help with."""
+    with suppress(ConnectionError):  # one of them may be gone already
         processes.told(None)
 
 
 def ignore_signals() -> None:
-    """The first process alone is asked to stop; it saves, and the others end with it."""
+    """Ignore Ctrl-C and SIGTERM. Only the first process handles them: it saves and ends all."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
 
 
 def help_to_train(processes: Processes, executor: Executor, prompt: Mapping[str, Any]) -> str:
-    """Run the nodes that the first process calls us to, quietly; what went wrong, or "".
+    """Run the nodes that the first process names, without output. Returns what went wrong, or "".
 
-    Raises ConnectionError when the first process has ended without dismissing us.
+    Raises ConnectionError if the first process ends without dismissing this one.
     """
     while True:
         node_id = processes.told()

@@ -1,8 +1,8 @@
-"""How far the running node is, and whether the user wants to stop.
+"""The progress of the running node, and whether the user wants to stop.
 
-A request to stop belongs to the process (Ctrl-C makes it), so it is one event. Which node is
-running belongs to the run: a context variable, which a node's own threads do not see unless the
-node copies its context, as in ComfyUI.
+A request to stop (Ctrl-C) concerns the whole process, so there is a single event. The running node
+belongs to its run, so it is a context variable. As in ComfyUI, a node's own threads don't see it
+unless the node copies its context.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _stop = threading.Event()
 
 
 class Interrupted(BaseException):
-    """The user has stopped the prompt. Not an Exception: `except Exception` lets it pass."""
+    """The user has stopped the prompt. A BaseException, so that `except Exception` misses it."""
 
 
 def request_interrupt() -> None:
@@ -60,7 +60,7 @@ def running_node() -> RunningNode | None:
 
 @contextmanager
 def running(node: RunningNode) -> Iterator[None]:
-    """Lines begun inside the block carry the node's title and are closed at its end."""
+    """Progress lines started inside the block have the node's title and are closed at its end."""
     token = _running.set(node)
     try:
         yield
@@ -71,13 +71,15 @@ def running(node: RunningNode) -> Iterator[None]:
 
 
 class Progress:
-    """A line on stderr for the node that is being executed. Never raises on an interrupt."""
+    """The progress line of the running node on stderr. Doesn't raise on an interrupt."""
 
     def __init__(self, total: int, done: int = 0, title: str = ""):
         self._node = running_node()
         self._total = total
         if self._node:
-            for earlier in self._node.lines:  # one at a time; they need not have come to their end
+            for (
+                earlier
+            ) in self._node.lines:  # only one line at a time; an earlier may be unfinished
                 earlier.close()
         title = title or (self._node.title if self._node else "")
         self._line = ProgressLine(total, done, title, _say)
@@ -85,15 +87,15 @@ class Progress:
             self._node.lines.append(self._line)
 
     def beside(self, words: str) -> None:
-        """Shown beside the numbers from the next update on."""
+        """Show these words beside the numbers, from the next update on."""
         self._line.beside(words)
 
     def close(self) -> None:
-        """The work is over, done or not."""
+        """End the line, whether the work is complete or not."""
         self._line.close()
 
     def update(self, step: int, preview: Image | None = None) -> None:
-        """step of total is done; an editor that is open shows the preview on the node."""
+        """`step` steps of total are done. An open editor shows the preview on the node."""
         self._line.update(step)
         if self._node:
             state = {"node": self._node.node_id, "value": step, "max": self._total}

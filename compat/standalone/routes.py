@@ -1,4 +1,4 @@
-"""What nodes say to editors that are open, and what they answer them."""
+"""Connects nodes with open editors: events that nodes send, and routes that they answer."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import Callable
 Answer = Callable[[dict[str, str], object], object]
 
 routes: dict[tuple[str, str], Answer] = {}  # by method and path
-listeners: list[Callable[[str, dict], None]] = []  # a server adds its own
-queues: list[Callable[[], list[dict]]] = []  # likewise
+listeners: list[Callable[[str, dict], None]] = []  # called with events; a server adds its own
+queues: list[Callable[[], list[dict]]] = []  # list queued prompts; a server adds its own
 
 
 def send_event(name: str, data: dict) -> None:

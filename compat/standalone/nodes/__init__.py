@@ -1,1 +1,1 @@
-"""The core nodes that the stand-in host knows."""
+"""ComfyUI's core nodes that the stand-in host has."""

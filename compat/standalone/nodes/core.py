@@ -1,8 +1,8 @@
-"""ComfyUI's core nodes that a picture needs, under its ids, sockets and defaults.
+"""The ComfyUI core nodes that are needed to make a picture, with its ids, sockets and defaults.
 
-A workflow made in ComfyUI runs here as it is, as long as it keeps to these nodes and to the
-samplers and schedulers in `sampling`. The work is done in checkpoint, models and sampling, which
-are imported when a node runs; nothing here imports diffusers.
+A workflow made in ComfyUI runs here unchanged if it uses only these nodes, and the samplers and
+schedulers in `sampling`. The modules that do the work are imported when a node runs, so nothing
+here imports diffusers.
 """
 
 from __future__ import annotations
@@ -336,13 +336,15 @@ CORE_NODES: list[type[io.ComfyNode]] = [
 
 
 def open_pictures(path: Path) -> tuple[Tensor, Tensor]:
-    """Every frame of the first one's size, upright, (B, H, W, 3) in 0..1, and masks (B, H, W):
-    1 where it is transparent; (B, 64, 64) of zeros for a picture that has no transparency."""
+    """All frames that have the size of the first, upright: (B, H, W, 3) in 0..1, and their masks.
+
+    Masks are (B, H, W), 1 where transparent; (B, 64, 64) of zeros if nothing is transparent.
+    """
     pictures, masks = [], []
     with Image.open(path) as file:
         for frame in ImageSequence.Iterator(file):
             frame = ImageOps.exif_transpose(frame)
-            if frame.mode == "I":  # 16 bits a pixel
+            if frame.mode == "I":  # 16 bits per pixel
                 frame = frame.point(lambda level: level * (1 / 255))
             colours = _to_tensor(frame.convert("RGB"))
             if pictures and colours.shape != pictures[0].shape:

@@ -1,4 +1,4 @@
-"""ComfyUI's core nodes that change a model or load a part of one, under its ids and defaults."""
+"""The ComfyUI core nodes that change a model or load a part of one, with its ids and defaults."""
 
 from __future__ import annotations
 
