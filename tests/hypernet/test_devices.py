@@ -33,13 +33,13 @@ def patches_of(schedule=None):
         ("mps:0", torch.device("mps", 0)),
     ],
 )
-def test_a_device_is_called_what_tensors_on_it_call_it(named, expected):
+def test_a_device_has_the_name_that_its_tensors_report(named, expected):
     found = as_tensors_name_it(torch.device(named))
     assert (found.type, found.index) == (expected.type, expected.index)
 
 
 @pytest.mark.parametrize("names", [("cpu", "cpu:0"), ("meta", "meta:0"), ("meta:0", "meta")])
-def test_a_network_has_one_copy_on_a_device_of_two_names(names):
+def test_a_network_is_copied_once_to_a_device_with_two_names(names):
     weights = patches_of()[0].weights
     one, other = (weights.on(torch.device(name)) for name in names)
     assert one is other
@@ -48,19 +48,19 @@ def test_a_network_has_one_copy_on_a_device_of_two_names(names):
     assert len(weights._copies) == (names[0][:4] == "meta")
 
 
-def test_the_home_is_not_copied_to_where_it_is():
+def test_weights_are_not_copied_to_the_device_they_are_on():
     weights = patches_of()[0].weights
     assert weights.on(torch.device("cpu:0")) is weights.home and not weights._copies
 
 
 @pytest.mark.parametrize("named", ["cpu:0", "meta:0"])
-def test_a_schedule_is_where_the_noise_levels_look_for_it(named):
+def test_a_schedule_is_on_the_device_of_the_noise_levels(named):
     patch = patches_of(a_schedule())[0]
     patch.to(torch.device(named))
     assert list(patch._schedules) == [torch.empty(0, device=named).device]
 
 
-def test_a_schedule_is_not_copied_to_where_it_is():
+def test_a_schedule_is_not_copied_to_the_device_it_is_on():
     schedule = a_schedule()
     assert schedule.to(torch.device("cpu:0")) is schedule
 

@@ -69,7 +69,7 @@ def by_host(unet, *networks, **effect):
         )[0]
 
 
-def test_the_network_acts_inside_the_block_and_leaves_nothing_behind(unet):
+def test_the_network_acts_only_inside_the_block(unet):
     before = answer(unet)
     with hypernet.diffusers.apply(unet, network()):
         inside = answer(unet)
@@ -82,7 +82,7 @@ def test_the_network_acts_inside_the_block_and_leaves_nothing_behind(unet):
 @pytest.mark.parametrize(
     "effect", [{"strength": -2.0}, {"keys": 0.0}, {"values": 0.5}, {"widths": {TEXT: 0.0}}]
 )
-def test_factors_mean_what_they_mean_in_a_host(unet, effect):
+def test_factors_have_the_same_effect_as_in_a_host(unet, effect):
     with hypernet.diffusers.apply(unet, network(), **effect):
         inside = answer(unet)
     if "widths" in effect:
@@ -127,7 +127,7 @@ def test_a_pipeline_is_taken_by_its_unet(unet):
     torch.testing.assert_close(inside, by_host(unet, network()))
 
 
-def test_what_does_not_fit_is_refused_or_warned_of(unet):
+def test_a_network_that_does_not_fit_is_refused_or_gives_a_warning(unet):
     with pytest.raises(TypeError, match="SimpleNamespace is no UNet"):
         hypernet.diffusers.apply(SimpleNamespace(), network()).__enter__()
     with pytest.raises(ValueError, match=r"5, 7.*16, 24, 32"):

@@ -95,7 +95,7 @@ def distance(found, expected):
 @pytest.mark.parametrize("strength", (-1.0, 0.5, 1.0, 2.0))
 @pytest.mark.parametrize("structure", STRUCTURES)
 @torch.no_grad()
-def test_changed_weights_give_what_the_patch_gives(inputs, structure, strength):
+def test_folded_weights_give_the_result_of_the_patch(inputs, structure, strength):
     unet, chain = Unet(), [(a_network(structure), strength)]
     expected = unet(*inputs, chain)
     folded = unet.changed(dict(weight_changes(unet.blocks(), chain)))
@@ -104,7 +104,7 @@ def test_changed_weights_give_what_the_patch_gives(inputs, structure, strength):
 
 
 @torch.no_grad()
-def test_a_chain_folds_in_its_order_at_once_or_one_by_one(inputs):
+def test_a_chain_folds_in_order_at_once_or_one_by_one(inputs):
     unet = Unet()
     chain = [(a_network(seed=1), 1.0), (a_network((1, 1), seed=2), -2.0)]
     expected = unet(*inputs, chain)
@@ -136,19 +136,19 @@ def test_a_network_with_skip_connections_folds_if_it_is_linear(inputs):
 
 
 @torch.no_grad()
-def test_blocks_of_other_widths_stay_as_they_are():
+def test_blocks_of_other_widths_are_unchanged():
     changes = dict(weight_changes(Unet().blocks(), [(a_network(widths=(TEXT, 40)), 1.0)]))
     assert {name.split(".")[2] for name in changes} == {"attn2"}
 
 
-def test_weights_of_8_bits_are_said_to_round_what_is_folded_into_them():
+def test_folding_into_8_bit_weights_gives_a_warning_about_rounding():
     for dtype in (torch.float32, torch.float16, torch.bfloat16):
         assert rounding_note(dtype) == ""
     for dtype in (torch.float8_e4m3fn, torch.float8_e5m2):
         assert "8 bits" in rounding_note(dtype) and "Apply Hypernet" in rounding_note(dtype)
 
 
-def test_a_network_that_fits_nowhere_is_refused_with_both_lists():
+def test_a_network_that_does_not_fit_is_refused_with_the_widths_of_both():
     with pytest.raises(ValueError, match=r"\[40\].*\[24, 32\]"):
         dict(weight_changes(Unet().blocks(), [(a_network(widths=(40,)), 1.0)]))
 
@@ -162,13 +162,13 @@ def test_a_network_that_fits_nowhere_is_refused_with_both_lists():
         ({"structure": (1, 1), "activation": "mish", "activate_output": True}, "Mish"),
     ],
 )
-def test_what_is_not_linear_is_refused_with_the_reason(settings, words):
+def test_a_nonlinear_network_is_refused_with_the_reason(settings, words):
     with pytest.raises(ValueError, match=f'"style 1" cannot be folded.*{words}'):
         dict(weight_changes(Unet().blocks(), [(a_network(**settings), 1.0)]))
 
 
 @torch.no_grad()
-def test_an_activation_that_nothing_uses_and_dropout_do_not_matter(inputs):
+def test_dropout_and_an_unused_activation_do_not_matter(inputs):
     network = a_network((1, 1), activation="relu", dropout_structure=(0, 0.5))
     unet, chain = Unet(), [(network, 1.0)]
     folded = unet.changed(dict(weight_changes(unet.blocks(), chain)))

@@ -36,7 +36,7 @@ def test_large_products_differ_in_the_last_bits_at_most(linear, many, inference)
         assert error <= 4 * usually
 
 
-def test_small_products_go_the_usual_way(linear, many):
+def test_small_products_are_computed_as_usual(linear, many):
     quick = QuickLinear(linear)
     few = many[:, : WORTHWHILE // linear.weight.numel() // 4]
     with torch.no_grad():
@@ -44,7 +44,7 @@ def test_small_products_go_the_usual_way(linear, many):
 
 
 @pytest.mark.parametrize("bias", [True, False])
-def test_gradients_are_the_same_but_for_the_last_bits(many, bias):
+def test_gradients_are_equal_except_for_the_last_bits(many, bias):
     linear, way = torch.nn.Linear(320, 640, bias=bias), torch.randn(2, 1024, 640)
     wanted = [many.requires_grad_(), *linear.parameters()]
     expected = torch.autograd.grad(linear(many), wanted, way)
@@ -56,14 +56,14 @@ def test_gradients_are_the_same_but_for_the_last_bits(many, bias):
     assert torch.equal(torch.autograd.grad(linear(many), wanted, way)[0], expected[0])
 
 
-def test_only_what_is_wanted_is_computed(linear, many):
+def test_only_the_needed_gradients_are_computed(linear, many):
     with quickened(linear):
         linear(many).sum().backward()
     assert many.grad is None and linear.weight.grad is not None
 
 
 @torch.no_grad()
-def test_a_write_into_the_weights_is_seen(linear, many):
+def test_a_write_into_the_weights_is_noticed(linear, many):
     quick = QuickLinear(linear)
     before = quick(many)
     linear.weight.mul_(2)
@@ -72,7 +72,7 @@ def test_a_write_into_the_weights_is_seen(linear, many):
 
 
 @torch.no_grad()
-def test_a_copy_and_a_moved_one_have_weights_of_their_own(linear, many):
+def test_copied_and_moved_layers_use_their_own_weights(linear, many):
     module = torch.nn.Sequential(linear)
     quicken(module)
     expected = module(many)
@@ -84,7 +84,7 @@ def test_a_copy_and_a_moved_one_have_weights_of_their_own(linear, many):
 
 
 @torch.inference_mode()
-def test_a_patch_gives_what_the_network_gives_but_for_the_last_bits():
+def test_a_patch_gives_the_networks_result_except_for_the_last_bits():
     network = Hypernetwork(HypernetSpec(widths=(320,), activation="relu"))
     patch, _ = make_patches(network)
     n = torch.randn(2, 1024, 320)

@@ -48,7 +48,7 @@ class Counted:
 
 
 @pytest.mark.parametrize("strength", [-10.0, -1.0, 0.5, 1.0, 2.0])
-def test_keys_and_values_are_the_networks_and_n_passes(strength):
+def test_keys_and_values_are_transformed_and_n_is_passed_on(strength):
     net, n, context = network(), tokens(PICTURE), tokens()
     attn1, attn2 = make_patches(net, Effect(strength=strength))
     for patch, given in ((attn1, n), (attn2, context)):
@@ -58,7 +58,7 @@ def test_keys_and_values_are_the_networks_and_n_passes(strength):
         assert found[2].equal(net.values(given, strength))
 
 
-def test_without_a_context_the_picture_is_its_own():
+def test_without_a_context_the_pictures_own_tokens_are_used():
     net, n = network(), tokens(PICTURE)
     found = make_patches(net)[0](n, None, None, {})
     assert found[1].equal(net.keys(n)) and found[2].equal(net.values(n))
@@ -97,7 +97,7 @@ def test_a_network_of_half_precision_weights_is_computed_in_float32():
         ({"widths": ((PICTURE, 0.25),)}, 1, 1),
     ],
 )
-def test_keys_values_and_widths_have_factors_of_their_own(effect, on_keys, on_values):
+def test_keys_values_and_widths_have_their_own_factors(effect, on_keys, on_values):
     net, context = network(), tokens()
     keys, values = through(text_patch(net, **effect), context)
     assert keys.equal(net.keys(context, on_keys))
@@ -134,7 +134,7 @@ def test_networks_act_in_the_order_of_the_chain():
         ("negative", [1], [True]),
     ],
 )
-def test_a_prompts_half_can_be_left_alone(prompts, chunks, changed):
+def test_the_positive_or_negative_prompt_can_be_left_alone(prompts, chunks, changed):
     net, context = network(), tokens(batch=2 * len(chunks))
     keys, _ = through(text_patch(net, prompts=prompts), context, cond_or_uncond=chunks)
     parts, given_parts = keys.chunk(len(chunks)), context.chunk(len(chunks))
@@ -171,7 +171,7 @@ def test_the_factor_follows_the_noise_level(start, end, curve, expected):
         assert (keys is context) == (factor == 0 and sigma != 0.01)
 
 
-def test_all_the_way_at_factor_one_needs_no_schedule():
+def test_factor_one_on_every_step_needs_no_schedule():
     assert make_schedule(percent_to_sigma) is None
     assert make_schedule(percent_to_sigma, 0.0, 1.0, ()) is None
 
@@ -189,7 +189,7 @@ def test_all_the_way_at_factor_one_needs_no_schedule():
         (parse_widths, "0.5: 1", "0.5 is not a width"),
     ],
 )
-def test_wrong_texts_are_refused_with_their_words(parse, text, words):
+def test_wrong_texts_are_refused_and_quoted(parse, text, words):
     with pytest.raises(ValueError) as fault:
         parse(text)
     assert words in str(fault.value)
@@ -200,7 +200,7 @@ def test_texts_are_read_leniently():
     assert parse_curve("") == () and parse_curve("0: 1;\n1: 0") == ((0, 1), (1, 0))
 
 
-def test_a_window_without_length_is_refused():
+def test_a_start_after_the_end_is_refused():
     with pytest.raises(ValueError, match="start 0.8 is not before end 0.2"):
         make_schedule(percent_to_sigma, 0.8, 0.2)
 
@@ -222,7 +222,7 @@ def test_the_text_is_transformed_once_for_all_blocks_and_steps(inference):
         assert all(keys.equal(network().keys(context)) for keys, _ in results)
 
 
-def test_self_attention_is_never_remembered():
+def test_self_attention_is_never_cached():
     attn1, attn2 = make_patches(network())
     counted, n = Counted(attn1), tokens(PICTURE)
     for patch in (attn1, attn1, attn2, attn2):  # video models give the picture to attn2, too
@@ -263,7 +263,7 @@ def test_the_same_storage_with_another_prompt_is_noticed(inference):
 
 
 @MODES
-def test_two_prompts_take_turns_without_mixing_and_without_computing_anew(inference):
+def test_alternating_prompts_are_neither_mixed_up_nor_computed_again(inference):
     net = network()
     with torch.inference_mode(inference):
         patch = text_patch(net)
@@ -278,7 +278,7 @@ def test_two_prompts_take_turns_without_mixing_and_without_computing_anew(infere
 
 
 @MODES
-def test_a_write_into_what_was_answered_spoils_no_later_answer(inference):
+def test_a_write_into_a_result_does_not_spoil_later_results(inference):
     net, context = network(), tokens()
     for effect in ({}, {"keys": 0.0}, {"values": 0.0}):
         with torch.inference_mode(inference), torch.no_grad():
@@ -290,7 +290,7 @@ def test_a_write_into_what_was_answered_spoils_no_later_answer(inference):
                 assert found.equal(wanted)
 
 
-def test_keys_and_values_that_an_earlier_patch_has_changed_are_told_apart():
+def test_keys_and_values_changed_by_an_earlier_patch_are_kept_apart():
     net, context = network(), tokens()
     patch = text_patch(net)
     for value in (context, tokens(seed=3), context * 2):
@@ -298,7 +298,7 @@ def test_keys_and_values_that_an_earlier_patch_has_changed_are_told_apart():
         assert keys.equal(net.keys(context)) and values.equal(net.values(value))
 
 
-def test_the_halves_and_the_moment_are_part_of_what_is_remembered():
+def test_the_cache_depends_on_the_changed_chunks_and_the_moment():
     net, context = network(), tokens()
     schedule = make_schedule(percent_to_sigma, curve=((0.0, 1.0), (1.0, 0.0)))
     patch = text_patch(net, prompts="positive", schedule=schedule)
@@ -332,7 +332,7 @@ def test_nothing_is_kept_after_the_run_and_an_interrupted_run_does_no_harm():
     assert counted.times == 3
 
 
-def test_threads_get_their_own_answers():
+def test_threads_get_their_own_results():
     net, faults = network(), []
     patch = text_patch(net)
     prompts = [tokens(seed=seed) for seed in range(12)]
@@ -361,7 +361,7 @@ def remembered(*inputs):
     return len(times) == 1
 
 
-def test_on_an_accelerator_only_what_has_a_version_is_remembered():
+def test_on_an_accelerator_only_tensors_with_a_version_are_cached():
     """Meta tensors stand for an accelerator's: not on the CPU, and reading them is an error."""
     ordinary = torch.zeros(2, device="meta")
     with torch.inference_mode():
@@ -381,7 +381,7 @@ def test_on_an_accelerator_a_write_and_another_tensor_are_noticed():
     assert len(times) == 3  # the first, after the write, and the clone
 
 
-def test_what_gradients_flow_through_is_not_remembered():
+def test_tensors_with_gradients_are_not_cached():
     patch, context = text_patch(network()), tokens().requires_grad_()
     for _ in range(2):
         (grad,) = torch.autograd.grad(through(patch, context)[0].sum(), context)
@@ -474,7 +474,7 @@ def test_weights_share_the_networks_memory_and_one_copy_serves_both_patches():
     assert not attn1.weights._copies
 
 
-def test_a_host_that_counts_memory_is_handed_the_weights():
+def test_a_host_that_counts_memory_gets_the_weights():
     given = []
     patches = make_patches(network(), manage=lambda module: given.append(module) or ["patcher"])
     assert given == [patches[0].weights.home]
@@ -498,7 +498,7 @@ def test_gradients_pass_an_applied_network_but_do_not_reach_it():
     assert all(weight.grad is None for weight in net.parameters())
 
 
-def test_the_training_patch_moves_the_very_weights_with_dropout():
+def test_the_training_patch_trains_the_networks_own_weights_with_dropout():
     net, context = network(dropout_structure=(0, 0.5, 0)).train(), tokens()
     patch = TrainingPatch(net)
     _, keys, values = patch(context, context, context, {})
@@ -507,7 +507,7 @@ def test_the_training_patch_moves_the_very_weights_with_dropout():
     assert all(weight.grad is not None for weight in net.pairs[str(TEXT)].parameters())
 
 
-def test_a_patch_belongs_to_its_weights_and_effect():
+def test_patches_that_share_weights_keep_their_own_strength():
     weights = Weights(network())
     half, whole = (HypernetPatch(weights, Effect(strength=s)) for s in (0.5, 1.0))
     context = tokens()
@@ -530,13 +530,13 @@ def test_a_patch_belongs_to_its_weights_and_effect():
         ),
     ],
 )
-def test_what_fits_only_in_part_is_warned_of_with_both_lists(held, model, words):
+def test_a_network_that_fits_in_part_gives_a_warning_with_the_widths_of_both(held, model, words):
     warning = check_fit(Hypernetwork(HypernetSpec(widths=held, layer_structure=(1, 1))), model)
     assert bool(warning) == bool(words)
     for word in words:
         assert word in warning
 
 
-def test_what_does_not_fit_at_all_is_refused_with_both_lists():
+def test_a_network_that_does_not_fit_at_all_is_refused_with_the_widths_of_both():
     with pytest.raises(ValueError, match=r"8, 12.*320, 768"):
         check_fit(network(), {"attn1": (320,), "attn2": (768,)})

@@ -21,7 +21,7 @@ FILES = ["ink.pt", "styles/Ink wash.pt", "styles/pop.safetensors", "old/pop.pt",
         ("line\n<hypernet:a.b:0>\nline", "line\n\nline", [("a.b", 0.0)]),
     ],
 )
-def test_tags_are_read_in_order_and_everything_else_stays(prompt, clean, tags):
+def test_tags_are_read_in_order_and_the_rest_of_the_prompt_stays(prompt, clean, tags):
     found_clean, found = read_tags(prompt)
     assert found_clean == clean
     assert [(tag.name, tag.strength) for tag in found] == tags
@@ -39,7 +39,7 @@ def test_tags_are_read_in_order_and_everything_else_stays(prompt, clean, tags):
         ("<hypernet:a:x> <hypernet:b:y>", ['"x"', '"y"']),
     ],
 )
-def test_a_wrong_tag_is_refused_with_its_words(prompt, words):
+def test_a_wrong_tag_is_refused_and_quoted(prompt, words):
     with pytest.raises(ValueError) as fault:
         read_tags(prompt)
     for word in words:
@@ -90,12 +90,12 @@ def test_several_unknown_names_make_one_message_and_an_empty_folder_is_named():
         "< hypernet:one:1>", "<hypernetwork:one:1>",
     ],
 )  # fmt: skip
-def test_case_22_a_tag_that_is_almost_one_is_read_as_it_is_meant(prompt):
+def test_case_22_a_slightly_misspelt_tag_is_read_as_meant(prompt):
     clean, tags = read_tags(f"a cat, {prompt}")
     assert clean == "a cat, " and [(tag.name, tag.strength) for tag in tags] == [("one", 1.0)]
 
 
-def test_case_22_a_tag_without_its_end_is_refused_with_the_tag_that_is_meant():
+def test_case_22_an_unfinished_tag_is_refused_with_the_tag_that_was_meant():
     with pytest.raises(ValueError, match="looks like a tag and is none") as fault:
         read_tags("a cat, <hypernet:one:1")
     assert '"<hypernet:one:1"' in str(fault.value) and "<hypernet:one:1>." in str(fault.value)
@@ -125,7 +125,7 @@ def test_case_22_a_tag_without_its_end_is_refused_with_the_tag_that_is_meant():
         ("<hypernet:新（二）：1>", "", "新（二）", 1.0),
     ],
 )
-def test_a_tag_is_read_in_every_hand_and_its_name_as_it_is_written(prompt, clean, name, strength):
+def test_a_tag_is_read_however_it_is_typed_and_keeps_its_name(prompt, clean, name, strength):
     found_clean, (tag,) = read_tags(prompt)
     assert (found_clean, tag.name, tag.strength) == (clean, name, strength)
 
@@ -148,7 +148,7 @@ def test_a_tag_is_read_in_every_hand_and_its_name_as_it_is_written(prompt, clean
         ("<hypernetwrk:one:1>", "<hypernet:one:1>"),
     ],
 )
-def test_what_looks_like_a_tag_is_refused_with_the_tag_that_is_meant(prompt, meant):
+def test_a_misspelt_tag_is_refused_with_the_tag_that_was_meant(prompt, meant):
     with pytest.raises(ValueError, match="looks like a tag and is none") as fault:
         read_tags(prompt)
     assert f"Write it like {meant}." in str(fault.value)
@@ -163,7 +163,7 @@ def test_other_words_are_left_alone(prompt):
     assert read_tags(prompt) == (prompt, [])
 
 
-def test_full_width_letters_of_a_name_count_only_where_names_differ_by_nothing_else():
+def test_full_width_letters_matter_only_if_names_differ_in_nothing_else():
     tag = Tag("ＩＮＫ", 1.0, "<hypernet:ＩＮＫ>")
     assert find_files([tag], FILES) == ["ink.pt"]
     assert find_files([tag], [*FILES, "ＩＮＫ.pt"]) == ["ＩＮＫ.pt"]
@@ -186,7 +186,7 @@ def test_full_width_letters_of_a_name_count_only_where_names_differ_by_nothing_e
         (" heart ", " heart ", []),
     ],
 )
-def test_tags_of_all_kinds_are_taken_out_where_none_is_applied(prompt, clean, taken):
+def test_tags_of_all_kinds_are_removed_where_none_is_applied(prompt, clean, taken):
     assert take_out_tags(prompt) == (clean, tuple(taken))
 
 

@@ -31,7 +31,7 @@ def dataset(tmp_path, captions, **words):
     return Dataset(folder=tmp_path, items=items, width=8, height=8, words=Words(**words))
 
 
-def test_templates_put_words_first_and_the_name_after():
+def test_templates_replace_filewords_first_and_then_the_name():
     assert prompt_of("[filewords], art by [name]", "a [name] fox", "me") == "a me fox, art by me"
     drawn = {template_at(("a", "b", "c"), 0, sample) for sample in range(50)}
     assert drawn == {"a", "b", "c"}
@@ -46,7 +46,7 @@ def test_templates_put_words_first_and_the_name_after():
         (b"", ("[filewords]",)),
     ],
 )
-def test_template_files_of_a1111_are_read_as_they_are(written, templates):
+def test_template_files_of_a1111_are_read_unchanged(written, templates):
     assert read_templates(decode(written)) == templates
 
 
@@ -72,7 +72,7 @@ def test_without_settings_the_prompt_is_the_caption():
     assert prompt_at(Words(), TAGS, "n", 0, 5) == TAGS
 
 
-def test_shuffling_moves_all_tags_but_the_first_and_loses_none():
+def test_shuffling_keeps_the_first_tags_in_place_and_loses_none():
     words = Words(shuffle=True, keep_first=2)
     made = {prompt_at(words, TAGS, "n", 0, sample) for sample in range(200)}
     assert 8 < len(made) <= 16
@@ -90,14 +90,14 @@ def test_dropout_keeps_the_first_tags_and_the_order_of_the_rest():
     assert variant_of(Words(tag_dropout=1.0), "a, b", 0, 3) == ""
 
 
-def test_caption_dropout_empties_the_whole_prompt_as_often_as_asked():
+def test_caption_dropout_empties_the_prompt_at_the_given_rate():
     words = Words(caption_dropout=0.2, templates=("a picture of [filewords]",))
     made = [prompt_at(words, "fox", "n", 0, sample) for sample in range(2000)]
     assert set(made) == {"", "a picture of fox"}
     assert made.count("") / 2000 == pytest.approx(0.2, abs=0.03)
 
 
-def test_chance_hangs_on_seed_and_sample_alone():
+def test_random_choices_depend_only_on_seed_and_sample():
     words = Words(
         shuffle=True, tag_dropout=0.2, caption_dropout=0.1, templates=("[filewords]", "x")
     )
@@ -106,7 +106,7 @@ def test_chance_hangs_on_seed_and_sample_alone():
     assert [prompt_at(words, TAGS, "n", 1, s) for s in range(60, 64)] == made[0][60:]
 
 
-def test_all_prompts_hold_whatever_a_run_asks_for(tmp_path):
+def test_every_prompt_covers_all_prompts_of_a_run(tmp_path):
     captions = ["a, b, c, d", "e, f, g", "", "h"]
     settings = dict(
         shuffle=True, tag_dropout=0.3, caption_dropout=0.2, variants=5,
@@ -127,12 +127,12 @@ def test_all_prompts_hold_whatever_a_run_asks_for(tmp_path):
     assert set(every_prompt(described.words, "h", "n", 3)) == {"", "h", "by n: h", "by n: "}
 
 
-def test_the_pool_does_not_hang_on_the_length_of_the_run(tmp_path):
+def test_the_forms_of_a_caption_do_not_depend_on_the_length_of_the_run(tmp_path):
     described = dataset(tmp_path, [TAGS, "x, y, z, w"], shuffle=True, variants=4)
     assert set(all_prompts(described, "n", 0, 6)) <= set(all_prompts(described, "n", 0, 6000))
 
 
-def test_encoded_prompts_lie_on_the_disk_and_batches_find_them(tmp_path):
+def test_encoded_prompts_are_on_disk_and_batches_find_them(tmp_path):
     described = dataset(tmp_path, [TAGS, "fox"], shuffle=True, variants=40)
     prompts = all_prompts(described, "n", 0)
     groups = []
@@ -166,7 +166,7 @@ def test_encoded_prompts_lie_on_the_disk_and_batches_find_them(tmp_path):
         ({"templates": ()}, "no templates"),
     ],
 )
-def test_settings_that_cannot_be_are_named(settings, text):
+def test_impossible_settings_are_named(settings, text):
     with pytest.raises(ValueError, match=text):
         Words(**settings)
 
@@ -177,7 +177,7 @@ def test_settings_that_cannot_be_are_named(settings, text):
      "[ filewords ] by [ name ]", "[file words] by [name]", "[file_words] by [name]",
      "{filewords} by [name]", "(filewords) by [name]", "[fileword] by [name]"],
 )  # fmt: skip
-def test_the_places_in_a_template_are_found_in_every_hand(template):
+def test_placeholders_in_a_template_are_found_however_they_are_typed(template):
     assert read_templates(template) == ("[filewords] by [name]",)
 
 

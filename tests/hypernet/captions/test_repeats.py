@@ -7,7 +7,7 @@ import pytest
 from hypernet.captions.repeats import read_weights, weight_of, weighted
 
 
-def test_the_first_rule_that_fits_counts_by_name_path_or_tag():
+def test_the_first_rule_that_matches_name_path_or_tag_counts():
     rules = read_weights("*_bad* = 0\nportraits/* = 0.5\nclose-up = 2\n*hair = 3\n")
     for name, caption, weight in (
         ("1_bad.png", "close-up", 0),
@@ -37,7 +37,7 @@ def test_weights_become_whole_numbers_in_the_same_proportion(repeats, weights, s
     assert weighted(repeats, found) == shown
 
 
-def test_no_picture_left_is_refused():
+def test_weights_that_leave_no_picture_are_refused():
     with pytest.raises(ValueError, match="leave out every picture"):
         weighted([1, 2], [Fraction(0), Fraction(0)])
 
@@ -68,7 +68,7 @@ def test_every_line_that_is_no_rule_is_quoted():
         ("= 2", None),
     ],
 )
-def test_a_rule_is_read_in_every_hand_or_refused(line, weight):
+def test_a_rule_is_read_however_it_is_typed_or_refused(line, weight):
     if weight is not None:
         assert [found for _, found in read_weights(line)] == [weight]
         return

@@ -33,7 +33,7 @@ def test_captions_are_read_in_every_encoding_of_unicode(encoding):
     assert decode("a naïve fox, 赤い狐".encode(encoding)) == "a naïve fox, 赤い狐"
 
 
-def test_captions_in_latin_letters_of_old_are_read_too():
+def test_captions_in_old_latin_encodings_are_read_too():
     assert decode("a naïve fox, “red”".encode("cp1252")) == "a naïve fox, “red”"
     assert decode("a naïve fox".encode("latin-1")) == "a naïve fox"
 
@@ -65,16 +65,16 @@ def test_a_caption_comes_from_the_first_source_that_has_one(tmp_path):
         ("fox", NameWords(pattern="x*$"), "x "),
     ],
 )
-def test_words_come_out_of_a_file_name_by_the_rules_of_a1111(tmp_path, name, rule, words):
+def test_file_names_become_words_as_in_a1111(tmp_path, name, rule, words):
     assert rule(tmp_path / f"{name}.png") == words.strip()
 
 
-def test_a_pattern_that_is_none_is_quoted():
+def test_an_invalid_pattern_is_quoted():
     with pytest.raises(ValueError, match=r'pattern "\[a-z"'):
         NameWords(pattern="[a-z")
 
 
-def test_a_folder_of_kohyas_kind_says_what_its_pictures_are(tmp_path):
+def test_a_kohya_folder_name_gives_the_caption(tmp_path):
     path = picture(tmp_path / "10_red_fox" / "1.png")
     assert caption_of(path, sources=("sidecar", "file name", "folder name")) == "red fox"
 
@@ -108,7 +108,7 @@ def test_an_existing_caption_is_treated_as_asked(action, new, old, result):
 
 @pytest.mark.parametrize("action", ["keep", "replace", "prepend", "append"])
 @pytest.mark.parametrize("joint", [", ", " "])
-def test_doing_it_again_changes_nothing(action, joint):
+def test_combining_again_changes_nothing(action, joint):
     once = combine("a red fox, snow", "1girl, snow", action, joint)
     assert combine("a red fox, snow", once, action, joint) == once
 
@@ -124,7 +124,7 @@ def test_doing_it_again_changes_nothing(action, joint):
         ("[filewords] <lora:x:1> ${7*7} %s {", "[filewords] <lora:x:1> ${7*7} %s {"),
     ],
 )
-def test_a_caption_is_one_line_of_characters_and_otherwise_as_written(text, line):
+def test_a_caption_is_one_line_of_valid_characters_and_otherwise_unchanged(text, line):
     assert one_line(text) == line
     assert one_line(text).encode("utf-8")
 
@@ -149,13 +149,13 @@ def test_a_sidecar_that_cannot_be_read_is_named(tmp_path):
 
 
 @pytest.mark.parametrize("junk", [b"", b"\xff\xfe", b"\xff\xfea", bytes(range(256)), b"\0" * 9])
-def test_any_bytes_give_a_caption_or_none_but_no_fault(tmp_path, junk):
+def test_any_bytes_give_a_caption_or_none_and_never_an_error(tmp_path, junk):
     path = picture(tmp_path / "fox.png")
     path.with_suffix(".txt").write_bytes(junk)
     caption_of(path, sources=("sidecar",)).encode("utf-8")
 
 
-def test_a_sidecar_is_written_and_what_was_there_is_kept(tmp_path):
+def test_writing_a_sidecar_keeps_a_copy_of_the_old_one(tmp_path):
     path = picture(tmp_path / "fox.png")
     assert write_sidecar(path, "a fox") == tmp_path / "fox.txt"
     assert write_sidecar(path, "a fox") is None, "it says so already"
@@ -173,7 +173,7 @@ def test_a_sidecar_is_written_and_what_was_there_is_kept(tmp_path):
     }
 
 
-def test_a_caption_file_of_the_other_kind_is_not_touched(tmp_path):
+def test_writing_a_txt_leaves_a_caption_file_alone(tmp_path):
     path = picture(tmp_path / "fox.png")
     (tmp_path / "fox.caption").write_text("by hand")
     write_sidecar(path, "a fox")
@@ -197,14 +197,14 @@ def test_a_caption_file_of_the_other_kind_is_not_touched(tmp_path):
         ),
     ],
 )
-def test_a_tagger_is_asked_only_where_it_matters(tmp_path, rules, existing, asked, caption):
+def test_a_tagger_is_used_only_where_it_matters(tmp_path, rules, existing, asked, caption):
     path = picture(tmp_path / "1 red_fox.png")
     made = CaptionRules(**rules)
     assert made.wants_tagger(path, existing) == asked
     assert made.caption(path, existing, "1girl, hat") == caption
 
 
-def test_a_way_to_treat_captions_that_is_none_is_quoted():
+def test_an_unknown_way_to_treat_captions_is_quoted():
     with pytest.raises(ValueError, match='"burn"'):
         CaptionRules(existing="burn")
 

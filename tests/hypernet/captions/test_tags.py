@@ -75,18 +75,18 @@ def test_tags_that_are_words_do_not(name, words):
     assert caption_of_tags([Tag(name, 0.9)], TagRules(escape=False)) == words
 
 
-def test_case_06_faces_of_underscores():
+def test_case_06_faces_keep_their_underscores():
     names = ["^_^", ">_<", "o_o", "+_+", "(o)_(o)", "|_|", "long_hair"]
     caption = caption_of_tags([Tag(name, 0.9) for name in names], TagRules())
     assert caption == r"\(o\)_\(o\), +_+, >_<, ^_^, long hair, o_o, |_|"
 
 
-def test_an_order_that_is_none_is_quoted():
+def test_an_unknown_order_is_quoted():
     with pytest.raises(ValueError, match='"size"'):
         TagRules(order="size")
 
 
-def test_blocked_tags_go_and_replaced_ones_are_said_in_other_words():
+def test_blocked_tags_are_removed_and_others_replaced():
     others = {"long hair": "very_long_hair, hair", "smile (expression)": ""}
     edits = TagEdits(block=("1GIRL",), replacements=others)
     assert caption_of_tags(SEEN, TagRules(), edits) == "very long hair, hair"
@@ -95,7 +95,7 @@ def test_blocked_tags_go_and_replaced_ones_are_said_in_other_words():
     assert edit_caption(r"smile \(expression\), hair, long hair", edits) == "hair, very_long_hair"
 
 
-def test_a_sentence_stands_before_the_tags_and_is_not_escaped():
+def test_a_sentence_goes_before_the_tags_and_is_not_escaped():
     seen = [Tag("hat", 0.9), Tag("a fox (red_one)", 1.0, "sentence")]
     assert caption_of_tags(seen, TagRules()) == "a fox (red_one), hat"
 
@@ -118,12 +118,12 @@ def test_the_trigger_word_comes_first_and_once():
         ("", []),
     ],
 )
-def test_a_caption_is_split_where_a_prompt_may_be(text, tags):
+def test_a_caption_is_split_at_commas_outside_brackets(text, tags):
     assert split_tags(text) == tags
 
 
 @pytest.mark.parametrize("tag", ["long_hair", "Long Hair", "(long hair:1.2)", " long_hair "])
-def test_ways_to_write_a_tag_mean_the_same(tag):
+def test_different_spellings_of_a_tag_mean_the_same(tag):
     assert meaning(tag) == "long hair"
 
 
@@ -172,7 +172,7 @@ def test_lists_and_replacements_are_read_from_text():
         ("smile ;d |_|", "smile ;d |_|"),
     ],
 )  # fmt: skip
-def test_line_ends_and_other_commas_part_tags_and_leave_prose_alone(caption, line):
+def test_line_ends_and_other_commas_separate_tags_but_not_prose(caption, line):
     assert with_commas(caption) == line
     assert with_commas(line) == line
 
@@ -190,7 +190,7 @@ def test_line_ends_and_other_commas_part_tags_and_leave_prose_alone(caption, lin
         ("", False),
     ],
 )
-def test_several_captions_in_one_are_noticed(caption, several):
+def test_several_captions_in_one_file_are_noticed(caption, several):
     assert has_several(caption) is several
 
 
@@ -211,7 +211,7 @@ def test_several_captions_in_one_are_noticed(caption, several):
          ["looking at the viewer from behind a tree", "hat"]),
     ],
 )  # fmt: skip
-def test_a_list_of_tags_has_commas_of_every_keyboard(text, tags):
+def test_a_list_of_tags_accepts_commas_of_every_keyboard(text, tags):
     assert list(read_list(text)) == tags
 
 
@@ -230,7 +230,7 @@ def test_a_list_of_tags_has_commas_of_every_keyboard(text, tags):
         ("灰发，银发 -> 白发、长发", {"灰发": "白发, 长发", "银发": "白发, 长发"}),
     ],
 )
-def test_replacements_have_arrows_of_every_keyboard(text, replacements):
+def test_replacements_accept_arrows_of_every_keyboard(text, replacements):
     assert read_replacements(text) == replacements
 
 
@@ -252,6 +252,6 @@ def test_two_replacements_on_a_line_are_refused(line):
         "“red hair”"[1:-1],
     ],
 )
-def test_tags_of_other_keyboards_are_found(tag):
+def test_tags_typed_on_other_keyboards_are_found(tag):
     assert edit_caption("1girl, red hair", TagEdits(block=(tag,))) == "1girl"
     assert edit_caption(f"1girl, {tag}", TagEdits(block=("red hair",))) == "1girl"

@@ -23,7 +23,7 @@ def names(pages):
     return [page.name for page in pages]
 
 
-def test_words_come_from_the_sidecar_or_else_the_name(folder):
+def test_captions_come_from_the_sidecar_or_else_the_file_name(folder):
     pages = Album(folder).pages()
     assert [(page.words, page.written) for page in pages.values()] == [
         ("fox, red", True),
@@ -32,7 +32,7 @@ def test_words_come_from_the_sidecar_or_else_the_name(folder):
     ]
 
 
-def test_pictures_are_found_by_words_of_their_captions_and_by_tag(folder):
+def test_pictures_are_found_by_text_and_by_tag(folder):
     pages = Album(folder).pages()
     assert names(find_pages(pages, "FOX")) == ["a.png", "b.png"]
     assert names(find_pages(pages, "fox red")) == ["a.png"]
@@ -41,14 +41,14 @@ def test_pictures_are_found_by_words_of_their_captions_and_by_tag(folder):
     assert names(find_pages(pages, "snow", tag="fox")) == []
 
 
-def test_what_is_edited_counts_as_it_will_be(folder):
+def test_the_search_uses_edited_captions(folder):
     pages = Album(folder).pages()
     edits = {"b.png": "fox, ice"}
     assert names(find_pages(pages, tag="fox", edits=edits)) == ["a.png", "b.png"]
     assert count_tags(pages, edits) == [("fox", 2), ("c d", 1), ("ice", 1), ("red", 1)]
 
 
-def test_only_what_has_changed_is_read_again(folder):
+def test_only_changed_files_are_read_again(folder):
     album = Album(folder)
     before = album.pages()
     (folder / "b.txt").write_text("ice and snow")

@@ -130,7 +130,7 @@ def test_every_bad_file_is_named_with_its_reason(awful):
         assert f'Skipped "{name}": ' in report(dataset)
 
 
-def test_the_report_names_loops_and_lonely_captions(awful):
+def test_the_report_names_link_loops_and_captions_without_pictures(awful):
     text = report(read_dataset(awful, 64, 64, skip_unreadable=True))
     print(text)  # to be read with pytest -rP
     assert '"inside/loop" is a link to a folder that is read already.' in text
@@ -138,7 +138,7 @@ def test_the_report_names_loops_and_lonely_captions(awful):
     assert "Sizes: 1×1 to 30000×30." in text
 
 
-def test_the_right_words_belong_to_the_pictures_of_a_strange_folder(strange):
+def test_pictures_of_a_strange_folder_get_their_own_captions(strange):
     dataset = read_dataset(strange, 64, 64, skip_unreadable=True)
     words = {name_in(strange, item.path): item.caption for item in dataset.items}
     strangers = {
@@ -163,7 +163,7 @@ def test_the_right_words_belong_to_the_pictures_of_a_strange_folder(strange):
     assert name_in(strange, two.mask) == "two-masklabel.jpg"
 
 
-def test_the_report_of_a_strange_folder_names_whatever_is_not_used(strange):
+def test_the_report_of_a_strange_folder_names_everything_unused(strange):
     dataset = read_dataset(strange, 64, 64, skip_unreadable=True)
     text = report(dataset)
     print(text)  # to be read with pytest -rP
@@ -193,7 +193,7 @@ def test_every_good_picture_gives_pixels(awful):
         assert read_pixels(item, dataset).shape == (1, 32, 64, 3)
 
 
-def test_captions_of_any_encoding_and_any_script_arrive(awful):
+def test_captions_in_any_encoding_and_script_are_read(awful):
     words = {
         item.path.name: item.caption
         for item in read_dataset(awful, 64, 64, skip_unreadable=True).items
@@ -202,7 +202,7 @@ def test_captions_of_any_encoding_and_any_script_arrive(awful):
     assert words["赤い狐.png"] == "赤い狐" and words["🦊 fox's “den”.png"] == "🦊 fox's “den”"
 
 
-def test_a_name_that_is_no_text_is_named_and_not_read(tmp_path):
+def test_a_file_whose_name_is_no_text_is_reported_and_not_read(tmp_path):
     Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
     try:
         shutil.copy(tmp_path / "a.png", os.fsencode(tmp_path) + b"/b\xff.png")
@@ -233,7 +233,7 @@ def test_a_folder_that_vanishes_half_way_is_named(tmp_path):
         read_dataset(tmp_path, 64, 64)
 
 
-def test_a_folder_that_may_not_be_opened_is_named(tmp_path, monkeypatch):
+def test_a_forbidden_folder_is_named(tmp_path, monkeypatch):
     (tmp_path / "closed").mkdir()
     Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
     scan = os.scandir
@@ -277,7 +277,7 @@ def test_of_many_skipped_files_the_first_are_named_and_the_others_counted(tmp_pa
     assert text.endswith("And 3 more were skipped.")
 
 
-def test_a_socket_is_no_picture(tmp_path):
+def test_a_socket_is_not_taken_for_a_picture(tmp_path):
     Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
     with socket.socket(socket.AF_UNIX) as listener:
         try:

@@ -18,7 +18,7 @@ def picture(path, size=(40, 20), color="red", mode="RGB", **save):
     return path
 
 
-def test_pictures_come_in_natural_order_also_from_folders_inside(tmp_path):
+def test_pictures_come_in_natural_order_from_subfolders_too(tmp_path):
     for name in ("10.png", "2.png", "1.jpg", "b/3.webp"):
         picture(tmp_path / name)
     (tmp_path / "notes.txt").write_text("no picture")
@@ -45,7 +45,7 @@ def test_unreadable_pictures_are_named_and_can_be_skipped(tmp_path):
     assert 'Skipped "bad.png"' in report(dataset) and 'Skipped "cut.png"' in report(dataset)
 
 
-def test_sizes_that_no_vae_can_take_are_refused(tmp_path):
+def test_sizes_that_are_no_multiple_of_8_are_refused(tmp_path):
     with pytest.raises(ValueError, match="100×64"):
         read_dataset(tmp_path, 100, 64)
 
@@ -60,7 +60,7 @@ def test_a_picture_is_covered_and_cropped_not_stretched(tmp_path):
     assert pixels[0, 8:-8, 8:-8].max() == 0
 
 
-def test_a_folder_of_kohyas_kind_shows_its_pictures_as_often_as_its_name_says(tmp_path):
+def test_a_kohya_folder_repeats_its_pictures_as_often_as_its_name_says(tmp_path):
     for name in ("a.png", "3_fox/b.png", "3_fox/2_red/c.png", "0_never/d.png", "x3_y/e.png"):
         picture(tmp_path / name)
     dataset = read_dataset(tmp_path, 64, 64)
@@ -76,7 +76,7 @@ def test_a_folder_of_kohyas_kind_shows_its_pictures_as_often_as_its_name_says(tm
     assert sorted(shown) == sorted(float(place) for place in dataset.shown)
 
 
-def test_a_link_to_a_folder_above_ends_there(tmp_path):
+def test_a_link_to_a_parent_folder_is_not_followed(tmp_path):
     picture(tmp_path / "inside" / "a.png")
     (tmp_path / "inside" / "loop").symlink_to(tmp_path, target_is_directory=True)
     elsewhere = tmp_path.parent / f"{tmp_path.name} elsewhere"
@@ -85,7 +85,7 @@ def test_a_link_to_a_folder_above_ends_there(tmp_path):
     assert [path.name for path in find_pictures(tmp_path)] == ["a.png", "b.png"]
 
 
-def test_the_report_names_what_deserves_a_look(tmp_path):
+def test_the_report_names_what_stands_out(tmp_path):
     picture(tmp_path / "small.png", size=(1, 1))
     picture(tmp_path / "big.png", size=(70, 90))
     (tmp_path / "gone.txt").write_text("a caption that lost its picture")
@@ -97,7 +97,7 @@ def test_the_report_names_what_deserves_a_look(tmp_path):
     assert '1 caption files without a picture: "gone.txt".' in text
 
 
-def test_all_prompts_are_each_asked_for_once(tmp_path):
+def test_equal_prompts_are_listed_only_once(tmp_path):
     picture(tmp_path / "dog.png")
     picture(tmp_path / "1 dog.png")
     dataset = read_dataset(tmp_path, 64, 64)
@@ -120,7 +120,7 @@ def test_short_prompts_grow_by_their_last_part():
          ["1girl", "solo", "a girl with red hair smiles"]),
     ],
 )  # fmt: skip
-def test_case_27_tags_on_lines_or_with_other_commas_are_tags(tmp_path, written, left):
+def test_case_27_tags_on_lines_or_with_other_commas_are_separated(tmp_path, written, left):
     picture(tmp_path / "a.png")
     (tmp_path / "a.txt").write_text(written, "utf-8")
     (item,) = read_dataset(tmp_path, 64, 64).items
@@ -135,5 +135,5 @@ def test_case_27_captions_of_several_lines_are_counted_and_named(tmp_path):
     assert '2 captions have several lines, which become one: "a.png", "c.png".' in said
 
 
-def test_case_27_a_block_list_has_commas_of_every_keyboard():
+def test_case_27_a_block_list_accepts_commas_of_every_keyboard():
     assert read_list("red hair, green hair，blue hair") == ("red hair", "green hair", "blue hair")

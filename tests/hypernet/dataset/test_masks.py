@@ -44,7 +44,7 @@ def masked(request, tmp_path):
 
 
 @pytest.mark.parametrize("size", [(64, 64), (200, 104), (104, 200)])
-def test_half_a_mask_doubles_the_half_that_counts_also_when_not_square(masked, size):
+def test_a_mask_of_one_half_doubles_its_weight_even_if_not_square(masked, size):
     dataset = masked(left_half(size), *size)
     rows, columns = size[1] // 8, size[0] // 8
     weights = loss_weights(dataset.items[0], dataset, rows, columns)
@@ -54,7 +54,7 @@ def test_half_a_mask_doubles_the_half_that_counts_also_when_not_square(masked, s
     assert weights[0, :, -(columns // 2) :].max() == 0
 
 
-def test_rows_are_rows(masked):
+def test_a_masks_rows_stay_rows(masked):
     mask = Image.new("L", (200, 104), 0)
     mask.paste(255, (0, 0, 200, 26))  # the upper quarter
     dataset = masked(mask, 200, 104)
@@ -71,7 +71,7 @@ def test_a_uniform_mask_changes_nothing(masked, value):
     assert torch.allclose(weights, torch.ones(1, 8, 8), atol=1e-5)
 
 
-def test_a_mask_is_cut_and_mirrored_as_its_picture_is(masked):
+def test_a_mask_is_cut_and_mirrored_like_its_picture(masked):
     mask = left_half((400, 100))
     dataset = masked(mask, 64, 64, split_oversized=True, flip_copies=True)
     count = len(dataset.items) // 2
@@ -83,7 +83,7 @@ def test_a_mask_is_cut_and_mirrored_as_its_picture_is(masked):
     assert any(weights[0, 0, 0] > 1 and weights[0, 0, -1] == 0 for weights in found[:count])
 
 
-def test_without_a_mask_everything_counts_alike(tmp_path):
+def test_without_a_mask_everything_counts_equally(tmp_path):
     Image.new("RGB", (64, 64)).save(tmp_path / "fox.png")
     for kind in ("none", "alpha", "mask file"):
         dataset = prepare(read_dataset(tmp_path, 64, 64), Preparation(loss_mask=kind))
@@ -99,7 +99,7 @@ def test_without_a_mask_everything_counts_alike(tmp_path):
         (["_mask.png", "a.png"], ["_mask.png", "a.png"], 0),
     ],
 )
-def test_a_mask_beside_its_picture_is_no_picture(tmp_path, names, pictures, masks):
+def test_a_mask_beside_its_picture_is_not_trained_on(tmp_path, names, pictures, masks):
     for name in names:
         (tmp_path / name).parent.mkdir(exist_ok=True)
         Image.new("RGB", (8, 8)).save(tmp_path / name)
@@ -140,7 +140,7 @@ def test_a_mask_drawn_on_transparency_is_black_there(tmp_path):
     assert loss_weights(dataset.items[0], dataset, 2, 2).tolist() == [[[2, 0], [2, 0]]]
 
 
-def test_examples_give_latents_and_weights_of_the_same_samples(tmp_path):
+def test_batches_give_latents_and_weights_of_the_same_samples(tmp_path):
     for number, size in enumerate([(64, 64), (64, 64), (96, 48), (48, 96), (96, 48)]):
         mask = Image.fromarray(np.full(size[::-1], 40 * number + 40, np.uint8))
         mask.paste(0, (0, 0, 8, 8))

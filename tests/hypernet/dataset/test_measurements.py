@@ -33,7 +33,7 @@ def measured(monkeypatch):
     return names
 
 
-def test_what_was_measured_is_not_opened_again(tmp_path, folder, measured):
+def test_measured_pictures_are_not_opened_again(tmp_path, folder, measured):
     first = read_dataset(folder, 64, 64, cache=tmp_path / "cache")
     assert read_dataset(folder, 64, 64, cache=tmp_path / "cache") == first
     assert measured == ["a.png", "b.jpg"]
@@ -77,7 +77,7 @@ def test_a_cache_that_cannot_be_written_does_no_harm(tmp_path, folder):
     assert len(read_dataset(folder, 64, 64, cache=tmp_path / "cache").items) == 2
 
 
-def test_bad_files_are_looked_at_every_time(tmp_path, folder):
+def test_unreadable_files_are_tried_again_every_time(tmp_path, folder):
     (folder / "c.png").write_bytes(b"words")
     for _ in range(2):
         dataset = read_dataset(folder, 64, 64, skip_unreadable=True, cache=tmp_path / "cache")

@@ -49,7 +49,7 @@ def folder(tmp_path):
     ],
     ids=lambda value: value.get("size", "one size") if "size" in value else None,
 )
-def test_pictures_are_brought_to_their_sizes(folder, options, sizes):
+def test_pictures_are_scaled_to_their_training_sizes(folder, options, sizes):
     dataset = prepare(read_dataset(folder, 64, 64), Preparation(**options))
     found = {item.path.stem: size for item, size in zip(dataset.items, dataset.sizes, strict=True)}
     assert found == sizes
@@ -57,7 +57,7 @@ def test_pictures_are_brought_to_their_sizes(folder, options, sizes):
         assert read_pixels(item, dataset).shape == (1, height, width, 3)
 
 
-def test_an_unprepared_picture_is_as_one_prepared_to_one_size(folder):
+def test_an_unprepared_picture_equals_one_prepared_to_one_size(folder):
     plain = read_dataset(folder, 64, 64)
     assert plain.items
     for a, b in zip(plain.items, prepare(plain, Preparation()).items, strict=True):
@@ -82,7 +82,7 @@ def test_preparing_again_replaces_what_was_prepared(folder):
     assert prepare(once, Preparation()).items == prepare(plain, Preparation()).items
 
 
-def test_a_focal_crop_follows_what_there_is_to_see(tmp_path):
+def test_a_focal_crop_follows_the_content(tmp_path):
     wide = Image.new("RGB", (300, 100), "white")
     noise = np.random.default_rng(0).integers(0, 256, (80, 80, 3), dtype=np.uint8)
     wide.paste(Image.fromarray(noise), (210, 10))
@@ -98,7 +98,7 @@ def test_a_focal_crop_follows_what_there_is_to_see(tmp_path):
     assert box[0] > 150 and told == [(1, 1)], "a square one needs no look"
 
 
-def test_a_rotten_picture_is_refused_or_skipped_by_name(tmp_path):
+def test_an_unreadable_picture_is_refused_or_skipped_by_name(tmp_path):
     noise = np.random.default_rng(0).integers(0, 256, (64, 128, 3), dtype=np.uint8)
     Image.fromarray(noise).save(tmp_path / "rotten.png")
     written = bytearray((tmp_path / "rotten.png").read_bytes())
@@ -114,7 +114,7 @@ def test_a_rotten_picture_is_refused_or_skipped_by_name(tmp_path):
     contact_sheet(read_dataset(tmp_path, 64, 64))
 
 
-def test_a_shape_that_no_auto_size_comes_near_is_named(folder):
+def test_a_shape_far_from_every_auto_size_is_named(folder):
     dataset = prepare(read_dataset(folder, 64, 64), Preparation(size="auto size"))
     assert "1 are of a shape that no auto size comes near" in report(dataset)
     assert '"tall.png"' in report(dataset)
@@ -168,7 +168,7 @@ def test_a_prepared_folder_reads_back_as_what_was_prepared(folder, tmp_path):
 
 
 @pytest.mark.parametrize("suffix", ["png", "jpg", "webp"])
-def test_pictures_of_one_stem_get_names_of_their_own(tmp_path, suffix):
+def test_pictures_with_the_same_stem_get_different_names(tmp_path, suffix):
     for name in ("fox.png", "fox.jpg", "Fox.webp", "fox.v2.png", "a_mask.png"):
         picture(tmp_path / "in" / name, (64, 64))
     saved = save_prepared(read_dataset(tmp_path / "in", 64, 64), tmp_path / "out", suffix)
@@ -188,7 +188,7 @@ def test_masks_are_saved_beside_their_pictures(tmp_path):
         assert cut.size == (64, 64) and cut.getpixel((0, 0)) == 255 and cut.getpixel((63, 0)) == 0
 
 
-def test_nothing_that_exists_is_written_over_and_nothing_is_left_half_done(folder, tmp_path):
+def test_nothing_is_overwritten_and_nothing_is_left_half_written(folder, tmp_path):
     dataset = read_dataset(folder, 64, 64)
     before = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
     for there in (folder, tmp_path / "empty"):
@@ -209,7 +209,7 @@ def test_nothing_that_exists_is_written_over_and_nothing_is_left_half_done(folde
     assert all(path.stat().st_mtime_ns == time for path, time in before.items())
 
 
-def test_a_full_disk_is_told_with_numbers_and_leaves_nothing(folder, tmp_path, monkeypatch):
+def test_a_full_disk_is_reported_with_numbers_and_nothing_is_left(folder, tmp_path, monkeypatch):
     dataset, save, saved = read_dataset(folder, 64, 64), Image.Image.save, []
 
     def filling(self, file, *args, **options):

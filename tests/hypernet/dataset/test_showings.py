@@ -15,7 +15,7 @@ from hypernet.dataset.showings import Showings
         ([(5, 0)], []),
     ],
 )
-def test_showings_are_the_list_that_they_stand_for(repeated, shown):
+def test_showings_equal_the_list_they_stand_for(repeated, shown):
     made = Showings(repeated)
     assert list(made) == shown and len(made) == len(shown)
     assert [made[place] for place in range(len(made))] == shown
@@ -23,7 +23,7 @@ def test_showings_are_the_list_that_they_stand_for(repeated, shown):
         made[len(shown)]
 
 
-def test_a_billion_showings_are_as_large_as_their_pictures():
+def test_a_billion_showings_take_no_more_memory_than_their_pictures():
     made = Showings([(0, 10**9), (1, 1), (2, 10**9)])
     assert len(made) == 2 * 10**9 + 1
     assert [made[10**9 - 1], made[10**9], made[10**9 + 1]] == [0, 1, 2]

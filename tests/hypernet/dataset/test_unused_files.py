@@ -63,11 +63,11 @@ def has_jp2():
     return features.check("jpg_2000")
 
 
-def test_a_folder_of_jfif_alone_is_one_of_pictures(folder):
+def test_a_folder_with_only_jfif_files_is_a_picture_folder(folder):
     assert list(read(folder({"b.jfif": JPEG}))[0]) == ["b.jfif"]
 
 
-def test_a_folder_without_pictures_names_what_it_has(folder):
+def test_a_folder_without_pictures_is_refused_with_what_it_has(folder):
     with pytest.raises(ValueError, match=r'holds no pictures.*1 videos are not read: "a\.mp4"'):
         read_dataset(folder({"a.mp4": b"?"}), 64, 64)
 
@@ -107,7 +107,7 @@ def test_a_file_that_is_not_used_is_named(folder, name, words):
     assert f'{words}: "{name}"' in text
 
 
-def test_names_are_counted_and_ten_of_them_said(folder):
+def test_at_most_ten_names_are_listed_and_the_rest_counted(folder):
     files = {"a.png": PNG} | {f"{n}.mp4": b"?" for n in range(13)}
     assert '13 videos are not read: "0.mp4", "1.mp4"' in read(folder(files))[1]
     assert '"9.mp4" and 3 more.' in read(folder(files))[1]
@@ -126,7 +126,7 @@ def test_folders_that_are_not_entered_are_named(folder):
 # --- what systems put there ----------------------------------------------------------------------
 
 
-def test_case_23_thumbnails_of_a_nas_are_no_pictures(folder):
+def test_case_23_thumbnails_of_a_nas_are_not_trained_on(folder):
     files = {"a.png": PNG, "a.txt": "a heart", "@eaDir/a.png/SYNOPHOTO_THUMB_M.jpg": JPEG}
     named, text = read(folder(files))
     assert named == {"a.png": "a heart"} and "SYNO" not in text
@@ -138,7 +138,7 @@ def test_case_23_thumbnails_of_a_nas_are_no_pictures(folder):
      ".thumbnails", "#snapshot", "@tmp", "Network Trash Folder", "FOUND.000", "RECYCLER",
      ".Trashes", "@Recently-Snapshot"],
 )  # fmt: skip
-def test_folders_of_systems_are_hidden(folder, name):
+def test_system_folders_are_hidden(folder, name):
     named, text = read(folder(["a.jpg", f"{name}/b.jpg", f"in/{name}/c.jpg"]))
     assert list(named) == ["a.jpg"] and name not in text
 
@@ -147,7 +147,7 @@ def test_folders_of_systems_are_hidden(folder, name):
     "name",
     ["Thumbs.db", "THUMBS.DB", "desktop.ini", "._a.jpg", ".DS_Store", "~$list.docx", "Icon\r"],
 )
-def test_files_of_systems_are_hidden(folder, name):
+def test_system_files_are_hidden(folder, name):
     assert is_hidden(name)
     named, text = read(folder({"a.jpg": JPEG, name: JPEG}))
     assert list(named) == ["a.jpg"] and len(text.splitlines()) == 2
@@ -200,7 +200,7 @@ def test_a_folder_of_masks_mirrors_one_of_pictures(folder, mask, picture):
         (["unmasked.png", "masked_fox.png"], ["masked_fox.png", "unmasked.png"], ""),
     ],
 )
-def test_what_is_named_as_a_mask_is_never_trained_on_without_a_word(folder, files, pictures, words):
+def test_a_picture_named_like_a_mask_is_never_trained_on_silently(folder, files, pictures, words):
     named, text = read(folder(files))
     assert list(named) == pictures and words in text
     assert words or len(text.splitlines()) == 2
@@ -269,7 +269,7 @@ def test_the_right_caption_file_counts_and_the_others_are_named(folder, files, w
     assert said or len(text.splitlines()) == 2
 
 
-def test_accents_that_are_composed_otherwise_are_the_same_name(folder):
+def test_names_whose_accents_are_stored_differently_match(folder):
     named, _ = read(folder({"e\u0301te\u0301.png": PNG, "été.txt": "summer"}))
     assert list(named.values()) == ["summer"]
 
@@ -278,7 +278,7 @@ def lines(*rows):
     return "\n".join(json.dumps(row, ensure_ascii=False) for row in rows)
 
 
-def test_case_31_captions_in_one_file_for_all_are_read(folder):
+def test_case_31_captions_in_one_file_for_all_pictures_are_read(folder):
     table = lines({"file_name": "1.png", "text": "a fox"}, {"file_name": "2.png", "text": "a cat"})
     named, text = read(folder({"1.png": PNG, "2.png": PNG, "metadata.jsonl": table}))
     assert named == {"1.png": "a fox", "2.png": "a cat"}
@@ -308,12 +308,12 @@ def test_tables_of_other_tools_are_read(folder, name, table):
     assert f'"{name}" gives the words of 1 pictures.' in text and "other files" not in text
 
 
-def test_kohyas_caption_and_tags_are_said_one_after_the_other(folder):
+def test_kohyas_caption_and_tags_are_joined(folder):
     table = json.dumps({"fox": {"caption": "a fox", "tags": "red, snow"}})
     assert read(folder({"fox.png": PNG, "m.json": table}))[0] == {"fox.png": "a fox, red, snow"}
 
 
-def test_a_caption_file_of_its_own_comes_before_the_table(folder):
+def test_a_pictures_own_caption_file_wins_over_the_table(folder):
     table = lines({"file_name": "1.png", "text": "table"}, {"file_name": "2.png", "text": "table"},
                   {"file_name": "gone.png", "text": "table"})  # fmt: skip
     files = {"1.png": PNG, "2.png": PNG, "1.txt": "by hand", "metadata.jsonl": table}
@@ -335,7 +335,7 @@ def test_a_table_that_cannot_be_read_is_named(folder, table, said):
     assert '"metadata.jsonl" is not read: ' in text and said in text
 
 
-def test_a_name_that_two_pictures_have_is_not_guessed(folder):
+def test_a_table_entry_that_fits_two_pictures_is_not_used(folder):
     table = lines({"file_name": "/elsewhere/fox.png", "text": "which?"})
     named, text = read(folder({"a/fox.png": PNG, "b/fox.png": PNG, "metadata.jsonl": table}))
     assert set(named.values()) == {"fox"} and "1 other files are not used" in text
@@ -344,7 +344,7 @@ def test_a_name_that_two_pictures_have_is_not_guessed(folder):
 # --- repeats -------------------------------------------------------------------------------------
 
 
-def test_case_30_a_date_is_no_count_of_repeats(folder):
+def test_case_30_a_date_is_not_a_number_of_repeats(folder):
     root = folder(["20230512_trip/a.png", "portraits/b.png", "0_off/c.png"])
     named, text = read(root)
     assert list(named) == ["20230512_trip/a.png", "portraits/b.png"]
@@ -376,7 +376,7 @@ def test_case_30_a_date_is_no_count_of_repeats(folder):
         ("1" * 200 + "_a/a.png", 1),
     ],
 )
-def test_a_number_is_a_setting_only_where_it_can_be_one(name, repeats):
+def test_a_number_in_a_folder_name_counts_only_if_it_can_mean_repeats(name, repeats):
     assert repeats_of(name) == repeats
 
 
@@ -387,6 +387,6 @@ def test_repeats_are_listed_by_folder(folder):
     assert "a pass shows 15" in text
 
 
-def test_a_folder_where_all_is_off_has_no_pictures(folder):
+def test_a_folder_whose_subfolders_are_all_off_has_no_pictures(folder):
     with pytest.raises(ValueError, match=r'holds no pictures.*0_: "0_off/a\.png"'):
         read_dataset(folder(["0_off/a.png"]), 64, 64)

@@ -63,7 +63,7 @@ def test_a_second_run_encodes_nothing(folder):
     assert latents[3]["std"][0, 0, 0].item() == pytest.approx(150 / 2550, rel=1e-3)
 
 
-def test_changing_one_picture_encodes_one(folder):
+def test_changing_one_picture_encodes_only_that_one(folder):
     encode(folder, Encoder())
     status = (folder / "2.png").stat()
     picture(folder / "2.png", 7)
@@ -75,7 +75,7 @@ def test_changing_one_picture_encodes_one(folder):
     assert encoder.asked == 1 and shades(latents) == [0, 50, 7, 200, 150]
 
 
-def test_another_size_is_another_latent(folder):
+def test_another_size_gives_another_latent(folder):
     encode(folder, Encoder())
     encoder = Encoder()
     encode(folder, encoder, size=32)
@@ -121,7 +121,7 @@ def test_a_picture_that_vanishes_half_way_is_named(folder):
         encode_dataset(dataset, Encoder(), Shards(folder), Contents(folder))
 
 
-def test_a_vae_that_gives_no_number_is_said_and_nothing_of_it_kept(folder):
+def test_a_vae_that_gives_nan_is_reported_and_nothing_is_kept(folder):
     with pytest.raises(ValueError, match=r"NaN.*0\.png.*float32"):
         encode(folder, lambda pixels: (pixels * torch.nan, pixels))
     encoder = Encoder()
@@ -129,7 +129,7 @@ def test_a_vae_that_gives_no_number_is_said_and_nothing_of_it_kept(folder):
     assert encoder.asked == 5
 
 
-def test_encoders_are_known_by_their_answers():
+def test_encoders_are_identified_by_their_output():
     def texts(shift):
         return lambda asked: [{"context": torch.full((2, 3), len(t) + shift)} for t in asked]
 
@@ -190,7 +190,7 @@ def test_latents_are_means_or_samples_drawn_by_seed_and_place(folder):
     assert not torch.equal(shown("random", 3)[0], shown("random", 8)[0])
 
 
-def test_samples_have_the_spread_that_the_vae_told(folder):
+def test_samples_have_the_spread_that_the_vae_gave(folder):
     dataset, _ = encode(folder, Encoder())
     known = {"mean": torch.full((1, 100, 100), 2.0), "std": torch.full((1, 100, 100), 0.5).half()}
     examples = Examples(

@@ -35,7 +35,7 @@ def test_tensors_come_back_bit_by_bit(tmp_path, dtype):
     assert torch.equal(unwritten["context"], kept["key3"]["context"])
 
 
-def test_what_is_taken_out_can_be_changed_without_harm(tmp_path):
+def test_changing_a_returned_tensor_does_not_change_the_shard(tmp_path):
     shards = Shards(tmp_path)
     shards.add("a", {"x": torch.zeros(3)})
     shards.write()
@@ -43,7 +43,7 @@ def test_what_is_taken_out_can_be_changed_without_harm(tmp_path):
     assert shards["a"]["x"].sum() == 0
 
 
-def test_many_megabytes_are_written_in_several_files_while_they_come(tmp_path):
+def test_many_megabytes_are_written_to_several_files_as_they_are_added(tmp_path):
     shards = Shards(tmp_path)
     for n in range(10):
         shards.add(str(n), {"x": torch.full((2**21,), float(n))})  # 8 MiB
@@ -52,7 +52,7 @@ def test_many_megabytes_are_written_in_several_files_while_they_come(tmp_path):
 
 
 @pytest.mark.parametrize("cut", [0, 7, 40, 100, -1])
-def test_a_shard_that_was_cut_off_is_as_if_it_were_not_there(tmp_path, cut):
+def test_a_shard_that_was_cut_off_is_ignored(tmp_path, cut):
     shards = Shards(tmp_path)
     shards.add("a", {"x": torch.zeros(30)})
     shards.write()
@@ -70,7 +70,7 @@ def test_without_room_everything_stays_in_memory(tmp_path):
     assert shards.in_memory == 1 and shards["a"]["x"].sum() == 3
 
 
-def test_what_no_run_asks_for_goes_after_a_while(tmp_path):
+def test_shards_that_no_run_uses_are_deleted_after_a_while(tmp_path):
     for folder in ("old", "used"):
         shards = Shards(tmp_path / folder)
         shards.add("a", {"x": torch.ones(3)})

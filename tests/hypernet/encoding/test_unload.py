@@ -38,7 +38,7 @@ def test_the_same_tensors_hold_the_same_numbers(inference, tmp_path):
     assert module.tied is module[0].weight
 
 
-def test_what_lies_in_a_file_already_is_not_written_again(tmp_path):
+def test_weights_already_in_a_file_are_not_written_again(tmp_path):
     module = layers(False)
     unload(module, tmp_path)
     assert unload(module, tmp_path) == 0
@@ -71,7 +71,7 @@ def test_ram_is_free_again_and_nothing_is_left_behind(tmp_path):
     assert not any(tmp_path.iterdir())
 
 
-def test_without_room_every_weight_stays(tmp_path):
+def test_without_room_every_weight_stays_in_ram(tmp_path):
     module = layers(False)
     (tmp_path / "file").write_text("no folder")
     with pytest.raises(OSError, match="file"):

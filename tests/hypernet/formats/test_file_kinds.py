@@ -118,7 +118,7 @@ def test_a_run_s_state_is_called_what_it_is(tmp_path):
 
 
 @pytest.mark.parametrize("ending", [".pt", ".safetensors"])
-def test_a_network_under_the_other_ending_is_to_be_renamed(tmp_path, ending):
+def test_a_network_with_the_wrong_ending_should_be_renamed(tmp_path, ending):
     path = save_network(a_network(), tmp_path / f"style{ending}")
     other = {".pt": ".safetensors", ".safetensors": ".pt"}[ending]
     words = f'another name. Rename it so that it ends in "{ending}"'
@@ -127,7 +127,7 @@ def test_a_network_under_the_other_ending_is_to_be_renamed(tmp_path, ending):
 
 
 @pytest.mark.parametrize("ending", [".pt", ".safetensors"])
-def test_a_network_is_of_no_other_kind_whole_or_damaged(tmp_path, ending):
+def test_a_network_is_not_taken_for_another_kind_even_if_damaged(tmp_path, ending):
     path = save_network(a_network(), tmp_path / f"style{ending}")
     whole = path.read_bytes()
     for length in (9, 30, 100, len(whole) // 2, len(whole) - 1, len(whole)):
@@ -141,7 +141,7 @@ def test_a_safetensors_file_of_something_else_is_named_by_a_tensor(tmp_path):
         open_network(tmp_path / "style.safetensors")
 
 
-def test_huge_and_hostile_files_are_looked_at_quickly(tmp_path):
+def test_huge_and_hostile_files_are_examined_quickly(tmp_path):
     path = tmp_path / "a.pt"
     nested = b"[" * 100_000
     for content in (

@@ -57,7 +57,7 @@ def by_hand(folder, side):
 
 @torch.no_grad()
 @pytest.mark.parametrize("side", ["keys", "values"])
-def test_a_tree_gives_what_its_networks_give_by_hand(folder, side):
+def test_a_tree_gives_the_result_of_combining_its_networks_by_hand(folder, side):
     x = torch.randn(2, 3, 8)
     for text, wanted in by_hand(folder, side).items():
         found = getattr(tree(folder, text), side)(x)
@@ -65,7 +65,7 @@ def test_a_tree_gives_what_its_networks_give_by_hand(folder, side):
 
 
 @torch.no_grad()
-def test_trees_name_trees(folder):
+def test_trees_may_name_other_trees(folder):
     x = torch.randn(2, 3, 8)
     tree(folder, '["a", "b"]', "inner")
     found = tree(folder, '{"inner": 1, "c net": 3}')
@@ -85,7 +85,7 @@ def test_the_strength_of_a_call_multiplies_every_networks_own(folder):
 
 
 @torch.no_grad()
-def test_a_tree_serves_wherever_a_network_does(folder):
+def test_a_tree_can_be_used_wherever_a_network_can(folder):
     found = tree(folder, '[{"a", "b"}, "a"]')
     assert found.spec.widths == (8, 16) and found.record.name == "t"
     assert len(found.networks) == 2, "a file that is named twice is opened once"
@@ -127,13 +127,13 @@ def test_a_tree_serves_wherever_a_network_does(folder):
         ("[" + " " * 2**16 + "]", "is too large for a tree"),
     ],
 )  # fmt: skip
-def test_what_is_no_tree_is_refused_with_the_file_and_the_reason(folder, text, words):
+def test_a_file_that_is_no_tree_is_refused_with_the_reason(folder, text, words):
     with pytest.raises(ValueError) as fault:
         tree(folder, text)
     assert words in str(fault.value) and '"t.hns"' in str(fault.value)
 
 
-def test_a_name_that_is_nowhere_is_refused_with_the_places(folder):
+def test_a_missing_network_is_refused_with_the_folders_searched(folder):
     for text in ('["a", "nobody"]', '"../secret"', "/etc/passwd"):
         with pytest.raises(FileNotFoundError, match='"t.hns" names a hypernetwork'):
             tree(folder, f"[{text}]" if text[0] == '"' else text)
@@ -172,7 +172,7 @@ def test_a_tree_is_parsed_in_the_order_of_its_text():
         ("CAF\u00c9(1)", "cafe\u0301", "capital"),
     ],
 )
-def test_names_in_a_tree_follow_the_rule_and_links(
+def test_names_in_a_tree_are_matched_by_the_common_rule_and_through_links(
     folder, tmp_path_factory, written, found, differs
 ):
     elsewhere = tmp_path_factory.mktemp("elsewhere")

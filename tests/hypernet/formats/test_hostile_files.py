@@ -85,7 +85,7 @@ def test_a_file_cut_off_anywhere_is_refused(tmp_path, suffix):
         refusal(path)
 
 
-def test_noise_is_refused(tmp_path):
+def test_random_bytes_are_refused(tmp_path):
     generator = torch.Generator().manual_seed(0)
     noise = bytes(torch.randint(256, (5000,), generator=generator).tolist())
     for start in (b"", b"PK\x03\x04", b"\x80\x02", b"{}", b"Rar!"):
@@ -182,11 +182,11 @@ def archive_of(path, content, held=4096):
         (dict(numbers=16, size=(4,), stride=(1,), storage="torch\nSize"), "unknown kind"),
     ],
 )
-def test_claims_are_checked_before_memory_is_taken(tmp_path, claims, words):
+def test_claims_are_checked_before_memory_is_allocated(tmp_path, claims, words):
     assert words in refusal(archive_of(tmp_path / "a.pt", tensor_pickle(**claims)))
 
 
-def test_the_pickle_of_those_tests_is_one_that_torch_reads(tmp_path):
+def test_the_pickle_used_in_these_tests_can_be_read_by_torch(tmp_path):
     path = archive_of(tmp_path / "a.pt", tensor_pickle(16, (4, 4), (4, 1)), held=64)
     with open(path, "rb") as file:
         check_pt(file)
@@ -226,7 +226,7 @@ def test_lists_in_lists_in_lists_do_not_grow(tmp_path):
     assert '"name" should be text' in refusal(tmp_path / "laughs.pt")
 
 
-def test_claims_of_old_files_are_checked_too(tmp_path):
+def test_claims_of_files_in_the_old_format_are_checked_too(tmp_path):
     path = tmp_path / "old.pt"
     torch.save({8: torch.zeros(1000)}, path, _use_new_zipfile_serialization=False)
     content = path.read_bytes()
@@ -234,7 +234,7 @@ def test_claims_of_old_files_are_checked_too(tmp_path):
     assert "claims 260000 bytes of numbers" in refusal(path)
 
 
-def test_the_check_needs_no_memory_for_what_a_file_claims():
+def test_the_check_allocates_no_memory_for_claimed_sizes():
     claims = Claims()
     with pytest.raises(ValueError, match="claims a tensor"):
         claims.check_tensor(claims.storage(("storage", name("FloatStorage"), "0", "cpu", 4)),
@@ -287,7 +287,7 @@ def test_a_safetensors_header_that_lies_is_refused(tmp_path, lie, words):
     assert words in refusal(header(path, lambda h: [lie(h), h][1]))
 
 
-def test_a_safetensors_file_without_our_record_means_what_a_pt_without_settings_means(tmp_path):
+def test_a_safetensors_file_without_metadata_is_read_like_a_pt_without_settings(tmp_path):
     path = good(tmp_path, ".safetensors")
     header(path, lambda h: {k: v for k, v in h.items() if k != "__metadata__"})
     network = open_network(path)

@@ -90,7 +90,7 @@ def saved(tmp_path, payload):
 @pytest.mark.parametrize(
     "names", [("linear1", "linear2"), ("linear.0", "linear.1"), ("linear.0", "linear.2")]
 )
-def test_files_of_every_age_are_read_by_the_shapes_of_their_layers(tmp_path, names):
+def test_old_and_new_files_are_read_by_the_shapes_of_their_layers(tmp_path, names):
     pair = plain(names=names)
     network = saved(tmp_path, {8: pair})
     x = torch.randn(1, 2, 8)
@@ -139,7 +139,7 @@ def test_a_file_of_losalina_is_read(tmp_path):
     assert not network.spec.activate_output and network.record.extra == {}
 
 
-def test_whether_there_is_layer_norm_is_seen_in_the_layers_not_in_what_losalina_says(tmp_path):
+def test_layer_norm_is_recognised_from_the_layers_not_from_losalinas_setting(tmp_path):
     """It takes the word "False" on its command line for yes, and writes it down as it came."""
 
     def side():
@@ -156,7 +156,7 @@ def test_whether_there_is_layer_norm_is_seen_in_the_layers_not_in_what_losalina_
         assert not saved(tmp_path, {8: plain(), "skip_connection": said}).spec.skip_connection
 
 
-def test_a_structure_that_nobody_wrote_down_is_found_in_the_shapes(tmp_path):
+def test_an_unrecorded_structure_is_derived_from_the_shapes(tmp_path):
     def pair(width, inner):
         shapes = {"linear.0": (inner, width), "linear.2": (width, inner)}
         side = {f"{n}.weight": torch.randn(s) for n, s in shapes.items()}
@@ -172,7 +172,7 @@ def test_a_structure_that_nobody_wrote_down_is_found_in_the_shapes(tmp_path):
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
-def test_numbers_of_any_length_are_read_as_float32(tmp_path, dtype):
+def test_weights_of_any_dtype_are_read_as_float32(tmp_path, dtype):
     pair = plain()
     network = saved(tmp_path, {8: tuple({n: t.to(dtype) for n, t in s.items()} for s in pair)})
     weight = network.pairs["8"]["k"].linear[0].weight
@@ -195,7 +195,7 @@ def test_step_name_and_base_model_come_back(tmp_path):
     assert saved(tmp_path, {**pair, "step": None, "name": None}).record == Record(name="old")
 
 
-def test_a_network_with_numbers_that_are_none_is_not_saved_over_a_good_one(tmp_path):
+def test_a_network_with_nan_is_not_saved_over_a_good_one(tmp_path):
     path = save_network(network_of(), tmp_path / "a.pt")
     before = path.read_bytes()
     broken = network_of()
@@ -239,7 +239,7 @@ def test_a_network_with_numbers_that_are_none_is_not_saved_over_a_good_one(tmp_p
         ({8: tuple({k: v * float("nan") for k, v in s.items()} for s in plain())}, "NaN"),
     ],
 )
-def test_what_is_no_network_is_refused_with_the_file_and_the_reason(tmp_path, payload, words):
+def test_a_file_that_is_no_network_is_refused_with_the_reason(tmp_path, payload, words):
     with pytest.raises(ValueError) as fault:
         saved(tmp_path, payload)
     assert words in str(fault.value) and "old.pt" in str(fault.value)
@@ -257,7 +257,7 @@ def test_an_existing_file_is_never_overwritten_unasked(tmp_path):
 @pytest.mark.parametrize(
     ("structure", "mebibytes"), [((1, 2, 1), 83.7), ((1, 2, 2, 1), 167.4), ((1, 1), 20.9)]
 )
-def test_the_size_of_a_file_is_foretold(tmp_path, structure, mebibytes):
+def test_the_size_of_a_file_is_estimated(tmp_path, structure, mebibytes):
     spec = HypernetSpec(layer_structure=structure)
     assert spec.file_bytes / 2**20 == pytest.approx(mebibytes, abs=0.06)
     if structure == (1, 1):
@@ -270,7 +270,7 @@ def test_the_size_of_a_file_is_foretold(tmp_path, structure, mebibytes):
     ["a/b", "..\\up", "", "  ", "..", "a:b", "x" * 200, "new\nline", "NUL", "com1.pt",
      "con", "Aux.v1", "prn .txt", "lpt\u00b9", "CONOUT$", "ink.", "ink..", "a?", "<b>", "a\tb"],
 )  # fmt: skip
-def test_names_that_cannot_be_files_are_refused(name):
+def test_names_that_no_file_can_have_are_refused(name):
     with pytest.raises(ValueError, match="Name"):
         check_name(name)
 
@@ -285,7 +285,7 @@ def test_names_that_cannot_be_files_are_refused(name):
         ("a/b/c", "a/b/c"),
     ],
 )
-def test_names_may_lie_in_folders(name, path):
+def test_names_may_contain_folders(name, path):
     assert check_path(name) == path
 
 
@@ -302,11 +302,11 @@ def test_names_that_lead_elsewhere_are_refused_in_words(name):
 @pytest.mark.parametrize(
     "name", ["console", "nullen", "com", "com10", "aux_1", "v1.con", "水墨 🦊"]
 )
-def test_names_that_only_begin_as_reserved_ones_are_saved(name):
+def test_names_that_only_begin_like_reserved_ones_are_accepted(name):
     assert check_name(name) == name
 
 
-def test_a_file_that_has_such_a_name_already_can_be_opened(tmp_path):
+def test_an_existing_file_with_such_a_name_can_be_opened(tmp_path):
     path = save_network(Hypernetwork(HypernetSpec(widths=(16,))), tmp_path / "plain.pt")
     for name in ("nul.v1.pt", "aux.pt", "a?.pt", "ink .pt", "ink..pt"):
         assert open_network(path.rename(path.with_name(name))).spec.widths == (16,)

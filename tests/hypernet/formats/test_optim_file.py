@@ -53,7 +53,7 @@ def test_a1111_counts_the_parameters_in_the_order_of_its_widths(tmp_path):
         assert torch.equal(state["state"][number]["exp_avg"], optimizer.state[mine]["exp_avg"])
 
 
-def test_the_state_of_another_file_counts_as_absent(tmp_path):
+def test_the_state_of_another_network_is_ignored(tmp_path):
     network, optimizer = trained()
     path = save_network(network, tmp_path / "a.pt")
     assert open_optimizer(path, network) is None

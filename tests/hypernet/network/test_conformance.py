@@ -225,7 +225,7 @@ def write_blocks(structure, activation, layer_norm, dropout, upsample, draw):
     return state, blocks
 
 
-def test_the_table_of_rows(rows, capsys):
+def test_the_table_of_rows_is_printed(rows, capsys):
     if not rows:
         pytest.skip("no row was tried: run the whole file")
     with capsys.disabled():

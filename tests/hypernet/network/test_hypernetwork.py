@@ -85,7 +85,7 @@ def test_first_weights_have_the_spread_of_their_initialization(name, spread):
         dict(activation="mish", activate_output=True),
     ],
 )
-def test_with_zero_output_a_network_begins_as_nothing_and_learns_from_the_first_step(settings):
+def test_with_zero_output_a_new_network_changes_nothing_and_learns_from_the_first_step(settings):
     spec = HypernetSpec(widths=(16,), weight_initialization="ZeroOutput", **settings)
     network = Hypernetwork(spec).requires_grad_(True)
     x = torch.randn(2, 3, 16)
@@ -155,7 +155,7 @@ def test_making_a_network_leaves_the_global_random_state_alone():
     assert torch.equal(torch.get_rng_state(), before)
 
 
-def test_a_copy_has_the_same_numbers_and_no_memory_in_common():
+def test_a_copy_has_the_same_numbers_and_its_own_memory():
     network = randomized(HypernetSpec(widths=(8,), activation="prelu"))
     twin = network.copy()
     for mine, other in zip(network.parameters(), twin.parameters(), strict=True):

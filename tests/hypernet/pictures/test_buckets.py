@@ -24,7 +24,7 @@ def test_buckets_keep_the_area_the_step_and_the_longest_shape():
     ("step", "longest", "words"),
     [(60, 2, "step 60"), (0, 2, "step 0"), (64, 0.5, "0.5"), (1024, 2, "1024 pixels fits")],
 )
-def test_buckets_that_cannot_be_are_refused(step, longest, words):
+def test_impossible_buckets_are_refused(step, longest, words):
     with pytest.raises(ValueError, match=words):
         buckets(512, 512, step, longest)
 
@@ -38,7 +38,7 @@ def test_a_picture_goes_to_the_bucket_of_its_shape(size, found):
 
 
 @pytest.mark.parametrize("number", [1, 3, 4, 20])
-def test_a_batch_has_one_size_and_a_pass_the_number_of_batches_that_it_needs(number):
+def test_a_batch_has_one_size_and_a_pass_has_as_many_batches_as_it_needs(number):
     sizes = ["a"] * 7 + ["b"] * 2 + ["c"]
     for batch in range(60):
         order = batch_order(5, sizes, batch * number, number)
@@ -63,17 +63,17 @@ def test_with_whole_batches_a_pass_shows_everything_once():
     assert sorted(places) == list(range(12))
 
 
-def test_one_size_has_the_order_that_it_always_had():
+def test_with_one_size_the_order_is_that_of_sample_order():
     for first in (0, 3, 8):
         assert batch_order(9, [(64, 64)] * 10, first, 4) == sample_order(9, 10, first, 4)
 
 
-def test_batches_of_several_sizes_begin_where_a_batch_begins():
+def test_with_several_sizes_a_sample_inside_a_batch_is_refused():
     with pytest.raises(ValueError, match="Sample 3"):
         batch_order(0, ["a", "b"], 3, 2)
 
 
-def test_the_global_chance_is_left_alone():
+def test_the_global_random_state_is_left_alone():
     torch.manual_seed(0)
     expected = torch.rand(1)
     torch.manual_seed(0)

@@ -60,7 +60,7 @@ def test_parts_have_the_targets_shape_and_reach_from_end_to_end(size, target, th
             assert next_one.box[0] <= one.box[2] and next_one.box[1] <= one.box[3]
 
 
-def test_parts_show_the_rows_they_say():
+def test_a_part_shows_exactly_the_rows_of_its_box():
     rows = np.broadcast_to(np.arange(1024)[:, None] // 4, (1024, 512)).astype(np.uint8)
     parts = split_oversized(Image.fromarray(rows), 512, 512)
     assert [part.size for part in parts] == [(512, 512)] * 3
@@ -68,7 +68,7 @@ def test_parts_show_the_rows_they_say():
         assert np.array_equal(np.asarray(part), rows[begin : begin + 512])
 
 
-def test_a_picture_that_is_not_oversized_gives_one_that_is_covered_and_cropped():
+def test_a_picture_that_is_not_oversized_gives_one_cropped_part():
     (only,) = split_oversized(Image.new("RGB", (90, 60)), 48, 40)
     assert only.size == (48, 40)
 
@@ -100,7 +100,7 @@ SIZES = [(1, 1), (1, 30_000), (30_000, 100), (513, 511), (1000, 700), (7, 4000),
     ],
     ids=["cover", "fit", "own size", "auto size"],
 )
-def test_no_picture_is_stretched_or_left(make, size):
+def test_no_picture_is_stretched(make, size):
     cut = make(*size)
     left, top, right, bottom = cut.box
     assert 0 <= left < right <= size[0] and 0 <= top < bottom <= size[1]
@@ -113,14 +113,14 @@ def test_no_picture_is_stretched_or_left(make, size):
     ("size", "found"),
     [((1000, 500), (512, 256)), ((512, 512), (512, 512)), ((500, 333), (512, 336))],
 )
-def test_a_fitted_picture_is_whole_but_for_the_grain_of_latents(size, found):
+def test_a_fitted_picture_is_complete_except_for_rounding_to_8_pixels(size, found):
     cut = fit(*size, 512, 512)
     assert (cut.width, cut.height) == found
     lost = 1 - (cut.box[2] - cut.box[0]) * (cut.box[3] - cut.box[1]) / (size[0] * size[1])
     assert lost < 8 / min(found)
 
 
-def test_a_picture_of_its_own_size_is_not_resampled():
+def test_a_picture_at_its_own_size_is_not_resampled():
     noise = np.random.default_rng(0).integers(0, 256, (67, 45, 3), dtype=np.uint8)
     cut = at_own_size(45, 67)
     assert (cut.width, cut.height) == (40, 64)
@@ -157,6 +157,6 @@ def test_a_flipped_cut_is_the_mirror_of_the_same_part():
     assert np.array_equal(plain, mirrored[:, ::-1]) and flipped(flipped(cut)) == cut
 
 
-def test_a_file_that_has_shrunk_since_is_refused():
+def test_a_file_that_became_smaller_is_refused():
     with pytest.raises(ValueError, match="50×50 pixels now.*load the dataset again"):
         take(Image.new("RGB", (50, 50)), cover(100, 100, 64, 64))

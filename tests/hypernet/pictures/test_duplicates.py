@@ -35,7 +35,7 @@ def test_a_picture_saved_again_looks_the_same(tmp_path, change):
     assert f'These look the same: "a.png", "{other}".' in report(dataset)
 
 
-def test_flat_pictures_are_told_apart_by_their_colour(tmp_path):
+def test_flat_pictures_are_distinguished_by_their_colour(tmp_path):
     for name, colour in (("a", "red"), ("b", "blue"), ("c", (250, 3, 0))):
         Image.new("RGB", (20, 20), colour).save(tmp_path / f"{name}.png")
     assert read_dataset(tmp_path, 64, 64, find_alike=True).alike == (("a.png", "c.png"),)
@@ -49,7 +49,7 @@ def test_groups_are_found_across_blocks_of_the_comparison():
     assert alike([]) == []
 
 
-def test_a_picture_that_does_not_decode_is_named_by_the_search(tmp_path):
+def test_the_search_names_pictures_that_cannot_be_decoded(tmp_path):
     scene(1).save(tmp_path / "good.png")
     scene(2).save(tmp_path / "rotten.png")
     written = bytearray((tmp_path / "rotten.png").read_bytes())
@@ -59,7 +59,7 @@ def test_a_picture_that_does_not_decode_is_named_by_the_search(tmp_path):
     assert [name for name, _ in dataset.unreadable] == ["rotten.png"]
 
 
-def test_a_look_is_kept_with_the_measurements(tmp_path, monkeypatch):
+def test_a_look_is_cached_with_the_measurements(tmp_path, monkeypatch):
     folder = tmp_path / "pictures"
     folder.mkdir()
     scene(1).save(folder / "a.png")
@@ -70,7 +70,7 @@ def test_a_look_is_kept_with_the_measurements(tmp_path, monkeypatch):
     assert again.alike == first.alike == (("a.png", "b.png"),)
 
 
-def test_a_turned_photo_looks_like_its_upright_copy(tmp_path):
+def test_a_rotated_photo_looks_like_its_upright_copy(tmp_path):
     exif = Image.Exif()
     exif[0x0112] = 6
     scene(1).save(tmp_path / "turned.jpg", exif=exif)

@@ -25,7 +25,7 @@ ONLY = {
 
 @pytest.mark.parametrize("weights", ONLY.values(), ids=ONLY)
 @pytest.mark.parametrize(("x", "side"), [(10, "left"), (330, "right")])
-def test_the_focus_is_where_something_is(weights, x, side):
+def test_the_focal_point_is_where_something_is(weights, x, side):
     picture = Image.new("RGB", (400, 100), "white")
     picture.paste(NOISE, (x, 10))
     found = focal_point(picture, 1.0, weights)[0]
@@ -33,7 +33,7 @@ def test_the_focus_is_where_something_is(weights, x, side):
 
 
 @pytest.mark.parametrize("size", [(1, 1), (2, 2), (400, 100), (1, 5000), (5000, 1)])
-def test_a_picture_without_anything_has_its_focus_in_the_middle(size):
+def test_an_empty_picture_has_its_focal_point_in_the_middle(size):
     x, y = focal_point(Image.new("RGB", size, "grey"), 1.0)
     assert x == pytest.approx(0.5, abs=0.01) and y == pytest.approx(0.5, abs=0.01)
 
@@ -46,11 +46,11 @@ def test_a_signature_at_the_bottom_does_not_count():
     assert edge_point(miniature(picture, 256))[1] < 0.3
 
 
-def test_no_opinion_leaves_the_middle():
+def test_without_any_method_the_focal_point_is_the_middle():
     assert focal_point(NOISE, 1.0, Weights(faces=0, edges=0, entropy=0)) == (0.5, 0.5)
 
 
-def test_faces_count_by_their_area():
+def test_faces_are_weighted_by_their_area():
     picture = Image.new("RGB", (200, 100))
     assert face_point([], picture) is None
     small, large = (0, 0, 5, 5), (150, 50, 50, 50)
@@ -65,14 +65,14 @@ def test_a_big_picture_and_its_miniature_have_their_faces_at_the_same_place():
     assert face_point([(half, 0, half, half)], big) == (0.75, 0.5)
 
 
-def test_entropy_is_of_a_window_of_the_crops_shape():
+def test_entropy_is_measured_in_a_window_of_the_crops_shape():
     grey = np.zeros((100, 300), np.uint8)
     grey[:, 200:] = np.random.default_rng(0).integers(0, 256, (100, 100))
     assert entropy_point(grey, 1.0) == pytest.approx((250 / 300, 0.5))
     assert entropy_point(grey, 3.0) == (0.5, 0.5)
 
 
-def test_a_missing_opencv_is_said_in_words(monkeypatch):
+def test_a_missing_opencv_is_reported(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "cv2", None)
     find, lacking = faces.face_finder()
     assert find(np.zeros((9, 9), np.uint8)) == []

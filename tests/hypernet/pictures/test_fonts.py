@@ -14,7 +14,7 @@ def test_latin_words_keep_pillows_own_font():
 
 
 @pytest.mark.parametrize("text", ["Füchse", "一只狐狸", "лиса", "キツネ"])
-def test_other_letters_take_a_font_that_has_them(text):
+def test_other_letters_get_a_font_that_has_them(text):
     able = [font for font in fonts(13) if all(has(font, letter) for letter in text)]
     if not able:
         pytest.skip("no font of this system has these letters")

@@ -96,7 +96,7 @@ def test_case_01_is_about_what_pillow_refuses(what):
 
 @pytest.mark.parametrize("exif", [SPOILT_EXIF, NO_NUMBER, b"Exif\0\0", b"\xff" * 40])
 @pytest.mark.parametrize("kind", ["JPEG", "WEBP"])
-def test_spoilt_exif_data_turns_no_picture(tmp_path, kind, exif):
+def test_damaged_exif_data_rotates_no_picture(tmp_path, kind, exif):
     path = tmp_path / f"a.{kind}"
     lossless = {"lossless": True} if kind == "WEBP" else {"quality": 100}
     path.write_bytes(saved(kind, exif=exif, **lossless))
@@ -106,7 +106,7 @@ def test_spoilt_exif_data_turns_no_picture(tmp_path, kind, exif):
     assert look_of(path)
 
 
-def test_what_is_whole_still_counts_beside_what_is_spoilt(tmp_path):
+def test_intact_metadata_still_counts_beside_damaged_metadata(tmp_path):
     whole, spoilt = SIDEWAYS.tobytes()[6:], chunk(b"tEXt", b"a\0b", spoilt=True)
     (tmp_path / "a.png").write_bytes(png(chunk(b"eXIf", whole), spoilt))
     assert measure(tmp_path / "a.png") == (20, 30)

@@ -33,7 +33,7 @@ def test_a_file_that_was_cut_off_is_found_without_decoding_it(tmp_path, suffix, 
 
 
 @pytest.mark.parametrize("suffix", FORMATS)
-def test_a_little_written_behind_the_end_does_no_harm(tmp_path, suffix):
+def test_a_few_bytes_after_the_end_do_no_harm(tmp_path, suffix):
     path = tmp_path / f"a{suffix}"
     noise(90, 60).save(path)
     with open(path, "ab") as file:
@@ -45,7 +45,7 @@ def test_a_little_written_behind_the_end_does_no_harm(tmp_path, suffix):
     ("content", "words"),
     [(b"", "the file is empty"), (b"a list of things to do", "no picture by its content")],
 )
-def test_what_is_no_picture_is_said_in_words(tmp_path, content, words):
+def test_a_file_that_is_no_picture_is_refused_in_words(tmp_path, content, words):
     (tmp_path / "a.png").write_bytes(content)
     with pytest.raises(ValueError, match=words):
         measure(tmp_path / "a.png")
@@ -102,7 +102,7 @@ def inks(path):
         (inks, ".jpg", (254, 0, 0)),
     ],
 )
-def test_pixels_are_what_their_maker_meant(tmp_path, write, suffix, pixel):
+def test_pixels_are_as_their_maker_intended(tmp_path, write, suffix, pixel):
     write(tmp_path / f"a{suffix}")
     shown = open_picture(tmp_path / f"a{suffix}")
     assert shown.mode == "RGB"
@@ -117,7 +117,7 @@ def test_every_mode_gives_rgb(tmp_path, mode):
     assert shown.mode == "RGB" and shown.size == (8, 6)
 
 
-def test_a_colour_profile_counts(tmp_path):
+def test_a_colour_profile_is_applied(tmp_path):
     srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     exchanged = srgb.replace(b"rXYZ", b"?").replace(b"gXYZ", b"rXYZ").replace(b"?", b"gXYZ")
     exchanged = exchanged.replace("sRGB".encode("utf-16-be"), "odd!".encode("utf-16-be"))

@@ -39,7 +39,7 @@ def test_a_conditioning_names_sizes_as_comfyui_does():
     assert sizes_in_options(named, 64, 96) == (64, 96, 1, 2, 3, 4)
 
 
-def test_a_batch_tells_each_pictures_sizes_to_models_that_read_a_pooled_text(tmp_path):
+def test_a_batch_has_the_sizes_of_its_pictures_if_prompts_have_a_pooled_vector(tmp_path):
     items = [
         Item(path=tmp_path / "a", caption="a", width=2000, height=1000),
         Item(path=tmp_path / "b", caption="b", width=64, height=64),

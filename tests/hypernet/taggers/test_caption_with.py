@@ -26,7 +26,7 @@ spec.loader.exec_module(tiny)
 
 
 @pytest.mark.parametrize("batch", ["N", 1, 4])
-def test_a_wd_tagger_sees_blue_green_and_red_in_this_order(tmp_path, batch):
+def test_a_wd_tagger_gets_pictures_in_bgr_order(tmp_path, batch):
     tagger = WdTagger(tiny.write_wd(tmp_path, batch=batch), CPU)
     colours = [(255, 51, 0), (0, 102, 255), (1, 2, 3), (9, 9, 9), (0, 0, 0)]
     found = tagger([Image.new("RGB", (20, 20), colour) for colour in colours])
@@ -38,7 +38,7 @@ def test_a_wd_tagger_sees_blue_green_and_red_in_this_order(tmp_path, batch):
     assert caption_of_tags(found[0], rules) == "1girl"
 
 
-def test_a_picture_is_shown_whole_on_a_white_square():
+def test_a_wd_tagger_gets_the_whole_picture_on_a_white_square():
     shown = as_input(Image.new("RGB", (40, 20), "black"), 8)
     assert shown.shape == (8, 8, 3) and shown.dtype == np.float32
     assert shown[:2].min() == 255 and shown[2:6].max() == 0 and shown[6:].min() == 255
@@ -56,7 +56,7 @@ def test_a_picture_is_shown_whole_on_a_white_square():
         (lambda f: tiny.write_wd(f, channels=4), "no WD tagger"),
     ],
 )
-def test_a_spoilt_wd_tagger_is_named(tmp_path, spoil, words):
+def test_a_damaged_wd_tagger_is_named(tmp_path, spoil, words):
     file = tiny.write_wd(tmp_path)
     spoil(tmp_path)
     with pytest.raises(ValueError, match=words) as fault:
@@ -70,7 +70,7 @@ def test_names_of_tags_are_read_with_commas_and_marks(tmp_path):
     assert read_names(file) == [("a,b", "general"), ("x", "3")]
 
 
-def test_blip_says_a_sentence_of_24_to_48_tokens_and_the_same_again(tmp_path):
+def test_blip_gives_the_same_sentence_of_24_to_48_tokens_every_time(tmp_path):
     captioner = BlipCaptioner(tiny.write_blip(tmp_path / "tiny"), CPU)
     pictures = [Image.new("RGB", (50, 30), colour) for colour in ("red", "blue")]
     first, again = captioner(pictures), captioner(pictures[1:])
@@ -92,7 +92,7 @@ def touch(path, text=""):
     path.write_text(text)
 
 
-def test_models_are_found_as_people_have_them(tmp_path):
+def test_models_are_found_in_the_usual_places(tmp_path):
     ours, theirs = tmp_path / "ours", tmp_path / "theirs"
     for name in ("a/model.onnx", "wd-v3.onnx", "wd-v3.csv", "b/other.onnx"):
         touch(ours / name)
@@ -163,7 +163,7 @@ def said(tagger, pictures, cache, batch=2):
     return dict(tag_pictures(pictures, tagger.open, cache, batch))
 
 
-def test_a_picture_is_looked_at_once_whatever_its_name(tmp_path, pictures):
+def test_a_picture_is_tagged_once_whatever_its_name(tmp_path, pictures):
     tagger, file = Counting(), tmp_path / "cache" / "t.tsv"
     first = said(tagger, pictures, TagCache(file))
     assert tagger.batches == [2, 2, 1] and first[pictures[2]][0] == Tag("red", 100 / 255)
@@ -176,7 +176,7 @@ def test_a_picture_is_looked_at_once_whatever_its_name(tmp_path, pictures):
     assert tagger.opened == 2, "nothing new, nothing opened"
 
 
-def test_stopping_half_way_keeps_what_was_seen(tmp_path, pictures):
+def test_stopping_half_way_keeps_the_answers_so_far(tmp_path, pictures):
     tagger, file = Counting(), tmp_path / "t.tsv"
     stream = tag_pictures(pictures, tagger.open, TagCache(file), 2)
     next(stream)
@@ -196,7 +196,7 @@ SPOILT = {
 
 
 @pytest.mark.parametrize("spoil", SPOILT.values(), ids=SPOILT)
-def test_a_spoilt_cache_costs_time_and_nothing_else(tmp_path, pictures, spoil):
+def test_a_damaged_cache_costs_only_time(tmp_path, pictures, spoil):
     tagger, file = Counting(), tmp_path / "t.tsv"
     first = said(tagger, pictures, TagCache(file))
     file.write_bytes(spoil(file.read_bytes()))
@@ -218,14 +218,14 @@ def test_a_picture_that_cannot_be_read_comes_with_the_reason(tmp_path, pictures)
     assert isinstance(found[pictures[3]], ValueError)
 
 
-def test_another_model_has_answers_of_its_own(tmp_path):
+def test_each_model_has_its_own_answers(tmp_path):
     touch(tmp_path / "a.onnx", "1")
     touch(tmp_path / "b.onnx", "12")
     files = {cache_of("WD tagger", tmp_path / name, tmp_path).file for name in ("a.onnx", "b.onnx")}
     assert len(files) == 2 and all(file.name.startswith("wd_tagger-") for file in files)
 
 
-def test_the_key_is_of_the_content(tmp_path, pictures):
+def test_the_key_depends_on_the_content(tmp_path, pictures):
     keys = [content_key(path) for path in pictures]
     assert len(set(keys)) == 5 and content_key(pictures[0]) == keys[0]
     line = f"{keys[0]}\t{json.dumps([['a', 0.5, 'general']])}\n"

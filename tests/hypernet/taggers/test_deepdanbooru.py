@@ -95,7 +95,7 @@ def test_a_file_with_the_published_keys_loads_and_runs(weights_file):
     assert "rating" not in words and "tag 17" in words.split(", ")
 
 
-def test_the_stem_and_a_stride_pad_as_tensorflow_does():
+def test_the_stem_and_strides_pad_like_tensorflow():
     model = DeepDanbooru(3).eval()
     x = torch.rand(1, 128, 128, 3)
     seen = {}
@@ -158,7 +158,7 @@ def save(path, content):
         ({"tags": ["a"], "n_Conv_0.weight": torch.zeros(1)}, "n_Conv_0.weight, n_Conv_0.bias"),
     ],
 )
-def test_another_file_is_refused_by_name(tmp_path, content, words):
+def test_a_different_file_is_refused_by_name(tmp_path, content, words):
     file = tmp_path / "other.pt"
     file.write_bytes(content) if isinstance(content, bytes) else save(file, content)
     with pytest.raises(ValueError, match=words) as fault:

@@ -133,7 +133,7 @@ def test_case_03_captions_in_gbk_and_shift_jis():
 
 @pytest.mark.parametrize("words", [*SIMPLIFIED, *TRADITIONAL, *JAPANESE, *KOREAN, *RUSSIAN])
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "utf-8-sig"])
-def test_unicode_needs_no_guess(words, encoding):
+def test_unicode_is_recognised_without_guessing(words, encoding):
     assert recognise(words.encode(encoding)) == recognise(words.encode())
 
 
@@ -149,7 +149,7 @@ def test_utf_16_without_a_mark_is_recognised_or_refused(words, encoding):
     "Åland école œuvre garçon señor Übung Öl für là où forêt cœur Straße niño São fjäll øya "
     "smørrebrød l’été don’t “red” façade Ñandú ¿qué? ¡hola! 50° 1½ £5 €20 Zoë’s così".split(),
 )
-def test_a_western_word_is_read_as_it_was(words):
+def test_a_western_word_is_read_unchanged(words):
     assert decode(words.encode("cp1252")) == words
 
 
@@ -158,12 +158,12 @@ def test_a_western_word_is_read_as_it_was(words):
     ["la volpe è rossa", "été", "50° heat", "un renard à la mer", "фото", "я и ты", "קסם",
      "e\u0301te\u0301", "«été»", "naïve", "Ürün ışık", "café à Nîmes"],
 )  # fmt: skip
-def test_few_letters_beyond_ascii_are_utf_8_where_words_have_them(words):
+def test_a_few_letters_beyond_ascii_count_as_utf_8_where_words_have_them(words):
     assert decode(words.encode()) == words
 
 
 @pytest.mark.parametrize("words", ["女", "1girl, 猫", "学", "联通", "鹿", "小猫", "花, 露", "水墨"])
-def test_gbk_that_is_utf_8_by_chance_is_no_rubbish(words):
+def test_gbk_that_is_valid_utf_8_by_chance_is_never_misread(words):
     assert decode(words.encode("gbk")) in (words, "")
     assert recognise(words.encode("gbk"), neighbours="GBK").words == words
 
@@ -198,12 +198,12 @@ def test_other_encodings_are_refused(encoding, words):
 
 
 @pytest.mark.parametrize("junk", [b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", bytes(range(256)), b"\0" * 9])
-def test_what_is_no_text_gives_no_words(junk):
+def test_bytes_that_are_no_text_give_no_words(junk):
     assert recognise(junk) is None
 
 
 @pytest.mark.parametrize("encoding", ["gbk", "big5", "shift_jis", "euc_jp", "euc_kr"])
-def test_parts_of_captions_are_never_read_as_others(encoding):
+def test_a_part_of_a_caption_is_never_misread(encoding):
     chance, known = random.Random(0), 0
     for _ in range(300):
         words = chance.choice(TABLE[encoding])

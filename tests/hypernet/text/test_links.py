@@ -25,7 +25,7 @@ def models(tmp_path):
     return top
 
 
-def test_links_are_followed_once_on_every_way(models):
+def test_folders_behind_two_links_are_listed_under_both_names_without_endless_loops(models):
     assert files_below(models, [".pt"]) == [
         "a.pt", "file.pt", "linked/deep/c.pt", "real/b.PT", "twice/b.PT",
     ]  # fmt: skip
@@ -34,12 +34,12 @@ def test_links_are_followed_once_on_every_way(models):
     }  # fmt: skip
 
 
-def test_a_folder_may_be_entered_once_only(models):
+def test_with_once_each_folder_is_entered_only_once(models):
     names = [visit.name for visit in walk(models, once=True) if not visit.again]
     assert names == ["", "folder.pt", "linked", "linked/deep", "real"]
 
 
-def test_two_folders_that_link_to_each_other_end(tmp_path):
+def test_two_folders_that_link_to_each_other_do_not_loop_forever(tmp_path):
     for name, other in (("a", "b"), ("b", "a")):
         (tmp_path / name).mkdir()
         (tmp_path / name / f"{name}.pt").touch()
@@ -47,7 +47,7 @@ def test_two_folders_that_link_to_each_other_end(tmp_path):
     assert files_below(tmp_path) == ["a/a.pt", "a/b/b.pt", "b/a/a.pt", "b/b.pt"]
 
 
-def test_names_taken_out_of_a_visit_are_not_entered(models):
+def test_folders_removed_from_a_visit_are_not_entered(models):
     seen = []
     for visit in walk(models):
         seen.append(visit.name)
@@ -77,7 +77,7 @@ def test_a_folder_that_is_not_there_has_no_files(tmp_path):
         ("...", True),
     ],
 )
-def test_inside_is_told_by_the_path_as_it_is_written(tmp_path, name, inside):
+def test_a_path_is_inside_a_folder_as_written_wherever_links_lead(tmp_path, name, inside):
     home, disk = tmp_path / "input", tmp_path / "disk"
     home.mkdir()
     disk.mkdir()

@@ -36,7 +36,9 @@ COMPOSED, APART = "caf\u00e9.pt", "cafe\u0301.pt"
         ("\uff29\uff2e\uff2b.pt", ["ink.pt"], "ink.pt", "full-width"),
     ],
 )
-def test_a_name_is_found_by_the_least_difference_and_that_is_said(wanted, names, found, differs):
+def test_a_name_is_found_by_its_smallest_difference_which_is_reported(
+    wanted, names, found, differs
+):
     match = find_name(wanted, names)
     assert match.name == found
     if differs:
@@ -77,7 +79,7 @@ def test_another_name_is_not_found(wanted):
         ("\u6c34\u58a8", "\u6c34\u58a8.hns", True),
     ],
 )
-def test_a_tag_follows_the_same_rule(name, file, exact):
+def test_a_tag_is_matched_by_the_same_rule(name, file, exact):
     files = ["styles/ink.pt", "cafe\u0301.safetensors", "my\u00a0ink.pt", "\u6c34\u58a8.hns"]
     (match,) = match_files([Tag(name, 1.0, f"<hypernet:{name}>")], files)
     assert match.name == file and (match.note == "") == exact

@@ -45,7 +45,7 @@ from hypernet.training.range_test import read_rates
         ("", None),
     ],
 )
-def test_a_number_is_read_on_every_keyboard_and_what_is_none_is_none(text, number):
+def test_a_number_from_any_keyboard_is_read_and_other_text_gives_none(text, number):
     assert number_in(text) == number
 
 
@@ -60,7 +60,7 @@ def test_a_number_is_read_on_every_keyboard_and_what_is_none_is_none(text, numbe
         ("1,2,3", None),
     ],
 )
-def test_a_comma_in_a_single_number_is_a_decimal_one_unless_it_may_be_of_thousands(text, number):
+def test_a_comma_in_a_single_number_is_decimal_unless_it_may_separate_thousands(text, number):
     assert single_number_in(text) == number
 
 
@@ -69,7 +69,7 @@ def test_a_comma_in_a_single_number_is_a_decimal_one_unless_it_may_be_of_thousan
     [("100", 100), ("-1", -1), ("１００", 100), ("−1", -1), ("1_000", 1000), ("5.5", None),
      ("1e3", None), ("1.000", None), ("1,000", None), ("9" * 5000, None), ("1 000", None)],
 )  # fmt: skip
-def test_a_whole_number_has_digits_alone(text, number):
+def test_a_whole_number_consists_only_of_digits(text, number):
     assert whole_in(text) == number
 
 
@@ -82,7 +82,7 @@ STRUCTURES = [
 
 
 @pytest.mark.parametrize("text", STRUCTURES)
-def test_a_structure_is_read_in_every_hand(text):
+def test_a_structure_is_read_however_it_is_typed(text):
     assert parse_structure(text) == (1, 2, 1)
 
 
@@ -111,7 +111,7 @@ def test_a_structure_is_read_in_every_hand(text):
         (parse_curve, "0：1，0.5：0.3、1：−0.5", ((0.0, 1.0), (0.5, 0.3), (1.0, -0.5))),
     ],
 )
-def test_what_a_comma_means_follows_from_what_makes_sense_in_the_field(read, text, numbers):
+def test_a_comma_means_whatever_makes_sense_in_the_field(read, text, numbers):
     assert read(text) == numbers
 
 
@@ -141,13 +141,13 @@ def test_what_a_comma_means_follows_from_what_makes_sense_in_the_field(read, tex
         (parse_curve, "0: 1, 1: nan", '"1: nan" is not two numbers'),
     ],
 )
-def test_what_has_no_meaning_or_two_is_refused_with_the_text_quoted(read, text, words):
+def test_meaningless_and_ambiguous_lists_are_refused_with_the_text_quoted(read, text, words):
     with pytest.raises(ValueError) as fault:
         read(text)
     assert words in str(fault.value) and f'"{text}"' in str(fault.value)
 
 
-def test_the_text_of_any_structure_in_any_hand_is_that_structure():
+def test_any_structure_is_read_back_however_it_is_typed():
     chance = random.Random(1)
     full_width = str.maketrans("0123456789.,", "０１２３４５６７８９．，")
     for _ in range(300):
@@ -158,7 +158,7 @@ def test_the_text_of_any_structure_in_any_hand_is_that_structure():
         assert parse_structure(text) == (1, *inner, 1), text
 
 
-def test_words_keep_their_letters_when_signs_become_plain():
+def test_folding_signs_keeps_the_letters_of_words():
     assert plain("红发， ｒｅｄ＿ｈａｉｒ – “été” &gt;_&lt;") == '红发, red_hair - "été" >_<'
 
 
@@ -167,14 +167,14 @@ def test_words_keep_their_letters_when_signs_become_plain():
     ["1e-7 to 1e-2", "１ｅ－７　ｔｏ　１ｅ－２", "1E−7 TO 1E−2", "1e-7 - 1e-2", "1e-7~1e-2",
      "1e-7～1e-2", "1e-7 到 1e-2", "1e-7至1e-2", "1e-7 → 1e-2", "“1e-7 to 1e-2”"],
 )  # fmt: skip
-def test_two_rates_are_read_in_every_hand(text):
+def test_two_rates_are_read_however_they_are_typed(text):
     assert read_rates(text) == (1e-7, 1e-2)
 
 
 @pytest.mark.parametrize(
     "text", ["1e-7", "1e-7 1e-2", "0,0001 to 0,01", "1e-7 to nan", "1e-7 to 1e-2 to 1", "1e-7-1e-2"]
 )
-def test_what_are_no_two_rates_is_refused(text):
+def test_anything_but_two_rates_is_refused(text):
     with pytest.raises(ValueError, match="write them as 1e-7 to 1e-2") as fault:
         read_rates(text)
     assert f'"{text}"' in str(fault.value)

@@ -42,14 +42,14 @@ def test_without_labels_only_gaps_are_added():
     assert grid([[plain(0.5)]], [], []).shape == (1, 32 + 2 * GAP, 48 + 2 * GAP, 3)
 
 
-def test_long_labels_go_on_in_the_next_line():
+def test_long_labels_are_wrapped():
     short = grid([[plain(0.5)]], ["a"], [])
     long = grid([[plain(0.5)]], ["a rather long name of a network"], [])
     assert long.shape[1] > short.shape[1]
     assert long.shape[2] == short.shape[2]
 
 
-def test_a_batch_is_laid_out_in_rows_filled_up_with_white():
+def test_a_batch_is_laid_out_in_rows_and_filled_up_with_white():
     rows = in_rows(torch.rand(5, 8, 8, 3), 2)
     assert [len(row) for row in rows] == [2, 2, 2]
     assert (rows[2][1] == 1).all()
@@ -64,7 +64,7 @@ def test_a_batch_is_laid_out_in_rows_filled_up_with_white():
         ([[plain(0)]], ["a", "b"], [], r"2 labels \(a, b\) for 1 columns"),
     ],
 )
-def test_what_makes_no_grid_is_refused(rows, across, down, words):
+def test_pictures_that_make_no_grid_are_refused(rows, across, down, words):
     with pytest.raises(ValueError, match=words):
         grid(rows, across, down)
 
@@ -74,7 +74,7 @@ def networks(*records):
     return [Hypernetwork(spec, Record(name=name, step=step)) for name, step in records]
 
 
-def test_each_network_is_drawn_at_each_strength_and_strength_zero_once_for_all():
+def test_each_network_is_drawn_at_each_strength_and_strength_zero_only_once():
     drawn = []
 
     def draw(network, strength):
@@ -86,7 +86,7 @@ def test_each_network_is_drawn_at_each_strength_and_strength_zero_once_for_all()
     assert len(places(sheet, [0.1, 0.2, 0.3, 0.4, 0.5])) == 5
 
 
-def test_checkpoints_of_one_network_are_told_apart_by_their_steps():
+def test_checkpoints_of_one_network_are_labelled_with_their_steps():
     assert names_of(networks(("ink", 500), ("ink", 1000), ("chalk", 7))) == [
         "ink, 500 steps",
         "ink, 1000 steps",

@@ -53,7 +53,7 @@ def test_wrong_widths_are_refused(changes, words):
 
 
 @pytest.mark.parametrize("settings", [{"activate_output": True}, {"skip_connection": True}])
-def test_a_width_cannot_be_added_where_it_could_not_begin_as_nothing(settings):
+def test_a_width_that_could_not_start_at_zero_cannot_be_added(settings):
     with pytest.raises(ValueError, match=r"activation on its output|skip connections"):
         with_widths(a_network(**settings), add=(16,))
 
@@ -67,7 +67,7 @@ def test_a_width_cannot_be_added_where_it_could_not_begin_as_nothing(settings):
         {"activation": "linear", "layer_norm": True},
     ],
 )
-def test_for_core_draws_the_same_without_what_core_does_not_know(settings):
+def test_for_core_gives_the_same_network_without_what_core_does_not_know(settings):
     network = a_network(**settings)
     core = for_core(network)
     assert torch.equal(core.keys(tokens(12)), network.keys(tokens(12)))
@@ -100,7 +100,7 @@ def test_the_estimated_file_is_as_large_as_the_written_one(tmp_path, structure, 
     assert found["parameters"] == sum(weight.numel() for weight in network.parameters())
 
 
-def test_half_size_numbers_are_near_and_the_record_stays(tmp_path):
+def test_float16_weights_are_close_and_the_record_stays(tmp_path):
     network = a_network()
     for name in ("half.pt", "half.safetensors"):
         save_network(network, tmp_path / name, dtype=torch.float16)

@@ -31,7 +31,7 @@ def effects(network, width, strength=1.0):
 
 
 @torch.no_grad()
-def test_weighted_mixes_every_weight():
+def test_weighted_merges_mix_every_weight():
     parts = [(a_network(1, activation="relu"), 0.25), (a_network(2, activation="relu"), 0.75)]
     merged = weighted(parts, "both")
     for found, a, b in zip(merged.parameters(), *(n.parameters() for n, _ in parts), strict=True):
@@ -41,7 +41,7 @@ def test_weighted_mixes_every_weight():
     assert merged.record.sd_checkpoint_name == "base"
 
 
-def test_dropout_and_first_weights_are_no_difference_of_shape():
+def test_dropout_and_initialization_do_not_count_as_a_different_shape():
     other = a_network(2, dropout_structure=(0, 0.3, 0), weight_initialization="XavierNormal")
     assert weighted([(other, 0.5), (a_network(1), 0.5)], "m").spec.dropout_structure == (0, 0, 0)
 
@@ -75,7 +75,7 @@ SIDES = [
 
 @pytest.mark.parametrize(("activation", "one", "other"), SIDES)
 @torch.no_grad()
-def test_side_by_side_adds_what_both_add(activation, one, other):
+def test_side_by_side_adds_the_effects_of_both(activation, one, other):
     parts = [
         (a_network(1, activation=activation, **one), 0.7),
         (a_network(2, activation=activation, **other), -1.5),
@@ -104,7 +104,7 @@ def test_side_by_side_adds_what_both_add(activation, one, other):
         ),
     ],
 )
-def test_what_cannot_stand_side_by_side_is_refused_with_the_reason(one, other, words):
+def test_networks_that_cannot_be_joined_side_by_side_are_refused_with_the_reason(one, other, words):
     with pytest.raises(ValueError, match=f"cannot stand side by side.*{words}"):
         side_by_side([(a_network(1, **one), 1.0), (a_network(2, **other), 1.0)], "m")
 
@@ -123,6 +123,6 @@ def test_in_sequence_does_what_the_chain_does():
             torch.testing.assert_close(found, expected, atol=2e-5, rtol=1e-4)
 
 
-def test_only_linear_networks_go_in_sequence():
+def test_only_linear_networks_can_be_merged_in_sequence():
     with pytest.raises(ValueError, match='"net 2" cannot be folded.*Mish'):
         in_sequence([(a_network(1), 1.0), (a_network(2, activation="mish"), 1.0)], "chain")
