@@ -1,4 +1,4 @@
-"""What the stand-in is to nodes beside its folders, progress, routes and models."""
+"""The rest of what the stand-in offers nodes, besides folders, progress, routes and models."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ class ComfyExtension:
     """Base of the object that comfy_entrypoint returns."""
 
     async def on_load(self) -> None:
-        """Called once, before the nodes are asked for."""
+        """Called once, before get_node_list."""
 
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
         raise NotImplementedError(f"{type(self).__name__} has no get_node_list.")
@@ -22,8 +22,8 @@ def host_name() -> str:
 
 
 def manage(module: Any) -> list:
-    return []  # no memory is counted here; patches bring their weights with to(device)
+    return []  # this host doesn't count memory; patches move their weights in to(device)
 
 
 def track_changes(model: Any) -> None:
-    """Nothing to do: `run_unet` gives ordinary tensors to every model."""
+    """Nothing to do: `run_unet` passes ordinary tensors to every model."""
