@@ -35,7 +35,7 @@ class Paint(io.ComfyNode):
 
 
 class Act(io.ComfyNode):
-    """Writes a file, then does as told."""
+    """Writes a file, then fails, or gets Ctrl-C once or twice."""
 
     @classmethod
     def define_schema(cls):
@@ -84,7 +84,7 @@ def test_every_file_and_text_is_named(run, tmp_path):
     assert (tmp_path / "out" / "red_00001_.png").exists()
 
 
-def test_the_editor_format_is_run_too(run):
+def test_the_editor_format_is_also_run(run):
     node = {"id": 1, "type": "Paint", "title": "My node", "widgets_values": [3, "b"]}
     code, out, _ = run({"nodes": [node], "links": []})
     assert code == 0 and "My node (node 1): word b" in out
@@ -99,27 +99,27 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("nodes", "arguments", "words"), REFUSED)
-def test_a_request_that_is_not_right_ends_with_one_sentence_and_2(run, nodes, arguments, words):
+def test_an_invalid_request_ends_with_one_sentence_and_exit_code_2(run, nodes, arguments, words):
     code, out, err = run(nodes, *arguments)
     assert (code, out) == (2, "")
     assert words in err and err.count("\n") == 1
 
 
-def test_good_outputs_run_and_bad_ones_are_told(run):
+def test_valid_outputs_run_and_invalid_ones_are_reported(run):
     bad = {"3": {"class_type": "Paint", "inputs": {"size": 2}}}
     code, out, err = run(PAINT | bad)
     assert code == 2 and "red_00001_.png" in out
     assert err == "Paint it (node 3): A required input is missing: word\n"
 
 
-def test_a_node_that_fails_is_named_with_its_reason_and_1(run, tmp_path):
+def test_a_failing_node_is_named_with_its_reason_and_exit_code_1(run, tmp_path):
     code, out, err = run(act("fail"))
     assert (code, err) == (1, "Act (node 2) failed: the folder is empty.\n")
     assert out == f"kept: {tmp_path / 'out' / 'checkpoint.pt'}\n"
     assert "in execute" in run(act("fail"), "--traceback")[2]
 
 
-def test_ctrl_c_lets_the_node_stop_and_says_what_was_kept(run, tmp_path):
+def test_ctrl_c_lets_the_node_stop_and_names_the_files_kept(run, tmp_path):
     before = signal.getsignal(signal.SIGINT)
     code, out, err = run(act("once"))
     assert code == 130

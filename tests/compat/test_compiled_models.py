@@ -1,4 +1,4 @@
-"""Compiled modules heed patches, though the host drops the guards on what patches lie in."""
+"""Compiled modules respect patches, although the host drops the guards on transformer_options."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ class Host(torch.nn.Module):
         self.again = CompiledAgain()
 
     def draw(self, patches: dict, heeding: bool = True, **options) -> torch.Tensor:
-        """By compiled code, in which calls without patches of ours are as the host makes them."""
+        """Run compiled code, in which calls without our patches are as the host makes them."""
         self.diffusion_model = self.compiled
         try:
             if not heeding or not patches:
@@ -118,14 +118,14 @@ ORDERS: dict[str, list[Callable[[], dict]]] = {
 
 @pytest.mark.parametrize("broken", [False, True], ids=["whole", "with graph breaks"])
 @pytest.mark.parametrize("order", ORDERS)
-def test_whatever_the_order_compiled_code_computes_what_plain_code_does(order, broken):
+def test_in_any_order_compiled_code_computes_what_plain_code_computes(order, broken):
     host = Host(broken)
     for make in ORDERS[order]:
         patches = make()
         torch.testing.assert_close(host.draw(patches), host.right(patches))
 
 
-def test_the_host_alone_takes_code_of_one_strength_for_anothers():
+def test_without_us_the_host_reuses_code_compiled_for_another_strength():
     host = Host()
     host.draw(BARE, heeding=False)
     for strength in (1.0, 0.2):
@@ -133,7 +133,7 @@ def test_the_host_alone_takes_code_of_one_strength_for_anothers():
         assert found.equal(host.right(BARE)), "torch heeds patches by itself"
 
 
-def test_without_a_filter_torch_heeds_patches_by_itself():
+def test_without_a_guard_filter_torch_respects_patches_by_itself():
     host = Host()
     host.compiled = torch.compile(host.plain, backend="eager")
     for patches in (BARE, patched(), patched(0.2), BARE):
@@ -150,7 +150,7 @@ def test_a_third_strength_compiles_nothing():
     assert made == [1, 1, 0, 0, 0]
 
 
-def test_halves_of_a_guided_step_are_told_apart_where_a_network_acts_on_one():
+def test_a_network_on_one_prompt_keeps_both_halves_of_a_guided_step_apart():
     host = Host()
     for halves in ([0], [1], [0, 1], [1, 0], [0]):
         patches = patched(prompts="positive")
@@ -158,7 +158,7 @@ def test_halves_of_a_guided_step_are_told_apart_where_a_network_acts_on_one():
         torch.testing.assert_close(found, host.right(patches, cond_or_uncond=halves))
 
 
-def test_the_moment_of_a_schedule_is_read_anew_in_every_call():
+def test_the_moment_of_a_schedule_is_read_again_in_every_call():
     host = Host()
     schedule = make_schedule(lambda percent: 10 * (1 - percent), 0.2, 0.8, ((0, 1), (1, 0)))
     for sigma in (9.0, 5.0, 4.0, 1.0):
@@ -168,7 +168,7 @@ def test_the_moment_of_a_schedule_is_read_anew_in_every_call():
         torch.testing.assert_close(found, host.right(patches, sigmas=sigmas))
 
 
-def test_blocks_that_are_compiled_one_by_one_heed_patches_too():
+def test_blocks_compiled_one_by_one_respect_patches_too():
     host = Host()
     for place, block in enumerate(host.plain.blocks):
         host.plain.blocks[place] = torch.compile(
@@ -186,7 +186,7 @@ def test_blocks_that_are_compiled_one_by_one_heed_patches_too():
         torch.testing.assert_close(found, right(tokens(), patches))
 
 
-def test_afterwards_the_hosts_modules_are_back_also_after_an_error():
+def test_the_hosts_modules_are_restored_even_after_an_error():
     host = Host()
     host.diffusion_model = host.compiled
     with pytest.raises(KeyError), host.again.within(host, host.asked):

@@ -63,11 +63,11 @@ PLACED = [
 
 
 @pytest.mark.parametrize(("answer", "expected"), PLACED)
-def test_each_sentence_stands_on_its_input_and_one_without_an_input_on_all(answer, expected):
+def test_each_fault_is_on_its_own_input_and_one_without_an_input_on_all(answer, expected):
     assert details(on_their_inputs(refusals(answer, "name", "rate", "from"))) == expected
 
 
-def test_errors_of_other_kinds_stay():
+def test_errors_of_other_types_stay():
     small = {"type": "value_smaller_than_min", "details": "rate: 0", "extra_info": {}}
     found = on_their_inputs([small, *refusals("rate: Too fast.", "name", "rate")])
     assert found[0] is small and details(found) == ["rate: 0", "rate - Too fast."]

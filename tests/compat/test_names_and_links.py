@@ -1,4 +1,4 @@
-"""Cases of people's disks: models and pictures behind links, names that are typed otherwise."""
+"""Cases from users' disks: models and pictures behind links, names typed differently."""
 
 import logging
 
@@ -81,7 +81,7 @@ def test_case_08_pictures_go_through_a_link_both_ways(desk):
     ["../a.jpg", "private/../../a.jpg", "/etc/passwd", "..", "a\0.jpg", "{top}/a.jpg",
      "../a.jpg [output]", "private/../../../a.jpg [temp]", "{top}/input2/a.jpg", "./../a.jpg"],
 )  # fmt: skip
-def test_what_leads_out_by_its_letters_stays_refused(desk, name):
+def test_names_that_lead_out_of_the_folder_are_refused(desk, name):
     top = desk("a.jpg", "input2/a.jpg")
     link(top / "input/private", top)
     name = name.format(top=top)
@@ -106,7 +106,9 @@ def test_what_leads_out_by_its_letters_stays_refused(desk, name):
         ("loras", "ink .safetensors", "ink .safetensors", ""),
     ],
 )
-def test_models_are_found_by_one_rule_and_the_difference_is_said(desk, kind, wanted, file, differs):
+def test_models_are_found_by_one_rule_and_the_difference_is_reported(
+    desk, kind, wanted, file, differs
+):
     top, said = desk(f"models/{kind}/{file}"), []
     if kind == "checkpoints":
         found = folders.find_checkpoint(wanted, said.append)
@@ -147,7 +149,7 @@ def test_two_embeddings_that_fit_equally_are_refused(desk):
         folders.find_embedding("ink")
 
 
-def test_a_picture_of_a_name_from_windows_is_found_and_said(desk, caplog):
+def test_a_picture_with_a_name_from_windows_is_found_and_reported(desk, caplog):
     top = desk("input/photos/x")
     Image.new("RGB", (8, 8)).save(top / "input/photos/cafe\u0301.png")
     with caplog.at_level(logging.WARNING):
@@ -183,7 +185,7 @@ def test_a_prefix_that_windows_cannot_save_is_refused(desk, prefix, words):
 @pytest.mark.parametrize(
     ("prefix", "name"),
     [
-        ("my pictures /pic", "my pictures /pic_00001_.png"),  # there already
+        ("my pictures /pic", "my pictures /pic_00001_.png"),  # already exists
         ("console", "console_00001_.png"),
         ("sub\\pic", "sub/pic_00001_.png"),
         ("v1.5", "v1.5_00001_.png"),
@@ -201,7 +203,7 @@ def network(path):
     save_network(Hypernetwork(HypernetSpec(widths=(16,)), Record(name="a")), path)
 
 
-def test_a_network_of_another_spelling_is_loaded_and_that_is_said_at_the_node(desk):
+def test_a_network_with_another_spelling_is_loaded_and_its_node_says_so(desk):
     top = desk()
     network(top / "models/hypernetworks/styles/cafe\u0301.pt")
     assert LoadHypernet.validate_inputs("Styles\\caf\u00e9.pt") is True

@@ -1,4 +1,4 @@
-"""The line of long work: rewritten in a terminal, now and then in a log."""
+"""The progress line of long work: rewritten in a terminal, now and then a new line in a log."""
 
 import io
 import sys
@@ -36,7 +36,7 @@ def test_a_log_has_a_line_every_half_minute_and_one_at_the_end(clock):
     assert "[00:30<01:10, " in said[0], "the time left"
 
 
-def test_work_that_ends_early_says_how_far_it_came_once(clock):
+def test_work_that_ends_early_reports_its_progress_once(clock):
     said = []
     line = ProgressLine(400, 0, "Training", said.append)
     clock(1)
@@ -73,7 +73,7 @@ def test_a_terminal_rewrites_one_line(monkeypatch):
     assert "Training" in last and "3/3" in last and "loss 0.3" in last
 
 
-def test_the_end_is_told_once_also_where_steps_take_long(monkeypatch):
+def test_the_end_is_reported_once_even_if_steps_are_slow(monkeypatch):
     monkeypatch.setattr(progress_line, "BETWEEN", 0.0)
     told = []
     line = progress_line.ProgressLine(2, 0, "Training", told.append)

@@ -1,4 +1,4 @@
-"""One device has one name, whoever names it: a network lies on it once."""
+"""A device has only one name, so a network is on it only once."""
 
 import pytest
 import torch
@@ -28,7 +28,10 @@ def patches_of(schedule=None):
         ("cpu:0", torch.device("cpu")),
         ("meta", torch.device("meta")),
         ("meta:0", torch.device("meta")),
-        ("cuda:0", torch.device("cuda", 0)),  # where there is a number nobody need be asked
+        (
+            "cuda:0",
+            torch.device("cuda", 0),
+        ),  # a device with a number needs no tensor to find its name
         ("cuda:1", torch.device("cuda", 1)),
         ("mps:0", torch.device("mps", 0)),
     ],

@@ -1,4 +1,4 @@
-"""Large products by oneDNN: the same but for the last bits, and only where nothing is lost."""
+"""Large products by oneDNN: equal except for the last bits, and only where it is safe."""
 
 import copy
 

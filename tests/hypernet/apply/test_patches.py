@@ -144,7 +144,7 @@ def test_the_positive_or_negative_prompt_can_be_left_alone(prompts, chunks, chan
 
 
 def percent_to_sigma(percent):
-    """Sigma 100 at the beginning, 0 at the end, straight; and ComfyUI's edges."""
+    """Sigma falls evenly from 100 to 0; outside, it has ComfyUI's values."""
     return 999999999.9 if percent <= 0 else 0.0 if percent >= 1 else 100 * (1 - percent)
 
 
@@ -216,7 +216,7 @@ def test_the_text_is_transformed_once_for_all_blocks_and_steps(inference):
         patch = text_patch(network())
         counted, context = Counted(patch), tokens()
         for _ in range(3):
-            step = context.clone()  # a host makes it anew for each step
+            step = context.clone()  # a host creates it again for each step
             results = [through(patch, step) for _ in range(16)]
         assert counted.times == 1
         assert all(keys.equal(network().keys(context)) for keys, _ in results)
@@ -225,7 +225,7 @@ def test_the_text_is_transformed_once_for_all_blocks_and_steps(inference):
 def test_self_attention_is_never_cached():
     attn1, attn2 = make_patches(network())
     counted, n = Counted(attn1), tokens(PICTURE)
-    for patch in (attn1, attn1, attn2, attn2):  # video models give the picture to attn2, too
+    for patch in (attn1, attn1, attn2, attn2):  # video models pass the picture to attn2 too
         patch(n, n, n, {})
     assert counted.times == 4
 
@@ -324,7 +324,7 @@ def test_nothing_is_kept_after_the_run_and_an_interrupted_run_does_no_harm():
     net = network()
     patch = text_patch(net)
     counted = Counted(patch)
-    through(patch, tokens(seed=1))  # and the run is broken off: no cleanup
+    through(patch, tokens(seed=1))  # the run is aborted, without cleanup
     assert through(patch, tokens(seed=2))[0].equal(net.keys(tokens(seed=2)))
     patch.cleanup()
     assert not patch._memo._entries
@@ -354,7 +354,7 @@ def test_threads_get_their_own_results():
 
 
 def remembered(*inputs):
-    """Does a memo answer from what it knows when it is asked twice for these?"""
+    """Does a memo use its cached result when it is asked twice for these inputs?"""
     memo, times = Memo(), []
     for _ in range(2):
         memo.recall("key", inputs, lambda: (times.append(1) or torch.zeros(1),))
@@ -362,7 +362,7 @@ def remembered(*inputs):
 
 
 def test_on_an_accelerator_only_tensors_with_a_version_are_cached():
-    """Meta tensors stand for an accelerator's: not on the CPU, and reading them is an error."""
+    """Meta tensors stand in for those of an accelerator: reading their numbers is an error."""
     ordinary = torch.zeros(2, device="meta")
     with torch.inference_mode():
         made_here = torch.zeros(2, device="meta")

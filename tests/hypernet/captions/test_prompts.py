@@ -1,4 +1,4 @@
-"""Prompts of training steps, by counting."""
+"""Prompts of training samples depend only on the seed and the sample's number."""
 
 import pytest
 import torch

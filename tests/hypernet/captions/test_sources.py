@@ -1,4 +1,4 @@
-"""Where captions come from, what becomes of old ones, and that none is ever lost."""
+"""Where captions come from, how they combine with old ones, and that none is ever lost."""
 
 import codecs
 import os
@@ -211,7 +211,7 @@ def test_an_unknown_way_to_treat_captions_is_quoted():
 
 def test_a_folder_that_cannot_be_written_is_named_and_nothing_is_lost(tmp_path):
     path = picture(tmp_path / "fox.png")
-    (tmp_path / "fox.txt").mkdir()  # in the way, also of a superuser
+    (tmp_path / "fox.txt").mkdir()  # blocks the superuser too
     with pytest.raises(ValueError, match=r"fox\.txt.*cannot be written"):
         write_sidecar(path, "a fox")
     assert not [file for file in tmp_path.iterdir() if file.name.startswith(".")]

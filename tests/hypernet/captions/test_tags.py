@@ -158,7 +158,7 @@ def test_lists_and_replacements_are_read_from_text():
         ("1girl\tsolo\tred hair", "1girl, solo, red hair"),
         ("- 1girl\n- solo\n- red hair", "1girl, solo, red hair"),
         ("1girl solo red_hair blue_eyes", "1girl, solo, red_hair, blue_eyes"),
-        # prose, and what has nothing but commas
+        # prose, and a list that only uses commas
         ("A fox, in snow, looks back.", "A fox, in snow, looks back."),
         ("A red fox sits in the snow, looking\nback at the viewer.",
          "A red fox sits in the snow, looking back at the viewer."),

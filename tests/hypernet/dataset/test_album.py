@@ -1,4 +1,4 @@
-"""Leafing through a folder: what is found, what is read again, and thumbnails that stay few."""
+"""Browsing a folder: searching, reading only what changed, and a limited cache of thumbnails."""
 
 import os
 
@@ -53,7 +53,7 @@ def test_only_changed_files_are_read_again(folder):
     before = album.pages()
     (folder / "b.txt").write_text("ice and snow")
     (folder / "c_d.txt").write_text("now with words")
-    assert album.pages()["b.png"].words == "Fox, snow"  # a moment ago is recent enough
+    assert album.pages()["b.png"].words == "Fox, snow"  # the listing from a moment ago still counts
     after = album.pages(anew=True)
     assert after["a.png"] is before["a.png"]
     assert after["b.png"].words == "ice and snow" and after["c_d.png"].written

@@ -21,7 +21,7 @@ GOOD = ["good.png", "赤い狐.png", "лиса.jpg", "ثعلب.webp", "🦊 fox'
 
 
 def claiming(width, height):
-    """A PNG whose header says more than it holds: to make a real one takes seconds."""
+    """A PNG whose header only claims its size; making a real one would take seconds."""
     chunks = (b"IHDR", struct.pack(">IIBBBBB", width, height, 1, 0, 0, 0, 0)), (b"IEND", b"")
     return b"\x89PNG\r\n\x1a\n" + b"".join(chunk(kind, data) for kind, data in chunks)
 
@@ -60,7 +60,7 @@ def write_awful(folder):
 
 
 def write_strange(folder):
-    """What else people have in such a folder; most of it was once passed over without a word."""
+    """Other files that people have in such a folder; most of them were once ignored silently."""
     jpeg = (folder / "лиса.jpg").read_bytes()
     png = (folder / "赤い狐.png").read_bytes()
     texts = {

@@ -1,4 +1,4 @@
-"""Measurements are kept, and believed only for the file they were made of."""
+"""Measurements are cached, and used only for the file that they were made from."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Folders as people have them: what is used, and that all else is named in the report."""
+"""Real-world folders: what is used, and that everything else is named in the report."""
 
 import io
 import json

@@ -14,7 +14,7 @@ from hypernet.training.batches import Examples
 
 
 class Encoder:
-    """Means and spreads that tell pictures apart; counts what it is asked."""
+    """An encoder whose means and spreads depend on the picture; counts its calls."""
 
     def __init__(self):
         self.asked = 0
@@ -42,7 +42,7 @@ def folder(tmp_path):
 
 
 def encode(folder, encoder, each=lambda done, total: None, size=64, **options):
-    """As a run does it: with nothing in memory from the one before."""
+    """Encodes like a new run, with nothing in memory from the one before."""
     dataset = read_dataset(folder, size, size, **options)
     cache = folder.parent / "cache"
     return encode_dataset(dataset, encoder, Shards(cache), Contents(folder, cache), each)

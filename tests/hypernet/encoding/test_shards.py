@@ -1,4 +1,4 @@
-"""Tensors on the disk come back as they went in, also in the next process; spoilt ones do not."""
+"""Tensors on disk are read back unchanged, also by the next process; damaged ones are ignored."""
 
 import os
 import time

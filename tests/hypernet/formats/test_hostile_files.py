@@ -1,4 +1,4 @@
-"""Files made to harm: refused with the name and the reason, before they can take anything."""
+"""Malicious files are refused with the name and the reason, before they can take any memory."""
 
 import io
 import json
@@ -96,7 +96,7 @@ def test_random_bytes_are_refused(tmp_path):
 
 
 def rewritten(path, change=lambda name, content: content, compression=zipfile.ZIP_STORED):
-    """The zip anew, with each entry changed."""
+    """The same zip with each entry changed."""
     with zipfile.ZipFile(path) as archive:
         entries = [(info.filename, archive.read(info)) for info in archive.infolist()]
     with zipfile.ZipFile(path, "w", compression) as archive:
@@ -120,7 +120,7 @@ def test_a_zip_with_fewer_numbers_than_it_claims_is_refused(tmp_path):
 def test_a_zip_whose_entries_share_their_bytes_is_refused(tmp_path):
     path = good(tmp_path)
     content = bytearray(path.read_bytes())
-    entry = content.rindex(b"archive/data/0") - 46  # its line in the table of contents
+    entry = content.rindex(b"archive/data/0") - 46  # its entry in the zip's directory
     struct.pack_into("<II", content, entry + 20, 10**6, 10**6)
     path.write_bytes(content)
     assert "more bytes than the file has" in refusal(path)
@@ -198,7 +198,7 @@ def test_the_pickle_used_in_these_tests_can_be_read_by_torch(tmp_path):
     [
         (b"\x80\x02", "before seeing STOP"),
         (b"\x80\x02}.", "no attention width"),
-        (b"\x80\x02]r\xff\xff\xff\x7f.", "holds a list"),  # a memo of two thousand million places
+        (b"\x80\x02]r\xff\xff\xff\x7f.", "holds a list"),  # a memo of two billion entries
         (b"\x80\x02(" * 1000, "data.pkl"),
         (b"cos\nsystem\n(X\x02\x00\x00\x00lstR.", '"os system"'),
         (b"\x80\x02c__builtin__\neval\n.", "__builtin__ eval"),

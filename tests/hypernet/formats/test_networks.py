@@ -1,4 +1,4 @@
-"""Files: what is written can be read by everyone, and nothing else can be."""
+"""Network files: everything that is written can be read, and nothing else can."""
 
 import pytest
 import torch
@@ -140,7 +140,7 @@ def test_a_file_of_losalina_is_read(tmp_path):
 
 
 def test_layer_norm_is_recognised_from_the_layers_not_from_losalinas_setting(tmp_path):
-    """It takes the word "False" on its command line for yes, and writes it down as it came."""
+    """losalina's trainer takes "False" on its command line for yes, and stores that text."""
 
     def side():
         norms = {f"linear.{n}.weight": torch.randn(size) for n, size in ((1, 16), (3, 8))}

@@ -1,4 +1,4 @@
-"""Files of A1111's layout against the formulas, written anew here from the format's description.
+"""Files in A1111's format against the formulas, which are written here independently.
 
 Each file is made here, slot by slot, opened by the library and compared with arithmetic that knows
 nothing of the library. The last test prints how many rows were tried and how many were equal.
@@ -36,7 +36,7 @@ FUNCTIONS = {
     "logsigmoid": F.logsigmoid,
     "logsoftmax": lambda x: F.log_softmax(x, 0),
     "mish": F.mish,
-    "prelu": None,  # has a slope of its own
+    "prelu": None,  # has a trainable slope
     "rrelu": lambda x: F.leaky_relu(x, EVAL_SLOPE),
     "relu6": F.relu6,
     "selu": F.selu,
@@ -77,7 +77,7 @@ def write_side(structure, activation, layer_norm, dropout, activate_output, draw
             steps.append(lambda x, g=gamma, b=beta: F.layer_norm(x, (len(g),), g, b, 1e-5))
             slot += 1
         if dropout[i + 1] > 0:
-            slot += 1  # holds no numbers, but counts
+            slot += 1  # has no weights, but takes a slot
     return state, steps
 
 
@@ -174,7 +174,7 @@ def test_files_with_skip_connections_give_the_numbers_of_aria1ths_blocks(
             "layer_structure": list(structure),
             "activation_func": activation,
             "is_layer_norm": layer_norm,
-            "activate_output": False,  # not asked by the blocks
+            "activate_output": False,  # has no effect on blocks
             "dropout_structure": [0.3 if dropout else 0.0] * len(structure),
             "skip_connection": True,
             "upsample_linear": upsample,

@@ -1,4 +1,4 @@
-"""The network: its widths, types, slots, beginnings and refusals. Its numbers: test_conformance."""
+"""The network: widths, dtypes, slots, initial weights, refusals. Its numbers: test_conformance."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""Sizes for shapes, and batches of one size that favour nobody."""
+"""Buckets for every shape, and batches of one size that favour no picture."""
 
 from collections import Counter
 

@@ -1,4 +1,4 @@
-"""Where a crop should be: where there is something to see."""
+"""The focal point of a crop is where there is something to see."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Metadata is not the picture: what of it is spoilt or too long keeps nobody from the pixels."""
+"""Damaged or oversized metadata doesn't make a picture unreadable."""
 
 import io
 import struct

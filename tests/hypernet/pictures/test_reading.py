@@ -63,7 +63,7 @@ def test_orientation_is_obeyed(tmp_path):
     turned = Image.new("RGB", (64, 32), "black")
     turned.paste("white", (0, 0, 32, 32))
     exif = Image.Exif()
-    exif[0x0112] = 6  # stored lying on its side
+    exif[0x0112] = 6  # stored rotated by a quarter turn
     turned.save(tmp_path / "turned.jpg", exif=exif)
     assert measure(tmp_path / "turned.jpg") == (32, 64)
     shown = open_picture(tmp_path / "turned.jpg")

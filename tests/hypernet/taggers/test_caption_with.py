@@ -137,7 +137,7 @@ def test_a_missing_model_says_which_file_goes_where(tmp_path, kind):
 
 
 class Counting:
-    """A tagger that counts the pictures it is shown; it sees how red one is."""
+    """A tagger that counts the pictures it gets; its score is how red a picture is."""
 
     def __init__(self):
         self.opened, self.batches = 0, []

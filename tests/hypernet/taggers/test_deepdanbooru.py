@@ -17,7 +17,7 @@ from hypernet.taggers.deepdanbooru import (
 )
 
 TAGS = 9176
-# number of the first and of the last convolution: what they are, over and over
+# (first, last) number -> the convolutions in that range, repeated
 # (in, out, kernel, stride); read off the published layers one by one
 PUBLISHED = [
     (0, 0, [(3, 64, 7, 2)]),
@@ -84,7 +84,7 @@ def weights_file(tmp_path_factory):
 
 def test_a_file_with_the_published_keys_loads_and_runs(weights_file):
     tagger = DeepDanbooruTagger(weights_file, torch.device("cpu"))
-    # a small picture shows the same as a large one: everything is a convolution
+    # a small picture is enough, because the network is fully convolutional
     tagger_input = torch.rand(2, 128, 128, 3, generator=torch.Generator().manual_seed(0))
     scores = tagger.model(tagger_input)
     assert scores.shape == (2, TAGS) and bool(((scores > 0) & (scores < 1)).all())

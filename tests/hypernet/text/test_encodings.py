@@ -1,4 +1,4 @@
-"""Captions of a few words in the encodings of the world: recognised or refused, never rubbish."""
+"""Captions of a few words in the world's encodings: recognised or refused, never garbled."""
 
 import random
 

@@ -1,4 +1,4 @@
-"""Folders with links: followed, loops noticed, and what is inside is told by the path."""
+"""Folders with links: links are followed, loops end, and a path as written tells what is inside."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""One rule for names: exact wins, what differs is found and said, what is unclear is refused."""
+"""One rule for names: exact wins, similar ones are found and reported, ambiguous ones refused."""
 
 import pytest
 

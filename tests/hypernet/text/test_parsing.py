@@ -1,4 +1,4 @@
-"""Numbers and lists, as keyboards, word processors and web pages have them."""
+"""Numbers and lists, as typed on any keyboard or pasted from word processors and web pages."""
 
 import random
 
@@ -89,7 +89,7 @@ def test_a_structure_is_read_however_it_is_typed(text):
 @pytest.mark.parametrize(
     ("read", "text", "numbers"),
     [
-        (parse_structure, "1; 1,5; 1", (1, 1.5, 1)),  # ; parts, so a comma is decimal
+        (parse_structure, "1; 1,5; 1", (1, 1.5, 1)),  # ; separates, so the comma is decimal
         (parse_structure, "1 0,05 1", (1, 0.05, 1)),  # 05 is no number
         (parse_structure, "1,2,4,2,1", (1, 2, 4, 2, 1)),
         (lambda text: parse_dropout(text, 3), "0, 0,3, 0", (0, 0.3, 0)),  # 3 is no probability
@@ -98,10 +98,10 @@ def test_a_structure_is_read_however_it_is_typed(text):
         (lambda text: parse_dropout(text, 2), " ", ()),
         (read_strengths, "0,1", (0, 1)),
         (read_strengths, "−1, 0, 1", (-1, 0, 1)),
-        (read_strengths, "0,25 0,75 1", (0.25, 0.75, 1)),  # 25 and 75 are out of reach
+        (read_strengths, "0,25 0,75 1", (0.25, 0.75, 1)),  # 25 and 75 are too large for strengths
         (read_strengths, "0,75", (0.75,)),
         (read_widths, "768，320", (768, 320)),
-        (read_widths, "1,280", (1280,)),  # nothing is 1 wide
+        (read_widths, "1,280", (1280,)),  # no width is 1
         (read_widths, "768, 1,280", (768, 1280)),
         (read_widths, "320,640", (320, 640)),
         (lambda text: read_factors(text, 2), "0,5, 0,5", (0.5, 0.5)),

@@ -1,4 +1,4 @@
-"""The labelled grid: where pictures lie, that words take the room they need, what is refused."""
+"""The labelled grid: where pictures are, that labels get enough room, what is refused."""
 
 import pytest
 import torch
@@ -15,7 +15,7 @@ def plain(level, height=32, width=48):
 
 
 def places(sheet, levels):
-    """Left upper corners (x, y) of the one-coloured pictures, by their level."""
+    """The upper left corner (x, y) of each one-coloured picture, by its brightness."""
     found = {}
     for level in levels:
         same = (sheet[0] - plain(level, 1, 1)).abs().amax(-1) < 0.01

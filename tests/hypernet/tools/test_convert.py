@@ -1,4 +1,4 @@
-"""Other forms of a network: what stays the same and what is refused."""
+"""Converted networks: what stays the same and what is refused."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""Merged networks against what they stand for, computed with the networks themselves."""
+"""Merged networks against the same result computed with the original networks."""
 
 import pytest
 import torch
@@ -25,7 +25,7 @@ def tokens(width):
 
 
 def effects(network, width, strength=1.0):
-    """(keys, values) minus what went in; zero where the network does not hold the width."""
+    """(keys, values) minus the input; zero if the network doesn't have the width."""
     x = tokens(width)
     return torch.stack([side(x, strength) - x for side in (network.keys, network.values)])
 

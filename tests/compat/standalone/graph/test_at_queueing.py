@@ -144,13 +144,13 @@ def test_the_seed_of_the_workflow_decides_between_alternatives(queue):
     assert text_of(set_later) == texts[3]
 
 
-def test_two_prompts_choose_apart(queue):
+def test_two_prompts_choose_independently(queue):
     prompts = [encode(COLOURS, number) for number in range(1, 9)]
     workflow = queue(*prompts, sample(1, "fixed", number=20))
     assert len({text_of(workflow, str(number)) for number in range(1, 9)}) > 1
 
 
-def test_what_was_chosen_and_taken_out_is_said(queue):
+def test_chosen_alternatives_and_removed_comments_are_reported(queue):
     workflow = queue(encode("{red|red} heart // note"), sample(7, "fixed"))
     assert workflow.notices == (
         'Comments were taken out of prompts, as in the editor (1): node 4 "// note".',
@@ -162,7 +162,7 @@ def test_only_inputs_with_dynamic_prompts_are_resolved(queue):
     assert queue(encode("{a|a} // b")).prompt["4"]["inputs"]["plain"] == "{a|a} // b"
 
 
-def test_set_is_resolved_too(queue):
+def test_values_given_by_set_are_resolved_too(queue):
     assert text_of(queue(encode("x"), sets=["Encode.text={a|a}"])) == "a"
 
 
@@ -185,7 +185,7 @@ PREFIXES = [
 
 
 @pytest.mark.parametrize(("prefix", "filled"), PREFIXES)
-def test_words_of_file_names_are_filled_in_as_in_the_editor(queue, prefix, filled):
+def test_placeholders_in_file_names_are_filled_in_as_in_the_editor(queue, prefix, filled):
     second = sample(9, "fixed", number=7, title="Second pass")
     number = {"id": 3, "type": "PrimitiveNode", "title": "Number", "widgets_values": [12, "fixed"]}
     workflow = queue(encode("a/b ? c:d"), SAMPLER, second, number, saving(prefix))
@@ -198,7 +198,7 @@ def test_words_of_file_names_are_filled_in_as_in_the_editor(queue, prefix, fille
         assert workflow.notices == (said,)
 
 
-def test_a_title_counts_where_no_search_name_does_and_the_class_is_the_default(queue):
+def test_without_a_matching_search_name_the_title_counts(queue):
     named = sample(5, "fixed", title="Encode")
     other = sample(6, "fixed", number=7)
     filled = queue(named, other, encode("x"), saving("%Sample.seed%-%Encode.text%"))
@@ -213,7 +213,7 @@ def test_values_of_muted_nodes_and_set_values_are_filled_in(queue):
     assert later.prompt["8"]["inputs"]["filename_prefix"] == "11"
 
 
-def test_a_widget_without_a_value_takes_its_default_and_it_is_said(queue):
+def test_a_widget_without_a_value_gets_its_default_and_is_reported(queue):
     workflow = queue({"id": 6, "type": "Sample", "widgets_values": {"seed": 3}})
     inputs = {"seed": 3, "cfg": 8.0, "sampler": "euler", "fast": False}
     assert workflow.prompt["6"]["inputs"] == inputs
@@ -237,7 +237,7 @@ STANDING = [
 
 
 @pytest.mark.parametrize(("name", "value", "named"), STANDING)
-def test_in_api_format_all_stands_as_it_is_and_what_looks_forgotten_is_named(
+def test_api_format_is_used_unchanged_and_what_looks_unfilled_is_reported(
     queue, name, value, named
 ):
     kind = "SaveImage" if name == "filename_prefix" else "Encode"

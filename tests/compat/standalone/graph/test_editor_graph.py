@@ -105,13 +105,13 @@ def test_links_and_their_ids_are_read_in_every_spelling(read, link, number):
     assert workflow.prompt["9"]["inputs"]["model"] == ["1", 0] and workflow.notices == ()
 
 
-def test_of_two_links_with_one_id_the_one_that_leads_here_counts(read):
+def test_of_two_links_with_the_same_id_the_one_to_this_node_counts(read):
     other = MODEL | {"id": 2}
     workflow = read(graph(MODEL, other, save(7), links=[[7, 2, 0, 5, 0], GOOD_LINK]))
     assert workflow.prompt["9"]["inputs"]["model"] == ["1", 0]
 
 
-def test_a_link_that_leads_to_nothing_is_taken_as_none_and_named(read):
+def test_a_link_to_nothing_counts_as_unlinked_and_is_named(read):
     nowhere = "Inputs whose link leads to nothing were taken as not linked (1): "
     gone = read(graph(save(7), links=[GOOD_LINK]))
     assert gone.notices == (f'{nowhere}node 9 "model" (from node 1).',)
@@ -120,7 +120,7 @@ def test_a_link_that_leads_to_nothing_is_taken_as_none_and_named(read):
     assert "model" not in absent.prompt["9"]["inputs"]
 
 
-def test_a_slot_that_the_node_does_not_have_is_told_in_a_sentence(read):
+def test_a_link_to_a_missing_output_is_reported_in_a_sentence(read):
     prompt = read(graph(MODEL, save(7), links=[[7, 1, 5, 9, 0]])).prompt
     _, error, _, _ = validate_prompt(prompt, NODES)
     assert "linked to output 5 of node 1, which has 1" in error["details"]
@@ -141,7 +141,7 @@ def test_a_broken_node_is_left_out_and_named(read, node):
     assert json.dumps(node) in notice
 
 
-def test_two_nodes_of_one_id_are_refused_and_a_copy_counts_once(read):
+def test_two_nodes_with_one_id_are_refused_unless_they_are_equal(read):
     with pytest.raises(WorkflowError, match='two nodes .* id 1: "Model" and "Change"'):
         read(graph(MODEL, MODEL | {"type": "Change"}, save(7), links=[GOOD_LINK]))
     assert set(read(graph(MODEL, MODEL, save(7), links=[GOOD_LINK])).prompt) == {"1", "9"}
@@ -157,7 +157,7 @@ VALUES_FOR_LINKS = [5, "m", True, {}, {"__value__": ["1", 0]}, 0.5]
 
 
 @pytest.mark.parametrize("value", VALUES_FOR_LINKS)
-def test_a_value_in_the_place_of_a_link_is_refused_before_the_node_runs(read, value):
+def test_a_value_where_a_link_belongs_is_refused_before_the_node_runs(read, value):
     api = {"9": {"class_type": "Save", "inputs": {"model": value, "text": "t"}}}
     _, error, _, _ = validate_prompt(read(api).prompt, NODES)
     assert "stands where a link to a node that makes MODEL belongs" in error["details"]
@@ -218,7 +218,7 @@ def set_and_get(setter, getter, *, set_values=("m",), get_values=("m",), mode=0,
     )
 
 
-def test_get_nodes_take_what_the_set_node_of_their_name_has(read):
+def test_get_nodes_take_the_value_of_the_set_node_with_their_name(read):
     for content in (
         set_and_get("SetNode", "GetNode"),
         set_and_get("easy setNode", "easy getNode"),
@@ -238,7 +238,7 @@ def test_a_get_node_without_a_set_node_is_named(read):
         assert 'node 21 gets "n", which no Set node has' in notice
 
 
-def test_a_set_node_hands_its_value_on_as_well(read):
+def test_a_set_node_also_passes_its_value_on(read):
     workflow = read(between("SetNode", ["m"]))
     assert workflow.prompt["9"]["inputs"]["model"] == ["1", 0]
 
@@ -251,18 +251,18 @@ DECORATIONS = [
 
 
 @pytest.mark.parametrize("kind", DECORATIONS)
-def test_decorations_are_left_out_without_a_word(read, kind):
+def test_decorations_are_left_out_silently(read, kind):
     workflow = read(graph(MODEL, save(7), {"id": 5, "type": kind}, links=[GOOD_LINK]))
     assert set(workflow.prompt) == {"1", "9"} and workflow.notices == ()
 
 
-def test_a_node_that_hands_on_without_links_is_named_with_the_cure(read):
+def test_a_node_that_passes_values_without_links_is_reported_with_the_remedy(read):
     everywhere = {"id": 5, "type": "Anything Everywhere", "inputs": []}
     (notice,) = read(graph(MODEL, save(None), everywhere)).notices
     assert '"Anything Everywhere" (node 5)' in notice and "save with Export (API)" in notice
 
 
-def test_what_is_not_installed_goes_where_nothing_that_runs_needs_it(read):
+def test_missing_nodes_are_left_out_if_no_output_needs_them(read):
     absent = {"id": 5, "type": "Absent", "inputs": [{"name": "x", "type": "MODEL", "link": 8}]}
     after = {"id": 6, "type": "Change", "inputs": [{"name": "model", "type": "*", "link": 10}]}
     links = [GOOD_LINK, [8, 1, 0, 5, 0, "MODEL"], [10, 5, 0, 6, 0, "MODEL"]]
@@ -293,7 +293,7 @@ PRIMITIVES = [
 
 
 @pytest.mark.parametrize(("kind", "values", "taken"), PRIMITIVES)
-def test_primitives_hand_over_their_value(read, kind, values, taken):
+def test_primitives_pass_their_value_on(read, kind, values, taken):
     widget = {"name": "text", "type": "STRING", "widget": {"name": "text"}, "link": 7}
     node = {"id": 9, "type": "Save", "inputs": [widget], "widgets_values": ["own"]}
     primitive = {"id": 3, "type": kind, "widgets_values": values, "outputs": [{"type": "*"}]}
@@ -301,7 +301,7 @@ def test_primitives_hand_over_their_value(read, kind, values, taken):
     assert prompt == {"9": {"class_type": "Save", "inputs": {"text": taken}}}
 
 
-def test_a_circle_of_reroutes_leads_nowhere(read):
+def test_a_cycle_of_reroutes_leads_nowhere(read):
     first = {"id": 2, "type": "Reroute", "inputs": [{"name": "", "type": "*", "link": 7}]}
     links = [[7, 2, 0, 2, 0, "*"], [8, 2, 0, 9, 0, "MODEL"]]
     assert "model" not in read(graph(first, save(8), links=links)).prompt["9"]["inputs"]
@@ -311,7 +311,7 @@ def test_a_circle_of_reroutes_leads_nowhere(read):
 
 
 @pytest.mark.parametrize("kind", ["workflow/inner", "workflow>inner"])
-def test_a_group_node_is_refused_where_it_is_needed_and_left_out_elsewhere(read, kind):
+def test_a_group_node_is_refused_if_needed_and_otherwise_left_out(read, kind):
     groups = {"extra": {"groupNodes": {"inner": {"nodes": [{"type": "Model"}], "links": []}}}}
     with pytest.raises(WorkflowError, match=r'node 2 is the group node "inner".*Export \(API\)'):
         read(between(kind) | groups)
@@ -395,11 +395,11 @@ HOSTS = [
 
 
 @pytest.mark.parametrize(("host", "by"), [row[1:] for row in HOSTS], ids=[row[0] for row in HOSTS])
-def test_widgets_of_a_subgraph_take_what_its_node_shows(read, host, by):
+def test_widgets_of_a_subgraph_take_the_values_of_its_node(read, host, by):
     assert read(with_subgraph(PLAIN, host)).prompt["5:3"]["inputs"]["by"] == by
 
 
-def test_a_widget_of_a_subgraph_may_be_linked_outside(read):
+def test_a_widget_of_a_subgraph_may_be_linked_from_outside(read):
     sockets = [
         {"name": "text", "type": "FLOAT", "widget": {"name": "text"}, "link": 8},
         {"name": "model", "type": "MODEL", "link": 6},
@@ -441,7 +441,7 @@ def test_subgraphs_nest_and_hold_reroutes_and_set_nodes(read):
     assert workflow.prompt["5:2:3"]["inputs"]["model"] == ["1", 0]
 
 
-def test_two_nodes_of_one_subgraph_are_apart(read):
+def test_two_nodes_with_the_same_subgraph_are_independent(read):
     content = with_subgraph(PLAIN, {"widgets_values": [2.0]})
     twin = {"id": 6, "type": INNER, "inputs": [{"name": "model", "type": "MODEL", "link": 7}]}
     content["nodes"] += [twin | {"widgets_values": [4.0]}, save(8, number=10)]

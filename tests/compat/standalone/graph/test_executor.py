@@ -1,4 +1,4 @@
-"""The executor does with a workflow what ComfyUI's does."""
+"""The executor treats a workflow as ComfyUI's does."""
 # ruff: noqa: N802 (the functions below become node classes)
 
 import asyncio
@@ -197,7 +197,7 @@ def test_a_node_runs_once_per_place_of_its_longest_list(inputs, result, why):
     assert shown(nodes) == {"3": result}, why
 
 
-def test_a_node_that_takes_lists_runs_once():
+def test_a_node_that_takes_whole_lists_runs_once():
     nodes = prompt(n1=("Many", {"count": 4}), n2=("Sum", {"values": ["1", 0]}))
     assert shown(nodes | prompt(n3=("Show", {"value": ["2", 0]}))) == {"3": [6]}
 
@@ -208,13 +208,13 @@ def test_only_what_an_output_needs_is_run():
     assert RAN == [("Number", 1), ("Show", "2")]
 
 
-def test_async_nodes_are_awaited_and_all_runs_in_inference_mode():
+def test_async_nodes_are_awaited_and_everything_runs_in_inference_mode():
     later = prompt(n1=("Later", {"value": 3}), n2=SHOW_1)
     assert shown(later) == {"2": [3]}
     assert shown(prompt(n1=("Mode", {}), n2=SHOW_1)) == {"2": [True]}
 
 
-def test_a_lazy_input_runs_only_when_it_is_asked_for():
+def test_a_lazy_input_is_computed_only_when_it_is_asked_for():
     nodes = prompt(
         n1=("Choose", {"first": False, "a": ["8", 0], "b": ["9", 0]}),
         n2=SHOW_1,
@@ -239,7 +239,7 @@ def test_results_are_kept_between_runs_until_something_changes():
     assert RAN[3:] == [("Add", 1, 5), ("Show", "3")]
 
 
-def test_a_change_upstream_reaches_all_that_depends_on_it():
+def test_a_change_upstream_reaches_everything_that_depends_on_it():
     executor = Executor(NODES)
     nodes = prompt(n1=("Number", {"value": 1}), n2=("Show", {"value": ["1", 0]}))
     shown(nodes, executor)
@@ -274,7 +274,7 @@ def test_equal_nodes_share_a_result_unless_they_are_not_idempotent():
 
 
 @pytest.mark.parametrize(("bad", "status"), [("Fail", "error"), ("Stop", "interrupted")])
-def test_a_node_that_fails_or_is_stopped_leaves_nothing_behind(bad, status):
+def test_a_failed_or_stopped_node_leaves_nothing_in_the_cache(bad, status):
     events = []
     executor = Executor(NODES, lambda event, data: events.append((event, data)))
     nodes = prompt(n1=("Number", {"value": 1}), n2=(bad, {"value": ["1", 0]}), n3=SHOW_1) | prompt(
@@ -319,7 +319,7 @@ def test_events_tell_the_story_of_a_run():
 
 
 @pytest.mark.parametrize(("message", "told"), [("too dark", 1), ("", 0)])
-def test_a_blocked_output_stops_those_who_take_it(message, told):
+def test_a_blocked_output_stops_the_nodes_that_use_it(message, told):
     nodes = prompt(
         n1=("Gate", {"value": 1, "message": message}),
         n2=("Add", {"a": ["1", 0], "b": 1}),
@@ -338,7 +338,7 @@ def test_a_choice_reaches_the_node_as_one_dict():
     assert run.outputs == {"1": {"opt": [{"opt": "adam", "lr": 0.5}]}}
 
 
-def test_a_list_value_comes_in_a_box():
+def test_a_list_value_arrives_in_a_box():
     run = Executor(NODES).run(prompt(n1=("Pick", {"names": {"__value__": ["a", "c"]}})))
     assert run.outputs == {"1": {"names": ["a", "c"]}}
 
@@ -378,7 +378,7 @@ def test_a_node_has_one_line_at_a_time(capsys):
     assert [line.partition("%")[0] for line in said] == ["First:  67", "Second:  80"]
 
 
-def test_the_prompt_that_is_given_stays_as_it_is():
+def test_the_given_prompt_is_not_changed():
     nodes = prompt(n1=("Number", {"value": "7"}), n2=SHOW_1)
     before = copy.deepcopy(nodes)
     assert shown(nodes) == {"2": [7]}
@@ -435,12 +435,12 @@ MISSING = [
 
 
 @pytest.mark.parametrize(("more", "expected"), MISSING)
-def test_a_class_that_is_not_here_is_named_once_with_what_to_do(more, expected):
+def test_a_missing_class_is_named_once_with_what_to_do(more, expected):
     _, error, _, _ = validate_prompt({"20": {"class_type": "Nowhere", "inputs": {}} | more}, NODES)
     assert sentence(error) == expected
 
 
-def test_a_reason_is_said_once_however_many_inputs_it_is_about():
+def test_a_reason_is_reported_once_for_any_number_of_inputs():
     nodes = prompt(n1=("Even", {"value": 7}), n2=SHOW_1, n3=("Show", {"value": ["1", 0]}))
     _, error, _, _ = validate_prompt(nodes, NODES)
     assert sentence(error) == (
@@ -482,18 +482,18 @@ def test_a_bad_input_is_reported_with_its_node_and_value(bad, kind, words):
     assert list(node_errors) == ["1"], "nodes that only depend on it have no errors of their own"
 
 
-def test_a_node_that_judges_an_input_itself_is_spared_the_bounds():
+def test_an_input_that_the_node_checks_itself_is_not_checked_for_bounds():
     nodes = prompt(n1=("Even", {"value": 8}), n2=SHOW_1)
     assert validate_prompt(nodes, NODES)[0], "8 is above max=4, but validate_inputs names value"
 
 
-def test_values_are_coerced_in_place():
+def test_values_are_converted_in_place():
     nodes = prompt(n1=("Word", {"text": 5, "loud": 1}), n2=SHOW_1)
     assert validate_prompt(nodes, NODES)[0]
     assert nodes["1"]["inputs"] == {"text": "5", "loud": True}
 
 
-def test_good_outputs_run_although_others_fail():
+def test_valid_outputs_run_even_if_others_are_invalid():
     nodes = prompt(n1=("Number", {"value": 1}), n2=SHOW_1, n3=("Number", {})) | prompt(
         n4=("Show", {"value": ["3", 0]})
     )
@@ -502,7 +502,7 @@ def test_good_outputs_run_although_others_fail():
     assert run.node_errors["3"]["dependent_outputs"] == ["4"]
 
 
-def test_a_circle_is_named():
+def test_a_cycle_is_named():
     nodes = prompt(
         n1=("Add", {"a": ["2", 0], "b": 1}), n2=("Add", {"a": ["1", 0], "b": 1}), n3=SHOW_1
     )
@@ -513,7 +513,7 @@ def test_a_circle_is_named():
 
 
 @pytest.mark.parametrize("kind", ["A", "B", "A,C", "*"])
-def test_a_union_takes_each_of_its_types(kind):
+def test_a_union_accepts_each_of_its_types(kind):
     maker = node("Maker", outputs=[io.Custom(kind).Output])(lambda cls: io.NodeOutput(kind))
     nodes = prompt(n1=("Maker", {}), n2=("Both", {"value": ["1", 0]}))
     assert validate_prompt(nodes, NODES | {"Maker": maker})[0]
@@ -521,7 +521,7 @@ def test_a_union_takes_each_of_its_types(kind):
     assert not validate_prompt(nodes, NODES | {"Maker": wrong})[0]
 
 
-def test_a_node_that_returns_too_few_values_is_told():
+def test_a_node_that_returns_too_few_values_is_reported():
     two = node("Two", outputs=[io.Int.Output, io.Int.Output])(lambda cls: io.NodeOutput(1))
     run = Executor(NODES | {"Two": two}).run(prompt(n1=("Two", {}), n2=SHOW_1))
     assert "returned 1 values; it has 2 outputs" in run.error["exception_message"]

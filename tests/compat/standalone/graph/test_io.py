@@ -1,4 +1,4 @@
-"""The stand-in's node types say to the editor what ComfyUI's say, and nodes keep no state."""
+"""The stand-in's node types describe themselves as ComfyUI's do, and nodes keep no state."""
 
 import pytest
 import torch
@@ -54,7 +54,7 @@ OPTIONS = [
 
 
 @pytest.mark.parametrize(("socket", "kind", "options"), OPTIONS)
-def test_an_input_has_the_type_and_options_that_the_editor_knows(socket, kind, options):
+def test_an_input_has_the_type_and_options_that_the_editor_expects(socket, kind, options):
     assert socket.get_io_type() == kind
     assert options.items() <= socket.as_dict().items()
     assert "id" not in socket.as_dict() and "optional" not in socket.as_dict()
@@ -79,7 +79,7 @@ def test_object_info_describes_a_node():
     assert info["output_node"] and info["search_aliases"] == ["draw"]
 
 
-def test_object_info_lists_what_each_choice_brings():
+def test_object_info_lists_the_inputs_of_each_choice():
     kind, options = io.input_dict([dynamic()])["required"]["opt"]
     assert kind == "COMFY_DYNAMICCOMBO_V3"
     assert options["options"][0] == {
@@ -102,7 +102,7 @@ def test_a_nested_value_that_is_not_given_is_none():
     assert io.nest(values, io.nested_paths(live, values)) == {"opt": {"opt": "sgd", "warmup": None}}
 
 
-def test_two_inputs_of_one_name_are_refused():
+def test_two_inputs_with_the_same_name_are_refused():
     class Twice(Paint):
         @classmethod
         def define_schema(cls):
@@ -122,7 +122,7 @@ def test_a_locked_clone_cannot_be_changed_and_knows_its_hidden_values():
     del Paint.memory
 
 
-def test_hooks_are_seen_only_where_a_node_has_its_own():
+def test_only_overridden_hooks_count():
     class Checked(Paint):
         @classmethod
         def validate_inputs(cls, steps):
@@ -148,7 +148,7 @@ def test_pictures_are_numbered_and_carry_the_prompt(tmp_path):
     assert picture.info == {"prompt": '{"1": {}}', "workflow": '{"a": 1}'}
 
 
-def test_a_mask_is_shown_grey(tmp_path):
+def test_a_mask_is_displayed_as_grey(tmp_path):
     with folders.configured(output=tmp_path):
         (result,) = ui.PreviewMask(torch.full((1, 4, 6), 0.5)).as_dict()["images"]
         assert Image.open(folders.temp_folder() / result["filename"]).getpixel((0, 0)) == (127,) * 3
@@ -160,7 +160,7 @@ def test_nothing_is_written_outside_the_output_folder(tmp_path, prefix):
         folders.next_file(prefix, tmp_path / "output", ".png")
 
 
-def test_notes_in_a_name_choose_the_folder(tmp_path):
+def test_marks_in_a_name_choose_the_folder(tmp_path):
     with folders.configured(input=tmp_path / "in", output=tmp_path / "out"):
         assert folders.resolve("a.png") == tmp_path / "in" / "a.png"
         assert folders.resolve("a.png [output]") == tmp_path / "out" / "a.png"

@@ -66,6 +66,6 @@ MISPLACED = [[5, 30, "euler", 0.5], [5, "30"], [5, None, 30], [5, [], 30], [5, 1
 
 
 @pytest.mark.parametrize("saved", MISPLACED)
-def test_values_of_another_version_of_the_node_are_refused_not_shifted(saved):
+def test_values_of_another_version_of_the_node_are_refused_rather_than_shifted(saved):
     with pytest.raises(WorkflowError, match="follows a seed, where one of fixed"):
         widget_inputs(SAMPLER, saved)

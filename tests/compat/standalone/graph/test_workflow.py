@@ -79,7 +79,7 @@ def test_widget_values_go_to_the_inputs_they_belong_to(read, kind, values, input
     assert inputs_of(read, {"type": kind, "widgets_values": values}) == inputs
 
 
-def test_values_that_do_not_fit_the_node_are_refused_not_shifted(read):
+def test_values_that_do_not_fit_the_node_are_refused_rather_than_shifted(read):
     with pytest.raises(WorkflowError, match='"30" follows a seed'):
         inputs_of(read, {"type": "Sample", "widgets_values": [5, 30, "dpm", 7]})
 
@@ -103,7 +103,7 @@ def test_links_become_node_and_slot_in_both_spellings(read):
         assert workflow.extra_pnginfo["workflow"]["nodes"][0]["type"] == "Model"
 
 
-def test_a_widget_that_is_linked_takes_the_link(read):
+def test_a_linked_widget_takes_the_link(read):
     primitive = {"id": 3, "type": "PrimitiveNode", "widgets_values": [77, "fixed"]}
     links = [[7, 1, 0, 9, 0, "MODEL"], [8, 3, 0, 9, 1, "INT"]]
     prompt = read(editor(MODEL, primitive, sample(7, link=8), links=links)).prompt
@@ -130,7 +130,7 @@ def between(kind, mode=0):
     )
 
 
-def test_reroutes_and_bypassed_nodes_hand_through_and_muted_ones_do_not(read):
+def test_reroutes_and_bypassed_nodes_pass_values_on_and_muted_ones_do_not(read):
     for content in (between("Reroute"), between("Change", mode=4), between("Unknown", mode=4)):
         prompt = read(content).prompt
         assert set(prompt) == {"1", "9"}
@@ -139,7 +139,7 @@ def test_reroutes_and_bypassed_nodes_hand_through_and_muted_ones_do_not(read):
     assert set(prompt) == {"1", "9"} and "model" not in prompt["9"]["inputs"]
 
 
-def test_notes_are_not_run_and_unknown_nodes_stay_for_the_validation_to_name(read):
+def test_notes_are_not_run_and_unknown_nodes_are_left_for_validation(read):
     notes = [{"id": 4, "type": "Note"}, {"id": 5, "type": "MarkdownNote"}]
     prompt = read(editor(*notes, {"id": 6, "type": "Foreign", "widgets_values": [1]})).prompt
     assert prompt == {"6": {"class_type": "Foreign", "inputs": {}}}
@@ -151,7 +151,7 @@ def test_a_subgraph_is_refused_by_name(read):
         read(editor({"id": 1, "type": "uuid"}, definitions=definitions))
 
 
-def test_api_format_is_read_as_it_is_also_when_wrapped_for_posting(read):
+def test_api_format_is_read_unchanged_even_if_wrapped_for_posting(read):
     api = {"1": {"class_type": "Model", "inputs": {"name": "m"}}}
     assert read(api).prompt == read({"prompt": api}).prompt == api
     assert read(api).extra_pnginfo is None

@@ -1,4 +1,4 @@
-"""What people had, run by the command: each folder of workflows/ is one public report."""
+"""Workflows of real users, run by the command: each folder of workflows/ is one public report."""
 
 import re
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A workflow is read from whatever file it lies in, and what is none is told by name."""
+"""A workflow is read from any file that contains one; other files are named for what they are."""
 
 import json
 
@@ -37,7 +37,7 @@ def test_every_encoding_of_unicode_is_read(read, encoding, ascii_only):
     assert read(json.dumps(API, ensure_ascii=ascii_only).encode(encoding)).prompt == API
 
 
-def test_marks_of_both_ends_and_western_letters_are_read(read):
+def test_byte_order_marks_and_western_letters_are_read(read):
     text = json.dumps(API, ensure_ascii=False)
     assert read(b"\xfe\xff" + text.encode("utf-16-be")).prompt == API
     western = text.replace("红狐", "€ “fox”")
@@ -56,7 +56,7 @@ WRAPPED = [
 
 
 @pytest.mark.parametrize("content", WRAPPED)
-def test_a_workflow_is_found_in_what_is_sent_to_a_server(read, content):
+def test_a_workflow_is_found_in_a_request_to_a_server(read, content):
     assert read(json.dumps(content)).prompt == API
 
 
@@ -86,7 +86,7 @@ def test_a_picture_gives_its_workflow_else_its_prompt(tmp_path, write, name):
     assert read_workflow(path, {}).prompt == API
 
 
-def test_a_number_that_json_does_not_have_is_null_as_in_the_editor(read):
+def test_nan_and_infinity_are_null_as_in_the_editor(read):
     text = '{"1": {"class_type": "Text", "inputs": {"a": NaN, "b": -Infinity}}}'
     assert read(text).prompt["1"]["inputs"] == {"a": None, "b": None}
 
@@ -116,7 +116,7 @@ NOT_JSON = [
 
 
 @pytest.mark.parametrize(("text", "words"), NOT_JSON)
-def test_a_file_that_is_not_json_is_told_by_place_and_cure(read, text, words):
+def test_invalid_json_is_reported_with_its_place_and_a_remedy(read, text, words):
     with pytest.raises(WorkflowError, match=words) as caught:
         read(text)
     assert str(caught.value).startswith('workflow "') and " is not JSON: " in str(caught.value)
@@ -148,7 +148,7 @@ NO_WORKFLOW = [
 
 
 @pytest.mark.parametrize(("content", "words"), NO_WORKFLOW)
-def test_what_is_no_workflow_is_told_by_name(read, content, words):
+def test_a_file_that_is_no_workflow_is_named_for_what_it_is(read, content, words):
     with pytest.raises(
         WorkflowError, match="neither in API format nor saved by the editor"
     ) as told:
@@ -156,7 +156,7 @@ def test_what_is_no_workflow_is_told_by_name(read, content, words):
     assert words in str(told.value)
 
 
-def test_pictures_without_a_workflow_are_told_apart(tmp_path):
+def test_pictures_without_a_workflow_are_reported_by_their_content(tmp_path):
     in_png(tmp_path / "bare.png")
     in_png(tmp_path / "a1111.png", parameters="a cat\nSteps: 20, Sampler: Euler a")
     in_png(tmp_path / "broken.png", workflow='{"nodes": [')

@@ -1,4 +1,4 @@
-"""`embedding:name` puts a file's vectors in the place of words, or is left out and named."""
+"""`embedding:name` inserts a file's vectors in place of words, or is left out and reported."""
 
 import logging
 
@@ -36,7 +36,7 @@ def keep(tmp_path):
 
 
 def vectors(clip, text):
-    """What the text model has for the words of the text."""
+    """The text model's vectors for the words of the text."""
     numbers = clip.tokenizer(text, add_special_tokens=False).input_ids
     return clip.encoders[0].module.get_input_embeddings().weight[numbers].detach().clone()
 
@@ -66,7 +66,7 @@ FORMS = {
 
 
 @pytest.mark.parametrize("name", FORMS)
-def test_a_file_of_every_form_says_what_its_words_would(clip, keep, name):
+def test_an_embedding_in_any_file_format_acts_like_the_words_it_was_made_from(clip, keep, name):
     words = vectors(clip, "red cat")
     keep(name, FORMS[name](words))
     escaped = name.replace("(", "\\(").replace(")", "\\)")
@@ -98,7 +98,7 @@ PROMPTS = [  # with the embedding for "red", and the same in words
 
 
 @pytest.mark.parametrize(("text", "words"), PROMPTS)
-def test_a_mention_is_read_wherever_it_stands(clip, keep, text, words):
+def test_a_mention_is_recognised_anywhere_in_the_prompt(clip, keep, text, words):
     for name in ("x.pt", "12.pt"):
         keep(name, a1111(vectors(clip, "red")))
     torch.testing.assert_close(clip.encode(text)[0], clip.encode(words)[0])
@@ -131,7 +131,7 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("name", BROKEN)
-def test_a_file_that_cannot_be_used_is_left_out_with_the_reason(clip, keep, caplog, name):
+def test_an_unusable_file_is_left_out_with_the_reason(clip, keep, caplog, name):
     make, reason = BROKEN[name]
     keep(name, make())
     with caplog.at_level(logging.WARNING):
@@ -168,7 +168,7 @@ def test_a_long_embedding_continues_in_a_second_chunk(clip, keep):
     torch.testing.assert_close(clip.encode("embedding:long")[0], clip.encode("cat " * 12)[0])
 
 
-def test_the_text_model_is_left_as_it_was(clip, keep):
+def test_the_text_model_is_not_changed(clip, keep):
     keep("x.pt", a1111(vectors(clip, "red")))
     before = clip.encode("a dog")[0]
     clip.encode("embedding:x")
@@ -176,7 +176,7 @@ def test_the_text_model_is_left_as_it_was(clip, keep):
     assert not clip.encoders[0].module.get_input_embeddings()._forward_hooks
 
 
-def test_mentions_and_weights_come_apart(keep):
+def test_mentions_and_weights_are_told_apart(keep):
     path = keep("x.pt", {})
     assert list(mentions("a embedding:x b")) == ["a ", Mention("x", path), " b"]
     assert weigh("(embedding:7)") == [("embedding:7", 1.1)]

@@ -141,7 +141,7 @@ def test_clones_share_weights_and_have_their_own_patches(tiny):
     assert second.model is tiny[0].model
 
 
-def test_while_loaded_a_patch_is_moved_and_then_tidies_up(tiny):
+def test_while_loaded_a_patch_is_moved_and_then_cleans_up(tiny):
     seen = []
 
     class Patch(Recorder):
@@ -225,7 +225,7 @@ def test_checkpointing_computes_blocks_twice_and_gives_the_same_gradients(tiny):
 
 
 def gradient_of(denoiser):
-    """Of a factor on the text's keys and values, and the layers as they were computed."""
+    """The gradient of a factor on the text's keys and values, and the layers in call order."""
     chance = torch.Generator().manual_seed(5)
     noisy, context = (torch.randn(1, *shape, generator=chance) for shape in ((4, 8, 8), TEXT))
     scale, calls = torch.ones(24, requires_grad=True), []
@@ -258,7 +258,7 @@ def test_an_offloaded_unet_gives_the_same_gradients_and_pictures(tiny):
     assert not any("forward" in vars(layer) for layer in model.module.modules())
 
 
-def test_the_unet_computes_in_the_numbers_that_are_asked_for(tiny):
+def test_the_unet_computes_in_the_requested_dtype(tiny):
     model = tiny[0].clone()
     with models.denoiser(model) as denoiser:
         exact, _ = gradient_of(denoiser)
@@ -271,7 +271,7 @@ def test_the_unet_computes_in_the_numbers_that_are_asked_for(tiny):
         assert torch.equal(weight, before[name]), "not rounded: they were put away"
 
 
-def test_the_denoiser_freezes_the_unet_and_puts_everything_back(tiny):
+def test_the_denoiser_freezes_the_unet_and_restores_everything(tiny):
     unet = tiny[0].module
     assert not any(p.is_inference() for p in unet.parameters())
     try:
@@ -289,7 +289,7 @@ def test_the_denoiser_freezes_the_unet_and_puts_everything_back(tiny):
         unet.eval().requires_grad_(False)
 
 
-def test_training_patches_come_after_the_models_own(tiny):
+def test_training_patches_act_after_the_models_own(tiny):
     order = []
 
     def note(name):
@@ -390,7 +390,7 @@ def test_a_picture_is_generated_and_models_can_leave_the_accelerator(tiny):
 # --- loading -------------------------------------------------------------------------------------
 
 
-def test_a_checkpoint_is_called_as_its_folder(tiny):
+def test_a_checkpoint_has_the_name_of_its_folder(tiny):
     assert models.model_name(tiny[0]) == "tiny"
 
 
@@ -489,7 +489,7 @@ def test_importing_the_modules_imports_neither_diffusers_nor_transformers():
 # --- latents and conditionings of a graph --------------------------------------------------------
 
 
-def test_latents_and_conditionings_are_read_as_pictures_and_texts_are(tiny):
+def test_latents_and_conditionings_give_the_same_as_pictures_and_texts(tiny):
     model, clip, vae = tiny
     with torch.inference_mode():
         pictures = torch.rand(2, 16, 16, 3)

@@ -65,7 +65,7 @@ def test_sigmas_are_comfyuis(scheduler, steps, denoise, sigmas):
     near(found, sigmas)
 
 
-def test_an_unknown_scheduler_is_quoted_with_those_there_are():
+def test_an_unknown_scheduler_is_quoted_with_the_known_ones():
     with pytest.raises(ValueError, match='scheduler "beta" is not known here; choose normal, kar'):
         sigmas_for(EPS, "beta", 5)
 
@@ -105,7 +105,7 @@ def test_x0_and_inputs_are_comfyuis():
     )
 
 
-def test_starting_points_are_comfyuis_with_all_noise_and_with_some():
+def test_starting_points_are_comfyuis_from_pure_noise_and_from_latents():
     zero = torch.zeros_like(LATENT)
     high, low = torch.tensor(14.6146402), torch.tensor(1.2768321)
     near(
@@ -129,7 +129,7 @@ def test_starting_points_are_comfyuis_with_all_noise_and_with_some():
         ("euler_ancestral", "karras", [-0.35922879, -0.227256656, 0.0202417038, 0.161418959]),
     ],
 )
-def test_samplers_end_where_comfyuis_do(sampler, scheduler, expected):
+def test_samplers_give_comfyuis_results(sampler, scheduler, expected):
     def denoise(x, sigma):
         return torch.tanh(x / (sigma**2 + 1).sqrt()) * 0.8
 
@@ -188,7 +188,7 @@ def test_cfg_1_leaves_the_negative_out():
     assert model.calls[0][3]["cond_or_uncond"] == [0]
 
 
-def test_sampling_depends_on_the_seed_alone_and_is_unscaled(tiny):
+def test_sampling_depends_only_on_the_seed_and_is_unscaled(tiny):
     model = tiny[0]
     empty = torch.zeros(2, 4, 8, 8)
     text = [[torch.randn(1, 12, 24, generator=torch.Generator().manual_seed(1)), {}]]

@@ -60,7 +60,7 @@ def network() -> Hypernetwork:
 
 
 def plain_loop(parts) -> tuple[list[float], Hypernetwork]:
-    """Training as the formulas say it, on a UNet that diffusers alone made."""
+    """Training by the plain formulas, on a UNet made by diffusers alone."""
     unet, alphas = parts.unet.eval().requires_grad_(False), parts.sampling.alphas_cumprod
     learnt = network().train()
     for name, module in unet.named_modules():

@@ -41,7 +41,7 @@ def loaded(kind: str, folder: Path) -> tuple:
         return load_checkpoint(original.write(folder / f"{kind}.safetensors", kind))
 
 
-def test_every_weight_of_a_file_finds_its_place_and_shapes_tell_the_model(kind, loaded):
+def test_every_weight_is_loaded_and_shapes_tell_the_kind_of_model(kind, loaded):
     model, clip, vae = loaded
     assert (
         models.attention_widths(model)
@@ -69,7 +69,7 @@ def test_a_picture_is_generated_from_a_file(kind, loaded):
     assert picture.isfinite().all()
 
 
-def test_the_texts_of_each_model_are_those_of_its_layer(kind, loaded):
+def test_each_model_encodes_texts_at_its_own_layer(kind, loaded):
     clip = loaded[1]
     found, _ = clip.encode("a red fox")
     columns = []
@@ -90,7 +90,7 @@ def test_the_texts_of_each_model_are_those_of_its_layer(kind, loaded):
 
 
 @pytest.mark.parametrize(("layers", "layer"), [(23, -1), (24, -2)])
-def test_a_text_model_whose_unread_layer_was_left_out_is_read_at_its_last(tmp_path, layers, layer):
+def test_a_text_model_without_its_unused_layer_is_read_at_its_last(tmp_path, layers, layer):
     prefix = "cond_stage_model.model."
     shapes = original.open_clip(prefix, 48, layers)
     deep = {name: torch.zeros(shape) for name, shape in shapes.items()}
@@ -112,7 +112,7 @@ def test_the_tokenizer_is_clips():
         (torch.float16, torch.float32, torch.float32),
     ],
 )
-def test_an_accelerator_keeps_the_sixteen_bits_of_a_file(tmp_path, stored, wanted, becomes):
+def test_an_accelerator_keeps_a_files_16_bit_dtype(tmp_path, stored, wanted, becomes):
     parts = read_file(original.write(tmp_path / "a.safetensors", "sd1", stored), wanted)
     assert {p.dtype for p in parts.unet.parameters()} == {becomes}
     assert {p.dtype for p in parts.vae.parameters()} == {torch.float32}
@@ -160,7 +160,7 @@ def test_a_file_that_cannot_be_used_is_refused_with_the_reason(tmp_path, kind, m
     assert str(file) in str(caught.value)
 
 
-def test_a_file_that_is_none_is_refused(tmp_path):
+def test_a_file_that_is_no_safetensors_is_refused(tmp_path):
     for name, words in (("a.safetensors", "cannot be read"), ("a.ckpt", "can hold code")):
         (tmp_path / name).write_bytes(b"no")
         with pytest.raises(ValueError, match=words):

@@ -114,7 +114,7 @@ def test_from_a_folder_to_a_saved_picture(place, tiny_folder):
     assert np.array_equal(found, (255 * images[0].numpy()).astype(np.uint8))
 
 
-def test_less_denoising_stays_nearer_to_the_latents(tiny):
+def test_less_denoising_stays_closer_to_the_latents(tiny):
     model, clip, _ = tiny
     text = run("CLIPTextEncode", clip=clip, text="dog")[0]
     start = torch.full((1, 4, 8, 8), 2.0)
@@ -151,7 +151,7 @@ def test_saving_outside_the_output_folder_is_refused(place):
         run("SaveImage", images=torch.zeros(1, 4, 4, 3), filename_prefix="../x")
 
 
-def test_a_preview_lies_in_the_temp_folder(place):
+def test_a_preview_is_saved_in_the_temp_folder(place):
     ((saved,), _) = run("PreviewImage", images=torch.zeros(1, 4, 4, 3)).ui.as_dict().values()
     assert saved["type"] == "temp" and (folders.temp_folder() / saved["filename"]).is_file()
 
@@ -160,7 +160,7 @@ def test_a_picture_is_loaded_upright_with_its_transparency_as_mask(place):
     pixels = np.zeros((2, 4, 4), np.uint8)
     pixels[0, 1] = (255, 51, 0, 255)
     exif = Image.Exif()
-    exif[0x0112] = 6  # lies on its side: a quarter turn clockwise makes it upright
+    exif[0x0112] = 6  # rotated: a quarter turn clockwise makes it upright
     Image.fromarray(pixels).save(place / "input" / "a.png", exif=exif)
     image, mask = run("LoadImage", image="a.png").args
     assert image.shape == (1, 4, 2, 3) and mask.shape == (1, 4, 2)
@@ -194,6 +194,6 @@ def test_a_changed_picture_is_noticed(place):
         ("CheckpointLoaderSimple", "gone", 'checkpoint "gone"'),
     ],
 )
-def test_what_is_not_there_is_named_before_the_run(place, node_id, name, words):
+def test_missing_files_are_named_before_the_run(place, node_id, name, words):
     node = NODES[node_id]
     assert words in node.validate_inputs(name)

@@ -88,7 +88,7 @@ SPELLINGS = {
 
 
 @pytest.mark.parametrize("spelling", SPELLINGS)
-def test_a_lora_adds_up_times_down_by_any_spelling(loaded, tmp_path, spelling):
+def test_a_lora_is_applied_however_its_names_are_spelt(loaded, tmp_path, spelling):
     model, path = loaded[0], tmp_path / "loras" / "a.safetensors"
     path.parent.mkdir()
     save_file(SPELLINGS[spelling], path)
@@ -129,7 +129,7 @@ def test_every_original_name_finds_the_layer_with_its_weight(file, loaded):
 
 
 @pytest.mark.parametrize("rank", [0, 64], ids=["whole", "thin"])
-def test_a_network_written_as_a_lora_changes_what_folding_changes(loaded, tmp_path, rank):
+def test_a_network_saved_as_a_lora_has_the_effect_of_folding(loaded, tmp_path, rank):
     model = loaded[0]
     network = Hypernetwork(
         HypernetSpec(widths=(64, 80), weight_initialization="XavierNormal", seed=1)
@@ -168,7 +168,7 @@ def test_a_file_that_does_not_fit_is_refused_with_the_reason(loaded, tmp_path, t
 
 
 @pytest.mark.parametrize("prefix", ["", "first_stage_model."])
-def test_a_vae_from_a_file_of_its_own(file, loaded, tmp_path, prefix):
+def test_a_vae_is_loaded_from_a_separate_file(file, loaded, tmp_path, prefix):
     mine = {
         prefix + name.removeprefix("first_stage_model."): weight
         for name, weight in load_file(file).items()

@@ -188,7 +188,7 @@ def heard(served: Service, act, until: str, client: str = "me", features=None) -
     return asyncio.run(asyncio.wait_for(listen(), 20))
 
 
-# What is no request
+# Invalid requests
 
 SAY = {"class_type": "Say", "inputs": {"words": "x"}, "_meta": {"title": "It"}}
 CONFIG = {
@@ -282,7 +282,7 @@ def test_every_path_that_takes_a_body_is_in_the_table(served):
 
 
 @pytest.mark.parametrize("path", [*SENT, *sorted(BODILESS | FILES)])
-def test_no_body_whatever_is_answered_with_a_fault_of_the_server(served, tmp_path, path):
+def test_no_body_at_all_causes_a_server_error(served, tmp_path, path):
     (tmp_path / "input" / "pictures").mkdir()
     RED.save(tmp_path / "input" / "pictures" / "a.png")
     asked = path.replace("{id}", "x").replace("{file}", "a.json").replace("{to}", "b.json")
@@ -328,7 +328,7 @@ def test_a_bad_body_is_refused_with_what_is_wrong_and_what_is_right(served, path
     assert status == 400 and words in said
 
 
-def test_null_is_as_good_as_nothing(served):
+def test_null_counts_as_missing(served):
     sent = {name: None for name in SENT["/prompt"]} | {"prompt": {"1": SAY}}
     assert served.post("/api/prompt", sent)[0] == 200
     for path in ("queue", "history"):
@@ -352,7 +352,7 @@ def test_a_socket_that_says_nonsense_stays_open(served):
 # Running
 
 
-def test_a_prompt_is_run_and_its_editor_hears_every_event_in_order(served):
+def test_a_prompt_is_run_and_its_editor_gets_every_event_in_order(served):
     said = heard(
         served,
         lambda: served.queue(("Say", {"words": "hello"}), client_id="me"),
@@ -364,7 +364,7 @@ def test_a_prompt_is_run_and_its_editor_hears_every_event_in_order(served):
     assert said[0][1]["sid"] == "me"
 
 
-def test_history_and_jobs_tell_what_a_prompt_has_shown(served):
+def test_history_and_jobs_list_the_outputs_of_a_prompt(served):
     prompt_id = served.queue(("Say", {"words": "hello"}), extra_data={"extra_pnginfo": {}})
     entry = served.ended(prompt_id)
     assert entry["outputs"] == {"1": {"text": ["hello"]}}
@@ -376,7 +376,7 @@ def test_history_and_jobs_tell_what_a_prompt_has_shown(served):
     assert served.get("/api/history") == {}
 
 
-def test_a_failing_node_is_told_with_its_sentence_and_the_next_prompt_runs(served):
+def test_a_failing_node_is_reported_and_the_next_prompt_runs(served):
     failed = served.ended(served.queue(("Say", {"words": "fail"})))
     events = dict(failed["status"]["messages"])
     assert events["execution_error"]["exception_message"] == "these words cannot be said"
@@ -391,14 +391,14 @@ def test_a_prompt_that_cannot_run_is_refused_with_the_nodes_reasons(served):
     assert served.post("/api/prompt", {})[1]["error"]["type"] == "no_prompt"
 
 
-def test_only_the_outputs_that_are_asked_for_run(served):
+def test_only_requested_outputs_run(served):
     pair = [("Say", {"words": "one"}), ("Say", {"words": "two"})]
     assert served.ended(served.queue(*pair, partial_execution_targets=["2"]))["outputs"] == {
         "2": {"text": ["two"]}
     }
 
 
-def test_a_running_prompt_is_interrupted_and_waiting_ones_are_taken_out(served):
+def test_a_running_prompt_is_interrupted_and_waiting_ones_are_removed(served):
     running_id, waiting_id = (served.queue(("Wait", {})) for _ in range(2))
     while not served.get("/api/queue")["queue_running"]:
         time.sleep(0.01)
@@ -444,7 +444,7 @@ def test_previews_reach_the_editor_in_the_form_that_it_reads(served, metadata):
     assert (state["value"], state["max"], state["state"]) == (3, 10, "running")
 
 
-def test_an_editor_that_comes_back_hears_what_runs(served):
+def test_a_reloaded_editor_is_told_what_runs(served):
     served.queue(("Wait", {}), client_id="me")
     said = heard(served, lambda: None, "progress_state")
     assert [name for name, _ in said[:3]] == ["status", "execution_start", "executing"]
@@ -462,7 +462,7 @@ def test_nodes_can_ask_what_runs_and_what_waits(served):
     assert editor.queued_prompts() == []
 
 
-def test_events_of_nodes_reach_every_editor_and_what_is_no_json_none(served):
+def test_events_from_nodes_reach_every_editor_unless_they_are_no_json(served):
     def act():
         editor.send_event("hypernet.test", {"loss": float("nan")})
         editor.send_event("hypernet.test", {"loss": 0.5})
@@ -554,7 +554,7 @@ def test_nothing_is_written_or_deleted_outside_the_folders(served, tmp_path):
     assert not list(tmp_path.glob("x.txt")) and (tmp_path / "secret.txt").exists()
 
 
-def test_case_08_pictures_behind_a_link_are_uploaded_and_seen(served, tmp_path):
+def test_case_08_pictures_behind_a_link_can_be_uploaded_and_viewed(served, tmp_path):
     disk = tmp_path / "disk"
     disk.mkdir()
     (tmp_path / "input").mkdir(exist_ok=True)
@@ -567,7 +567,7 @@ def test_case_08_pictures_behind_a_link_are_uploaded_and_seen(served, tmp_path):
     assert served.ask("GET", out)[0] == 400
 
 
-def test_what_the_user_keeps_may_be_links_and_stays_so(served, tmp_path):
+def test_the_users_files_may_be_links_and_stay_links(served, tmp_path):
     kept, elsewhere = tmp_path / "user" / "default" / "workflows", tmp_path / "elsewhere"
     kept.mkdir(parents=True)
     elsewhere.mkdir()
@@ -582,7 +582,7 @@ def test_what_the_user_keeps_may_be_links_and_stays_so(served, tmp_path):
     assert (elsewhere / "a.json").exists() and not (kept / "a.json").exists()
 
 
-def test_an_uploaded_picture_is_in_the_input_folder_once_and_can_be_seen(served, tmp_path):
+def test_an_uploaded_picture_is_saved_once_and_can_be_viewed(served, tmp_path):
     file = BytesIO()
     RED.save(file, "PNG")
     content = file.getvalue()
@@ -598,7 +598,7 @@ def test_an_uploaded_picture_is_in_the_input_folder_once_and_can_be_seen(served,
     assert served.get("/api/internal/files/input") == ["é.png [input]", "é (1).png [input]"]
 
 
-def test_what_a_browser_would_run_is_sent_as_a_download(served, tmp_path):
+def test_files_that_a_browser_would_run_are_sent_as_downloads(served, tmp_path):
     for name in ("a.html", "a.svg", "a.js", "a.xhtml"):
         (tmp_path / "output" / name).write_text("<script>alert(1)</script>")
         headers = served.ask("GET", f"/api/view?filename={name}")[2]
@@ -607,7 +607,7 @@ def test_what_a_browser_would_run_is_sent_as_a_download(served, tmp_path):
         assert headers["X-Content-Type-Options"] == "nosniff"
 
 
-def test_workflows_and_settings_are_kept_as_comfyui_keeps_them(served, tmp_path):
+def test_workflows_and_settings_are_stored_as_in_comfyui(served, tmp_path):
     assert served.post("/api/settings/Comfy.Locale", "zh")[0] == 200
     assert served.post("/api/settings", {"a": 1})[0] == 200
     assert served.get("/api/settings/Comfy.Locale") == "zh"
@@ -640,14 +640,14 @@ def test_models_are_listed_by_folder(served, tmp_path):
     assert served.ask("GET", "/api/models/nothing")[0] == 404
 
 
-def test_nodes_say_whose_they_are(served):
+def test_object_info_says_which_pack_a_node_is_from(served):
     described = served.get("/api/object_info")
     assert set(described) == {"Say", "Wait"}
     assert described["Say"]["python_module"] == "custom_nodes.hypernet"
     assert served.get("/api/object_info/Say") == {"Say": described["Say"]}
 
 
-def test_what_is_not_there_is_an_honest_404(served):
+def test_unknown_paths_give_a_404(served):
     for path in ("/api/customnode/getlist", "/api/nothing", "/nothing.js"):
         assert served.ask("GET", path)[0] == 404
 
@@ -683,7 +683,7 @@ def test_only_pages_of_this_server_may_ask(headers, loopback, allowed):
     assert (reason is None) == allowed, reason
 
 
-def test_a_link_of_another_site_may_open_the_editor_and_nothing_else(served):
+def test_a_link_on_another_site_may_only_open_the_editor(served):
     away = {"Sec-Fetch-Site": "cross-site"}
     assert served.ask("GET", "/", headers=away)[0] == 200
     assert served.ask("GET", "/api/queue", headers=away)[0] == 403
@@ -692,12 +692,12 @@ def test_a_link_of_another_site_may_open_the_editor_and_nothing_else(served):
     assert served.ask("GET", "/", headers={"Host": "evil.example"})[0] == 403
 
 
-def test_the_editor_may_ask_this_server_alone(served):
+def test_the_editor_may_only_request_from_this_server(served):
     policy = served.ask("GET", "/")[2]["Content-Security-Policy"]
     assert "default-src 'self'" in policy and "http:" not in policy and "https:" not in policy
 
 
-def test_graphs_of_strangers_read_in_the_hosts_folders_alone(tmp_path):
+def test_graphs_of_strangers_may_only_read_in_the_hosts_folders(tmp_path):
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     places = {"input": tmp_path / "input", "output": tmp_path / "output", "models": tmp_path}
@@ -713,12 +713,12 @@ def test_graphs_of_strangers_read_in_the_hosts_folders_alone(tmp_path):
 # Words
 
 
-def test_a_missing_editor_is_said_with_the_way_to_get_it(tmp_path):
+def test_a_missing_editor_is_reported_with_how_to_install_it(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"index\.html"):
         frontend_folder(tmp_path)
 
 
-def test_our_words_are_merged_as_the_editor_wants_them(tmp_path):
+def test_our_translations_are_merged_as_the_editor_expects(tmp_path):
     for language, file, words in (
         ("en", "main", {"hypernet": {"stop": "Stop"}}),
         ("zh", "main", {"hypernet": {"stop": "停止"}}),
