@@ -330,7 +330,7 @@ def _refusal(kind: str, message: str, details: str) -> dict:
 
 
 def _described(node: type[ComfyNode]) -> dict[str, Any]:
-    is_core = node.__module__.endswith(".core_nodes")
+    is_core = node.__module__.endswith(".nodes.core")
     return describe(node) | {"python_module": "nodes" if is_core else f"custom_nodes.{PACK}"}
 
 

@@ -24,6 +24,7 @@ from aiohttp import web
 from hypernet_pack.compat.standalone import folders
 from hypernet_pack.compat.standalone import routes as editor
 from hypernet_pack.compat.standalone.graph import io
+from hypernet_pack.compat.standalone.nodes.core import CORE_NODES
 from hypernet_pack.compat.standalone.progress import (
     Progress,
     is_interrupted,
@@ -645,6 +646,12 @@ def test_object_info_says_which_pack_a_node_is_from(served):
     assert set(described) == {"Say", "Wait"}
     assert described["Say"]["python_module"] == "custom_nodes.hypernet"
     assert served.get("/api/object_info/Say") == {"Say": described["Say"]}
+
+
+def test_core_nodes_are_listed_as_comfyuis_own(tmp_path):
+    with folders.configured(models=tmp_path):
+        described = Server(CORE_NODES, tmp_path).descriptions(["KSampler"])
+    assert described["KSampler"]["python_module"] == "nodes"
 
 
 def test_unknown_paths_give_a_404(served):
