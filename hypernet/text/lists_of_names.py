@@ -1,4 +1,4 @@
-"""Lists of names in a sentence, shortened to the first ten "and 5 more"."""
+"""Lists of names in a sentence: the first ten, then "and 5 more"."""
 
 from __future__ import annotations
 
