@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 from ..text.parsing import read_numbers
 from .vocabulary import (
@@ -228,6 +228,3 @@ def dropout_from_flags(
     if not use_dropout or layers < 3:
         return (0.0,) * layers
     return (0.0, *(0.3,) * (layers - 3), 0.3 if last_layer_dropout else 0.0, 0.0)
-
-
-SPEC_FIELDS = tuple(field.name for field in fields(HypernetSpec))

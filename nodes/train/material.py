@@ -13,7 +13,15 @@ from torch import Tensor
 
 from hypernet.dataset.content_keys import Contents
 from hypernet.dataset.items import Dataset
-from hypernet.encoding.encode import encode_dataset, encode_masks, encode_prompts, text_key, vae_key
+from hypernet.encoding.encode import (
+    Kept,
+    KeptTexts,
+    encode_dataset,
+    encode_masks,
+    encode_prompts,
+    text_key,
+    vae_key,
+)
 from hypernet.encoding.shards import Shards, forget_old
 from hypernet.network.spec import as_text
 from hypernet.runs.fingerprints import dataset_hash, tensors_hash
@@ -68,38 +76,14 @@ def from_dataset(
 
     previewed: the samples, by place in the stream, whose words a preview may need.
     """
-    cache = cache_folder()
-    forget_old(cache)
-    contents = Contents(dataset.folder, cache / "contents")
-
-    def encode(pixels: Tensor) -> tuple[Tensor, Tensor]:
-        return compat.encode_pictures(vae, pixels, model)
-
-    def encode_texts(texts: list[str]) -> list[dict[str, Tensor]]:
-        return compat.encode_texts(clip, texts)
-
-    skipped = len(dataset.unreadable)
-    pictures = Shards(cache / "pictures" / vae_key(encode))
-    dataset, latents = encode_dataset(dataset, encode, pictures, contents, watch())
-    for picture, reason in dataset.unreadable[skipped:]:
-        log.warning('Skipped "%s": %s', picture, reason)
+    forget_old(cache_folder())
+    contents = Contents(dataset.folder, cache_folder() / "contents")
+    dataset, latents = encode_latents(dataset, model, vae, contents)
     weights = encode_masks(dataset, latents, contents, watch())
     dataset = hold_out(dataset, settings.held_out, settings.seed)
+    conditions = encode_words(dataset, clip, name, settings)
+    say_what_stays_in_memory(pictures=latents, prompts=conditions)
     seed, batch_size = settings.seed, settings.batch_size
-    samples = settings.steps * settings.accumulation * batch_size
-    conditions = encode_prompts(
-        all_prompts(dataset, name, seed, samples, batch_size, settings.probe_every > 0),
-        encode_texts,
-        Shards(cache / "prompts" / text_key(encode_texts)),
-        watch(),
-        lasting=lambda text: EMBEDDING not in text,
-    )
-    for what, kept in (("pictures", latents), ("prompts", conditions)):
-        if kept.shards.in_memory:
-            log.warning(
-                "There is no room in %s for %d encoded %s; they stay in memory until the run ends.",
-                kept.shards.folder, kept.shards.in_memory, what,
-            )  # fmt: skip
     examples = Examples(
         dataset=dataset,
         name=name,
@@ -118,6 +102,46 @@ def from_dataset(
         about=asdict(dataset),
         hash=dataset_hash(dataset, contents),
     )
+
+
+def encode_latents(dataset: Dataset, model, vae, contents: Contents) -> tuple[Dataset, Kept]:
+    """The dataset without pictures that could not be read after all, and the latents."""
+
+    def encode(pixels: Tensor) -> tuple[Tensor, Tensor]:
+        return compat.encode_pictures(vae, pixels, model)
+
+    skipped = len(dataset.unreadable)
+    shards = Shards(cache_folder() / "pictures" / vae_key(encode))
+    dataset, latents = encode_dataset(dataset, encode, shards, contents, watch())
+    for picture, reason in dataset.unreadable[skipped:]:
+        log.warning('Skipped "%s": %s', picture, reason)
+    return dataset, latents
+
+
+def encode_words(dataset: Dataset, clip, name: str, settings: TrainSettings) -> KeptTexts:
+    """All prompts that the training and its probe will read."""
+
+    def encode(texts: list[str]) -> list[dict[str, Tensor]]:
+        return compat.encode_texts(clip, texts)
+
+    samples = settings.steps * settings.accumulation * settings.batch_size
+    probed = settings.probe_every > 0
+    return encode_prompts(
+        all_prompts(dataset, name, settings.seed, samples, settings.batch_size, probed),
+        encode,
+        Shards(cache_folder() / "prompts" / text_key(encode)),
+        watch(),
+        lasting=lambda text: EMBEDDING not in text,
+    )
+
+
+def say_what_stays_in_memory(**encoded: Kept | KeptTexts) -> None:
+    for what, kept in encoded.items():
+        if kept.shards.in_memory:
+            log.warning(
+                "There is no room in %s for %d encoded %s; they stay in memory until the run ends.",
+                kept.shards.folder, kept.shards.in_memory, what,
+            )  # fmt: skip
 
 
 def shown_words(
