@@ -43,6 +43,21 @@ MODEL = "diffusers folder or .safetensors: its name in models/checkpoints, or it
 
 def add_parsers(commands: Any) -> dict[str, Command]:
     """Add the parsers. Returns the function of each command by name."""
+    add_convert_parser(commands)
+    add_merge_parser(commands)
+    add_to_lora_parser(commands)
+    add_compare_parser(commands)
+    add_estimate_parser(commands)
+    return {
+        "convert": convert_file,
+        "merge": merge_files,
+        "to-lora": write_lora,
+        "compare": compare_files,
+        "estimate": estimate_size,
+    }
+
+
+def add_convert_parser(commands: Any) -> None:
     add = commands.add_parser("convert", help="write a network in another form")
     add.add_argument("file", metavar="FILE")
     add.add_argument("out", metavar="OUT", help="ends in .pt or .safetensors; never overwritten")
@@ -54,6 +69,8 @@ def add_parsers(commands: Any) -> dict[str, Command]:
         "--for-core", action="store_true", help="only what ComfyUI's own loader draws right"
     )
 
+
+def add_merge_parser(commands: Any) -> None:
     add = commands.add_parser("merge", help="make one network out of several")
     add.add_argument("out", metavar="OUT", help="ends in .pt or .safetensors; never overwritten")
     add.add_argument("files", metavar="FILE", nargs="+")
@@ -61,6 +78,8 @@ def add_parsers(commands: Any) -> dict[str, Command]:
     methods = [name.replace(" ", "-") for name in merge.MERGES]
     add.add_argument("--method", choices=methods, default="weighted")
 
+
+def add_to_lora_parser(commands: Any) -> None:
     add = commands.add_parser("to-lora", help="write a linear network as a LoRA of a model")
     add.add_argument("file", metavar="FILE")
     add.add_argument("out", metavar="OUT", help="ends in .safetensors; never overwritten")
@@ -69,6 +88,8 @@ def add_parsers(commands: Any) -> dict[str, Command]:
     add.add_argument("--rank", type=int, default=0, help="0 (the default): whole differences")
     add.add_argument("--numbers", choices=("float16", "float32"), default="float16")
 
+
+def add_compare_parser(commands: Any) -> None:
     add = commands.add_parser("compare", help="draw networks at several strengths in one picture")
     add.add_argument("out", metavar="OUT", help="ends in .png; never overwritten")
     add.add_argument("files", metavar="FILE", nargs="+")
@@ -82,17 +103,12 @@ def add_parsers(commands: Any) -> dict[str, Command]:
     add.add_argument("--cfg", type=number, default=7.0)
     add.add_argument("--seed", type=int, default=0)
 
+
+def add_estimate_parser(commands: Any) -> None:
     add = commands.add_parser("estimate", help="foretell size and memory of a network")
     add.add_argument("structure", metavar="STRUCTURE", help='such as "1, 2, 1"')
     add.add_argument("--widths", default="", metavar="WIDTHS", help="default: those of SD 1")
     add.add_argument("--layer-norm", action="store_true")
-    return {
-        "convert": convert_file,
-        "merge": merge_files,
-        "to-lora": write_lora,
-        "compare": compare_files,
-        "estimate": estimate_size,
-    }
 
 
 def number(text: str) -> float:
