@@ -37,7 +37,7 @@ from ..compat.standalone import folders, many_processes
 from ..compat.standalone.graph.at_queueing import as_queued
 from ..compat.standalone.graph.call import title_of
 from ..compat.standalone.graph.executor import Executor, Run
-from ..compat.standalone.graph.io import ComfyNode
+from ..compat.standalone.graph.node_class import ComfyNode
 from ..compat.standalone.graph.validation import sentence
 from ..compat.standalone.graph.workflow import Workflow, WorkflowError, read_workflow, set_value
 from ..compat.standalone.progress import request_interrupt

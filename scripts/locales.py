@@ -22,8 +22,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from hypernet_pack import comfy_entrypoint
-from hypernet_pack.compat.standalone.graph.io import DYNAMIC_COMBO
 from hypernet_pack.compat.standalone.graph.object_info import describe
+from hypernet_pack.compat.standalone.graph.socket_types import DYNAMIC_COMBO
 
 LOCALES = Path(__file__).parent.parent / "locales"
 PACK = "hypernet"  # the folder in custom_nodes, by which the editor knows our templates

@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from hypernet_pack import comfy_entrypoint
-from hypernet_pack.compat.standalone.graph.io import DYNAMIC_COMBO
 from hypernet_pack.compat.standalone.graph.object_info import describe
+from hypernet_pack.compat.standalone.graph.socket_types import DYNAMIC_COMBO
 from hypernet_pack.compat.standalone.nodes.core import CORE_NODES
 
 from demo.drawing import WIDTHS

@@ -4,7 +4,7 @@ import asyncio
 import inspect
 
 import pytest
-from hypernet_pack.compat.standalone.graph.io import overrides
+from hypernet_pack.compat.standalone.graph.node_class import overrides
 from hypernet_pack.nodes import Hypernet
 
 FAULTS = [

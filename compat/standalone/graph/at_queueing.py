@@ -22,9 +22,11 @@ from functools import partial
 from typing import Any
 
 from .call import is_link
+from .dynamic_inputs import live_inputs
 from .editor_graph import Faults
 from .graph_to_prompt import NamedNode
-from .io import ComfyNode, Input, String, live_inputs
+from .node_class import ComfyNode
+from .socket_types import Input, String
 from .widget_values import default_of, has_widget, wrapped
 from .workflow import Workflow
 

@@ -12,16 +12,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from .io import (
-    ComfyNode,
-    ExecutionBlocker,
-    Input,
-    Schema,
-    live_inputs,
-    locked_clone,
-    nest,
-    nested_paths,
-)
+from .dynamic_inputs import live_inputs, nest, nested_paths
+from .node_class import ComfyNode, ExecutionBlocker, Schema, locked_clone
+from .socket_types import Input
 
 
 def is_link(value: Any) -> bool:

@@ -21,7 +21,7 @@ import torch
 
 from ..progress import Interrupted, RunningNode, clear_interrupt, raise_if_interrupted, running
 from .call import Call, call_of, is_link, title_of
-from .io import ComfyNode, ExecutionBlocker, NodeOutput, overrides
+from .node_class import ComfyNode, ExecutionBlocker, NodeOutput, overrides
 from .validation import validate, validate_prompt
 
 __all__ = ["Executor", "Run", "validate_prompt"]

@@ -25,7 +25,7 @@ from .editor_nodes import (
     is_virtual,
     variable,
 )
-from .io import ComfyNode, Schema
+from .node_class import ComfyNode, Schema
 from .subgraphs import Scope, Value, proxied, shown
 from .widget_values import widget_inputs, wrapped
 from .workflow_file import WorkflowError

@@ -1,476 +1,77 @@
-"""The V3 node types, with the names and argument names of ComfyUI's `comfy_api.latest.io`.
-
-A type has an input and an output class (`Int.Input`, `Image.Output`). A Schema lists the inputs and
-outputs of a node. A ComfyNode declares its Schema and works in classmethods. Stricter than ComfyUI:
-everything after an input's id (and options) must be passed by keyword. Left out: Autogrow,
-MatchType, MultiType, DynamicSlot, price badges, and the types for audio, video and 3D.
-"""
-
-from __future__ import annotations
-
-from dataclasses import KW_ONLY, dataclass, field, fields
-from enum import Enum
-from typing import Any, ClassVar
-
-DYNAMIC_COMBO = "COMFY_DYNAMICCOMBO_V3"
-
-
-class NumberDisplay(str, Enum):
-    number = "number"
-    slider = "slider"
-    gradient_slider = "gradientslider"
-
-
-class ControlAfterGenerate(str, Enum):
-    fixed = "fixed"
-    increment = "increment"
-    decrement = "decrement"
-    randomize = "randomize"
-
-
-class FolderType(str, Enum):
-    input = "input"
-    output = "output"
-    temp = "temp"
-
-
-class UploadType(str, Enum):
-    image = "image_upload"
-    audio = "audio_upload"
-    video = "video_upload"
-    model = "file_upload"
-
-
-class Hidden(str, Enum):
-    """The values that a node can request in `cls.hidden`."""
-
-    unique_id = "UNIQUE_ID"
-    prompt = "PROMPT"
-    extra_pnginfo = "EXTRA_PNGINFO"
-    dynprompt = "DYNPROMPT"
-
-
-# Attributes that have another name in the editor.
-_JSON_NAMES = {
-    "raw_link": "rawLink",
-    "widget_type": "widgetType",
-    "force_input": "forceInput",
-    "dynamic_prompts": "dynamicPrompts",
-    "display_mode": "display",
-}
-_NOT_OPTIONS = ("id", "optional", "extra_dict")
-
-
-@dataclass
-class Input:
-    """An input of a node. It has the io_type of the type that it is nested in."""
-
-    io_type: ClassVar[str] = ""
-
-    id: str
-    _: KW_ONLY
-    display_name: str | None = None
-    optional: bool = False
-    tooltip: str | None = None
-    lazy: bool | None = None
-    extra_dict: dict | None = None
-    raw_link: bool | None = None
-    advanced: bool | None = None
-
-    def as_dict(self) -> dict[str, Any]:
-        """The options that are set, under their names in /object_info."""
-        options = {}
-        for name in (f.name for f in fields(self) if f.name not in _NOT_OPTIONS):
-            value = getattr(self, name)
-            if value is not None:
-                value = value.value if isinstance(value, Enum) else value
-                options[_JSON_NAMES.get(name, name)] = value
-        return options | (self.extra_dict or {})
-
-    def get_io_type(self) -> str:
-        return self.io_type
-
-
-@dataclass
-class WidgetInput(Input):
-    """An input with a widget in the editor, so it can have a value without a link."""
-
-    _: KW_ONLY
-    default: Any = None
-    socketless: bool | None = None
-    widget_type: str | None = None
-    force_input: bool | None = None
-
-    def get_io_type(self) -> str:
-        return self.widget_type or self.io_type
-
-
-@dataclass
-class Output:
-    io_type: ClassVar[str] = ""
-
-    id: str | None = None
-    display_name: str | None = None
-    tooltip: str | None = None
-    is_output_list: bool = False
-
-    def __post_init__(self):
-        self.display_name = self.display_name or self.id
-
-
-class ComfyType:
-    """A socket type. Every subclass gets Input and Output classes with its io_type."""
-
-    Type: ClassVar[Any] = Any
-    io_type: ClassVar[str] = ""
-
-    def __init_subclass__(cls, **kwargs: Any):
-        super().__init_subclass__(**kwargs)
-        for name in ("Input", "Output"):
-            if base := getattr(cls, name, None):
-                made = type(name, (base,), {"io_type": cls.io_type, "__module__": cls.__module__})
-                setattr(cls, name, made)
-
-
-class ComfyTypeI(ComfyType):
-    Input = Input
-
-
-class ComfyTypeIO(ComfyTypeI):
-    Output = Output
-
-
-def Custom(io_type: str) -> type[ComfyTypeIO]:  # noqa: N802 (ComfyUI's name)
-    """A socket type with this name. Types with the same name are compatible."""
-    return type(io_type, (ComfyTypeIO,), {"io_type": io_type})
-
-
-class Boolean(ComfyTypeIO):
-    Type = bool
-    io_type = "BOOLEAN"
-
-    @dataclass
-    class Input(WidgetInput):
-        _: KW_ONLY
-        label_on: str | None = None
-        label_off: str | None = None
-
-
-class Int(ComfyTypeIO):
-    Type = int
-    io_type = "INT"
-
-    @dataclass
-    class Input(WidgetInput):
-        _: KW_ONLY
-        min: int | None = None
-        max: int | None = None
-        step: int | None = None
-        control_after_generate: bool | ControlAfterGenerate | None = None
-        display_mode: NumberDisplay | None = None
-
-
-class Float(ComfyTypeIO):
-    Type = float
-    io_type = "FLOAT"
-
-    @dataclass
-    class Input(WidgetInput):
-        _: KW_ONLY
-        min: float | None = None
-        max: float | None = None
-        step: float | None = None
-        round: float | None = None
-        display_mode: NumberDisplay | None = None
-        gradient_stops: list[dict] | None = None
-
-
-class String(ComfyTypeIO):
-    Type = str
-    io_type = "STRING"
-
-    @dataclass
-    class Input(WidgetInput):
-        _: KW_ONLY
-        multiline: bool = False
-        placeholder: str | None = None
-        dynamic_prompts: bool | None = None
-
-
-class Combo(ComfyTypeIO):
-    """A choice of one value. options: a list, or an Enum, whose values are used."""
-
-    Type = str
-    io_type = "COMBO"
-
-    @dataclass
-    class Input(WidgetInput):
-        options: list | type[Enum] | None = None
-        _: KW_ONLY
-        control_after_generate: bool | ControlAfterGenerate | None = None
-        upload: UploadType | None = None
-        image_folder: FolderType | None = None
-        multiselect: ClassVar[bool] = False
-
-        def __post_init__(self):
-            if isinstance(self.options, type) and issubclass(self.options, Enum):
-                self.options = [member.value for member in self.options]
-            if isinstance(self.default, Enum):
-                self.default = self.default.value
-
-        def as_dict(self) -> dict[str, Any]:
-            options = super().as_dict() | {"multiselect": self.multiselect}
-            if upload := options.pop("upload", None):
-                options[upload] = True
-            return options
-
-    @dataclass
-    class Output(Output):
-        _: KW_ONLY
-        options: list | None = None
-
-
-class MultiCombo(ComfyTypeI):
-    """A choice of several values; the value is a list."""
-
-    Type = list
-    io_type = "COMBO"
-
-    @dataclass
-    class Input(Combo.Input):
-        _: KW_ONLY
-        placeholder: str | None = None
-        chip: bool | None = None
-        multiselect: ClassVar[bool] = True
-
-        def as_dict(self) -> dict[str, Any]:
-            options = super().as_dict()
-            look = {name: options.pop(name) for name in ("placeholder", "chip") if name in options}
-            return options | {"multi_select": look}
-
-
-class DynamicCombo(ComfyTypeI):
-    """A choice whose options have inputs of their own: "opt" and "opt.lr" arrive as one dict.
-
-    {"opt": "adam", "opt.lr": 0.1} in the workflow is opt={"opt": "adam", "lr": 0.1} in execute.
-    """
-
-    Type = dict
-    io_type = DYNAMIC_COMBO
-
-    @dataclass
-    class Option:
-        key: str
-        inputs: list[Input]
-
-    @dataclass
-    class Input(Input):
-        options: list[DynamicCombo.Option] = field(default_factory=list)
-
-        def chosen(self, key: Any) -> DynamicCombo.Option | None:
-            return next((option for option in self.options if option.key == key), None)
-
-        def as_dict(self) -> dict[str, Any]:
-            options = [{"key": o.key, "inputs": input_dict(o.inputs)} for o in self.options]
-            return super().as_dict() | {"options": options}
-
-
-AnyType = Custom("*")
-Image = Custom("IMAGE")
-Mask = Custom("MASK")
-Latent = Custom("LATENT")
-Conditioning = Custom("CONDITIONING")
-Model = Custom("MODEL")
-Clip = Custom("CLIP")
-Vae = Custom("VAE")
-Sampler = Custom("SAMPLER")
-Sigmas = Custom("SIGMAS")
-Noise = Custom("NOISE")
-Guider = Custom("GUIDER")
-LoraModel = Custom("LORA_MODEL")
-LossMap = Custom("LOSS_MAP")
-
-
-def input_dict(inputs: list[Input]) -> dict[str, dict]:
-    """{"required": {id: (type, options)}, "optional": {...}}, as in /object_info."""
-    described: dict[str, dict] = {"required": {}}
-    for each in inputs:
-        group = described.setdefault("optional" if each.optional else "required", {})
-        group[each.id] = (each.get_io_type(), each.as_dict())
-    return described
-
-
-def live_inputs(inputs: list[Input], values: dict[str, Any], prefix: str = "") -> dict[str, Input]:
-    """Inputs by full id ("opt.lr"), including those of the chosen options."""
-    live = {}
-    for each in inputs:
-        live[prefix + each.id] = each
-        if isinstance(each, DynamicCombo.Input):
-            if option := each.chosen(values.get(prefix + each.id)):
-                live |= live_inputs(option.inputs, values, f"{prefix}{each.id}.")
-    return live
-
-
-def nested_paths(live: dict[str, Input], values: dict[str, Any]) -> dict[str, str]:
-    """Where dynamic values go when nested: {"opt": "opt.opt", "opt.lr": "opt.lr"}."""
-    paths = {name: name for name in live if "." in name}
-    for name, each in live.items():
-        if isinstance(each, DynamicCombo.Input) and each.chosen(values.get(name)):
-            paths[name] = f"{name}.{each.id}"
-    return paths
-
-
-def nest(values: dict[str, Any], paths: dict[str, str]) -> dict[str, Any]:
-    """The values with "opt" and "opt.lr" combined into one dict; missing nested ones are None."""
-    nested = {name: value for name, value in values.items() if name not in paths}
-    for name, path in paths.items():
-        *parents, last = path.split(".")
-        place = nested
-        for part in parents:
-            place = place.setdefault(part, {})
-        place[last] = values.get(name)
-    return nested
-
-
-@dataclass
-class Schema:
-    """The description of a node: ids, inputs, outputs, and how the host treats it."""
-
-    node_id: str
-    display_name: str | None = None
-    category: str = "sd"
-    inputs: list[Input] = field(default_factory=list)
-    outputs: list[Output] = field(default_factory=list)
-    hidden: list[Hidden] = field(default_factory=list)
-    description: str = ""
-    search_aliases: list[str] = field(default_factory=list)
-    is_input_list: bool = False
-    is_output_node: bool = False
-    is_deprecated: bool = False
-    is_experimental: bool = False
-    is_dev_only: bool = False
-    is_api_node: bool = False
-    price_badge: Any = None
-    not_idempotent: bool = False
-    enable_expand: bool = False
-    accept_all_inputs: bool = False
-    essentials_category: str | None = None
-    has_intermediate_output: bool = False
-
-    def finalize(self) -> None:
-        """Give output nodes the prompt as a hidden value, and every output an id."""
-        if self.is_output_node:
-            wanted = (Hidden.prompt, Hidden.extra_pnginfo)
-            self.hidden = [*self.hidden, *(name for name in wanted if name not in self.hidden)]
-        for slot, output in enumerate(self.outputs):
-            output.id = output.id or f"_{slot}_{output.io_type}_"
-
-    def validate(self) -> None:
-        """Raises ValueError if two inputs or two outputs have the same id."""
-        for kind, sockets in (("input", self.inputs), ("output", self.outputs)):
-            ids = [socket.id for socket in sockets]
-            if twice := sorted({name for name in ids if ids.count(name) > 1}):
-                raise ValueError(f"{self.node_id}: {kind} ids {twice} are used more than once.")
-
-
-class ExecutionBlocker:
-    """An output value that keeps the nodes after it from running. A message makes it an error."""
-
-    def __init__(self, message: str | None = None):
-        self.message = message
-
-
-class NodeOutput:
-    """The return value of execute: values for the outputs, and what the editor displays."""
-
-    def __init__(
-        self,
-        *args: Any,
-        ui: Any = None,
-        expand: dict | None = None,
-        block_execution: str | None = None,
-    ):
-        self.args = args
-        self.ui = ui
-        self.expand = expand
-        self.block_execution = block_execution
-
-    @property
-    def result(self) -> tuple | None:
-        return self.args or None
-
-    def __getitem__(self, slot: int) -> Any:
-        return self.args[slot]
-
-
-class HiddenHolder:
-    """`cls.hidden`: the values that the schema requests; everything else is None."""
-
-    def __init__(self, values: dict[str, Any] | None = None):
-        self.__dict__.update(values or {})
-
-    def __getattr__(self, name: str) -> None:
-        return None
-
-
-class _NodeClass(type):
-    """Lets a class be locked, so that no run can store anything on it."""
-
-    def __setattr__(cls, name: str, value: Any) -> None:
-        if cls.__dict__.get("_locked"):
-            raise AttributeError(
-                f'"{name}" cannot be set on {cls.__name__}: nodes keep no state. '
-                "Hand it out as an output or write it to disk."
-            )
-        super().__setattr__(name, value)
-
-
-class ComfyNode(metaclass=_NodeClass):
-    """The base of all nodes. The host makes a locked clone of the class for each call."""
-
-    hidden: HiddenHolder = HiddenHolder()
-
-    @classmethod
-    def define_schema(cls) -> Schema:
-        raise NotImplementedError(f"{cls.__name__} has no define_schema.")
-
-    @classmethod
-    def execute(cls, **kwargs: Any) -> NodeOutput:
-        raise NotImplementedError(f"{cls.__name__} has no execute.")
-
-    @classmethod
-    def validate_inputs(cls, **kwargs: Any) -> bool | str:
-        raise NotImplementedError
-
-    @classmethod
-    def fingerprint_inputs(cls, **kwargs: Any) -> Any:
-        raise NotImplementedError
-
-    @classmethod
-    def check_lazy_status(cls, **kwargs: Any) -> list[str]:
-        return [name for name, value in kwargs.items() if value is None]
-
-    @classmethod
-    def GET_SCHEMA(cls) -> Schema:  # noqa: N802
-        """The finished schema, made at each call because combo options may have changed on disk."""
-        schema = cls.define_schema()
-        schema.finalize()
-        schema.validate()
-        return schema
-
-    @classmethod
-    def GET_NODE_INFO_V1(cls) -> dict[str, Any]:  # noqa: N802
-        from .object_info import describe
-
-        return describe(cls)
-
-
-def overrides(node: type[ComfyNode], name: str) -> bool:
-    """Does the node override this method?"""
-    return getattr(node, name).__func__ is not getattr(ComfyNode, name).__func__
-
-
-def locked_clone(node: type[ComfyNode], hidden: dict[str, Any]) -> type[ComfyNode]:
-    """A clone of the class for one call: with its hidden values, and unchangeable."""
-    space = {"hidden": HiddenHolder(hidden), "_locked": True, "__module__": node.__module__}
-    return type(node)(node.__name__, (node,), space)
+"""The V3 node types, with the names and argument names of ComfyUI's `comfy_api.latest.io`."""
+
+from .node_class import ComfyNode, Hidden, HiddenHolder, NodeOutput, Schema
+from .socket_types import (
+    AnyType,
+    Boolean,
+    Clip,
+    Combo,
+    ComfyType,
+    ComfyTypeI,
+    ComfyTypeIO,
+    Conditioning,
+    ControlAfterGenerate,
+    Custom,
+    DynamicCombo,
+    Float,
+    FolderType,
+    Guider,
+    Image,
+    Input,
+    Int,
+    Latent,
+    LoraModel,
+    LossMap,
+    Mask,
+    Model,
+    MultiCombo,
+    Noise,
+    NumberDisplay,
+    Output,
+    Sampler,
+    Sigmas,
+    String,
+    UploadType,
+    Vae,
+    WidgetInput,
+)
+
+__all__ = [
+    "AnyType",
+    "Boolean",
+    "Clip",
+    "Combo",
+    "ComfyNode",
+    "ComfyType",
+    "ComfyTypeI",
+    "ComfyTypeIO",
+    "Conditioning",
+    "ControlAfterGenerate",
+    "Custom",
+    "DynamicCombo",
+    "Float",
+    "FolderType",
+    "Guider",
+    "Hidden",
+    "HiddenHolder",
+    "Image",
+    "Input",
+    "Int",
+    "Latent",
+    "LoraModel",
+    "LossMap",
+    "Mask",
+    "Model",
+    "MultiCombo",
+    "NodeOutput",
+    "Noise",
+    "NumberDisplay",
+    "Output",
+    "Sampler",
+    "Schema",
+    "Sigmas",
+    "String",
+    "UploadType",
+    "Vae",
+    "WidgetInput",
+]

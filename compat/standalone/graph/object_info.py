@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from .io import ComfyNode, input_dict
+from .node_class import ComfyNode
+from .socket_types import input_dict
 
 
 def describe(node: type[ComfyNode]) -> dict[str, Any]:

@@ -11,7 +11,8 @@ from PIL.PngImagePlugin import PngInfo
 from torch import Tensor
 
 from .. import folders
-from .io import ComfyNode, FolderType
+from .node_class import ComfyNode
+from .socket_types import FolderType
 
 _PLACES = {
     FolderType.input: folders.input_folder,

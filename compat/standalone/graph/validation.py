@@ -21,7 +21,8 @@ from typing import Any
 
 from ...faults import on_their_inputs
 from .call import Call, call_of, is_link, title_of
-from .io import ComfyNode, DynamicCombo, WidgetInput, overrides
+from .node_class import ComfyNode, overrides
+from .socket_types import DynamicCombo, WidgetInput
 
 _COERCE = {"INT": int, "FLOAT": float, "STRING": str, "BOOLEAN": bool}
 _MANY = 20  # the most options that an error message lists

@@ -16,8 +16,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from .io import Combo, DynamicCombo, Int, String, WidgetInput
-from .io import Input as InputSocket
+from .socket_types import Combo, DynamicCombo, Int, String, WidgetInput
+from .socket_types import Input as InputSocket
 from .workflow_file import WorkflowError
 
 _CONTROLS = ("fixed", "increment", "increment-wrap", "decrement", "randomize")

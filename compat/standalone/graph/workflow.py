@@ -17,10 +17,12 @@ from typing import Any
 from hypernet.text.parsing import single_number_in, whole_in
 
 from .call import is_link, title_of
+from .dynamic_inputs import live_inputs
 from .editor_graph import Faults, counted
 from .graph_to_prompt import NamedNode, flatten
-from .io import ComfyNode, WidgetInput, live_inputs
-from .io import Input as InputSocket
+from .node_class import ComfyNode
+from .socket_types import Input as InputSocket
+from .socket_types import WidgetInput
 from .widget_values import default_of, wrapped
 from .workflow_file import SAVE_AGAIN, WorkflowError, described, read_content
 

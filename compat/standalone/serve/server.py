@@ -29,7 +29,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 from .. import folders
 from .. import routes as editor
 from ..graph.executor import Executor
-from ..graph.io import ComfyNode
+from ..graph.node_class import ComfyNode
 from ..graph.object_info import describe
 from ..graph.validation import validate_prompt
 from ..progress import request_interrupt

@@ -4,6 +4,9 @@ import pytest
 import torch
 from hypernet_pack.compat.standalone import folders
 from hypernet_pack.compat.standalone.graph import io, ui
+from hypernet_pack.compat.standalone.graph.dynamic_inputs import live_inputs, nest, nested_paths
+from hypernet_pack.compat.standalone.graph.node_class import locked_clone, overrides
+from hypernet_pack.compat.standalone.graph.socket_types import input_dict
 from PIL import Image
 
 
@@ -80,7 +83,7 @@ def test_object_info_describes_a_node():
 
 
 def test_object_info_lists_the_inputs_of_each_choice():
-    kind, options = io.input_dict([dynamic()])["required"]["opt"]
+    kind, options = input_dict([dynamic()])["required"]["opt"]
     assert kind == "COMFY_DYNAMICCOMBO_V3"
     assert options["options"][0] == {
         "key": "adam",
@@ -90,16 +93,16 @@ def test_object_info_lists_the_inputs_of_each_choice():
 
 def test_values_of_a_choice_arrive_as_one_dict():
     values = {"opt": "adam", "opt.lr": 0.1, "other": 1}
-    live = io.live_inputs([dynamic()], values)
+    live = live_inputs([dynamic()], values)
     assert list(live) == ["opt", "opt.lr"]
-    nested = io.nest(values, io.nested_paths(live, values))
+    nested = nest(values, nested_paths(live, values))
     assert nested == {"opt": {"opt": "adam", "lr": 0.1}, "other": 1}
 
 
 def test_a_nested_value_that_is_not_given_is_none():
     values = {"opt": "sgd"}
-    live = io.live_inputs([dynamic()], values)
-    assert io.nest(values, io.nested_paths(live, values)) == {"opt": {"opt": "sgd", "warmup": None}}
+    live = live_inputs([dynamic()], values)
+    assert nest(values, nested_paths(live, values)) == {"opt": {"opt": "sgd", "warmup": None}}
 
 
 def test_two_inputs_with_the_same_name_are_refused():
@@ -113,7 +116,7 @@ def test_two_inputs_with_the_same_name_are_refused():
 
 
 def test_a_locked_clone_cannot_be_changed_and_knows_its_hidden_values():
-    clone = io.locked_clone(Paint, {"unique_id": "7"})
+    clone = locked_clone(Paint, {"unique_id": "7"})
     assert clone.hidden.unique_id == "7" and clone.hidden.prompt is None
     assert clone.execute(1, 2).result == (1, 2)
     with pytest.raises(AttributeError, match="state"):
@@ -128,12 +131,12 @@ def test_only_overridden_hooks_count():
         def validate_inputs(cls, steps):
             return True
 
-    assert io.overrides(Checked, "validate_inputs")
-    assert not io.overrides(Paint, "validate_inputs")
+    assert overrides(Checked, "validate_inputs")
+    assert not overrides(Paint, "validate_inputs")
 
 
 def test_pictures_are_numbered_and_carry_the_prompt(tmp_path):
-    cls = io.locked_clone(Paint, {"prompt": {"1": {}}, "extra_pnginfo": {"workflow": {"a": 1}}})
+    cls = locked_clone(Paint, {"prompt": {"1": {}}, "extra_pnginfo": {"workflow": {"a": 1}}})
     with folders.configured(output=tmp_path):
         for number in (1, 2):
             shown = ui.ImageSaveHelper.get_save_images_ui(torch.ones(1, 4, 6, 3), "sub/a", cls)

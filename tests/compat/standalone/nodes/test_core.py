@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from hypernet_pack.compat.standalone import folders
-from hypernet_pack.compat.standalone.graph.io import locked_clone
+from hypernet_pack.compat.standalone.graph.node_class import locked_clone
 from hypernet_pack.compat.standalone.nodes.core import CORE_NODES
 from PIL import Image
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 from hypernet_pack.compat.standalone import folders
-from hypernet_pack.compat.standalone.graph.io import locked_clone
+from hypernet_pack.compat.standalone.graph.node_class import locked_clone
 from hypernet_pack.compat.standalone.model import models
 from hypernet_pack.compat.standalone.model.checkpoint import load_checkpoint
 from hypernet_pack.compat.standalone.model.lora import _layers, with_lora
