@@ -66,25 +66,10 @@ async def validate(
 
     good, node_errors = [], {}
     for output in outputs:
-        try:
-            fine = await check.node(output, [])
-        except Exception as error:
-            fine = False
-            check.found[output] = [_exception("exception_during_validation", error)]
-        if fine:
+        if await check.output(output):
             good.append(output)
-            continue
-        for node_id in check.ancestry(output):
-            if errors := check.found.get(node_id):
-                entry = node_errors.setdefault(
-                    node_id,
-                    {
-                        "errors": errors,
-                        "dependent_outputs": [],
-                        "class_type": prompt[node_id]["class_type"],
-                    },
-                )
-                entry["dependent_outputs"].append(output)
+        else:
+            _note_errors_of(output, check, node_errors)
     if good:
         return True, None, good, node_errors
     sentences = [sentence(error) for entry in node_errors.values() for error in entry["errors"]]
@@ -93,6 +78,17 @@ async def validate(
         "prompt_outputs_failed_validation", "No output of the workflow can run", details
     )
     return False, error, [], node_errors
+
+
+def _note_errors_of(output: str, check: _Check, node_errors: dict[str, dict]) -> None:
+    """Add what keeps this output from running, under the nodes where it was found."""
+    for node_id in check.ancestry(output):
+        if errors := check.found.get(node_id):
+            class_type = check.prompt[node_id]["class_type"]
+            entry = node_errors.setdefault(
+                node_id, {"errors": errors, "dependent_outputs": [], "class_type": class_type}
+            )
+            entry["dependent_outputs"].append(output)
 
 
 def sentence(error: Mapping[str, Any]) -> str:
@@ -167,6 +163,14 @@ class _Check:
             seen |= dict.fromkeys(new)
             waiting += new
         return list(seen)
+
+    async def output(self, node_id: str) -> bool:
+        """Can this output run? What fails in the check itself is an error of the output."""
+        try:
+            return await self.node(node_id, [])
+        except Exception as error:
+            self.found[node_id] = [_exception("exception_during_validation", error)]
+            return False
 
     async def node(self, node_id: str, path: list[str]) -> bool:
         """Can the node run, with everything it depends on? path: the nodes that led here."""
