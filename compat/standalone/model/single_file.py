@@ -184,32 +184,11 @@ def unet_config(weights: Weights) -> dict[str, Any]:
 
     Raises ValueError if diffusers' UNet can't have such a structure.
     """
-    levels: list[list[tuple[int, int]]] = [[]]  # (width, depth) of each encoder block, by level
-    for place in range(1, _count(weights, r"input_blocks\.(\d+)\.")):
-        if f"input_blocks.{place}.0.op.weight" in weights:
-            levels.append([])
-        else:
-            width = weights[f"input_blocks.{place}.0.out_layers.3.weight"].shape[0]
-            levels[-1].append((width, _depth(weights, f"input_blocks.{place}.1")))
-    blocks = len(levels[0])
-    up = [
-        _depth(weights, f"output_blocks.{place}.1")
-        for place in range(_count(weights, r"output_blocks\.(\d+)\."))
-    ]
-    wanted = [level[0][1] for level in reversed(levels) for _ in range(blocks + 1)]
+    levels = _levels(weights)
     middle = _depth(weights, "middle_block.1")
-    depths = [level[0][1] for level in levels]
-    if any(len(set(level)) > 1 or len(level) != blocks for level in levels) or up != wanted:
-        raise ValueError(
-            f"the blocks of its UNet are not alike on every level (attention going up {up} where "
-            f"{wanted} was expected): a distilled model, which only ComfyUI runs."
-        )
-    if middle == 0 or depths[-1] not in (0, middle):
-        raise ValueError(
-            f"the middle of its UNet has {middle} attention blocks where {depths[-1] or 'some'} "
-            "were expected: a distilled model, which only ComfyUI runs."
-        )
+    _require_even_levels(weights, levels, middle)
     widths = [level[0][0] for level in levels]
+    depths = [level[0][1] for level in levels]
     first = next(name for name in weights if name.endswith("attn2.to_k.weight"))
     projection = weights[re.sub(r"transformer_blocks\..*", "proj_in.weight", first)]
     is_linear = projection.ndim == 2
@@ -217,7 +196,7 @@ def unet_config(weights: Weights) -> dict[str, Any]:
         "in_channels": weights["input_blocks.0.0.weight"].shape[1],
         "out_channels": weights["out.2.weight"].shape[0],
         "block_out_channels": widths,
-        "layers_per_block": blocks,
+        "layers_per_block": len(levels[0]),
         "down_block_types": [f"{'CrossAttn' * (d > 0)}DownBlock2D" for d in depths],
         "up_block_types": [f"{'CrossAttn' * (d > 0)}UpBlock2D" for d in reversed(depths)],
         "transformer_layers_per_block": [*(d or 1 for d in depths[:-1]), middle],
@@ -232,6 +211,41 @@ def unet_config(weights: Weights) -> dict[str, Any]:
             "projection_class_embeddings_input_dim": weights["label_emb.0.0.weight"].shape[1],
         }
     return config
+
+
+Levels = list[list[tuple[int, int]]]  # (width, depth) of each encoder block, by level
+
+
+def _levels(weights: Weights) -> Levels:
+    levels: Levels = [[]]
+    for place in range(1, _count(weights, r"input_blocks\.(\d+)\.")):
+        if f"input_blocks.{place}.0.op.weight" in weights:
+            levels.append([])
+        else:
+            width = weights[f"input_blocks.{place}.0.out_layers.3.weight"].shape[0]
+            levels[-1].append((width, _depth(weights, f"input_blocks.{place}.1")))
+    return levels
+
+
+def _require_even_levels(weights: Weights, levels: Levels, middle: int) -> None:
+    """Raises ValueError for a UNet whose blocks differ within a level, or on the way up."""
+    blocks = len(levels[0])
+    up = [
+        _depth(weights, f"output_blocks.{place}.1")
+        for place in range(_count(weights, r"output_blocks\.(\d+)\."))
+    ]
+    wanted = [level[0][1] for level in reversed(levels) for _ in range(blocks + 1)]
+    if any(len(set(level)) > 1 or len(level) != blocks for level in levels) or up != wanted:
+        raise ValueError(
+            f"the blocks of its UNet are not alike on every level (attention going up {up} where "
+            f"{wanted} was expected): a distilled model, which only ComfyUI runs."
+        )
+    last = levels[-1][0][1]
+    if middle == 0 or last not in (0, middle):
+        raise ValueError(
+            f"the middle of its UNet has {middle} attention blocks where {last or 'some'} "
+            "were expected: a distilled model, which only ComfyUI runs."
+        )
 
 
 def vae_config(weights: Weights) -> dict[str, Any]:
