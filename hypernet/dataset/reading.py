@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +18,7 @@ from .items import Dataset, Item
 from .listing import Listing, list_folder
 from .measurements import Measurement, cache_file, read_measurements, write_measurements
 from .unused_files import notes_on
-from .written_captions import read_written
+from .written_captions import Written, read_written
 
 
 def read_dataset(
@@ -46,21 +46,7 @@ def read_dataset(
     written = read_written(listing)
     for fault in written.faults.values():
         raise ValueError(fault)
-    items = []
-    for name, found in measured.items():
-        path, mask = folder / name, listing.masks.get(name)
-        words = written.words.get(name, "")
-        items.append(
-            Item(
-                path=path,
-                caption=caption_of(path, sources=FILEWORDS, written=words),
-                width=found.width,
-                height=found.height,
-                repeats=repeats_of(name),
-                written=words,
-                mask=folder / mask if mask else None,
-            )
-        )
+    items = items_of(listing, measured, written)
     unreadable += listing.faults
     if unreadable and (not skip_unreadable or not items):
         names = listed([f'"{name}" ({fault})' for name, fault in unreadable], "; ")
@@ -81,6 +67,26 @@ def read_dataset(
         alike=same_look(measured) if find_alike else (),
         notes=tuple(notes),
     )
+
+
+def items_of(listing: Listing, measured: Mapping[str, Measurement], written: Written) -> list[Item]:
+    """The measured pictures with their captions, repeats and masks."""
+    items = []
+    for name, found in measured.items():
+        path, mask = listing.folder / name, listing.masks.get(name)
+        words = written.words.get(name, "")
+        items.append(
+            Item(
+                path=path,
+                caption=caption_of(path, sources=FILEWORDS, written=words),
+                width=found.width,
+                height=found.height,
+                repeats=repeats_of(name),
+                written=words,
+                mask=listing.folder / mask if mask else None,
+            )
+        )
+    return items
 
 
 def measure_all(
