@@ -106,6 +106,17 @@ def encode_dataset(
 
     Raises ValueError naming a picture that cannot be read or whose latent is NaN.
     """
+    keys, faults = picture_keys(dataset, contents, each)
+    faults |= encode_lacking(dataset, keys, encode, shards, each)
+    if faults and not dataset.skip_unreadable:
+        raise faults[min(faults)]
+    return without(dataset, faults), Kept(shards, [k for n, k in keys.items() if n not in faults])
+
+
+def picture_keys(
+    dataset: Dataset, contents: Contents, each: Watch
+) -> tuple[dict[int, str], dict[int, ValueError]]:
+    """By place of an item, the key of its latent, or why its file cannot be read."""
     keys: dict[int, str] = {}
     faults: dict[int, ValueError] = {}
     for place, item in enumerate(dataset.items):
@@ -116,7 +127,16 @@ def encode_dataset(
             reason = fault.strerror or fault
             faults[place] = ValueError(f'"{item.path}" cannot be read: {reason}.')
     contents.keep()
-    new = {}
+    return keys, faults
+
+
+def encode_lacking(
+    dataset: Dataset, keys: Mapping[int, str], encode: Encode, shards: Shards, each: Watch
+) -> dict[int, ValueError]:
+    """Encode what the shards lack. By place of an item, why its picture cannot be decoded; the
+    first such one ends it, unless the dataset is to skip them."""
+    faults: dict[int, ValueError] = {}
+    new: dict[str, int] = {}
     wanted = set(shards.missing(keys.values()))
     for place, key in keys.items():
         if key in wanted:
@@ -140,9 +160,7 @@ def encode_dataset(
             shards.add(key, latent_of(pixels, encode, dataset.items[new[key]]))
     finally:
         shards.write()
-    if faults and not dataset.skip_unreadable:
-        raise faults[min(faults)]
-    return without(dataset, faults), Kept(shards, [k for n, k in keys.items() if n not in faults])
+    return faults
 
 
 def give_back() -> None:
