@@ -145,6 +145,51 @@ class Built:
     """A tensor or another finished object."""
 
 
+class Stack:
+    """What the pickle's operations work on. A mark puts the items before it aside."""
+
+    def __init__(self) -> None:
+        self.items: list[Any] = []
+        self.marked: list[list[Any]] = []
+        self.memo: dict[int, Any] = {}
+
+    def since_mark(self) -> list[Any]:
+        found, self.items = self.items, self.marked.pop()
+        return found
+
+    def arrange(self, name: str, argument: Any) -> bool:
+        """Carry out an operation that remembers, fetches or groups items. Is it one of these?"""
+        if name in ("BINPUT", "LONG_BINPUT"):
+            self.memo[argument] = self.items[-1]
+        elif name in ("BINGET", "LONG_BINGET"):
+            self.items.append(self.memo[argument])
+        elif name == "MARK":
+            self.marked.append(self.items)
+            self.items = []
+        elif name in ("EMPTY_DICT", "EMPTY_LIST"):
+            self.items.append(Container())
+        elif name == "EMPTY_TUPLE":
+            self.items.append(())
+        elif name == "TUPLE":
+            found = self.since_mark()
+            self.items.append(tuple(found))
+        elif name in ("TUPLE1", "TUPLE2", "TUPLE3"):
+            count = int(name[-1])
+            self.items[-count:] = [tuple(self.items[-count:])]
+        elif name in ("APPENDS", "SETITEMS"):
+            self.since_mark()
+            require(self.items[-1], Container)
+        elif name in ("APPEND", "SETITEM"):
+            del self.items[-1 if name == "APPEND" else -2 :]
+            require(self.items[-1], Container)
+        elif name == "BUILD":  # attributes of an OrderedDict
+            self.items.pop()
+            require(self.items[-1], Container)
+        else:
+            return False
+        return True
+
+
 class Claims:
     """Interprets a pickle with sizes in place of tensors, and records the storages it asks for."""
 
@@ -164,61 +209,27 @@ class Claims:
 
         operations: from pickletools.genops, which refuses a pickle without an end.
         """
-        stack: list[Any] = []
-        marked: list[list[Any]] = []
-        memo: dict[int, Any] = {}
+        stack = Stack()
         protocol = PROTOCOL  # the oldest pickles don't state it
-
-        def since_mark() -> list[Any]:
-            nonlocal stack
-            items, stack = stack, marked.pop()
-            return items
-
         for operation, argument, _ in operations:
-            name = operation.name
+            name, items = operation.name, stack.items
             if name in CONSTANTS:
                 if isinstance(argument, int) and abs(argument) > self.largest:
                     raise ValueError("it holds an integer of more than 64 bits")
-                stack.append({"NEWTRUE": True, "NEWFALSE": False}.get(name, argument))
-            elif name in ("BINPUT", "LONG_BINPUT"):
-                memo[argument] = stack[-1]
-            elif name in ("BINGET", "LONG_BINGET"):
-                stack.append(memo[argument])
-            elif name == "MARK":
-                marked.append(stack)
-                stack = []
-            elif name in ("EMPTY_DICT", "EMPTY_LIST"):
-                stack.append(Container())
-            elif name == "EMPTY_TUPLE":
-                stack.append(())
-            elif name == "TUPLE":
-                items = since_mark()
-                stack.append(tuple(items))
-            elif name in ("TUPLE1", "TUPLE2", "TUPLE3"):
-                count = int(name[-1])
-                stack[-count:] = [tuple(stack[-count:])]
-            elif name in ("APPENDS", "SETITEMS"):
-                since_mark()
-                require(stack[-1], Container)
-            elif name in ("APPEND", "SETITEM"):
-                del stack[-1 if name == "APPEND" else -2 :]
-                require(stack[-1], Container)
+                items.append({"NEWTRUE": True, "NEWFALSE": False}.get(name, argument))
             elif name == "GLOBAL":
-                stack.append(Name(known(argument)))
+                items.append(Name(known(argument)))
             elif name == "BINPERSID":
-                stack.append(self.storage(stack.pop()))
+                items.append(self.storage(items.pop()))
             elif name == "REDUCE":
-                arguments = stack.pop()
-                stack.append(self.built(stack.pop(), arguments))
-            elif name == "BUILD":  # attributes of an OrderedDict
-                stack.pop()
-                require(stack[-1], Container)
+                arguments = items.pop()
+                items.append(self.built(items.pop(), arguments))
             elif name == "STOP":
                 check_protocol(protocol)
-                return stack.pop()
+                return items.pop()
             elif name == "PROTO":
                 protocol = argument
-            else:
+            elif not stack.arrange(name, argument):
                 raise ValueError(f"its pickle uses {name}, which no file of weights needs")
 
     def storage(self, claim: Any) -> Storage:
