@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from hypernet.runs.run import check_disk
+from hypernet.runs.disk_check import check_disk
 from hypernet.training.parallel import ALONE, Processes, present
 from hypernet.training.schedule import parse_schedule
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from hypernet.formats.optim_file import file_hash
 from hypernet.network.spec import HypernetSpec
-from hypernet.runs.run import check_writable
+from hypernet.runs.disk_check import check_writable
 from hypernet.runs.standing import Standing, finished_fault, free_name, look, numbered
 
 from ...compat import network_folders

@@ -21,7 +21,8 @@ from PIL import Image
 from hypernet import HypernetSpec, Hypernetwork, open_network
 from hypernet.disk_space import DiskFull
 from hypernet.network.hypernetwork import Record
-from hypernet.runs.run import Keeping, Run, check_disk
+from hypernet.runs.disk_check import check_disk
+from hypernet.runs.run import Keeping, Run
 from hypernet.runs.state import check_same_network, newest_state
 from hypernet.training.learner import Learner
 from hypernet.training.train import Step, TrainSettings

@@ -534,7 +534,7 @@ def test_a_folder_that_cannot_be_written_is_found_before_pictures_are_read(
             raise PermissionError(13, "Permission denied")
         return make(dir=dir)
 
-    monkeypatch.setattr("hypernet.runs.run.tempfile.TemporaryFile", refuse)
+    monkeypatch.setattr("hypernet.runs.disk_check.tempfile.TemporaryFile", refuse)
     monkeypatch.setattr(compat, "encode_pictures", None)
     result = run(short())
     assert f'"{closed}" cannot be written, where' in error_of(result)

@@ -1,0 +1,69 @@
+"""Will the run's folder take what the run writes? Asked before training begins."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from pathlib import Path
+
+from ..disk_space import NO_ROOM, existing, in_words
+from ..network.spec import HypernetSpec
+from ..training.schedule import parse_schedule
+from ..training.settings import TrainSettings
+from .run import Keeping
+from .state import bytes_of_states
+
+
+def check_disk(
+    folder: Path,
+    spec: HypernetSpec,
+    settings: TrainSettings,
+    keeping: Keeping | None = None,
+    start: int = 0,
+) -> None:
+    """Raise OSError, with the numbers, if what the run still writes will not fit on the disk.
+
+    start: the updates that are done.
+    """
+    files = networks_to_come(folder, settings, keeping or Keeping(), start)
+    # the newest state, the one before and the next: weights, AdamW's two moments and an average,
+    # each perhaps twice, as they are and as they were when all was well
+    state = spec.file_bytes * 2 * (3 + bool(settings.ema))
+    states = max(state, 3 * state - bytes_of_states(folder))
+    moments = 2 * (files - 1) if settings.save_optimizer else 0  # of AdamW; the best has none
+    needed = spec.file_bytes * (files + moments) + states
+    free = shutil.disk_usage(existing(folder)).free
+    if needed > free:
+        raise OSError(
+            f"The run needs {in_words(needed)} in {folder} ({files} files of "
+            f"{in_words(spec.file_bytes)} and the states to resume from), but only "
+            f"{in_words(free)} are free. Save less often, keep fewer, use a smaller structure, or "
+            "make room."
+        )
+
+
+def networks_to_come(folder: Path, settings: TrainSettings, keeping: Keeping, start: int) -> int:
+    """How many files of the network the run adds at most: numbered ones, the network itself, the
+    best, and one at an interrupt."""
+    last = min(settings.steps, parse_schedule(settings.learning_rate, settings.steps).end)
+    every = settings.save_every
+    numbered = max(0, last // every - start // every) if every else 0
+    if keeping.keep_last:
+        there = sum(path.stem.rpartition("-")[2].isdecimal() for path in folder.glob("*-*.pt"))
+        numbered = min(numbered, max(1, keeping.keep_last + 1 - there))
+    return numbered + 2 + (not any(folder.glob("*-best.pt")))
+
+
+def check_writable(folder: Path) -> None:
+    """Raise OSError, in words, if nothing can be written there because it is not allowed."""
+    there = existing(folder)
+    try:
+        with tempfile.TemporaryFile(dir=there):
+            return
+    except OSError as fault:
+        if fault.errno in NO_ROOM:
+            return  # check_disk says how much is lacking
+        raise OSError(
+            f'"{there}" cannot be written, where {folder} is to be: {fault.strerror or fault}. '
+            "Give whoever runs this server the right to write there."
+        ) from fault
