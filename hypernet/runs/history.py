@@ -1,28 +1,20 @@
 """The course of a run, in bounded memory: its curves, what was said, how it ended.
 
 A running training adds to it step by step; of a run that is over it is read from the folder, from
-loss.csv and from seen.jsonl, which run.py writes: one JSON object a line, in the order of events.
-
-    {"step": 0, "began": 1764000000}     seconds since 1970; again when the run goes on
-    {"step": 100, "probe": 0.1234}
-    {"step": 100, "note": "a sentence for the user"}
-    {"step": 2000, "ended": "finished" or "interrupted" or "failed", "why": ""}
-
-A process that was killed leaves no "ended". The smoothed loss is health.py's, counted anew from the
-log.
+loss.csv and from seen.jsonl (seen.py). The smoothed loss is health.py's, counted anew from the log.
 """
 
 from __future__ import annotations
 
-import json
 from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 
 from ..training.health import DECAY, smooth
 from .downsampling import Curve
+from .seen import SEEN, seen_lines
 
-SEEN, LOG = "seen.jsonl", "loss.csv"
+LOG = "loss.csv"
 MOST_NOTES = 50
 
 
@@ -93,14 +85,3 @@ def logged(path: Path) -> Iterator[tuple[int, float, float]]:
                 yield int(cells[0]), float(cells[3]), float(cells[4])
             except (IndexError, ValueError):
                 continue  # the heading, or what a killed process left
-
-
-def seen_lines(path: Path) -> Iterator[tuple[int, dict]]:
-    if not path.exists():
-        return
-    for line in path.read_text("utf-8", "replace").splitlines():
-        try:
-            seen = json.loads(line)
-            yield int(seen.pop("step")), seen
-        except (AttributeError, KeyError, TypeError, ValueError):
-            continue

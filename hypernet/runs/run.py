@@ -3,7 +3,7 @@
     <run folder>/
       manifest.json         settings, spec, dataset, model, versions: what this run is
       loss.csv              A1111's columns, one line per update
-      seen.jsonl            what was seen on the way (history.py): probes, notes, how it ended
+      seen.jsonl            what was seen on the way (seen.py): probes, notes, how it ended
       state.pt, state-before.pt     what resuming reads (state.py)
       <name>-<n>.pt         the network after exactly n updates
       <name>-<n>.pt.optim   its optimizer's state, where it was asked for
@@ -40,8 +40,9 @@ from ..formats.optim_file import optimizer_file, save_optimizer
 from ..network.hypernetwork import Hypernetwork
 from ..training.learner import Learner
 from ..training.train import Step, TrainSettings
-from .history import LOG, SEEN, seen_lines
+from .history import LOG
 from .manifest import differences, read_manifest, versions
+from .seen import SEEN, forget_seen_after, seen_line
 from .state import State, bytes_in, load_state, plain, save_state, state_of
 from .tensorboard import Board, NoBoard, summary_writer
 
@@ -154,8 +155,8 @@ class Run:
                 self.flush()
 
     def remember(self, step: int, **seen: Any) -> None:
-        """A line of seen.jsonl (history.py); none where it cannot be written."""
-        text = json.dumps({"step": step, **seen}, ensure_ascii=False) + "\n"
+        """A line of seen.jsonl; none where it cannot be written."""
+        text = seen_line(step, seen)
         with suppress(OSError), self._room_for(SEEN, len(text)):
             self.folder.mkdir(parents=True, exist_ok=True)
             with open(self.folder / SEEN, "a", encoding="utf-8") as file:
@@ -190,7 +191,7 @@ class Run:
 
     def _forget_after(self, step: int) -> None:
         """Drop loss lines of updates that were lost with the process; they will be made again."""
-        self._forget_seen_after(step)
+        forget_seen_after(self.folder / SEEN, step)
         path = self.folder / LOG
         if not path.exists():
             return
@@ -203,16 +204,6 @@ class Run:
         text = "".join([",".join(COLUMNS) + "\n", *kept])
         if text != found:
             write_whole(path, lambda file: file.write(text.encode()))
-
-    def _forget_seen_after(self, step: int) -> None:
-        path = self.folder / SEEN
-        found = list(seen_lines(path))
-        kept = [(when, seen) for when, seen in found if when <= step]
-        if kept == found:
-            return
-        lines = [json.dumps({"step": when, **seen}, ensure_ascii=False) for when, seen in kept]
-        text = "".join(f"{line}\n" for line in lines)
-        write_whole(path, lambda file: file.write(text.encode()))
 
     def losses(self) -> list[float]:
         """All losses since the first update, those that found no room too."""

@@ -90,7 +90,7 @@ class LiveRun:
         self.enter(how)
 
     def see(self, step: int, **seen: object) -> None:
-        """What is to be known afterwards, too; see hypernet/runs/history.py for what there is."""
+        """What is to be known afterwards, too; see hypernet/runs/seen.py for what there is."""
         with self._lock:
             self.course.see(step, **seen)
         if self.run is not None:
