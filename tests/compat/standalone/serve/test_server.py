@@ -650,7 +650,7 @@ def test_object_info_says_which_pack_a_node_is_from(served):
 
 def test_core_nodes_are_listed_as_comfyuis_own(tmp_path):
     with folders.configured(models=tmp_path):
-        described = Server(CORE_NODES, tmp_path).descriptions(["KSampler"])
+        described = Server(CORE_NODES, tmp_path).host.descriptions(["KSampler"])
     assert described["KSampler"]["python_module"] == "nodes"
 
 
