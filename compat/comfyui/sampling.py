@@ -7,6 +7,8 @@ import comfy.sample
 import torch
 from torch import Tensor
 
+from hypernet.pictures.latent_size import PIXELS
+
 from .ordinary_tensors import ordinary
 
 
@@ -15,7 +17,8 @@ def generate(
     model, vae, positive, negative, *, width: int, height: int, seed: int, steps: int, cfg: float
 ) -> Tensor:
     """One picture (1, height, width, 3), by euler on the normal schedule."""
-    empty = torch.zeros(1, 4, height // 8, width // 8, device=management.intermediate_device())
+    rows, columns = height // PIXELS, width // PIXELS
+    empty = torch.zeros(1, 4, rows, columns, device=management.intermediate_device())
     empty = comfy.sample.fix_empty_latent_channels(model, empty)
     latent = comfy.sample.sample(
         model,

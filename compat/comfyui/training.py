@@ -22,6 +22,7 @@ from comfy.model_base import SDXL
 from comfy.model_sampling import EPS, V_PREDICTION, ModelSamplingDiscrete
 from torch import Tensor
 
+from hypernet.pictures.latent_size import size_in_pixels
 from hypernet.pictures.sdxl_sizes import sizes_in_options
 from hypernet.training.diffusion import Denoiser, Patch
 from hypernet.training.memory_saving import again, outermost, visiting
@@ -30,7 +31,6 @@ from hypernet.training.memory_saving import compiled as compiled_layers
 from .host import Interrupted
 from .ordinary_tensors import ordinary
 
-PIXELS = 8  # of a picture, to one of its latent
 # ComfyUI's names for the numbers of sdxl_sizes.py, in their order
 SIZES = ("height", "width", "crop_h", "crop_w", "target_height", "target_width")
 
@@ -230,7 +230,7 @@ def _text_and_sizes(sdxl: SDXL, condition: Mapping[str, Tensor], noisy: Tensor) 
             "an SDXL model reads the pooled output of its text encoder beside the prompt, and this "
             "conditioning has none. Encode the prompt with the CLIP of the same checkpoint."
         )
-    height, width = (side * PIXELS for side in noisy.shape[-2:])
+    height, width = size_in_pixels(noisy)
     whole = torch.tensor([sizes_in_options({}, height, width)]).expand(len(noisy), -1)
     return torch.cat(
         [

@@ -19,10 +19,11 @@ from dataclasses import dataclass, replace
 
 from PIL import Image, ImageOps
 
+from .latent_size import PIXELS
+
 Box = tuple[float, float, float, float]
 Point = tuple[float, float]  # 0..1 from the left and from the top of a picture
 MIDDLE: Point = (0.5, 0.5)
-GRAIN = 8  # pixels per latent
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,7 +89,7 @@ def at_own_size(across: int, down: int) -> Cut:
 
 
 def grained(side: float) -> int:
-    return max(GRAIN, int(side + 1e-6) // GRAIN * GRAIN)
+    return max(PIXELS, int(side + 1e-6) // PIXELS * PIXELS)
 
 
 def auto_sized(

@@ -24,6 +24,7 @@ from hypernet.encoding.encode import (
 )
 from hypernet.encoding.shards import Shards, forget_old
 from hypernet.network.spec import as_text
+from hypernet.pictures.latent_size import size_in_pixels
 from hypernet.runs.fingerprints import dataset_hash, tensors_hash
 from hypernet.training.batches import Examples, all_prompts, items_at, prompts_at
 from hypernet.training.diffusion import Batch
@@ -39,7 +40,6 @@ from ..shared.progress import watch
 
 log = logging.getLogger(__name__)
 
-PIXELS = 8  # of a picture, to one of its latent
 EMBEDDING = "embedding:"  # a prompt that reads a file, which may change
 
 
@@ -207,8 +207,8 @@ def given_words(given: Given, conditioning: list, places: list[int]) -> dict[int
 
 
 def given_size(given: Given) -> tuple[int, int]:
-    rows, columns = given.latents[0].shape[-2:]
-    return columns * PIXELS, rows * PIXELS
+    height, width = size_in_pixels(given.latents[0])
+    return width, height
 
 
 def pictures_hash(dataset: Dataset | None, given: Given | None) -> str:

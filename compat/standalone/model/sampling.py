@@ -18,10 +18,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from hypernet.pictures.latent_size import size_in_pixels
 from hypernet.pictures.sdxl_sizes import sizes_in_options
 
 from ..progress import Progress, raise_if_interrupted
-from .unet import PIXELS
 
 Denoise = Callable[[Tensor, Tensor], Tensor]
 Conditioning = list[list]  # [[context (1, T, C), {"pooled_output": (1, C)}], ...]
@@ -247,7 +247,7 @@ def _added(options: list[Mapping[str, Any]], x: Tensor) -> dict[str, Tensor]:
     pooled = [each.get("pooled_output") for each in options]
     if any(each is None for each in pooled):
         return {}
-    height, width = (side * PIXELS for side in x.shape[-2:])
+    height, width = size_in_pixels(x)
     sizes = [sizes_in_options(each, height, width) for each in options]
     return {
         "pooled": torch.cat([_to_batch(each, len(x)) for each in pooled]),

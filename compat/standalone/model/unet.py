@@ -22,9 +22,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .block_names import Block, spatial_transformers
+from hypernet.pictures.latent_size import size_in_pixels
 
-PIXELS = 8  # pixels per latent, along each side
+from .block_names import Block, spatial_transformers
 
 
 class PatchedAttention:
@@ -140,7 +140,7 @@ def _text_and_sizes(
             "conditioning has none. Encode the prompt with the CLIP of the same checkpoint."
         )
     if sizes is None:
-        height, width = (side * PIXELS for side in sample.shape[-2:])
+        height, width = size_in_pixels(sample)
         sizes = torch.tensor([[height, width, 0, 0, height, width]]).expand(len(sample), -1)
     return {
         "text_embeds": _ordinary(pooled.to(unet.device, unet.dtype)),

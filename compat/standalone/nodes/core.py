@@ -17,6 +17,8 @@ import torch
 from PIL import Image, ImageOps, ImageSequence
 from torch import Tensor
 
+from hypernet.pictures.latent_size import PIXELS
+
 from .. import folders
 from ..graph import io, ui
 from ..model.sampling import SAMPLERS, SCHEDULERS
@@ -110,7 +112,7 @@ class EmptyLatentImage(io.ComfyNode):
 
     @classmethod
     def execute(cls, width: int, height: int, batch_size: int = 1) -> io.NodeOutput:
-        latent = torch.zeros(batch_size, 4, height // 8, width // 8)
+        latent = torch.zeros(batch_size, 4, height // PIXELS, width // PIXELS)
         return io.NodeOutput({"samples": latent, "downscale_ratio_spacial": 8})
 
 
