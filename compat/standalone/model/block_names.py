@@ -3,80 +3,78 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from torch import nn
 
-RESNET = {  # original name within a residual block -> diffusers' name
-    "in_layers_0": "norm1",
-    "in_layers_2": "conv1",
-    "emb_layers_1": "time_emb_proj",
-    "out_layers_0": "norm2",
-    "out_layers_3": "conv2",
-    "skip_connection": "conv_shortcut",
+RESNET = {  # diffusers' name within a residual block -> the original one, with "_"
+    "norm1": "in_layers_0",
+    "conv1": "in_layers_2",
+    "time_emb_proj": "emb_layers_1",
+    "norm2": "out_layers_0",
+    "conv2": "out_layers_3",
+    "conv_shortcut": "skip_connection",
 }
 
 
-def _original_blocks(unet: nn.Module) -> Iterator[tuple[str, str]]:
-    """(diffusers' name, original name with "_") of every residual block and transformer."""
-    number = 0
-    for place, level in enumerate(unet.down_blocks):
-        for layer in range(len(level.resnets)):
-            number += 1
-            yield f"down_blocks.{place}.resnets.{layer}", f"input_blocks_{number}_0"
-            yield f"down_blocks.{place}.attentions.{layer}", f"input_blocks_{number}_1"
-        number += bool(level.downsamplers)
-    yield "mid_block.resnets.0", "middle_block_0"
-    yield "mid_block.attentions.0", "middle_block_1"
-    yield "mid_block.resnets.1", "middle_block_2"
-    number = 0
-    for place, level in enumerate(unet.up_blocks):
-        for layer in range(len(level.resnets)):
-            yield f"up_blocks.{place}.resnets.{layer}", f"output_blocks_{number}_0"
-            yield f"up_blocks.{place}.attentions.{layer}", f"output_blocks_{number}_1"
-            number += 1
-
-
 Block = tuple[str, int]  # ("input" | "middle" | "output", number), as ComfyUI counts them
+Place = tuple[str, int]  # diffusers' level, such as "down_blocks.0", and the number in it
+
+
+def numbered_blocks(down: Sequence[int], up: Sequence[int]) -> Iterator[tuple[Block, Place]]:
+    """The residual blocks in the order they run. down, up: how many blocks each level has.
+
+    The original names count the encoder's steps from 0: the first convolution, every residual block
+    and every downsampling, which ends each level but the last. In the decoder they count only
+    residual blocks. A transformer has the number of the residual block before it.
+    """
+    number = 0
+    for place, blocks in enumerate(down):
+        for layer in range(blocks):
+            number += 1
+            yield ("input", number), (f"down_blocks.{place}", layer)
+        number += 1
+    yield ("middle", 0), ("mid_block", 0)
+    number = 0
+    for place, blocks in enumerate(up):
+        for layer in range(blocks):
+            yield ("output", number), (f"up_blocks.{place}", layer)
+            number += 1
+
+
+def blocks_of(unet: nn.Module) -> Iterator[tuple[Block, Place]]:
+    return numbered_blocks(
+        [len(level.resnets) for level in unet.down_blocks],
+        [len(level.resnets) for level in unet.up_blocks],
+    )
+
+
+def original_blocks(unet: nn.Module) -> Iterator[tuple[str, str]]:
+    """(diffusers' name, original name with "_") of every residual block and transformer."""
+    for (side, number), (level, layer) in blocks_of(unet):
+        original = f"{side}_block" if side == "middle" else f"{side}_blocks_{number}"
+        yield f"{level}.resnets.{layer}", f"{original}_0"
+        yield f"{level}.attentions.{layer}", f"{original}_1"
+    yield "mid_block.resnets.1", "middle_block_2"
 
 
 def spatial_transformers(unet: nn.Module) -> Iterator[tuple[Block, nn.Module]]:
-    """The UNet's transformers in the order they run, each with its block.
-
-    ComfyUI counts the encoder's steps from 0: the first convolution, every residual block and every
-    downsampling. In the decoder it counts only residual blocks.
-    """
-    number = 0
-    for level in unet.down_blocks:
-        for transformer in _transformers_of(level):
-            number += 1
-            if transformer is not None:
-                yield ("input", number), transformer
-        number += bool(level.downsamplers)
-    for transformer in unet.mid_block.attentions:
-        yield ("middle", 0), transformer
-    number = 0
-    for level in unet.up_blocks:
-        for transformer in _transformers_of(level):
-            if transformer is not None:
-                yield ("output", number), transformer
-            number += 1
+    """The UNet's transformers in the order they run, each with its block."""
+    for block, (level, layer) in blocks_of(unet):
+        if attentions := getattr(unet.get_submodule(level), "attentions", None):
+            yield block, attentions[layer]
 
 
-def _transformers_of(level: nn.Module) -> list[nn.Module | None]:
-    """The transformer of each residual block; None if the level has no attention."""
-    return list(getattr(level, "attentions", None) or [None] * len(level.resnets))
+# The blocks of Stable Diffusion 1 and 2. XL has the same number per level, and one level less.
+STABLE_DIFFUSION = dict(numbered_blocks([2] * 4, [3] * 4))
 
 
 def diffusers_name(name: str) -> str:
-    """diffusers' name of a UNet's weight, from the original name ("input_blocks.4.1.…") or its own.
-
-    Assumes two residual blocks per level, as in every Stable Diffusion, so three steps per level.
-    """
+    """diffusers' name of a UNet's weight, from the original ("input_blocks.4.1.…") or its own."""
     name = name.removeprefix("model.").removeprefix("diffusion_model.")
     match = re.fullmatch(r"(input|output)_blocks\.(\d+)\.1\.(.+)", name)
-    if match:
-        level, place = divmod(int(match[2]) - (match[1] == "input"), 3)
-        side = "down" if match[1] == "input" else "up"
-        return f"{side}_blocks.{level}.attentions.{place}.{match[3]}"
+    place = match and STABLE_DIFFUSION.get((match[1], int(match[2])))
+    if place:
+        level, layer = place
+        return f"{level}.attentions.{layer}.{match[3]}"
     return re.sub(r"^middle_block\.1\.", "mid_block.attentions.0.", name)

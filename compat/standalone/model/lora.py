@@ -22,7 +22,7 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-from .block_names import RESNET, _original_blocks
+from .block_names import RESNET, original_blocks
 from .models import UNET_PREFIX, Change, Model
 
 logger = logging.getLogger(__name__)
@@ -138,7 +138,7 @@ def _changes(
 
 def _layers(unet: nn.Module) -> Iterator[tuple[str, str]]:
     """(name with "_", name in the UNet) for every name that a file may use for a layer."""
-    blocks = dict(_original_blocks(unet))
+    blocks = dict(original_blocks(unet))
     for name, module in unet.named_modules():
         if not isinstance(getattr(module, "weight", None), nn.Parameter):
             continue
@@ -146,5 +146,4 @@ def _layers(unet: nn.Module) -> Iterator[tuple[str, str]]:
         block = next((block for block in blocks if name.startswith(f"{block}.")), None)
         if block is not None:
             rest = name.removeprefix(f"{block}.").replace(".", "_")
-            theirs = {ours: original for original, ours in RESNET.items()}
-            yield f"{blocks[block]}_{theirs.get(rest, rest)}", name
+            yield f"{blocks[block]}_{RESNET.get(rest, rest)}", name
