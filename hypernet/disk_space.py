@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import os
+import shutil
 from pathlib import Path
 
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # EFBIG: FAT32 limits files to 4 GiB
@@ -11,6 +13,16 @@ SPARE = 32 * 2**20  # bytes of the disk that are left to other programs
 
 class DiskFull(OSError):
     """There was no room to save. Earlier saves are untouched."""
+
+
+def no_room() -> OSError:
+    """What the system raises when the disk is full."""
+    return OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def free_bytes(folder: Path) -> int:
+    """On the disk where the folder is or will be."""
+    return shutil.disk_usage(existing(folder)).free
 
 
 def existing(folder: Path) -> Path:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import shutil
 import tempfile
 from pathlib import Path
 
-from ..disk_space import NO_ROOM, existing, in_words
+from ..disk_space import NO_ROOM, existing, free_bytes, in_words
 from ..network.spec import HypernetSpec
 from ..training.schedule import parse_schedule
 from ..training.settings import TrainSettings
@@ -32,7 +31,7 @@ def check_disk(
     states = max(state, 3 * state - bytes_of_states(folder))
     moments = 2 * (files - 1) if settings.save_optimizer else 0  # of AdamW; the best has none
     needed = spec.file_bytes * (files + moments) + states
-    free = shutil.disk_usage(existing(folder)).free
+    free = free_bytes(folder)
     if needed > free:
         raise OSError(
             f"The run needs {in_words(needed)} in {folder} ({files} files of "

@@ -19,10 +19,8 @@ full ends no training: saving raises DiskFull, and what was saved before stays.
 from __future__ import annotations
 
 import csv
-import errno
 import json
 import os
-import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
@@ -34,7 +32,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from ..atomic_files import remove_passing, write_whole
-from ..disk_space import NO_ROOM, SPARE, DiskFull, existing, in_words
+from ..disk_space import NO_ROOM, SPARE, DiskFull, free_bytes, in_words, no_room
 from ..formats.networks import open_network, save_network
 from ..formats.optim_file import optimizer_file, save_optimizer
 from ..network.hypernetwork import Hypernetwork
@@ -172,7 +170,7 @@ class Run:
             length = file.tell()
             try:
                 if file.write(text) < len(text):
-                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+                    raise no_room()
                 os.fsync(file.fileno())
             except OSError:
                 file.truncate(length)
@@ -300,10 +298,10 @@ class Run:
     @contextmanager
     def _room_for(self, name: str, size: int) -> Iterator[None]:
         """Around a write of about `size` bytes: raises DiskFull, in words, when it has no room."""
-        free = shutil.disk_usage(existing(self.folder)).free
+        free = free_bytes(self.folder)
         try:
             if size + SPARE > free:
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+                raise no_room()
             yield
         except OSError as fault:
             if fault.errno not in NO_ROOM:

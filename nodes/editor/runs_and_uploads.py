@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 
 from hypernet.atomic_files import write_whole
-from hypernet.disk_space import SPARE
+from hypernet.disk_space import SPARE, free_bytes
 from hypernet.formats.networks import SUFFIXES, TREE_SUFFIX, open_network
 from hypernet.runs.manifest import list_runs
 from hypernet.text.file_names import check_name
@@ -66,7 +66,7 @@ def add_part(part: Path, offset: int, data: str) -> None:
     if offset != size:
         raise ValueError(f'"{part.name}": {size} bytes are here, and a part for {offset} came.')
     part.parent.mkdir(parents=True, exist_ok=True)
-    free = shutil.disk_usage(part.parent).free
+    free = free_bytes(part.parent)
     if size + len(content) > MOST_BYTES or 2 * len(content) + SPARE > free:
         raise ValueError(f'"{part.name}" is too large for this server. Copy it there yourself.')
     with open(part, "ab") as file:
