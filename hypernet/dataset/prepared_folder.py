@@ -6,13 +6,13 @@ or doesn't exist. An existing folder is never touched, so the originals are safe
 
 from __future__ import annotations
 
-import errno
 import os
 import shutil
 import uuid
 from collections.abc import Callable
 from pathlib import Path
 
+from ..disk_space import NO_ROOM
 from ..pictures.crop import take
 from ..pictures.reading import open_picture
 from .items import Dataset, Item, cut_of
@@ -47,7 +47,7 @@ def save_prepared(
             try:
                 write_item(item, dataset, temporary / name, suffix)
             except OSError as fault:
-                if fault.errno != errno.ENOSPC:
+                if fault.errno not in NO_ROOM:
                     raise
                 raise no_room(folder, temporary, done - 1, len(dataset.items)) from fault
             each(done, len(dataset.items))

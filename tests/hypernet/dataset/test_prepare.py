@@ -209,12 +209,15 @@ def test_nothing_is_overwritten_and_nothing_is_left_half_written(folder, tmp_pat
     assert all(path.stat().st_mtime_ns == time for path, time in before.items())
 
 
-def test_a_full_disk_is_reported_with_numbers_and_nothing_is_left(folder, tmp_path, monkeypatch):
+@pytest.mark.parametrize("full", [errno.ENOSPC, errno.EDQUOT], ids=["disk", "quota"])
+def test_a_full_disk_is_reported_with_numbers_and_nothing_is_left(
+    folder, tmp_path, monkeypatch, full
+):
     dataset, save, saved = read_dataset(folder, 64, 64), Image.Image.save, []
 
     def filling(self, file, *args, **options):
         if len(saved) == 2:
-            raise OSError(errno.ENOSPC, "No space left on device")
+            raise OSError(full, "No space left on device")
         saved.append(file)
         save(self, file, *args, **options)
 
