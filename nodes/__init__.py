@@ -1,16 +1,11 @@
 """The nodes, in the order in which a graph uses them: inputs, one call, outputs."""
 
-from ..compat import ComfyExtension, io
+from ..compat import ComfyExtension, add_route, io
 from .data.caption import Caption
 from .data.load_dataset import LoadDataset
 from .data.prepare_dataset import PrepareDataset, SavePreparedFolder
 from .data.training_words import TrainingWords
-from .editor import (  # noqa: F401 — the server answers by their routes
-    panels,
-    pictures,
-    runs_and_uploads,
-    trainings,
-)
+from .editor import ROUTES
 from .shared.demo_model import LoadDemoModel
 from .train.hypernet_config import HypernetConfig
 from .train.learning_rate import LearningRate
@@ -26,6 +21,11 @@ from .use.load_save import LoadHypernet, SaveHypernet
 
 
 class Hypernet(ComfyExtension):
+    async def on_load(self) -> None:
+        await super().on_load()
+        for (method, path), answer in ROUTES.items():
+            add_route(method, path, answer)
+
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
         return [
             LoadDemoModel,

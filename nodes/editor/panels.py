@@ -14,7 +14,7 @@ from hypernet.training.advice import settings_warnings
 from hypernet.training.schedule import RateList, sampled
 from hypernet.training.settings import TrainSettings
 
-from ...compat import add_route, network_folders
+from ...compat import network_folders
 from ..train.hypernet_config import spec_of
 from ..train.learning_rate import advise
 from ..use.load_save import find, known_names
@@ -99,8 +99,10 @@ def files(query: dict[str, str], body: object) -> dict:
     return {"names": known_names()}
 
 
-add_route("GET", "/hypernet/file", file)
-add_route("GET", "/hypernet/files", files)
-add_route("POST", "/hypernet/config", config)
-add_route("POST", "/hypernet/schedule", schedule)
-add_route("POST", "/hypernet/learning_rate", learning_rate)
+ROUTES = {
+    ("GET", "/hypernet/file"): file,
+    ("GET", "/hypernet/files"): files,
+    ("POST", "/hypernet/config"): config,
+    ("POST", "/hypernet/schedule"): schedule,
+    ("POST", "/hypernet/learning_rate"): learning_rate,
+}

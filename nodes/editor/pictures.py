@@ -17,7 +17,6 @@ from hypernet.captions.sources import LONGEST_SIDECAR, CaptionRules, one_line, w
 from hypernet.dataset.album import Album, Page, count_tags, find_pages
 from hypernet.dataset.thumbnails import thumbnail
 
-from ...compat import add_route
 from ..data.caption import IN_ORDER, ORDERS, rules_of
 from ..data.load_dataset import resolve
 from ..shared.cache import cache_folder
@@ -121,6 +120,8 @@ def rules_in(given: object) -> CaptionRules | None:
     return rules_of(**chosen)
 
 
-add_route("POST", "/hypernet/pictures", pictures)
-add_route("GET", "/hypernet/thumbnail", picture)
-add_route("POST", "/hypernet/captions", captions)
+ROUTES = {
+    ("POST", "/hypernet/pictures"): pictures,
+    ("GET", "/hypernet/thumbnail"): picture,
+    ("POST", "/hypernet/captions"): captions,
+}

@@ -21,7 +21,7 @@ from hypernet.formats.networks import SUFFIXES, TREE_SUFFIX, open_network
 from hypernet.runs.manifest import list_runs
 from hypernet.text.file_names import check_name
 
-from ...compat import add_route, network_folders
+from ...compat import network_folders
 from ..shared.cache import cache_folder
 from ..use.load_save import runs_folder
 from .requests import values
@@ -94,5 +94,7 @@ def forget_old(waiting: Path) -> None:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-add_route("GET", "/hypernet/runs", runs)
-add_route("POST", "/hypernet/upload", upload)
+ROUTES = {
+    ("GET", "/hypernet/runs"): runs,
+    ("POST", "/hypernet/upload"): upload,
+}

@@ -18,7 +18,6 @@ from hypernet.runs.manifest import read_manifest
 from hypernet.runs.run import preview_file
 from hypernet.runs.standing import look, numbered
 
-from ... import compat
 from ..train.live import LiveRun, running, seen_of
 from ..use.load_save import bare_path, runs_folder
 
@@ -114,6 +113,8 @@ def previews(folder: Path) -> list[int]:
     return steps[::-every][::-1]
 
 
-compat.add_route("GET", "/hypernet/runs/state", state)
-compat.add_route("GET", "/hypernet/runs/preview", preview)
-compat.add_route("POST", "/hypernet/runs/ask", ask)
+ROUTES = {
+    ("GET", "/hypernet/runs/state"): state,
+    ("GET", "/hypernet/runs/preview"): preview,
+    ("POST", "/hypernet/runs/ask"): ask,
+}

@@ -2,7 +2,7 @@
 
 import pytest
 from hypernet_pack.compat.standalone import folders
-from hypernet_pack.compat.standalone.routes import routes
+from hypernet_pack.nodes.editor import ROUTES
 from hypernet_pack.nodes.train.hypernet_config import HypernetConfig
 from hypernet_pack.nodes.train.learning_rate import LearningRate
 
@@ -29,7 +29,7 @@ SCHEDULE = {
 
 
 def ask(path, body=None, method="POST", **query):
-    return routes[method, f"/hypernet/{path}"](query, body)
+    return ROUTES[method, f"/hypernet/{path}"](query, body)
 
 
 def test_a_network_is_drawn_as_it_will_be():

@@ -2,8 +2,8 @@
 
 import pytest
 from hypernet_pack.compat.standalone import folders
-from hypernet_pack.compat.standalone.routes import routes
 from hypernet_pack.nodes.data import load_dataset
+from hypernet_pack.nodes.editor import ROUTES
 from hypernet_pack.nodes.shared.demo_model import DEMO
 from PIL import Image
 
@@ -17,7 +17,7 @@ RULES = {
 
 
 def ask(path, body=None, method="POST", **query):
-    return routes[method, f"/hypernet/{path}"](query, body)
+    return ROUTES[method, f"/hypernet/{path}"](query, body)
 
 
 @pytest.fixture

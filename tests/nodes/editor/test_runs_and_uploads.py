@@ -3,10 +3,9 @@
 import base64
 import json
 
-import hypernet_pack.nodes  # noqa: F401 (its routes)
 import pytest
 from hypernet_pack.compat.standalone import folders
-from hypernet_pack.compat.standalone.routes import routes
+from hypernet_pack.nodes.editor import ROUTES
 
 from hypernet import HypernetSpec, Hypernetwork
 from hypernet.formats.networks import open_network, save_network
@@ -16,7 +15,7 @@ TOKEN = "0123456789abcdef"
 
 
 def ask(path, body=None, method="POST"):
-    return routes[method, f"/hypernet/{path}"]({}, body)
+    return ROUTES[method, f"/hypernet/{path}"]({}, body)
 
 
 @pytest.fixture

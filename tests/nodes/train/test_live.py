@@ -7,7 +7,7 @@ import time
 import pytest
 from hypernet_pack import compat
 from hypernet_pack.compat.standalone import folders, routes
-from hypernet_pack.nodes.editor import trainings
+from hypernet_pack.nodes.editor import ROUTES, trainings
 from hypernet_pack.nodes.train import live
 from PIL import Image
 
@@ -30,7 +30,7 @@ def server(tmp_path):
     places = dict(input=tmp_path / "input", output=tmp_path / "output", models=tmp_path / "models")
 
     def call(method, path, given):
-        answer = routes.routes[method, f"/hypernet/runs/{path}"]
+        answer = ROUTES[method, f"/hypernet/runs/{path}"]
         query, body = (given, None) if method == "GET" else ({}, given)
         with folders.configured(**places):
             found = answer(query, body)

@@ -19,7 +19,6 @@ from PIL import Image
 
 aiohttp = pytest.importorskip("aiohttp", reason="the graph editor's server is an extra")
 
-import hypernet_pack.nodes  # noqa: F401 (adds the routes of the pack)
 from aiohttp import web
 from hypernet_pack.compat.standalone import folders
 from hypernet_pack.compat.standalone import routes as editor
@@ -35,6 +34,7 @@ from hypernet_pack.compat.standalone.serve.frontend import frontend_folder, tran
 from hypernet_pack.compat.standalone.serve.gate import refusal
 from hypernet_pack.compat.standalone.serve.jobs import Job, Jobs
 from hypernet_pack.compat.standalone.serve.server import Server
+from hypernet_pack.nodes import Hypernet
 
 RED = Image.new("RGB", (8, 6), "red")
 
@@ -131,6 +131,7 @@ def served(tmp_path: Path) -> Iterator[Service]:
         (tmp_path / name).mkdir()
     (tmp_path / "frontend" / "index.html").write_text("<title>the editor</title>")
     (tmp_path / "secret.txt").write_text("secret")
+    asyncio.run(Hypernet().on_load())  # adds the routes of the pack
     with folders.configured(**{name: tmp_path / name for name in names}):
         server = Server([Say, Wait], frontend_folder(tmp_path / "frontend"))
         with running(server) as address:
