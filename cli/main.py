@@ -41,6 +41,7 @@ from ..compat.standalone.graph.node_class import ComfyNode
 from ..compat.standalone.graph.validation import sentence
 from ..compat.standalone.graph.workflow import Workflow, WorkflowError, read_workflow, set_value
 from ..compat.standalone.progress import request_interrupt
+from ..compat.standalone.routes import collected_routes
 from ..compat.standalone.serve.gate import is_loopback
 from .file_commands import Command, add_parsers
 
@@ -242,9 +243,10 @@ def _serve(arguments: argparse.Namespace, nodes: Iterable[type[ComfyNode]] | Non
         from ..compat.standalone.serve.frontend import frontend_folder
 
         frontend = frontend_folder(arguments.frontend)
-        installed = list(nodes) if nodes is not None else asyncio.run(_installed_nodes())
+        with collected_routes() as routes:
+            installed = list(nodes) if nodes is not None else asyncio.run(_installed_nodes())
         alone = is_loopback(arguments.listen)
-        served = server.Server(installed, frontend, loopback=alone)
+        served = server.Server(installed, frontend, routes, loopback=alone)
         logging.basicConfig(level=logging.INFO, format="%(message)s")
         server.serve(served, arguments.listen, arguments.port, print)
     except ModuleNotFoundError as error:

@@ -124,9 +124,10 @@ def gather_processes() -> Processes:
 
 
 def send_event(name: str, data: dict) -> None:
-    """To every open editor, and lost where none is. From any thread; never raises.
+    """To every open editor, and lost where none is. Never raises.
 
-    data: what JSON can say.
+    data: what JSON can say. Call it where the node or the answer of a route runs: a thread that
+    these start finds the editors only in a copy of their context.
     """
     ...
 
@@ -142,7 +143,7 @@ def add_route(method: str, path: str, answer: Callable[[dict[str, str], object],
     on a thread of its own: with what JSON can say, or with the file at a Path.
 
     body is the request's JSON, None without one. A ValueError of answer becomes a 400 and an
-    OSError a 404, with {"error": sentence}. Call it before the server runs.
+    OSError a 404, with {"error": sentence}. Call it in on_load: afterwards the server runs.
     """
     ...
 

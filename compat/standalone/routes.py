@@ -1,24 +1,67 @@
-"""Connects nodes with open editors: events that nodes send, and routes that they answer."""
+"""Connects nodes with open editors: events that nodes send, and routes that they answer.
+
+Routes are collected while the pack is loaded; a server is then made with them. A context variable
+holds the editors that a node reaches. The server sets it for every job and every request, so a
+thread that a node starts sees it only in a copy of the node's context. Without a server, events
+are lost and routes are ignored.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
 
 Answer = Callable[[dict[str, str], object], object]
+Routes = dict[tuple[str, str], Answer]  # by method and path
 
-routes: dict[tuple[str, str], Answer] = {}  # by method and path
-listeners: list[Callable[[str, dict], None]] = []  # called with events; a server adds its own
-queues: list[Callable[[], list[dict]]] = []  # list queued prompts; a server adds its own
+
+@dataclass(frozen=True)
+class Editors:
+    """The open editors of one server. tell(event, data) reaches all of them; prompts() gives the
+    prompts that run or wait."""
+
+    tell: Callable[[str, dict], None]
+    prompts: Callable[[], list[dict]]
+
+
+_editors: ContextVar[Editors | None] = ContextVar("editors", default=None)
+_collected: ContextVar[Routes | None] = ContextVar("collected routes", default=None)
+
+
+@contextmanager
+def speaking_to(editors: Editors) -> Iterator[None]:
+    """What runs inside the block reaches these editors."""
+    token = _editors.set(editors)
+    try:
+        yield
+    finally:
+        _editors.reset(token)
+
+
+@contextmanager
+def collected_routes() -> Iterator[Routes]:
+    """The routes that are added inside the block."""
+    routes: Routes = {}
+    token = _collected.set(routes)
+    try:
+        yield routes
+    finally:
+        _collected.reset(token)
 
 
 def send_event(name: str, data: dict) -> None:
-    for listen in list(listeners):
-        listen(name, data)
+    if editors := _editors.get():
+        editors.tell(name, data)
 
 
 def queued_prompts() -> list[dict]:
-    return [prompt for queue in list(queues) for prompt in queue()]
+    editors = _editors.get()
+    return editors.prompts() if editors else []
 
 
 def add_route(method: str, path: str, answer: Answer) -> None:
-    routes[method, path] = answer
+    routes = _collected.get()
+    if routes is not None:
+        routes[method, path] = answer

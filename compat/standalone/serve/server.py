@@ -13,24 +13,25 @@ import logging
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
 from .. import folders
-from .. import routes as editor
 from ..graph.executor import Executor
 from ..graph.node_class import ComfyNode
 from ..progress import request_interrupt
+from ..routes import Answer, Editors, speaking_to
 from . import frontend, model_lists, pictures
 from .bodies import read_json, read_object
 from .clients import Clients, Reporter
 from .frontend import send_file, send_page
 from .gate import POLICY, is_loopback, refusal
 from .host_routes import FEATURES, UPLOAD_BYTES, HostRoutes
-from .jobs import Jobs
+from .jobs import Job, Jobs
 from .logs import LogLines
 from .queue_routes import QueueRoutes
 
@@ -40,15 +41,27 @@ STOP_SECONDS = 600  # how long a node may take to save its work after the first 
 
 
 class Server:
-    """The nodes, their queue and the open editors. Call start() before the first request."""
+    """The nodes, their queue and the open editors. Call start() before the first request.
 
-    def __init__(self, nodes: Iterable[type[ComfyNode]], frontend: Path, *, loopback: bool = True):
+    pack_routes: the routes that the node pack answers, see routes.collected_routes.
+    """
+
+    def __init__(
+        self,
+        nodes: Iterable[type[ComfyNode]],
+        frontend: Path,
+        pack_routes: Mapping[tuple[str, str], Answer] = MappingProxyType({}),
+        *,
+        loopback: bool = True,
+    ):
         self.frontend = frontend
+        self.pack_routes = pack_routes
         self.loopback = loopback
         self.clients = Clients(self._greeting, FEATURES)
         self.reporter = Reporter(self.clients)
         self.executor = Executor(nodes, self.reporter.note)
         self.jobs = Jobs(lambda: self.clients.tell("status", self._status()))
+        self.editors = Editors(self.clients.tell, self.jobs.prompts)
         self.queue = QueueRoutes(self.jobs, self.executor.nodes)
         self.host = HostRoutes(self.executor.nodes, frontend)
         self.log_lines = LogLines()
@@ -57,19 +70,12 @@ class Server:
         self._worker = threading.Thread(target=work, args=(self._work,), name="worker", daemon=True)
 
     def start(self) -> None:
-        editor.listeners.append(self._tell_all)
-        editor.queues.append(self.jobs.prompts)
         self._worker.start()
 
     def stop(self) -> None:
         """Ask the running node to stop, and give it time to save its work."""
         self.jobs.close()
         self._worker.join(STOP_SECONDS)
-        editor.listeners.remove(self._tell_all)
-        editor.queues.remove(self.jobs.prompts)
-
-    def _tell_all(self, name: str, data: dict) -> None:
-        self.clients.tell(name, data)
 
     def _status(self) -> dict:
         return {"status": self.queue.status()}
@@ -82,25 +88,29 @@ class Server:
 
     def _work(self) -> None:
         while job := self.jobs.take():
-            self.reporter.begin(job)
-            shown, completed = {"outputs": {}, "meta": {}}, False
-            try:
-                run = self.executor.run_outputs(
-                    job.prompt, job.outputs, job.extra_data.get("extra_pnginfo"), job.prompt_id
-                )
-                shown, completed = run.history, run.status == "success"
-                if run.status == "error":
-                    kind, words = run.error["exception_type"], run.error["exception_message"]
-                    log.warning("%s failed: %s: %s", run.error["node_type"], kind, words)
-            except Exception:  # a bug in the host itself must not keep the next job from running
-                log.exception("a job could not be run")
-            self.jobs.finish(shown, completed, self.reporter.messages)
-            self.reporter.end()
+            with speaking_to(self.editors):
+                self._carry_out(job)
             if self._forget:
                 self.executor.kept, self._forget = {}, False
                 from ..model.models import free_memory
 
                 free_memory()
+
+    def _carry_out(self, job: Job) -> None:
+        self.reporter.begin(job)
+        shown, completed = {"outputs": {}, "meta": {}}, False
+        try:
+            run = self.executor.run_outputs(
+                job.prompt, job.outputs, job.extra_data.get("extra_pnginfo"), job.prompt_id
+            )
+            shown, completed = run.history, run.status == "success"
+            if run.status == "error":
+                kind, words = run.error["exception_type"], run.error["exception_message"]
+                log.warning("%s failed: %s: %s", run.error["node_type"], kind, words)
+        except Exception:  # a bug in the host itself must not keep the next job from running
+            log.exception("a job could not be run")
+        self.jobs.finish(shown, completed, self.reporter.messages)
+        self.reporter.end()
 
     # The editor's requests
 
@@ -110,7 +120,7 @@ class Server:
         ours += self.queue.table() + self.host.table() + self.log_lines.table()
         pack = [
             web.route(method, path, _as_handler(respond))
-            for (method, path), respond in editor.routes.items()
+            for (method, path), respond in self.pack_routes.items()
         ]
         return ours + pack
 
@@ -128,7 +138,8 @@ class Server:
                 log.warning("refused %s %s: %s", request.method, request.path, reason)
                 return web.json_response({"error": reason}, status=403)
             try:
-                return await handler(request)
+                with speaking_to(self.editors):
+                    return await handler(request)
             except ValueError as fault:
                 return web.json_response({"error": str(fault)}, status=400)
             # raised while the body is read
@@ -157,7 +168,7 @@ class Server:
         return app
 
 
-def _as_handler(respond: editor.Answer) -> Callable:
+def _as_handler(respond: Answer) -> Callable:
     async def handle(request: web.Request) -> web.StreamResponse:
         body = await read_json(request) if request.can_read_body else None
         found = await asyncio.to_thread(respond, dict(request.query), body)

@@ -3,10 +3,12 @@
 import json
 import threading
 import time
+from contextvars import copy_context
 
 import pytest
 from hypernet_pack import compat
-from hypernet_pack.compat.standalone import folders, routes
+from hypernet_pack.compat.standalone import folders
+from hypernet_pack.compat.standalone.routes import Editors, speaking_to
 from hypernet_pack.nodes.editor import ROUTES, trainings
 from hypernet_pack.nodes.train import live
 from PIL import Image
@@ -20,8 +22,8 @@ SHORT = dict(steps=6, batch_size=1, accumulation=1, save_every=0, preview_steps=
 def events(monkeypatch):
     heard = []
     monkeypatch.setattr(live, "BETWEEN_EVENTS", 0.0)
-    monkeypatch.setattr(routes, "listeners", [lambda name, data: heard.append((name, data))])
-    return heard
+    with speaking_to(Editors(lambda name, data: heard.append((name, data)), list)):
+        yield heard
 
 
 @pytest.fixture
@@ -46,7 +48,7 @@ def at_step(monkeypatch, wanted, do):
     def watching(self, step):
         update(self, step)
         if step.done == wanted:
-            asking = threading.Thread(target=do)
+            asking = threading.Thread(target=copy_context().run, args=(do,))
             asking.start()
             asking.join()
 
@@ -101,15 +103,15 @@ def test_a_running_training_can_be_looked_at_and_a_finished_one_too(
 
 def test_events_are_four_a_second_at_most(monkeypatch):
     heard, now = [], [100.0]
-    monkeypatch.setattr(routes, "listeners", [lambda name, data: heard.append(now[0])])
     monkeypatch.setattr(live.time, "monotonic", lambda: now[0])
     training = live.LiveRun(name="style", node="1", total=100)
     training.stage = "training"
     from hypernet.training.train import Step
 
-    for n in range(1, 101):
-        now[0] += 0.01
-        training.update(Step(n, 0.5, 1e-3))
+    with speaking_to(Editors(lambda name, data: heard.append(now[0]), list)):
+        for n in range(1, 101):
+            now[0] += 0.01
+            training.update(Step(n, 0.5, 1e-3))
     assert 1 <= len(heard) <= 5, "in one second"
 
 

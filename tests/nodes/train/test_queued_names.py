@@ -1,22 +1,22 @@
 """Two trainings of one name in the queue: the second is told when it is queued."""
 
 import pytest
-from hypernet_pack.compat.standalone import folders, routes
+from hypernet_pack.compat.standalone import folders
+from hypernet_pack.compat.standalone.routes import Editors, speaking_to
 from hypernet_pack.nodes.train import live
 from hypernet_pack.nodes.train.train_hypernet import TrainHypernet
 
 
 @pytest.fixture
-def queued(tmp_path, monkeypatch):
+def queued(tmp_path):
     """queued(names in the queue, **inputs): what validation says, and what editors hear."""
     places = dict(input=tmp_path / "input", output=tmp_path / "output", models=tmp_path / "models")
 
     def ask(waiting, **inputs):
         prompts = [{"7": {"class_type": "HypernetTrain", "inputs": {"name": n}}} for n in waiting]
         heard = []
-        monkeypatch.setattr(routes, "queues", [lambda: prompts])
-        monkeypatch.setattr(routes, "listeners", [lambda name, data: heard.append((name, data))])
-        with folders.configured(**places):
+        editors = Editors(lambda name, data: heard.append((name, data)), lambda: prompts)
+        with folders.configured(**places), speaking_to(editors):
             said = TrainHypernet.validate_inputs(**{key: [value] for key, value in inputs.items()})
         return said, heard
 

@@ -131,10 +131,11 @@ def served(tmp_path: Path) -> Iterator[Service]:
         (tmp_path / name).mkdir()
     (tmp_path / "frontend" / "index.html").write_text("<title>the editor</title>")
     (tmp_path / "secret.txt").write_text("secret")
-    asyncio.run(Hypernet().on_load())  # adds the routes of the pack
+    with editor.collected_routes() as routes:
+        asyncio.run(Hypernet().on_load())
     with folders.configured(**{name: tmp_path / name for name in names}):
-        server = Server([Say, Wait], frontend_folder(tmp_path / "frontend"))
-        with running(server) as address:
+        server = Server([Say, Wait], frontend_folder(tmp_path / "frontend"), routes)
+        with running(server) as address, editor.speaking_to(server.editors):
             yield Service(server, address)
 
 
@@ -483,11 +484,10 @@ def test_routes_of_the_pack_are_answered_with_json_files_and_sentences(served, t
             raise ValueError(f"{query['fail']} is not known")
         return {"picture": picture, "page": page}.get(query.get("want"), {"body": body})
 
-    before = dict(editor.routes)
-    editor.add_route("GET", "/hypernet/test", answer)
-    editor.add_route("POST", "/hypernet/test", answer)
-    try:
-        with running(again := Server([Say], served.server.frontend)) as address:
+    with editor.collected_routes() as routes:
+        editor.add_route("GET", "/hypernet/test", answer)
+        editor.add_route("POST", "/hypernet/test", answer)
+        with running(again := Server([Say], served.server.frontend, routes)) as address:
             service = Service(again, address)
             assert service.post("/hypernet/test", {"a": 1}) == (200, {"body": {"a": 1}})
             assert service.get("/api/hypernet/test") == {"body": None}
@@ -498,9 +498,6 @@ def test_routes_of_the_pack_are_answered_with_json_files_and_sentences(served, t
             headers = service.ask("GET", "/hypernet/test?want=page")[2]
             assert headers["Content-Disposition"].startswith("attachment")
             assert "html" not in headers["Content-Type"]
-    finally:
-        editor.routes.clear()
-        editor.routes.update(before)
 
 
 # Files
