@@ -1,0 +1,13 @@
+"""Hypernetworks in your own script, on a diffusers pipeline:
+
+    with hypernet.diffusers.apply(pipeline, network, 0.8):
+        picture = pipeline("a cat").images[0]
+
+The network changes the input of `to_k` and `to_v` in every attention layer, whatever attention
+processor the pipeline uses. Blocks can be nested; the outer network acts first. This module
+imports only torch.
+"""
+
+from .hooks import apply
+
+__all__ = ["apply"]
