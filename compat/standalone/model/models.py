@@ -25,6 +25,7 @@ import torch
 from torch import Tensor, nn
 
 from hypernet.apply.fold import AttentionWeights, attention_names
+from hypernet.diffusers.unet import run_unet, widths_of
 from hypernet.encoding.unload import unload as unload_weights
 from hypernet.pictures.sdxl_sizes import sizes_in_options
 from hypernet.training.diffusion import Denoiser, Patch
@@ -33,7 +34,6 @@ from hypernet.training.memory_saving import computed_by, outermost, visited, vis
 
 from .sampling import Conditioning, DiscreteSampling, sample
 from .text import Clip
-from .unet import run_unet, widths_of
 
 UNET_PREFIX = "diffusion_model."
 

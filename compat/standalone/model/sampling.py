@@ -18,10 +18,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from hypernet.diffusers.unet import PIXELS
 from hypernet.pictures.sdxl_sizes import sizes_in_options
 
 from ..progress import Progress, raise_if_interrupted
-from .unet import PIXELS
 
 Denoise = Callable[[Tensor, Tensor], Tensor]
 Conditioning = list[list]  # [[context (1, T, C), {"pooled_output": (1, C)}], ...]

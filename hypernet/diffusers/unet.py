@@ -22,7 +22,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .block_names import Block, spatial_transformers
+from .blocks import Block, spatial_transformers
 
 PIXELS = 8  # pixels per latent, along each side
 
