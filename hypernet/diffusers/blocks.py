@@ -1,4 +1,4 @@
-"""The transformers of a diffusers UNet, numbered like the blocks of ComfyUI and the original code."""
+"""The transformers of a diffusers UNet, numbered as ComfyUI and the original code do."""
 
 from __future__ import annotations
 

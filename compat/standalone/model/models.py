@@ -15,8 +15,7 @@ from __future__ import annotations
 import copy
 import gc
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager, nullcontext
-from functools import partial
+from contextlib import contextmanager, nullcontext
 from operator import attrgetter
 from pathlib import Path
 from typing import Any, Protocol
@@ -25,12 +24,11 @@ import torch
 from torch import Tensor, nn
 
 from hypernet.apply.fold import AttentionWeights, attention_names
+from hypernet.diffusers.denoiser import denoiser as library_denoiser
 from hypernet.diffusers.unet import run_unet, widths_of
 from hypernet.encoding.unload import unload as unload_weights
 from hypernet.pictures.sdxl_sizes import sizes_in_options
 from hypernet.training.diffusion import Denoiser, Patch
-from hypernet.training.memory_saving import compiled as compiled_layers
-from hypernet.training.memory_saving import computed_by, outermost, visited, visiting
 
 from .sampling import Conditioning, DiscreteSampling, sample
 from .text import Clip
@@ -53,7 +51,7 @@ class LatentDiffusion:
     ) -> None:
         self.diffusion_model = unet
         self.unchanged: dict[str, Tensor] = {}  # originals of weights that are changed right now
-        self.stays_in_ram = False  # weights only visit the accelerator, see `_offloaded`
+        self.stays_in_ram = False  # weights only visit the accelerator, see `_staying_in_ram`
         self.model_sampling = model_sampling
         self.scaling_factor = scaling_factor
 
@@ -403,121 +401,43 @@ def denoiser(
     compiled: Callable[[str], object] | None = None,
 ) -> Iterator[Denoiser]:
     """Inside the block, inference mode is off, gradients are on and the UNet is frozen."""
-    unet, levels = model.module, model.model.model_sampling
+    levels = model.model.model_sampling
 
-    def predict(
-        noisy: Tensor,
-        timesteps: Tensor,
-        condition: Mapping[str, Tensor],
-        attn1: Patch | None = None,
-        attn2: Patch | None = None,
-    ) -> Tensor:
-        patched = model.clone()
-        if attn1 is not None:
-            patched.set_model_attn1_patch(attn1)
-        if attn2 is not None:
-            patched.set_model_attn2_patch(attn2)
-        options = {
-            **patched.model_options["transformer_options"],
+    def options_at(timesteps: Tensor) -> dict[str, Any]:
+        return {
+            **model.model_options["transformer_options"],
             "sigmas": levels.sigma(timesteps),
             "cond_or_uncond": [0],
         }
-        added = (condition.get(key) for key in ("pooled", "sizes"))
-        return run_unet(unet, noisy, timesteps, condition["context"], options, *added)
 
-    with ExitStack() as inside:
-        inside.enter_context(torch.inference_mode(False))
-        inside.enter_context(torch.enable_grad())
-        if dtype not in (None, model.model_dtype()):
-            inside.enter_context(_cast(unet, dtype))
-        if compiled is not None:
-            inside.enter_context(compiled_layers(_without_patches(unet), compiled))
-        if offload:
-            inside.enter_context(_offloaded(model))
-        inside.enter_context(model.loaded())
-        inside.enter_context(_frozen(unet))
-        yield Denoiser(
-            predict=predict,
-            alphas_cumprod=levels.alphas_cumprod,
-            prediction=levels.prediction,
-            device=model.load_device,
-            dtype=model.model_dtype(),
-            checkpointed=nullcontext if offload else partial(_checkpointed, unet),
-            recomputes=offload,
-        )
+    with (
+        torch.inference_mode(False),
+        torch.enable_grad(),
+        _staying_in_ram(model) if offload else nullcontext(),
+        library_denoiser(
+            model.module,
+            levels.alphas_cumprod,
+            levels.prediction,
+            model.load_device,
+            dtype=dtype,
+            offload=offload,
+            compiled=compiled,
+            loaded=model.loaded,
+            options_at=options_at,
+        ) as opened,
+    ):
+        yield opened
 
 
 @contextmanager
-def _cast(unet: nn.Module, dtype: torch.dtype) -> Iterator[None]:
-    """Inside the block, the weights have another dtype. The originals wait in RAM."""
-    before = {weight: weight.data.to("cpu") for weight in unet.parameters()}
-    try:
-        for weight, plain in before.items():
-            weight.data = plain.to(dtype)
-        yield
-    finally:
-        for weight, plain in before.items():
-            weight.data = plain
-
-
-@contextmanager
-def _offloaded(model: Model) -> Iterator[None]:
-    """Inside the block, the UNet stays in RAM, also while previews are drawn.
-
-    The weights of its blocks visit the accelerator one after the other; what is between the blocks
-    is there all the time.
-    """
-    from diffusers.models.attention import BasicTransformerBlock
-    from diffusers.models.resnet import Downsample2D, ResnetBlock2D, Upsample2D
-
-    kinds = (BasicTransformerBlock, ResnetBlock2D, Downsample2D, Upsample2D)
+def _staying_in_ram(model: Model) -> Iterator[None]:
+    """Inside the block, the model is in RAM and `loaded` leaves it there, for previews too."""
     move_to(torch.device("cpu"), model)
-    unet, device = model.module, model.load_device
-    blocks = outermost(unet, kinds)
     model.model.stays_in_ram = True
     try:
-        with (
-            visiting(unet, device, but=blocks),
-            computed_by({block: visited(block, device) for block in blocks}),
-        ):
-            yield
+        yield
     finally:
         model.model.stays_in_ram = False
-
-
-def _without_patches(unet: nn.Module) -> list[nn.Module]:
-    """The layers that call no attention patches.
-
-    Patches change with every step, so layers with patches would be compiled again each time.
-    """
-    from diffusers.models.attention import FeedForward
-    from diffusers.models.resnet import ResnetBlock2D
-
-    return [layer for layer in unet.modules() if isinstance(layer, (FeedForward, ResnetBlock2D))]
-
-
-@contextmanager
-def _checkpointed(unet: nn.Module) -> Iterator[None]:
-    """Inside the block, diffusers recomputes every UNet block in the backward pass."""
-    unet.enable_gradient_checkpointing()
-    try:
-        yield
-    finally:
-        unet.disable_gradient_checkpointing()
-
-
-@contextmanager
-def _frozen(module: nn.Module) -> Iterator[None]:
-    """Inside the block, the module is in eval mode and its parameters need no gradients."""
-    training = module.training
-    wanted = {parameter: parameter.requires_grad for parameter in module.parameters()}
-    try:
-        module.eval().requires_grad_(False)
-        yield
-    finally:
-        module.train(training)
-        for parameter, requires_grad in wanted.items():
-            parameter.requires_grad_(requires_grad)
 
 
 def generate(
