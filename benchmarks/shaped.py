@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from hypernet_pack.compat.standalone.model.models import LatentDiffusion, Model
+from hypernet_pack.compat.standalone.model.patched_model import LatentDiffusion, Model
 from hypernet_pack.compat.standalone.model.sampling import DiscreteSampling
 
 from hypernet import HypernetSpec, Hypernetwork

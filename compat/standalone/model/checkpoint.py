@@ -16,9 +16,10 @@ from hypernet.devices import as_tensors_name_it
 from hypernet.diffusers.unet import install_patched_attention
 
 from .diffusers_folder import read_folder
-from .models import LatentDiffusion, Model, Vae
+from .patched_model import LatentDiffusion, Model
 from .single_file import read_file, read_vae
 from .text import Clip
+from .vae import Vae
 
 logger = logging.getLogger(__name__)
 

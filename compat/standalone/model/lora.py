@@ -23,7 +23,7 @@ import torch
 from torch import Tensor, nn
 
 from .block_names import RESNET, _original_blocks
-from .models import UNET_PREFIX, Change, Model
+from .patched_model import UNET_PREFIX, Change, Model
 
 logger = logging.getLogger(__name__)
 
