@@ -20,6 +20,8 @@ from ..training.memory_saving import compiled as compiled_layers
 from ..training.memory_saving import computed_by, outermost, visited, visiting
 from .unet import run_unet
 
+PREDICTIONS = {"epsilon": "eps", "v_prediction": "v"}  # diffusers' name -> ours
+
 Options = Mapping[str, Any]  # ComfyUI's transformer_options, for one call of the UNet
 
 
@@ -87,6 +89,17 @@ def with_patches(options: Options, attn1: Patch | None, attn2: Patch | None) -> 
         if patch is not None:
             patches[name] = [*patches.get(name, []), patch]
     return {**options, "patches": patches}
+
+
+@contextmanager
+def placed(module: nn.Module, device: torch.device) -> Iterator[None]:
+    """Inside the block, the module is on the device; afterwards it is back where it was."""
+    before = module.device
+    try:
+        module.to(device)
+        yield
+    finally:
+        module.to(before)
 
 
 @contextmanager
