@@ -14,7 +14,7 @@ from typing import Any
 from ..network.vocabulary import nearest
 from .diffusion import LATENT_SAMPLING, LOSSES, TIMESTEPS
 from .optimizers import OPTIMIZERS, optimizer_fault
-from .schedule import LIMIT, RATE, Schedule, parse_schedule
+from .schedule import LIMIT, RATE, Schedule, is_over_by, parse_schedule
 
 CLIPS = ("off", "value", "norm")
 CHECKPOINTING = ("auto", "on", "off")
@@ -179,6 +179,11 @@ class TrainSettings:
     def limits(self) -> Schedule:
         """What clip_limit says, where gradients are clipped."""
         return parse_schedule(self.clip_limit, self.steps, what=LIMIT)
+
+    def require_rate(self, step: int) -> None:
+        """Raises ValueError when the schedule is over by this update, although steps are left."""
+        if step < self.steps and self.schedule.rate_at(step) is None:
+            raise ValueError(is_over_by(step, self.learning_rate))
 
     def _word_faults(self) -> Iterator[str]:
         if fault := optimizer_fault(self.optimizer):

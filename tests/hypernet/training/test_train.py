@@ -114,6 +114,13 @@ def test_a_schedule_that_ends_before_the_start_is_refused():
         trained(settings, learner)
 
 
+def test_nothing_is_left_to_train_where_all_steps_are_done_although_the_schedule_ends_there():
+    settings = TrainSettings(steps=3, learning_rate="1e-3:3")
+    learner = Learner(new_network(), settings)
+    learner.network.record.step = 3
+    assert trained(settings, learner)[1] == []
+
+
 def test_the_network_learns():
     settings = TrainSettings(steps=150, learning_rate="1e-2", batch_size=16)
     _, steps, _ = trained(settings)
