@@ -41,7 +41,6 @@ from ..formats.optim_file import optimizer_file, save_optimizer
 from ..network.hypernetwork import Hypernetwork
 from ..network.spec import HypernetSpec
 from ..training.learner import Learner
-from ..training.schedule import parse_schedule
 from ..training.train import Step, TrainSettings
 from .history import LOG, SEEN, seen_lines
 from .manifest import differences, read_manifest, versions
@@ -379,7 +378,7 @@ def check_disk(
 def networks_to_come(folder: Path, settings: TrainSettings, keeping: Keeping, start: int) -> int:
     """How many files of the network the run adds at most: numbered ones, the network itself, the
     best, and one at an interrupt."""
-    last = min(settings.steps, parse_schedule(settings.learning_rate, settings.steps).end)
+    last = min(settings.steps, settings.schedule.end)
     every = settings.save_every
     numbered = max(0, last // every - start // every) if every else 0
     if keeping.keep_last:
