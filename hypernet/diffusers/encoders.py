@@ -94,8 +94,8 @@ def in_float32(vae: torch.nn.Module) -> Iterator[None]:
 
 
 def moments_by(vae: Any) -> Encode:
-    """Makes a function from a picture (1, H, W, 3) in 0..1 to the mean and standard deviation of its
-    scaled latent, (1, c, h, w) each, on the CPU."""
+    """A function that takes a picture (1, H, W, 3) in 0..1 and gives the mean and the standard
+    deviation of its scaled latent, (1, c, h, w) each, on the CPU."""
 
     def encode(pixels: Tensor) -> tuple[Tensor, Tensor]:
         pixels = pixels.movedim(-1, 1).to(vae.device, vae.dtype)

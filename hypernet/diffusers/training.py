@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from ..apply.patches import attention_widths
+from ..devices import as_tensors_name_it
 from ..network.hypernetwork import Hypernetwork, Record
 from ..network.spec import HypernetSpec, as_text
 from ..training.batches import Examples, all_prompts
@@ -70,8 +71,8 @@ def train(
     Saving is up to the caller, whatever the settings say about it.
 
     Raises TypeError if something is no UNet, pipeline, pair or batch, and ValueError if a model,
-    size or picture can't be used for training. What settings ask for and this model cannot
-    do is a ValueError of the first Step.
+    size or picture can't be used for training. If this model can't do what the settings ask for,
+    the first Step raises ValueError. Any Step can raise TrainingDiverged.
     """
     unet = find_unet(pipeline_or_unet)
     pipeline = None if unet is pipeline_or_unet else pipeline_or_unet
@@ -82,7 +83,7 @@ def train(
         batch_at, probe = given_batches(unet, items, settings).batch_at, None
     else:
         batch_at, probe = encoded(pipeline, items, settings, training_size(pipeline, size))
-    device = unet.device if device is None else torch.device(device)
+    device = as_tensors_name_it(unet.device if device is None else torch.device(device))
     learner = Learner(Hypernetwork(spec, Record(name=name)).to(device), settings)
     return Training(learner, _steps(unet, levels, device, learner, batch_at, probe))
 

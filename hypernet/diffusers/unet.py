@@ -87,7 +87,7 @@ def install_patched_attention(unet: nn.Module) -> None:
 
 @contextmanager
 def patched_attention(unet: nn.Module) -> Iterator[None]:
-    """Inside the block, every attention layer calls patches; afterwards it has its own processor."""
+    """Inside the block, attention layers call patches; their processors come back afterwards."""
     layers = [
         getattr(block, kind)
         for _, transformer in spatial_transformers(unet)

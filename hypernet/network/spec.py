@@ -185,8 +185,9 @@ def parse_structure(text: str) -> tuple[float, ...]:
 
 
 def parse_dropout(text: str, layers: int | None) -> tuple[float, ...]:
-    """The probabilities in "0, 0.3, 0", one for each of `layers` if that is known; none for an empty
-    text.
+    """The probabilities in "0, 0.3, 0", one for each of `layers`; none for an empty text.
+
+    layers: None if their number is not known.
 
     Raises ValueError quoting the text and the part that is no number.
     """
