@@ -19,7 +19,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from hypernet_pack.compat.standalone.model.models import Model
+from hypernet_pack.compat.standalone.model.patched_model import Model
 from hypernet_pack.nodes.use.apply import ApplyHypernet
 from hypernet_pack.nodes.use.fold import FoldHypernet
 from interleaved import machine, measure

@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from hypernet_pack.compat.standalone.model.models import LatentDiffusion, Model
+from hypernet_pack.compat.standalone.model.patched_model import LatentDiffusion, Model
 from hypernet_pack.compat.standalone.model.sampling import DiscreteSampling
-from hypernet_pack.compat.standalone.model.unet import install_patched_attention
 
 from hypernet import HypernetSpec, Hypernetwork
+from hypernet.diffusers.unet import install_patched_attention
 
 TEXT_TOKENS = 77
 

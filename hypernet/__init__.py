@@ -8,11 +8,13 @@ from .formats.networks import open_network, save_network
 from .network.hypernetwork import Hypernetwork, Record
 from .network.spec import HypernetSpec, parse_structure
 from .training.schedule import parse_schedule
+from .training.settings import TrainSettings
 
 __all__ = [
     "HypernetSpec",
     "Hypernetwork",
     "Record",
+    "TrainSettings",
     "open_network",
     "parse_schedule",
     "parse_structure",

@@ -19,6 +19,7 @@ GUIDES = (
     "runs",
     "taggers",
     "memory",
+    "library",
     "standalone",
     "measurements",
     "overnight",

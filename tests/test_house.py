@@ -148,7 +148,9 @@ def test_functions_and_modules_can_be_read_at_one_sitting(part):
                 assert is_schema or length <= LONGEST_FUNCTION, f"{path.name}: {node.name}"
 
 
-@pytest.mark.parametrize("package", ["hypernet_pack", "hypernet_pack.nodes", "hypernet"])
+@pytest.mark.parametrize("package", [
+    "hypernet_pack", "hypernet_pack.nodes", "hypernet", "hypernet.diffusers",
+])  # fmt: skip
 def test_importing_prints_nothing_and_brings_no_heavy_library(package):
     program = (
         "import sys; import hypernet_pack, hypernet\n"

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from PIL import Image
 
 from ..captions.prompts import AS_CAPTIONED, Words
 from ..pictures.crop import Cut, cover, take
@@ -99,7 +100,11 @@ def read_pixels(item: Item, dataset: Dataset) -> torch.Tensor:
     """
     picture = open_picture(item.path)
     try:
-        part = take(picture, cut_of(item, dataset))
+        return pixels_of(picture, cut_of(item, dataset))
     except ValueError as fault:
         raise ValueError(f'"{item.path}": {fault}.') from fault
-    return torch.from_numpy(np.array(part)).float().div_(255)[None]
+
+
+def pixels_of(picture: Image.Image, cut: Cut) -> torch.Tensor:
+    """A part of an RGB picture, (1, H, W, 3) float32 in 0..1. Raises ValueError as `take` does."""
+    return torch.from_numpy(np.array(take(picture, cut))).float().div_(255)[None]

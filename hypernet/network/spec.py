@@ -184,8 +184,10 @@ def parse_structure(text: str) -> tuple[float, ...]:
     return read_numbers(text, "Structure", "1, 2, 1", begins_and_ends_with_1)
 
 
-def parse_dropout(text: str, layers: int) -> tuple[float, ...]:
+def parse_dropout(text: str, layers: int | None) -> tuple[float, ...]:
     """The probabilities in "0, 0.3, 0", one for each of `layers`; none for an empty text.
+
+    layers: None if their number is not known.
 
     Raises ValueError quoting the text and the part that is no number.
     """
@@ -195,7 +197,8 @@ def parse_dropout(text: str, layers: int) -> tuple[float, ...]:
 
     if not text.strip():
         return ()
-    return read_numbers(text, "Dropout structure", "0, 0.3, 0", are_probabilities)
+    makes_sense = None if layers is None else are_probabilities
+    return read_numbers(text, "Dropout structure", "0, 0.3, 0", makes_sense)
 
 
 def read_widths(text: str) -> tuple[int, ...]:

@@ -178,9 +178,14 @@ def open_picture(path: Path, least: int = 0) -> Image.Image:
     def pixels(picture: Image.Image, file: BinaryIO) -> Image.Image:
         if least:
             picture.draft(None, (least, least))
-        return on_white(in_srgb(in_eight_bits(upright(picture, file))))
+        return as_rgb(upright(picture, file))
 
     return opened(path, pixels)
+
+
+def as_rgb(picture: Image.Image) -> Image.Image:
+    """An upright picture as RGB, 8 bits."""
+    return on_white(in_srgb(in_eight_bits(picture)))
 
 
 def open_alpha(path: Path) -> Image.Image | None:

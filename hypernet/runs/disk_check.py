@@ -7,7 +7,6 @@ from pathlib import Path
 
 from ..disk_space import NO_ROOM, existing, free_bytes, in_words
 from ..network.spec import HypernetSpec
-from ..training.schedule import parse_schedule
 from ..training.settings import TrainSettings
 from .run import Keeping
 from .state import bytes_of_states
@@ -44,7 +43,7 @@ def check_disk(
 def networks_to_come(folder: Path, settings: TrainSettings, keeping: Keeping, start: int) -> int:
     """How many files of the network the run adds at most: numbered ones, the network itself, the
     best, and one at an interrupt."""
-    last = min(settings.steps, parse_schedule(settings.learning_rate, settings.steps).end)
+    last = min(settings.steps, settings.schedule.end)
     every = settings.save_every
     numbered = max(0, last // every - start // every) if every else 0
     if keeping.keep_last:

@@ -21,10 +21,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields, replace
+from functools import cached_property
 from typing import Any
 
 from ..network.spec import HypernetSpec
-from ..training.schedule import parse_schedule
+from ..training.schedule import LIMIT, Schedule, parse_schedule
 from ..training.settings import BESIDE_LEARNING, TrainSettings
 from .state import in_text, plain
 
@@ -46,6 +47,18 @@ class Request:
     @property
     def steps(self) -> int:
         return int(self.settings["steps"])
+
+    @cached_property
+    def schedule(self) -> Schedule:
+        """Raises ValueError where somebody has edited the manifest."""
+        return parse_schedule(self.settings["learning_rate"], self.steps)
+
+    @cached_property
+    def limits(self) -> Schedule | None:
+        """Of gradients; None where they are not clipped, and the text does not count."""
+        if self.settings["gradient_clip"] == "off":
+            return None
+        return parse_schedule(self.settings["clip_limit"], self.steps, what=LIMIT)
 
 
 def make_request(settings: TrainSettings, spec: HypernetSpec, **others: Any) -> Request:
@@ -79,12 +92,13 @@ def request_in(manifest: Mapping[str, Any]) -> Request:
             )
         found = Request(**manifest["request"])
         told = learnt_by(found.settings), SHAPE | found.spec, found.model
-        parse_schedule(settings["learning_rate"], int(settings["steps"]))
+        asked = replace(found, settings=settings)
+        is_over(asked, 0)  # is its learning rate one?
     except (AttributeError, KeyError, TypeError, ValueError) as fault:
         raise ValueError("manifest.json is damaged, or was edited") from fault
     if told != (settings, spec, manifest.get("model_hash")):
         raise ValueError("manifest.json was edited: its settings are not those of its request")
-    return replace(found, settings=settings)
+    return asked
 
 
 def differences(was: Request, now: Request, pictures: Callable[[], str]) -> list[str]:
@@ -115,18 +129,19 @@ def is_prefix(was: Request, now: Request, updates: int, pictures: Callable[[], s
     """Would `now`, begun anew, pass through the network that `was` has after so many updates? So it
     is where only `steps` has changed, and no schedule with it. begins_with is not looked at."""
     longer = replace(was, settings={**was.settings, "steps": now.steps})
-    return not differences(longer, now, pictures) and all(
-        same_beginning(now.settings[key], was.steps, now.steps, updates)
-        for key in ("learning_rate", "clip_limit")
+    return (
+        not differences(longer, now, pictures)
+        and same_beginning(was.schedule, now.schedule, updates)
+        and same_beginning(was.limits, now.limits, updates)
     )
 
 
-def same_beginning(text: str, steps: int, others: int, updates: int) -> bool:
-    first, second = parse_schedule(text, steps), parse_schedule(text, others)
+def same_beginning(first: Schedule | None, second: Schedule | None, updates: int) -> bool:
+    if first is None or second is None:
+        return first is second
     return all(first.rate_at(step) == second.rate_at(step) for step in range(updates))
 
 
 def is_over(request: Request, updates: int) -> bool:
     """Has a run with so many updates all that it asked for?"""
-    schedule = parse_schedule(request.settings["learning_rate"], request.steps)
-    return updates >= request.steps or schedule.rate_at(updates) is None
+    return updates >= request.steps or request.schedule.rate_at(updates) is None

@@ -10,21 +10,21 @@ import torch
 from torch import Tensor
 
 from .range_test import Band, Point
-from .schedule import parse_schedule, sampled
+from .schedule import Schedule, sampled
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-def schedule_picture(learning_rate: str, steps: int) -> Tensor:
-    """The rate over the steps, on a logarithmic axis. Raises ValueError as parse_schedule does."""
-    places, rates = zip(*sampled(parse_schedule(learning_rate, steps)), strict=True)
+def schedule_picture(schedule: Schedule, title: str) -> Tensor:
+    """The rate over the steps, on a logarithmic axis, under the text that it was read from."""
+    places, rates = zip(*sampled(schedule), strict=True)
     figure = new_figure()
     axes = figure.subplots()
     axes.step(places, rates, where="post")
     if min(rates) > 0:
         axes.set_yscale("log")
-    axes.set(title=shortened(learning_rate), xlabel="step", ylabel="learning rate")
+    axes.set(title=shortened(title), xlabel="step", ylabel="learning rate")
     axes.grid(alpha=0.3, which="both")
     return picture_of(figure)
 

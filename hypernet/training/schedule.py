@@ -158,6 +158,14 @@ def parse_schedule(text: str, max_steps: int, start: int = 0, what: str = RATE) 
     return found
 
 
+def is_over_by(step: int, text: str, what: str = RATE) -> str:
+    """What to say of a schedule that has no rate for this update."""
+    return (
+        f'{what} "{text}" has no rate for step {step} and later. '
+        'End it with a rate that has no step, as in "5e-5:100, 5e-6".'
+    )
+
+
 def held_rate(schedule: Schedule, step: int) -> float:
     """The rate at `step`, or the last one when the schedule has run out: for a clip's limit."""
     rate = schedule.rate_at(min(step, schedule.end - 1))
@@ -202,10 +210,7 @@ def parse_list(written: str, text: str, max_steps: int, start: int, what: str) -
         if step > start:
             entries.append((rate, step))
     if not entries:
-        raise ValueError(
-            f'{what} "{text}" has no rate for step {start} and later. '
-            'End it with a rate that has no step, as in "5e-5:100, 5e-6".'
-        )
+        raise ValueError(is_over_by(start, text, what))
     begins = [start]
     for _, until in entries:
         begins.append(max(until, begins[-1] + 1))

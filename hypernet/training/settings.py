@@ -14,7 +14,7 @@ from typing import Any
 from ..network.vocabulary import nearest
 from .diffusion import LATENT_SAMPLING, LOSSES, TIMESTEPS
 from .optimizers import OPTIMIZERS, optimizer_fault
-from .schedule import LIMIT, RATE, Schedule, parse_schedule
+from .schedule import LIMIT, RATE, Schedule, is_over_by, parse_schedule
 
 CLIPS = ("off", "value", "norm")
 CHECKPOINTING = ("auto", "on", "off")
@@ -172,13 +172,24 @@ class TrainSettings:
 
     @cached_property
     def schedule(self) -> Schedule:
-        """What learning_rate says."""
-        return parse_schedule(self.learning_rate, self.steps)
+        """What learning_rate says; read once, when the settings are validated."""
+        return parse_schedule(self.learning_rate, self._length)
 
     @cached_property
     def limits(self) -> Schedule:
-        """What clip_limit says, where gradients are clipped."""
-        return parse_schedule(self.clip_limit, self.steps, what=LIMIT)
+        """What clip_limit says, where gradients are clipped; read once, likewise."""
+        return parse_schedule(self.clip_limit, self._length, what=LIMIT)
+
+    @property
+    def _length(self) -> int:
+        """steps, or the most where that is no number to reckon with: a schedule's own faults are
+        found in the same message."""
+        return MOST_STEPS if "steps" in range_faults(self) else self.steps
+
+    def require_rate(self, step: int) -> None:
+        """Raises ValueError when the schedule is over by this update, although steps are left."""
+        if step < self.steps and self.schedule.rate_at(step) is None:
+            raise ValueError(is_over_by(step, self.learning_rate))
 
     def _word_faults(self) -> Iterator[str]:
         if fault := optimizer_fault(self.optimizer):
@@ -190,9 +201,8 @@ class TrainSettings:
 
     def _contradictions(self, wrong: set[str]) -> Iterator[str]:
         """wrong: fields whose numbers are none to reckon with."""
-        steps = MOST_STEPS if "steps" in wrong else self.steps
         try:
-            schedule = parse_schedule(self.learning_rate, steps)
+            schedule = self.schedule
         except ValueError as fault:
             yield str(fault)
         else:
@@ -204,7 +214,7 @@ class TrainSettings:
                 )
         if self.gradient_clip != "off":
             try:
-                limits = parse_schedule(self.clip_limit, steps, what=LIMIT)
+                limits = self.limits
             except ValueError as fault:
                 yield str(fault)
             else:

@@ -40,7 +40,7 @@ from .learner import Learner
 from .optimizers import rate_in_use, set_rate
 from .parallel import ALONE, Processes, drawing_for_all
 from .probe import Probe, measure
-from .schedule import held_rate, parse_schedule
+from .schedule import held_rate
 from .settings import TrainSettings
 
 KEEP_EVERY = 100  # updates between states to go back to
@@ -84,7 +84,7 @@ def train(
     """
     settings = learner.settings
     check_host(settings, denoiser, processes)
-    parse_schedule(settings.learning_rate, settings.steps, learner.done)  # is it over by then?
+    settings.require_rate(learner.done)
     schedule = settings.schedule  # whole: steps may fall
     look_first(learner, denoiser, probe)
     if not learner.can_go_back:

@@ -110,16 +110,19 @@ class HypernetConfig(io.ComfyNode):
     ) -> bool | str:
         """A value that comes from another node is None. Each text is looked at together with the
         ones before it that are right."""
-        faults = Faults()
+        faults, spec = Faults(), HypernetSpec(layer_structure=(1, 1))
+        layers = None  # how many, once it is known
         with faults.of("widths"):
-            spec_of(SD1_WIDTHS, "1, 1", "", widths or "")
-        chosen = "" if "widths" in faults else widths or ""
+            spec = replace(spec, widths=read_widths(widths or "") or SD1_WIDTHS)
         with faults.of("layer_structure"):
-            spec_of(SD1_WIDTHS, "1, 1" if layer_structure is None else layer_structure, "", chosen)
+            if layer_structure is not None:
+                structure = parse_structure(layer_structure)
+                spec = replace(spec, layer_structure=structure, dropout_structure=())
+                layers = len(structure)
         with faults.of("dropout_structure"):
-            parse_structure(dropout_structure or "0")
-            if layer_structure is not None and "layer_structure" not in faults:
-                spec_of(SD1_WIDTHS, layer_structure, dropout_structure or "", chosen)
+            dropout = parse_dropout(dropout_structure or "", layers)
+            if layers is not None:
+                replace(spec, dropout_structure=dropout)
         return faults.answer()
 
     @classmethod

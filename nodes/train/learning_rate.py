@@ -81,7 +81,7 @@ class LearningRate(io.ComfyNode):
         settings, advice = advise(
             spec, pictures, batch_size, accumulation, optimizer, learning_rate, steps
         )
-        plot = schedule_picture(settings.learning_rate, settings.steps)
+        plot = schedule_picture(settings.schedule, settings.learning_rate)
         return io.NodeOutput(
             settings.learning_rate, settings.steps, advice, plot, ui=ui.PreviewText(advice)
         )

@@ -11,7 +11,6 @@ from pathlib import Path
 
 from hypernet.runs.disk_check import check_disk
 from hypernet.training.parallel import ALONE, Processes, present
-from hypernet.training.schedule import parse_schedule
 
 from ... import compat
 from ..use.load_save import runs_folder
@@ -103,6 +102,5 @@ def begin_with(asked: Asked, found: Found, say: Say) -> Beginning:
     check_disk(folder, asked.spec, asked.settings, asked.keeping, start)
     if start > steps:
         say(f"The run has had {start} updates; steps {steps} is less.")
-    elif start < steps:  # does the schedule reach that far?
-        parse_schedule(asked.settings.learning_rate, steps, start)
+    asked.settings.require_rate(start)
     return beginning

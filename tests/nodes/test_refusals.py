@@ -29,6 +29,11 @@ FAULTS = [
     ),
     (
         "config",
+        {"layer_structure": "1, x", "dropout_structure": "y"},
+        {"layer_structure": 'Structure "1, x"', "dropout_structure": 'Dropout structure "y"'},
+    ),
+    (
+        "config",
         {"layer_structure": "1, 0.001, 1", "widths": "320"},
         {"layer_structure": "no unit at width 320"},
     ),

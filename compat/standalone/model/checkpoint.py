@@ -13,12 +13,13 @@ from pathlib import Path
 import torch
 
 from hypernet.devices import as_tensors_name_it
+from hypernet.diffusers.unet import install_patched_attention
 
 from .diffusers_folder import read_folder
-from .models import LatentDiffusion, Model, Vae
+from .patched_model import LatentDiffusion, Model
 from .single_file import read_file, read_vae
 from .text import Clip
-from .unet import install_patched_attention
+from .vae import Vae
 
 logger = logging.getLogger(__name__)
 

@@ -15,6 +15,8 @@ from typing import Any
 
 import torch
 
+from hypernet.diffusers.denoiser import PREDICTIONS
+
 from .parts import Parts, needs_diffusers
 from .sampling import DiscreteSampling, linear, scaled_linear, with_zero_snr
 from .text import TextEncoder
@@ -27,7 +29,6 @@ PARTS = {  # folder -> the file that it must contain
     "scheduler": "scheduler_config.json",
 }
 PARTS_OF_SDXL = {"text_encoder_2": "config.json", "tokenizer_2": "tokenizer_config.json"}
-PREDICTIONS = {"epsilon": "eps", "v_prediction": "v"}  # diffusers' name -> ours
 SCHEDULES = {"scaled_linear": scaled_linear, "linear": linear}
 
 

@@ -22,8 +22,10 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-from .block_names import RESNET, original_blocks
-from .models import UNET_PREFIX, Change, Model
+from hypernet.diffusers.blocks import original_blocks
+
+from .block_names import RESNET
+from .patched_model import UNET_PREFIX, Change, Model
 
 logger = logging.getLogger(__name__)
 

@@ -1,10 +1,4 @@
-"""The objects behind the sockets MODEL and VAE, and the contract's functions for them and CLIP.
-
-`Model` behaves like ComfyUI's ModelPatcher for attention patches and weight changes: clones share
-the weights but have their own lists of both. A change is in the weights only while the model is in
-use, so clones never see each other's changes. Weights move to the accelerator on first use and stay
-there until `release`. The executor runs nodes in inference mode. Everything that touches weights
-leaves it, because tensors made in inference mode can't be used in training.
+"""The contract's functions for the objects behind the sockets MODEL, CLIP and VAE.
 
 Latents are unscaled in a LATENT socket and in `Vae`, as in ComfyUI. They are scaled by the model's
 scaling factor for the UNet and in the contract's `encode_pictures`.
@@ -12,282 +6,26 @@ scaling factor for the UNet and in the contract's `encode_pictures`.
 
 from __future__ import annotations
 
-import copy
 import gc
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager, nullcontext
-from functools import partial
-from operator import attrgetter
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from hypernet.apply.fold import AttentionWeights, attention_names
+from hypernet.diffusers.denoiser import denoiser as library_denoiser
+from hypernet.diffusers.unet import widths_of
 from hypernet.encoding.unload import unload as unload_weights
 from hypernet.pictures.sdxl_sizes import sizes_in_options
-from hypernet.training.diffusion import Denoiser, Patch
-from hypernet.training.memory_saving import compiled as compiled_layers
-from hypernet.training.memory_saving import computed_by, outermost, visited, visiting
+from hypernet.training.diffusion import Denoiser
 
-from .sampling import Conditioning, DiscreteSampling, sample
+from .patched_model import UNET_PREFIX, Model
+from .sampling import Conditioning, sample
 from .text import Clip
-from .unet import run_unet, widths_of
-
-UNET_PREFIX = "diffusion_model."
-
-
-class Change(Protocol):
-    """What is added to a weight: a tensor, or an object that becomes one when needed."""
-
-    def to(self, weight: Tensor) -> Tensor:
-        """The change as a tensor with the weight's shape, dtype and device."""
-
-
-class LatentDiffusion:
-    """A UNet with its noise levels and the scale of its latents; `Model.model` is one."""
-
-    def __init__(
-        self, unet: nn.Module, model_sampling: DiscreteSampling, scaling_factor: float
-    ) -> None:
-        self.diffusion_model = unet
-        self.unchanged: dict[str, Tensor] = {}  # originals of weights that are changed right now
-        self.stays_in_ram = False  # weights only visit the accelerator, see `_offloaded`
-        self.model_sampling = model_sampling
-        self.scaling_factor = scaling_factor
-
-    def apply_model(
-        self,
-        x: Tensor,
-        sigma: Tensor,
-        *,
-        c_crossattn: Tensor,
-        transformer_options: Mapping[str, Any] | None = None,
-        pooled: Tensor | None = None,
-        sizes: Tensor | None = None,
-    ) -> Tensor:
-        """The predicted x_0 in float32, from x (B, c, h, w), sigma (B,) and context (B, T, C).
-
-        pooled and sizes: as in `run_unet`.
-        """
-        levels = self.model_sampling
-        output = run_unet(
-            self.diffusion_model,
-            levels.calculate_input(sigma, x),
-            levels.timestep(sigma).float(),
-            c_crossattn,
-            transformer_options or {},
-            pooled,
-            sizes,
-        )
-        return levels.calculate_denoised(sigma, output, x)
-
-    def process_latent_in(self, latent: Tensor) -> Tensor:
-        return latent * self.scaling_factor
-
-    def process_latent_out(self, latent: Tensor) -> Tensor:
-        return latent / self.scaling_factor
-
-
-class Model:
-    """A LatentDiffusion with its patches. source: the checkpoint, if known."""
-
-    def __init__(
-        self,
-        model: LatentDiffusion,
-        load_device: torch.device,
-        name: str,
-        model_options: dict[str, Any] | None = None,
-        source: Path | None = None,
-    ) -> None:
-        self.patches: dict[str, list[tuple[float, Change]]] = {}  # weight -> strengths, changes
-        self.attachments: dict[str, Any] = {}
-        self.model = model
-        self.load_device = load_device
-        self.name = name
-        self.source = source
-        self.model_options = model_options or {"transformer_options": {}}
-
-    @property
-    def module(self) -> nn.Module:
-        return self.model.diffusion_model
-
-    def clone(self) -> Model:
-        """A clone with the same weights and patch objects, but its own lists and dicts."""
-        options = _new_containers(self.model_options)
-        twin = Model(self.model, self.load_device, self.name, options, self.source)
-        twin.patches = _new_containers(self.patches)
-        twin.attachments = dict(self.attachments)
-        return twin
-
-    def with_sampling(self, model_sampling: DiscreteSampling) -> Model:
-        """The same weights, used with another kind of prediction or other noise levels."""
-        twin = self.clone()
-        twin.model = copy.copy(self.model)  # shares the UNet and `unchanged`
-        twin.model.model_sampling = model_sampling
-        return twin
-
-    def model_dtype(self) -> torch.dtype:
-        return self.module.dtype
-
-    def get_model_object(self, name: str) -> Any:
-        return attrgetter(name)(self.model)
-
-    def set_model_attn1_patch(self, patch: Patch) -> None:
-        self._add_patch("attn1_patch", patch)
-
-    def set_model_attn2_patch(self, patch: Patch) -> None:
-        self._add_patch("attn2_patch", patch)
-
-    def _add_patch(self, name: str, patch: Patch) -> None:
-        patches = self.model_options["transformer_options"].setdefault("patches", {})
-        patches[name] = [*patches.get(name, []), patch]
-
-    def set_attachments(self, key: str, attachment: Any) -> None:
-        self.attachments[key] = attachment
-
-    def get_attachment(self, key: str) -> Any:
-        return self.attachments.get(key)
-
-    def add_patches(
-        self, patches: Mapping[str, tuple[str, tuple[Change]]], strength_patch: float = 1.0
-    ) -> list[str]:
-        """Add changes of weights, as "diffusion_model.…" -> ("diff", (change,)).
-
-        Returns the names that exist in the model.
-        """
-        known = dict(self.module.named_parameters())
-        found = [key for key in patches if key.removeprefix(UNET_PREFIX) in known]
-        for key in found:
-            _, (change,) = patches[key]
-            self.patches.setdefault(key, []).append((strength_patch, change))
-        return found
-
-    @torch.inference_mode(False)
-    @torch.no_grad()
-    def changed_weight(self, name: str) -> Tensor:
-        """A weight of the UNet with this model's changes, in float32."""
-        stored = self.model.unchanged.get(name)
-        weight = (self.module.get_parameter(name) if stored is None else stored).float()
-        for strength, change in self.patches.get(UNET_PREFIX + name, ()):
-            weight = weight + strength * change.to(weight)
-        return weight
-
-    @contextmanager
-    def _weights_changed(self) -> Iterator[None]:
-        """Inside the block, the weights have this model's changes and no others."""
-        unchanged = self.model.unchanged
-        names = {key.removeprefix(UNET_PREFIX) for key in self.patches} | unchanged.keys()
-        weights = {name: self.module.get_parameter(name) for name in names}
-        before = {name: weight.data for name, weight in weights.items()}
-        first = names - unchanged.keys()
-        with torch.inference_mode(False):
-            unchanged.update({name: before[name] for name in first})
-            for name, weight in weights.items():
-                weight.data = self.changed_weight(name).to(weight.dtype)
-        try:
-            yield
-        finally:
-            with torch.inference_mode(False):
-                for name, weight in weights.items():
-                    weight.data = before[name]
-            for name in first:
-                del unchanged[name]
-
-    @contextmanager
-    def loaded(self) -> Iterator[None]:
-        """Inside the block, weights and patches are on the accelerator.
-
-        As in ComfyUI, a patch may have `to(device or dtype)`, which returns the patch to use, and
-        `cleanup()`, which is called at the end.
-        """
-        patches = self.model_options["transformer_options"].get("patches", {})
-        move_to(self.load_device, self)
-        for members in patches.values():
-            for place, patch in enumerate(members):
-                if hasattr(patch, "to"):
-                    members[place] = patch.to(self.load_device).to(self.model_dtype())
-        try:
-            with self._weights_changed():
-                yield
-        finally:
-            for members in patches.values():
-                for patch in members:
-                    if hasattr(patch, "cleanup"):
-                        patch.cleanup()
-
-
-def _new_containers(found: Any) -> Any:
-    if isinstance(found, dict):
-        return {key: _new_containers(value) for key, value in found.items()}
-    if isinstance(found, list):
-        return [_new_containers(value) for value in found]
-    return found
-
-
-class Vae:
-    """A diffusers AutoencoderKL.
-
-    Pictures are processed one by one, so memory stays constant and each latent depends only on its
-    own picture.
-    """
-
-    def __init__(self, vae: nn.Module, load_device: torch.device) -> None:
-        self.module = vae
-        self.load_device = load_device
-        self.downscale = 2 ** (len(vae.config.block_out_channels) - 1)
-
-    @torch.inference_mode(False)
-    @torch.no_grad()
-    def encode_distribution(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean and standard deviation of unscaled latents, (B, c, h, w) each, float32, CPU.
-
-        pictures: (B, H, W, 3+) in 0..1. If the VAE can't divide a side, it is cropped around the
-        centre.
-        """
-        move_to(self.load_device, self)
-        pictures = _crop_to_multiple(pictures[..., :3], self.downscale).movedim(-1, 1)
-        found = [self._encode_one(picture) for picture in pictures.split(1)]
-        mean, std = (torch.cat(each) for each in zip(*found, strict=True))
-        return mean, std
-
-    def encode(self, pictures: Tensor) -> Tensor:
-        """The means of the unscaled latents, see `encode_distribution`."""
-        return self.encode_distribution(pictures)[0]
-
-    def _encode_one(self, picture: Tensor) -> tuple[Tensor, Tensor]:
-        picture = picture.to(self.load_device, self.module.dtype) * 2 - 1
-        found = self.module.encode(picture).latent_dist
-        return found.mean.float().cpu(), found.std.float().cpu()
-
-    @torch.inference_mode(False)
-    @torch.no_grad()
-    def decode(self, latents: Tensor) -> Tensor:
-        """Unscaled latents (B, c, h, w) -> pictures (B, H, W, 3) in 0..1, float32, CPU."""
-        move_to(self.load_device, self)
-        return torch.cat([self._decode_one(latent) for latent in latents.split(1)])
-
-    def _decode_one(self, latent: Tensor) -> Tensor:
-        picture = self.module.decode(latent.to(self.load_device, self.module.dtype)).sample
-        return (picture.float().cpu() / 2 + 0.5).clamp(0, 1).movedim(1, -1)
-
-
-def _crop_to_multiple(pictures: Tensor, multiple: int) -> Tensor:
-    for side in (1, 2):
-        rest = pictures.shape[side] % multiple
-        pictures = pictures.narrow(side, rest // 2, pictures.shape[side] - rest)
-    return pictures
-
-
-@torch.inference_mode(False)
-def move_to(device: torch.device, *models: Model | Clip | Vae) -> None:
-    for model in models:
-        if not (isinstance(model, Model) and model.model.stays_in_ram):
-            model.module.to(device)
-
-
-# --- the contract's functions --------------------------------------------------------------------
+from .vae import Vae
 
 
 @torch.inference_mode(False)
@@ -340,8 +78,13 @@ def _entries(contexts: Tensor, options: Mapping[str, Any]) -> Iterator[dict[str,
         yield entry
 
 
+@torch.inference_mode(False)
 def release(*models: Model | Clip | Vae) -> None:
-    move_to(torch.device("cpu"), *models)
+    for model in models:
+        if isinstance(model, Model):
+            model.move_to(torch.device("cpu"))
+        else:
+            model.module.to("cpu")
     free_memory()
 
 
@@ -403,121 +146,43 @@ def denoiser(
     compiled: Callable[[str], object] | None = None,
 ) -> Iterator[Denoiser]:
     """Inside the block, inference mode is off, gradients are on and the UNet is frozen."""
-    unet, levels = model.module, model.model.model_sampling
+    levels = model.model.model_sampling
 
-    def predict(
-        noisy: Tensor,
-        timesteps: Tensor,
-        condition: Mapping[str, Tensor],
-        attn1: Patch | None = None,
-        attn2: Patch | None = None,
-    ) -> Tensor:
-        patched = model.clone()
-        if attn1 is not None:
-            patched.set_model_attn1_patch(attn1)
-        if attn2 is not None:
-            patched.set_model_attn2_patch(attn2)
-        options = {
-            **patched.model_options["transformer_options"],
+    def options_at(timesteps: Tensor) -> dict[str, Any]:
+        return {
+            **model.model_options["transformer_options"],
             "sigmas": levels.sigma(timesteps),
             "cond_or_uncond": [0],
         }
-        added = (condition.get(key) for key in ("pooled", "sizes"))
-        return run_unet(unet, noisy, timesteps, condition["context"], options, *added)
 
-    with ExitStack() as inside:
-        inside.enter_context(torch.inference_mode(False))
-        inside.enter_context(torch.enable_grad())
-        if dtype not in (None, model.model_dtype()):
-            inside.enter_context(_cast(unet, dtype))
-        if compiled is not None:
-            inside.enter_context(compiled_layers(_without_patches(unet), compiled))
-        if offload:
-            inside.enter_context(_offloaded(model))
-        inside.enter_context(model.loaded())
-        inside.enter_context(_frozen(unet))
-        yield Denoiser(
-            predict=predict,
-            alphas_cumprod=levels.alphas_cumprod,
-            prediction=levels.prediction,
-            device=model.load_device,
-            dtype=model.model_dtype(),
-            checkpointed=nullcontext if offload else partial(_checkpointed, unet),
-            recomputes=offload,
-        )
+    with (
+        torch.inference_mode(False),
+        torch.enable_grad(),
+        _staying_in_ram(model) if offload else nullcontext(),
+        library_denoiser(
+            model.module,
+            levels.alphas_cumprod,
+            levels.prediction,
+            model.load_device,
+            dtype=dtype,
+            offload=offload,
+            compiled=compiled,
+            loaded=model.loaded,
+            options_at=options_at,
+        ) as opened,
+    ):
+        yield opened
 
 
 @contextmanager
-def _cast(unet: nn.Module, dtype: torch.dtype) -> Iterator[None]:
-    """Inside the block, the weights have another dtype. The originals wait in RAM."""
-    before = {weight: weight.data.to("cpu") for weight in unet.parameters()}
-    try:
-        for weight, plain in before.items():
-            weight.data = plain.to(dtype)
-        yield
-    finally:
-        for weight, plain in before.items():
-            weight.data = plain
-
-
-@contextmanager
-def _offloaded(model: Model) -> Iterator[None]:
-    """Inside the block, the UNet stays in RAM, also while previews are drawn.
-
-    The weights of its blocks visit the accelerator one after the other; what is between the blocks
-    is there all the time.
-    """
-    from diffusers.models.attention import BasicTransformerBlock
-    from diffusers.models.resnet import Downsample2D, ResnetBlock2D, Upsample2D
-
-    kinds = (BasicTransformerBlock, ResnetBlock2D, Downsample2D, Upsample2D)
-    move_to(torch.device("cpu"), model)
-    unet, device = model.module, model.load_device
-    blocks = outermost(unet, kinds)
+def _staying_in_ram(model: Model) -> Iterator[None]:
+    """Inside the block, the model is in RAM and `loaded` leaves it there, for previews too."""
+    model.move_to(torch.device("cpu"))
     model.model.stays_in_ram = True
     try:
-        with (
-            visiting(unet, device, but=blocks),
-            computed_by({block: visited(block, device) for block in blocks}),
-        ):
-            yield
+        yield
     finally:
         model.model.stays_in_ram = False
-
-
-def _without_patches(unet: nn.Module) -> list[nn.Module]:
-    """The layers that call no attention patches.
-
-    Patches change with every step, so layers with patches would be compiled again each time.
-    """
-    from diffusers.models.attention import FeedForward
-    from diffusers.models.resnet import ResnetBlock2D
-
-    return [layer for layer in unet.modules() if isinstance(layer, (FeedForward, ResnetBlock2D))]
-
-
-@contextmanager
-def _checkpointed(unet: nn.Module) -> Iterator[None]:
-    """Inside the block, diffusers recomputes every UNet block in the backward pass."""
-    unet.enable_gradient_checkpointing()
-    try:
-        yield
-    finally:
-        unet.disable_gradient_checkpointing()
-
-
-@contextmanager
-def _frozen(module: nn.Module) -> Iterator[None]:
-    """Inside the block, the module is in eval mode and its parameters need no gradients."""
-    training = module.training
-    wanted = {parameter: parameter.requires_grad for parameter in module.parameters()}
-    try:
-        module.eval().requires_grad_(False)
-        yield
-    finally:
-        module.train(training)
-        for parameter, requires_grad in wanted.items():
-            parameter.requires_grad_(requires_grad)
 
 
 def generate(

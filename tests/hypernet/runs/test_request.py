@@ -66,6 +66,20 @@ def test_more_steps_pass_through_what_fewer_gave_unless_the_curve_knows_its_end(
     assert not is_prefix(was, replace(now, model="n"), 100, lambda: "p")
 
 
+@pytest.mark.parametrize(
+    ("clip", "is_one"),
+    [
+        (dict(gradient_clip="norm", clip_limit="0.1"), True),
+        (dict(gradient_clip="norm", clip_limit="cosine 0.1 to 0.05"), False),
+        (dict(gradient_clip="off", clip_limit="cosine 0.1"), True),
+        (dict(gradient_clip="off", clip_limit="none"), True),
+    ],
+)
+def test_a_limit_counts_only_where_gradients_are_clipped(clip, is_one):
+    was, now = (request(steps=steps, learning_rate="1e-5", **clip) for steps in (100, 300))
+    assert is_prefix(was, now, 100, lambda: "p") is is_one
+
+
 @pytest.mark.parametrize(("updates", "over"), [(99, False), (100, True), (120, True), (50, False)])
 def test_a_run_is_over_after_its_steps(updates, over):
     assert is_over(request(steps=100, learning_rate="1e-5"), updates) is over

@@ -126,6 +126,8 @@ def test_a_comma_means_whatever_makes_sense_in_the_field(read, text, numbers):
         (parse_structure, "1, nan, 1", '"nan" is not a number'),
         (parse_structure, "", '"" is not a number'),
         (lambda text: parse_dropout(text, 3), "0, 30%, 0", 'Dropout structure "0, 30%, 0": "30%"'),
+        (read_strengths, "a", 'Strengths "a": "a" is not a number'),
+        (read_factors, "a", 'Factors "a": "a" is not a number'),
         (read_strengths, "0,5", 'Strengths "0,5" can mean two things. Write "0, 5" or "0.5".'),
         (read_strengths, "0,5, 1", 'two things. Write "0, 5, 1" or "0.5, 1".'),
         (read_strengths, "0, nan", 'Strengths "0, nan": "nan" is not a number'),

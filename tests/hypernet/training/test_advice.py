@@ -9,6 +9,7 @@ from hypernet.training.advice import settings_warnings, spec_warnings, suggest
 from hypernet.training.optimizers import OPTIMIZERS
 from hypernet.training.plots import range_picture, schedule_picture
 from hypernet.training.range_test import Band, Point, useful_band
+from hypernet.training.schedule import parse_schedule
 from hypernet.training.settings import TrainSettings
 
 
@@ -143,7 +144,10 @@ def test_where_nothing_falls_there_is_no_band(losses, words):
 
 
 def test_plots_are_pictures_that_differ_with_what_they_show():
-    rates = [schedule_picture(text, 100) for text in ("1e-4:50, 1e-5", "cosine 1e-4")]
+    rates = [
+        schedule_picture(parse_schedule(text, 100), text)
+        for text in ("1e-4:50, 1e-5", "cosine 1e-4")
+    ]
     found = range_picture(points([1.0, 0.9, 0.5, 0.6]), Band(1e-6, 1e-5))
     for picture in (*rates, found):
         assert picture.shape == (1, 450, 800, 3) and 0 <= picture.min() < picture.max() <= 1

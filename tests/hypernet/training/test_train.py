@@ -16,6 +16,7 @@ from hypernet.training.learner import Learner
 from hypernet.training.optimizers import OPTIMIZERS, missing_package
 from hypernet.training.probe import Probe
 from hypernet.training.range_test import range_test, useful_band
+from hypernet.training.schedule import parse_schedule
 from hypernet.training.settings import TrainSettings
 from hypernet.training.train import TrainingDiverged, train
 
@@ -112,6 +113,28 @@ def test_a_schedule_that_ends_before_the_start_is_refused():
     learner.network.record.step = 3
     with pytest.raises(ValueError, match='"1e-3:3" has no rate for step 3'):
         trained(settings, learner)
+
+
+def test_nothing_is_left_to_train_where_all_steps_are_done_although_the_schedule_ends_there():
+    settings = TrainSettings(steps=3, learning_rate="1e-3:3")
+    learner = Learner(new_network(), settings)
+    learner.network.record.step = 3
+    assert trained(settings, learner)[1] == []
+
+
+def test_the_texts_of_schedules_are_read_once(monkeypatch):
+    read = []
+
+    def counted(text, *more, **named):
+        read.append(text)
+        return parse_schedule(text, *more, **named)
+
+    monkeypatch.setattr("hypernet.training.settings.parse_schedule", counted)
+    settings = TrainSettings(
+        steps=3, learning_rate="1e-3", gradient_clip="norm", clip_limit="1:2, 0.5"
+    )
+    assert len(trained(settings)[1]) == 3
+    assert sorted(read) == ["1:2, 0.5", "1e-3"]
 
 
 def test_the_network_learns():

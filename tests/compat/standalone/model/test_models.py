@@ -11,9 +11,10 @@ from contextlib import nullcontext
 import pytest
 import torch
 from hypernet_pack.compat.standalone.model import models
-from hypernet_pack.compat.standalone.model.block_names import spatial_transformers
 from hypernet_pack.compat.standalone.model.checkpoint import load_checkpoint
 from hypernet_pack.compat.standalone.model.text import weigh
+
+from hypernet.diffusers.blocks import spatial_transformers
 
 LAYERS = {  # block -> (kind's width of tokens, transformer_index); widths of the tiny UNet
     ("input", 1): (16, 0),

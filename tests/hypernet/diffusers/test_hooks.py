@@ -5,12 +5,12 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from hypernet_pack.compat.standalone.model.unet import install_patched_attention
 
 import hypernet.diffusers
 from hypernet import HypernetSpec, Hypernetwork
 from hypernet.apply.effect import Effect
 from hypernet.apply.patches import make_patches
+from hypernet.diffusers.unet import install_patched_attention
 
 TEXT = 24
 WIDTHS = (16, TEXT, 32)

@@ -5,26 +5,26 @@ ComfyUI lets a patch change the inputs of the projections in every attention lay
     n, context, value = patch(n, context, value, extra_options)
     query, key, value = to_q(n), to_k(context), to_v(value)
 
-Here each layer has an attention processor for this, which is installed once when the model is
-loaded. The processor only knows its layer and has no state that a call changes, so a layer that is
-recomputed (gradient checkpointing) gets the same `extra_options` again. The patches, and everything
-else that belongs to a call, arrive as `transformer_options` through cross_attention_kwargs.
+Here each layer has an attention processor for this, which is installed for good or for a block. The
+processor only knows its layer and has no state that a call changes, so a layer that is recomputed
+(gradient checkpointing) gets the same `extra_options` again. The patches, and everything else that
+belongs to a call, arrive as `transformer_options` through cross_attention_kwargs.
 
 Shapes: B batch, T tokens, C width.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from hypernet.pictures.latent_size import size_in_pixels
-
-from .block_names import Block, spatial_transformers
+from ..pictures.latent_size import size_in_pixels
+from .blocks import Block, spatial_transformers
 
 
 class PatchedAttention:
@@ -82,6 +82,24 @@ def install_patched_attention(unet: nn.Module) -> None:
             for kind in ("attn1", "attn2"):
                 processor = PatchedAttention(kind, block, block_index, transformer_index)
                 getattr(layer, kind).set_processor(processor)
+
+
+@contextmanager
+def patched_attention(unet: nn.Module) -> Iterator[None]:
+    """Inside the block, attention layers call patches; their processors come back afterwards."""
+    layers = [
+        getattr(block, kind)
+        for _, transformer in spatial_transformers(unet)
+        for block in transformer.transformer_blocks
+        for kind in ("attn1", "attn2")
+    ]
+    before = [layer.processor for layer in layers]
+    try:
+        install_patched_attention(unet)
+        yield
+    finally:
+        for layer, processor in zip(layers, before, strict=True):
+            layer.set_processor(processor)
 
 
 def widths_of(unet: nn.Module) -> dict[str, tuple[int, ...]]:

@@ -1,11 +1,7 @@
-"""Hypernetworks in your own script, on a diffusers pipeline:
-
-    with hypernet.diffusers.apply(pipeline, network, 0.8):
-        picture = pipeline("a cat").images[0]
+"""Applies networks to a diffusers pipeline, with forward hooks on the projections of attention.
 
 The network changes the input of `to_k` and `to_v` in every attention layer, whatever attention
-processor the pipeline uses. Blocks can be nested; the outer network acts first. This module
-imports only torch.
+processor the pipeline uses. This module imports only torch.
 """
 
 from __future__ import annotations
@@ -18,10 +14,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .apply.effect import Effect
-from .apply.memo import Memo
-from .apply.patches import Weights, attention_widths, check_fit, full_precision
-from .network.hypernetwork import Hypernetwork
+from ..apply.effect import Effect
+from ..apply.memo import Memo
+from ..apply.patches import Weights, attention_widths, check_fit, full_precision
+from ..network.hypernetwork import Hypernetwork
 
 
 @contextmanager

@@ -1,0 +1,14 @@
+"""Hypernetworks in your own script, on a diffusers pipeline:
+
+    with hypernet.diffusers.apply(pipeline, network, 0.8):
+        picture = pipeline("a cat").images[0]
+
+The network changes the input of `to_k` and `to_v` in every attention layer, whatever attention
+processor the pipeline uses. Blocks can be nested; the outer network acts first. `train` trains a
+network on a pipeline. Importing this package does not import diffusers.
+"""
+
+from .hooks import apply
+from .training import Training, every_width, train
+
+__all__ = ["Training", "apply", "every_width", "train"]

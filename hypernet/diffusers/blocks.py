@@ -1,0 +1,57 @@
+"""The residual blocks and transformers of a diffusers UNet, numbered as the original code does.
+
+ComfyUI numbers them so, too, and files of the original kind name their weights by it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from torch import nn
+
+Block = tuple[str, int]  # ("input" | "middle" | "output", number), as ComfyUI counts them
+Place = tuple[str, int]  # diffusers' level, such as "down_blocks.0", and the number in it
+
+
+def numbered_blocks(down: Sequence[int], up: Sequence[int]) -> Iterator[tuple[Block, Place]]:
+    """The residual blocks in the order they run. down, up: how many blocks each level has.
+
+    The original names count the encoder's steps from 0: the first convolution, every residual block
+    and every downsampling, which ends each level but the last. In the decoder they count only
+    residual blocks. A transformer has the number of the residual block before it.
+    """
+    number = 0
+    for place, blocks in enumerate(down):
+        for layer in range(blocks):
+            number += 1
+            yield ("input", number), (f"down_blocks.{place}", layer)
+        number += 1
+    yield ("middle", 0), ("mid_block", 0)
+    number = 0
+    for place, blocks in enumerate(up):
+        for layer in range(blocks):
+            yield ("output", number), (f"up_blocks.{place}", layer)
+            number += 1
+
+
+def blocks_of(unet: nn.Module) -> Iterator[tuple[Block, Place]]:
+    return numbered_blocks(
+        [len(level.resnets) for level in unet.down_blocks],
+        [len(level.resnets) for level in unet.up_blocks],
+    )
+
+
+def original_blocks(unet: nn.Module) -> Iterator[tuple[str, str]]:
+    """(diffusers' name, original name with "_") of every residual block and transformer."""
+    for (side, number), (level, layer) in blocks_of(unet):
+        original = f"{side}_block" if side == "middle" else f"{side}_blocks_{number}"
+        yield f"{level}.resnets.{layer}", f"{original}_0"
+        yield f"{level}.attentions.{layer}", f"{original}_1"
+    yield "mid_block.resnets.1", "middle_block_2"
+
+
+def spatial_transformers(unet: nn.Module) -> Iterator[tuple[Block, nn.Module]]:
+    """The UNet's transformers in the order they run, each with its block."""
+    for block, (level, layer) in blocks_of(unet):
+        if attentions := getattr(unet.get_submodule(level), "attentions", None):
+            yield block, attentions[layer]

@@ -1,0 +1,169 @@
+"""A frozen diffusers UNet as training sees it.
+
+Whatever changes the UNet (freezing, another dtype, weights that stay in RAM, compiled layers) is
+done by a context manager, which undoes it at the end. diffusers is imported only when the types of
+its layers are needed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..training.diffusion import Denoiser, Patch
+from ..training.memory_saving import compiled as compiled_layers
+from ..training.memory_saving import computed_by, outermost, visited, visiting
+from .unet import run_unet
+
+PREDICTIONS = {"epsilon": "eps", "v_prediction": "v"}  # diffusers' name -> ours
+
+Options = Mapping[str, Any]  # ComfyUI's transformer_options, for one call of the UNet
+
+
+@contextmanager
+def denoiser(
+    unet: nn.Module,
+    alphas_cumprod: Tensor,
+    prediction: str,
+    device: torch.device,
+    *,
+    dtype: torch.dtype | None = None,
+    offload: bool = False,
+    compiled: Callable[[str], object] | None = None,
+    loaded: Callable[[], AbstractContextManager] = nullcontext,
+    options_at: Callable[[Tensor], Options] = lambda timesteps: {},
+) -> Iterator[Denoiser]:
+    """The denoiser of a UNet whose attention layers call patches (unet.py). Inside the block, the
+    UNet is frozen.
+
+    alphas_cumprod: (timesteps,) float32, on the CPU. prediction: "eps" or "v". device: where the
+    UNet computes. dtype: in which it computes, None for its own. offload: its weights, which must
+    be in RAM, stay there and visit the device block by block. compiled: gets a sentence if
+    torch.compile fails; None means that nothing is compiled. loaded: a context of the host's, which
+    is entered once the weights have their dtype. options_at(timesteps): the host's
+    transformer_options; patches for training come after those in them.
+
+    Gradients must be on when predict is called.
+    """
+
+    def predict(
+        noisy: Tensor,
+        timesteps: Tensor,
+        condition: Mapping[str, Tensor],
+        attn1: Patch | None = None,
+        attn2: Patch | None = None,
+    ) -> Tensor:
+        options = with_patches(options_at(timesteps), attn1, attn2)
+        added = (condition.get(key) for key in ("pooled", "sizes"))
+        return run_unet(unet, noisy, timesteps, condition["context"], options, *added)
+
+    with ExitStack() as inside:
+        if dtype not in (None, unet.dtype):
+            inside.enter_context(computing_in(unet, dtype))
+        if compiled is not None:
+            inside.enter_context(compiled_layers(layers_without_patches(unet), compiled))
+        if offload:
+            inside.enter_context(offloaded(unet, device))
+        inside.enter_context(loaded())
+        inside.enter_context(frozen(unet))
+        yield Denoiser(
+            predict=predict,
+            alphas_cumprod=alphas_cumprod,
+            prediction=prediction,
+            device=device,
+            dtype=unet.dtype,
+            checkpointed=nullcontext if offload else partial(checkpointed, unet),
+            recomputes=offload,
+        )
+
+
+def with_patches(options: Options, attn1: Patch | None, attn2: Patch | None) -> dict[str, Any]:
+    """The options, with these patches after the ones that they hold."""
+    patches = dict(options.get("patches", {}))
+    for name, patch in (("attn1_patch", attn1), ("attn2_patch", attn2)):
+        if patch is not None:
+            patches[name] = [*patches.get(name, []), patch]
+    return {**options, "patches": patches}
+
+
+@contextmanager
+def placed(module: nn.Module, device: torch.device) -> Iterator[None]:
+    """Inside the block, the module is on the device; afterwards it is back where it was."""
+    before = module.device
+    try:
+        module.to(device)
+        yield
+    finally:
+        module.to(before)
+
+
+@contextmanager
+def computing_in(module: nn.Module, dtype: torch.dtype) -> Iterator[None]:
+    """Inside the block, the weights have another dtype and are in RAM, where the originals wait."""
+    before = {weight: weight.data.to("cpu") for weight in module.parameters()}
+    try:
+        for weight, plain in before.items():
+            weight.data = plain.to(dtype)
+        yield
+    finally:
+        for weight, plain in before.items():
+            weight.data = plain
+
+
+@contextmanager
+def offloaded(unet: nn.Module, device: torch.device) -> Iterator[None]:
+    """Inside the block, a UNet that is in RAM stays there.
+
+    The weights of its blocks visit the device one after the other; what is between the blocks is
+    there all the time.
+    """
+    from diffusers.models.attention import BasicTransformerBlock
+    from diffusers.models.resnet import Downsample2D, ResnetBlock2D, Upsample2D
+
+    kinds = (BasicTransformerBlock, ResnetBlock2D, Downsample2D, Upsample2D)
+    blocks = outermost(unet, kinds)
+    with (
+        visiting(unet, device, but=blocks),
+        computed_by({block: visited(block, device) for block in blocks}),
+    ):
+        yield
+
+
+def layers_without_patches(unet: nn.Module) -> list[nn.Module]:
+    """The layers that call no attention patches.
+
+    Patches change with every step, so layers with patches would be compiled again each time.
+    """
+    from diffusers.models.attention import FeedForward
+    from diffusers.models.resnet import ResnetBlock2D
+
+    return [layer for layer in unet.modules() if isinstance(layer, (FeedForward, ResnetBlock2D))]
+
+
+@contextmanager
+def checkpointed(unet: nn.Module) -> Iterator[None]:
+    """Inside the block, diffusers recomputes every UNet block in the backward pass."""
+    unet.enable_gradient_checkpointing()
+    try:
+        yield
+    finally:
+        unet.disable_gradient_checkpointing()
+
+
+@contextmanager
+def frozen(module: nn.Module) -> Iterator[None]:
+    """Inside the block, the module is in eval mode and its parameters need no gradients."""
+    training = module.training
+    wanted = {parameter: parameter.requires_grad for parameter in module.parameters()}
+    try:
+        module.eval().requires_grad_(False)
+        yield
+    finally:
+        module.train(training)
+        for parameter, requires_grad in wanted.items():
+            parameter.requires_grad_(requires_grad)
