@@ -50,18 +50,6 @@ def denoiser(
 
     Gradients must be on when predict is called.
     """
-
-    def predict(
-        noisy: Tensor,
-        timesteps: Tensor,
-        condition: Mapping[str, Tensor],
-        attn1: Patch | None = None,
-        attn2: Patch | None = None,
-    ) -> Tensor:
-        options = with_patches(options_at(timesteps), attn1, attn2)
-        added = (condition.get(key) for key in ("pooled", "sizes"))
-        return run_unet(unet, noisy, timesteps, condition["context"], options, *added)
-
     with ExitStack() as inside:
         if dtype not in (None, unet.dtype):
             inside.enter_context(computing_in(unet, dtype))
@@ -72,7 +60,7 @@ def denoiser(
         inside.enter_context(loaded())
         inside.enter_context(frozen(unet))
         yield Denoiser(
-            predict=predict,
+            predict=partial(predict, unet, options_at),
             alphas_cumprod=alphas_cumprod,
             prediction=prediction,
             device=device,
@@ -80,6 +68,21 @@ def denoiser(
             checkpointed=nullcontext if offload else partial(checkpointed, unet),
             recomputes=offload,
         )
+
+
+def predict(
+    unet: nn.Module,
+    options_at: Callable[[Tensor], Options],
+    noisy: Tensor,
+    timesteps: Tensor,
+    condition: Mapping[str, Tensor],
+    attn1: Patch | None = None,
+    attn2: Patch | None = None,
+) -> Tensor:
+    """The UNet's answer (B, c, h, w), as Denoiser.predict gives it."""
+    options = with_patches(options_at(timesteps), attn1, attn2)
+    added = (condition.get(key) for key in ("pooled", "sizes"))
+    return run_unet(unet, noisy, timesteps, condition["context"], options, *added)
 
 
 def with_patches(options: Options, attn1: Patch | None, attn2: Patch | None) -> dict[str, Any]:
