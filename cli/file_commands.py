@@ -20,7 +20,7 @@ from hypernet.apply.lora_file import save_lora, to_lora
 from hypernet.apply.patches import check_fit, make_patches
 from hypernet.apply.prompt_tags import take_out_tags
 from hypernet.atomic_files import write_whole
-from hypernet.disk_space import in_words
+from hypernet.disk_space import as_size
 from hypernet.formats.hns import NetworkTree
 from hypernet.formats.networks import open_network, save_network
 from hypernet.network.hypernetwork import Hypernetwork
@@ -29,7 +29,7 @@ from hypernet.pictures.grid import as_image
 from hypernet.text.file_names import check_name
 from hypernet.text.parsing import single_number_in
 from hypernet.tools import compare, convert, estimate, merge
-from hypernet.tools.report import as_text, describe
+from hypernet.tools.report import describe, report_text
 
 from ..compat.standalone import folders
 from ..compat.standalone.model import models
@@ -129,7 +129,7 @@ def convert_file(arguments: argparse.Namespace) -> str:
     if arguments.for_core:
         network = convert.for_core(network)
     path = save_network(network, out_of(arguments), dtype=convert.NUMBERS[arguments.numbers])
-    return as_text(describe(path))
+    return report_text(describe(path))
 
 
 def merge_files(arguments: argparse.Namespace) -> str:
@@ -141,7 +141,7 @@ def merge_files(arguments: argparse.Namespace) -> str:
     parts = list(zip(map(opened, arguments.files), factors, strict=True))
     method = merge.MERGES[arguments.method.replace("-", " ")]
     path = save_network(method(parts, Path(arguments.out).stem), out_of(arguments))
-    return as_text(describe(path))
+    return report_text(describe(path))
 
 
 def write_lora(arguments: argparse.Namespace) -> str:
@@ -154,7 +154,7 @@ def write_lora(arguments: argparse.Namespace) -> str:
     )
     path = save_lora(lora, out_of(arguments))
     return (
-        f"{path}: {in_words(path.stat().st_size)}, relative error of its matrices {lora.error:.2g}"
+        f"{path}: {as_size(path.stat().st_size)}, relative error of its matrices {lora.error:.2g}"
     )
 
 
@@ -209,7 +209,7 @@ def estimate_size(arguments: argparse.Namespace) -> str:
         layer_structure=parse_structure(arguments.structure),
         layer_norm=arguments.layer_norm,
     )
-    return estimate.as_text(estimate.estimate(spec))
+    return estimate.estimate_text(estimate.estimate(spec))
 
 
 def out_of(arguments: argparse.Namespace) -> Path:

@@ -158,7 +158,7 @@ def _inspect(files: list[str], as_json: bool) -> int:
     if as_json and descriptions:
         print(json.dumps(descriptions if len(files) > 1 else descriptions[0], indent=2))
     elif descriptions:
-        print("\n\n".join(report.as_text(each) for each in descriptions))
+        print("\n\n".join(report.report_text(each) for each in descriptions))
     return code
 
 

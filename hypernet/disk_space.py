@@ -30,7 +30,7 @@ def existing(folder: Path) -> Path:
     return next(parent for parent in (folder, *folder.parents) if parent.exists())
 
 
-def in_words(size: float) -> str:
+def as_size(size: float) -> str:
     """A size in bytes as text, such as "83.7 MiB"."""
     units = ["bytes", "KiB", "MiB", "GiB", "TiB"]
     while size >= 1024 and len(units) > 1:

@@ -38,7 +38,7 @@ class Effect:
     values: float = 1.0
     widths: tuple[tuple[int, float], ...] = ()
     prompts: str = "both"
-    schedule: Schedule | None = None
+    schedule: StrengthCurve | None = None
 
     def __post_init__(self) -> None:
         if self.prompts not in PROMPTS:
@@ -63,7 +63,7 @@ class Effect:
 
 
 @dataclass(frozen=True, eq=False)
-class Schedule:
+class StrengthCurve:
     """A factor for every noise level: from the table if first ≥ sigma ≥ last, otherwise 0.
 
     The table has ascending sigmas (N,) and their factors (N,). Without a table the factor is 1.
@@ -87,12 +87,12 @@ class Schedule:
         found = torch.lerp(self.factors.gather(0, above - 1), self.factors.gather(0, above), part)
         return found * acts
 
-    def to(self, device: torch.device) -> Schedule:
+    def to(self, device: torch.device) -> StrengthCurve:
         if self.sigmas is None or self.factors is None:
             return self
         if self.sigmas.device == as_tensors_name_it(device):
             return self
-        return Schedule(self.first, self.last, self.sigmas.to(device), self.factors.to(device))
+        return StrengthCurve(self.first, self.last, self.sigmas.to(device), self.factors.to(device))
 
 
 def make_schedule(
@@ -100,7 +100,7 @@ def make_schedule(
     start: float = 0.0,
     end: float = 1.0,
     curve: Sequence[tuple[float, float]] = (),
-) -> Schedule | None:
+) -> StrengthCurve | None:
     """A schedule from start to end, as shares of sampling between 0 and 1.
 
     curve: (share, factor) points, linear between and constant outside. None if the result is
@@ -109,18 +109,18 @@ def make_schedule(
     """
     if not start < end:
         raise ValueError(f"start {start:g} is not before end {end:g}: nothing would be changed.")
-    check_curve(curve)
+    check_strength_curve(curve)
     if start <= 0 and end >= 1 and not curve:
         return None
     first, last = percent_to_sigma(start), percent_to_sigma(end)
     if not curve:
-        return Schedule(first, last)
+        return StrengthCurve(first, last)
     with torch.inference_mode(False):
         percents = [1 - i / (POINTS - 1) for i in range(POINTS)]  # sigma ascends from the picture
         inside = [min(max(percent, EDGE), 1 - EDGE) for percent in percents]
         sigmas = torch.tensor([percent_to_sigma(percent) for percent in inside])
         factors = torch.tensor([on_curve(curve, percent) for percent in percents])
-    return Schedule(first, last, sigmas, factors)
+    return StrengthCurve(first, last, sigmas, factors)
 
 
 def on_curve(curve: Sequence[tuple[float, float]], percent: float) -> float:
@@ -130,7 +130,7 @@ def on_curve(curve: Sequence[tuple[float, float]], percent: float) -> float:
     return curve[0][1] if percent < curve[0][0] else curve[-1][1]
 
 
-def check_curve(curve: Sequence[tuple[float, float]]) -> None:
+def check_strength_curve(curve: Sequence[tuple[float, float]]) -> None:
     percents = [percent for percent, _ in curve]
     rising = all(a < b for a, b in pairwise(percents))
     if not rising or any(not 0 <= percent <= 1 for percent in percents):
@@ -138,10 +138,10 @@ def check_curve(curve: Sequence[tuple[float, float]]) -> None:
         raise ValueError(f'Curve "{shown}": the parts of the way must rise from 0 to 1.')
 
 
-def parse_curve(text: str) -> tuple[tuple[float, float], ...]:
+def parse_strength_curve(text: str) -> tuple[tuple[float, float], ...]:
     """The points (share, factor) in "0: 1, 0.5: 0.3, 1: 0". Raises ValueError quoting the text."""
     curve = parse_pairs(text, "Curve", 'Write it like "0: 1, 0.5: 0.3, 1: 0".')
-    check_curve(curve)
+    check_strength_curve(curve)
     return curve
 
 

@@ -101,7 +101,7 @@ def residual_of_chain(chain: Chain, width: int, side: str) -> Residual:
     return reduce(Residual.then, each) if held else nothing(width)
 
 
-def widths_of(chain: Chain) -> tuple[int, ...]:
+def chain_widths(chain: Chain) -> tuple[int, ...]:
     return tuple(sorted({width for network, _ in chain for width in network.spec.widths}))
 
 
@@ -157,7 +157,7 @@ def weight_changes(
     """
     for network, _ in chain:
         require_linear(network)
-    held, found = widths_of(chain), set()
+    held, found = chain_widths(chain), set()
 
     @cache
     def residual(width: int, side: str) -> Residual:

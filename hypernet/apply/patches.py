@@ -22,8 +22,8 @@ from torch import Tensor, nn
 
 from ..devices import as_tensors_name_it
 from ..network.hypernetwork import Hypernetwork
-from ..network.spec import as_text
-from .effect import Effect, Schedule
+from ..network.spec import listed
+from .effect import Effect, StrengthCurve
 from .memo import Memo, version
 from .onednn import quicken
 
@@ -38,7 +38,7 @@ def make_patches(
     manage(module): asks the host to move the module in place and to count its memory. It returns
     what the host expects from a patch's models().
     """
-    weights = Weights(network, manage)
+    weights = PlacedWeights(network, manage)
     effect = effect or Effect()
     return HypernetPatch(weights, effect), HypernetPatch(weights, effect, Memo())
 
@@ -50,12 +50,12 @@ class HypernetPatch:
     they stay the same.
     """
 
-    def __init__(self, weights: Weights, effect: Effect, memo: Memo | None = None):
+    def __init__(self, weights: PlacedWeights, effect: Effect, memo: Memo | None = None):
         self.weights = weights
         self.effect = effect
         self._memo = memo
         self._moments = Memo()
-        self._schedules: dict[torch.device, Schedule] = {}
+        self._schedules: dict[torch.device, StrengthCurve] = {}
 
     def __call__(
         self,
@@ -193,7 +193,7 @@ class FrozenNetwork(nn.Module):
         return width in self.network.spec.widths
 
 
-class Weights:
+class PlacedWeights:
     """A network's weights on every device that needs them. The network is never moved or cast.
 
     `home` shares the network's memory until somebody moves it; other devices get copies.
@@ -280,13 +280,13 @@ def check_fit(network: Hypernetwork, widths: Mapping[str, tuple[int, ...]]) -> s
     held = set(network.spec.widths)
     lists = (
         f'The hypernetwork "{network.record.name}" was trained for widths '
-        f"{as_text(sorted(held))}; this model has {as_text(sorted(wanted)) or 'none'}."
+        f"{listed(sorted(held))}; this model has {listed(sorted(wanted)) or 'none'}."
     )
     if not held & wanted:
         raise ValueError(f"{lists} Use the kind of model it was trained on.")
     if held <= wanted:
         return ""
     return (
-        f"{lists} Only {as_text(sorted(held & wanted))} can act, {as_text(sorted(held - wanted))} "
+        f"{lists} Only {listed(sorted(held & wanted))} can act, {listed(sorted(held - wanted))} "
         "cannot: it was trained on another kind of model, and pictures will not be what it learnt."
     )

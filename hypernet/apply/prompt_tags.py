@@ -18,7 +18,7 @@ from pathlib import PurePosixPath
 
 from ..network.vocabulary import nearest_file
 from ..text.names import Match, find_name
-from ..text.parsing import folded, is_boundless, plain, single_number_in
+from ..text.parsing import folded, is_boundless, single_number_in, visible_text
 
 LIMIT = 10.0
 HYPERNET = ("hypernet", "hypernetwork", "hypernets", "hypernetworks", "超网络")
@@ -60,7 +60,7 @@ def read_tags(prompt: str) -> tuple[str, list[Tag]]:
     """
     tags, faults, spans = [], [], []
     for match in matches(prompt):
-        kind, text = kind_of(match), prompt[match.start() : match.end()]
+        kind, text = tag_kind(match), prompt[match.start() : match.end()]
         if kind in HYPERNET:
             spans.append(match.span())
             try:
@@ -94,19 +94,19 @@ def matches(prompt: str) -> list[re.Match]:
     others = [
         match
         for match in others
-        if kind_of(match) in (*HYPERNET, *OTHER_KINDS)
+        if tag_kind(match) in (*HYPERNET, *OTHER_KINDS)
         and not any(each.start() < match.end() and match.start() < each.end() for each in angles)
     ]
     return sorted([*angles, *others], key=re.Match.start)
 
 
-def kind_of(match: re.Match) -> str:
+def tag_kind(match: re.Match) -> str:
     return re.sub("[ _-]", "", match["kind"]).lower()
 
 
 def is_tag_of_a1111(match: re.Match) -> bool:
     """Would A1111 remove it? It does so for every <word:…>, whatever the word."""
-    return kind_of(match) in (*HYPERNET, *OTHER_KINDS) or match["kind"].isidentifier()
+    return tag_kind(match) in (*HYPERNET, *OTHER_KINDS) or match["kind"].isidentifier()
 
 
 def without(prompt: str, spans: list[tuple[int, int]]) -> str:
@@ -126,7 +126,7 @@ def misspelt(prompt: str, kinds: Iterable[str]) -> Iterator[str]:
 
 def misspelling(text: str) -> str:
     """The error message about a misspelt tag, with a guess at the right one."""
-    inside = re.sub(r"^\W*", "", plain(text)).rstrip("<>〈《‹⟨〉》›⟩\\ ")
+    inside = re.sub(r"^\W*", "", visible_text(text)).rstrip("<>〈《‹⟨〉》›⟩\\ ")
     kind, *rest = (part.strip() for part in re.split("[:;|=]", inside))
     name = rest[0] if rest and rest[0] else "name"
     kind = kind if kind in OTHER_KINDS else HYPERNET[0]

@@ -13,7 +13,7 @@ from fnmatch import fnmatchcase
 from fractions import Fraction
 from math import gcd, lcm
 
-from ..text.parsing import folded, plain, single_number_in
+from ..text.parsing import folded, single_number_in, visible_text
 from .tags import meaning, split_tags
 
 FINEST = 20  # weights are rounded to a fraction with at most this denominator
@@ -22,7 +22,7 @@ LARGEST = 1000
 Rule = tuple[str, Fraction]
 
 
-def read_weights(text: str) -> tuple[Rule, ...]:
+def read_rules(text: str) -> tuple[Rule, ...]:
     """Read one rule per line. Raises ValueError quoting every line that is no rule."""
     rules, faults = [], []
     for line in filter(None, map(str.strip, text.splitlines())):
@@ -44,7 +44,7 @@ def read_weights(text: str) -> tuple[Rule, ...]:
 
 def weight_in(text: str) -> Fraction | None:
     """The weight, or None. 0,5 is a half; 1,000 is refused, because it can be 1 or 1000."""
-    number = plain(text).replace(",", ".")
+    number = visible_text(text).replace(",", ".")
     short = re.fullmatch(r"\d{1,9}(\.\d{1,9})?", number)
     return Fraction(number) if short and single_number_in(text) is not None else None
 

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from ..atomic_files import write_whole
 from ..text.encodings import decode, recognise
-from ..text.parsing import plain
+from ..text.parsing import visible_text
 from ..text.stems import Stems, stem_of, suffix_of
 from .tags import NO_EDITS, TagEdits, edit_caption, read_list, split_tags, with_commas, with_trigger
 
@@ -140,7 +140,7 @@ class CaptionRules:
 
 def read_sources(text: str) -> tuple[str, ...]:
     """The sources in a text such as "tagger, file name". Raises ValueError naming unknown ones."""
-    names = tuple(" ".join(part.lower().split()) for part in read_list(plain(text)))
+    names = tuple(" ".join(part.lower().split()) for part in read_list(visible_text(text)))
     unknown = [name for name in names if name not in SOURCES]
     if unknown or not names:
         listed = ", ".join(SOURCES)

@@ -79,7 +79,7 @@ def kohyas_words(about: object) -> str:
         return about
     if not isinstance(about, dict):
         return ""
-    parts = (in_words(about.get(key)) for key in ("caption", "tags"))
+    parts = (as_caption(about.get(key)) for key in ("caption", "tags"))
     return ", ".join(part for part in parts if part) or first_of(about, WORDS)
 
 
@@ -95,10 +95,10 @@ def rows_of(rows: Iterable[object]) -> Rows:
 
 
 def first_of(row: Mapping, keys: Iterable[str]) -> str:
-    return next((words for key in keys if (words := in_words(row.get(key)))), "")
+    return next((words for key in keys if (words := as_caption(row.get(key)))), "")
 
 
-def in_words(value: object) -> str:
+def as_caption(value: object) -> str:
     """The text of a value. A list gives its tags joined by commas, or its first sentence."""
     if isinstance(value, list):
         texts = [each for each in value if isinstance(each, str)]

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from types import MappingProxyType
 
-from ..text.parsing import COMMAS, plain
+from ..text.parsing import COMMAS, visible_text
 
 ORDERS = ("alphabet", "score")
 OTHER_COMMAS = re.compile(rf"[{COMMAS}；\r\n\t]|(?<=\w)\s*\|\s*(?=\w)")
@@ -157,7 +157,7 @@ def with_trigger(caption: str, trigger: str) -> str:
 
 def meaning(tag: str) -> str:
     """The normalised tag: `(Long_Hair:1.2)` and `long hair` mean the same."""
-    bare = EMPHASIS.sub(r"\1", plain(tag))
+    bare = EMPHASIS.sub(r"\1", visible_text(tag))
     return " ".join(re.sub(r"\\(.)", r"\1", bare).replace("_", " ").split()).casefold()
 
 

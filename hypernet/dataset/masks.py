@@ -16,7 +16,7 @@ from PIL import Image, ImageOps
 from torch import Tensor
 
 from ..pictures.crop import Cut, difference
-from ..pictures.reading import measure, open_alpha, open_grey
+from ..pictures.reading import open_alpha, open_grey, picture_size
 from .items import Dataset, Item, cut_of
 
 LOSS_MASKS = ("none", "alpha", "mask file")
@@ -67,7 +67,7 @@ def check_masks(dataset: Dataset) -> str:
     faults = []
     for mask, item in owners.items():
         try:
-            faults.append(other_shape(measure(mask), item))
+            faults.append(other_shape(picture_size(mask), item))
         except ValueError as fault:
             faults.append(f'Mask "{mask.name}" cannot be read: {fault}.')
     if faults := [fault for fault in faults if fault]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from ..pictures.buckets import LONGEST, STEP, buckets, nearest_bucket
 from ..pictures.crop import OBJECTIVES, Cut, at_own_size, auto_sized, cover, fit, flipped, split
 from ..pictures.faces import FindFaces, face_finder
-from ..pictures.focus import Weights, focal_point
+from ..pictures.focus import FocusWeights, focal_point
 from ..pictures.reading import open_picture
 from ..text.lists_of_names import some
 from .items import Dataset, Item
@@ -199,7 +199,7 @@ def refocus(
 
     Returns the items that cannot be read, with the reason.
     """
-    weights = Weights(
+    weights = FocusWeights(
         faces=preparation.faces if find_faces else 0.0,
         edges=preparation.edges,
         entropy=preparation.entropy,

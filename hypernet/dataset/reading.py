@@ -11,7 +11,7 @@ from typing import Any
 
 from ..captions.sources import FILEWORDS, caption_of
 from ..pictures.duplicates import MOST, alike, look_of
-from ..pictures.reading import measure
+from ..pictures.reading import picture_size
 from ..text.lists_of_names import listed
 from .folder_repeats import repeats_of
 from .items import Dataset, Item
@@ -106,7 +106,9 @@ def measure_all(
             stamp, old = listing.stamps[name], known.get(name)
             try:
                 fresh = old is None or old.stamp != stamp
-                found[name] = Measurement(stamp, *measure(listing.folder / name)) if fresh else old
+                found[name] = (
+                    Measurement(stamp, *picture_size(listing.folder / name)) if fresh else old
+                )
             except ValueError as fault:
                 unreadable[name] = str(fault)
             each(done, total)

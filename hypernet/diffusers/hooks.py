@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from ..apply.effect import Effect
 from ..apply.memo import Memo
-from ..apply.patches import Weights, attention_widths, check_fit, full_precision
+from ..apply.patches import PlacedWeights, attention_widths, check_fit, full_precision
 from ..network.hypernetwork import Hypernetwork
 
 
@@ -42,7 +42,7 @@ def apply(
     )
     if warning := check_fit(network, attention_widths(unet)):
         warnings.warn(warning, stacklevel=3)
-    weights = Weights(network)
+    weights = PlacedWeights(network)
     memos = {"to_k": Memo(), "to_v": Memo()}
     with ExitStack() as hooks:
         for name, layer in attention_layers(unet):
@@ -76,7 +76,7 @@ def attention_layers(unet: nn.Module) -> Iterator[tuple[str, nn.Module]]:
 
 
 def changing_input(
-    weights: Weights, effect: Effect, side: str, memo: Memo | None
+    weights: PlacedWeights, effect: Effect, side: str, memo: Memo | None
 ) -> Callable[[nn.Module, tuple], tuple | None]:
     """A forward pre-hook for to_k or to_v. It returns None to leave the input alone."""
 

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from ..apply.patches import attention_widths
 from ..devices import as_tensors_name_it
 from ..network.hypernetwork import Hypernetwork, Record
-from ..network.spec import HypernetSpec, as_text
+from ..network.spec import HypernetSpec, listed
 from ..training.batches import Examples, all_prompts
 from ..training.diffusion import Batch
 from ..training.given_latents import Given
@@ -182,7 +182,7 @@ def check_widths(spec: HypernetSpec, unet: nn.Module) -> None:
     missing = sorted(set(spec.widths) - set(widths))
     if missing:
         raise ValueError(
-            f"Widths {as_text(missing)} are not in this model, which has {as_text(widths)}. Give "
+            f"Widths {listed(missing)} are not in this model, which has {listed(widths)}. Give "
             "HypernetSpec the widths of every_width, or some of them."
         )
 
@@ -268,7 +268,7 @@ def check_batch(
     if width not in widths:
         raise ValueError(
             f"Item {number}: a context of width {width} is of another text encoder; this model "
-            f"reads {as_text(widths)}."
+            f"reads {listed(widths)}."
         )
     if takes_sizes(unet) and "pooled" not in condition:
         raise ValueError(

@@ -102,16 +102,6 @@ def patched_attention(unet: nn.Module) -> Iterator[None]:
             layer.set_processor(processor)
 
 
-def widths_of(unet: nn.Module) -> dict[str, tuple[int, ...]]:
-    """The input widths of to_k by kind of attention, ascending: those a network can act on."""
-    found: dict[str, set[int]] = {"attn1": set(), "attn2": set()}
-    for _, transformer in spatial_transformers(unet):
-        for layer in transformer.transformer_blocks:
-            for kind, widths in found.items():
-                widths.add(getattr(layer, kind).to_k.in_features)
-    return {kind: tuple(sorted(widths)) for kind, widths in found.items()}
-
-
 def run_unet(
     unet: nn.Module,
     sample: Tensor,

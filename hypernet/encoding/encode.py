@@ -59,7 +59,7 @@ def key_of(*what: object) -> str:
     return hashlib.blake2b(repr(what).encode("utf-8", "replace"), digest_size=16).hexdigest()
 
 
-class Kept(Sequence[dict[str, Tensor]]):
+class EncodedPictures(Sequence[dict[str, Tensor]]):
     """A sequence of what the shards hold under these keys."""
 
     def __init__(self, shards: Shards, keys: Sequence[str]):
@@ -75,7 +75,7 @@ class Kept(Sequence[dict[str, Tensor]]):
         return self.shards.shape(self.keys[place], name)
 
 
-class KeptTexts(Mapping[str, dict[str, Tensor]]):
+class EncodedPrompts(Mapping[str, dict[str, Tensor]]):
     """A mapping from prompts to their encoded conditions in the shards."""
 
     def __init__(self, shards: Shards, keys: Mapping[str, str]):
@@ -97,7 +97,7 @@ def encode_dataset(
     shards: Shards,
     contents: Contents,
     each: Watch = lambda done, total: None,
-) -> tuple[Dataset, Kept]:
+) -> tuple[Dataset, EncodedPictures]:
     """The dataset, and for each item the "mean" and "std" (c, h, w) of its latent.
 
     each(done, total) is called before every picture, first while files are identified, then while
@@ -110,7 +110,9 @@ def encode_dataset(
     faults |= encode_lacking(dataset, keys, encode, shards, each)
     if faults and not dataset.skip_unreadable:
         raise faults[min(faults)]
-    return without(dataset, faults), Kept(shards, [k for n, k in keys.items() if n not in faults])
+    return without(dataset, faults), EncodedPictures(
+        shards, [k for n, k in keys.items() if n not in faults]
+    )
 
 
 def picture_keys(
@@ -149,7 +151,7 @@ def encode_lacking(
         for done, (key, reading) in enumerate(read_ahead(read, new)):
             each(done, len(new))
             if done % GIVE_BACK_EVERY == 0:
-                give_back()
+                return_memory()
             try:
                 pixels = reading.result()
             except ValueError as fault:
@@ -163,7 +165,7 @@ def encode_lacking(
     return faults
 
 
-def give_back() -> None:
+def return_memory() -> None:
     """Return freed memory to the system.
 
     glibc keeps memory that one thread allocates and another frees, as happens with pixels here.
@@ -197,10 +199,10 @@ def without(dataset: Dataset, faults: Mapping[int, ValueError]) -> Dataset:
 
 def encode_masks(
     dataset: Dataset,
-    latents: Kept,
+    latents: EncodedPictures,
     contents: Contents,
     each: Watch = lambda done, total: None,
-) -> Kept | None:
+) -> EncodedPictures | None:
     """For each item, {"weights": (1, h, w)} for the loss, with mean 1; None without loss masks.
 
     They are stored beside the latents of the dataset. Raises ValueError naming an unusable mask.
@@ -224,7 +226,7 @@ def encode_masks(
                 shards.add(key, {"weights": weights})
     finally:
         shards.write()
-    return Kept(shards, keys)
+    return EncodedPictures(shards, keys)
 
 
 def encode_prompts(
@@ -234,7 +236,7 @@ def encode_prompts(
     each: Watch = lambda done, total: None,
     lasting: Callable[[str], bool] = lambda prompt: True,
     group: int = 32,
-) -> KeptTexts:
+) -> EncodedPrompts:
     """The encoded conditions of all prompts. Only some megabytes are in memory at a time.
 
     each(done, total) is called before every group of new prompts. lasting(prompt): may later runs
@@ -252,7 +254,7 @@ def encode_prompts(
                 shards.add(keys[text], condition)
     finally:
         shards.write()
-    return KeptTexts(shards, keys)
+    return EncodedPrompts(shards, keys)
 
 
 def read_ahead(

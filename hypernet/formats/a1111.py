@@ -22,7 +22,7 @@ import torch
 from torch import Tensor, nn
 
 from ..network.hypernetwork import Hypernetwork, Record, ResidualMlp
-from ..network.spec import HypernetSpec, as_text, dropout_from_flags
+from ..network.spec import HypernetSpec, dropout_from_flags, listed
 
 NUMBER = (int, float)
 NUMBERS = (list, tuple)
@@ -322,7 +322,7 @@ def read_structure(
     width, sizes = max(chains)
     raise ValueError(
         f'"{name}": no one layer structure gives the layers of all widths, such as '
-        f"{list(sizes)[:20]} at {width}; its record says {as_text(written)}."
+        f"{list(sizes)[:20]} at {width}; its record says {listed(written)}."
     )
 
 
@@ -344,7 +344,7 @@ def read_record(payload: Mapping, file_name: str) -> Record:
     for key, value in payload.items():
         if isinstance(key, str) and key not in SETTINGS and not key.isdecimal():
             try:
-                extra[key] = plain(value)
+                extra[key] = json_value(value)
             except ValueError:
                 continue  # tensors and other objects have no meaning here
     return Record(
@@ -357,7 +357,7 @@ def read_record(payload: Mapping, file_name: str) -> Record:
     )
 
 
-def plain(value: Any, room: list[int] | None = None, depth: int = 0) -> Any:
+def json_value(value: Any, room: list[int] | None = None, depth: int = 0) -> Any:
     """The value as it would come back from JSON: tuples become lists.
 
     Raises ValueError for other types, and for values that are endless or very large.
@@ -371,9 +371,9 @@ def plain(value: Any, room: list[int] | None = None, depth: int = 0) -> Any:
     if type(value) is float and math.isfinite(value):
         return value
     if isinstance(value, (list, tuple)):
-        return [plain(entry, room, depth + 1) for entry in value]
+        return [json_value(entry, room, depth + 1) for entry in value]
     if isinstance(value, Mapping) and all(type(key) is str for key in value):
-        return {key: plain(entry, room, depth + 1) for key, entry in value.items()}
+        return {key: json_value(entry, room, depth + 1) for key, entry in value.items()}
     raise ValueError(f"{type(value).__name__} is not plain")
 
 
@@ -385,7 +385,8 @@ def fill(mlp: ResidualMlp, layers: list[Layer], where: str) -> None:
     wanted = [(type(slot).__name__, list(slot.weight.shape)) for slot in slots]
     if found != wanted:
         raise ValueError(
-            f"{where}: its layers are {in_words(found)}; its record asks for {in_words(wanted)}."
+            f"{where}: its layers are {layer_list(found)}; its record asks for "
+            f"{layer_list(wanted)}."
         )
     for slot, layer in zip(slots, layers, strict=True):
         slot.weight.copy_(layer.weight)
@@ -395,6 +396,6 @@ def fill(mlp: ResidualMlp, layers: list[Layer], where: str) -> None:
             raise ValueError(f"{where}: {type(slot).__name__} holds NaN or infinite numbers.")
 
 
-def in_words(layers: list[tuple[str, list[int]]]) -> str:
+def layer_list(layers: list[tuple[str, list[int]]]) -> str:
     words = [f"{kind} {'×'.join(map(str, shape))}" for kind, shape in layers[:12]]
     return ", ".join([*words, "…"] if len(layers) > 12 else words)

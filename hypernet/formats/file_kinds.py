@@ -140,7 +140,7 @@ def kind_of(path: Path) -> Kind | None:
         return SAFETENSORS
     if (zipped or start[:1] == b"\x80") and path.suffix.lower() == ".safetensors":
         return TORCH
-    return TEXT if is_text(start) else None
+    return TEXT if is_text_file(start) else None
 
 
 def kind_of_names(names: Iterable[str]) -> Kind | None:
@@ -157,7 +157,7 @@ def is_safetensors(start: bytes) -> bool:
     return len(start) > 9 and struct.unpack("<Q", start[:8])[0] < 2**40 and start[8:9] == b"{"
 
 
-def is_text(start: bytes) -> bool:
+def is_text_file(start: bytes) -> bool:
     try:
         text = start.decode()
     except UnicodeDecodeError as fault:

@@ -153,13 +153,13 @@ def leaves(part: Part) -> list[Leaf]:
     return [part] if isinstance(part, Leaf) else [leaf for p in part.parts for leaf in leaves(p)]
 
 
-def as_text(part: Part) -> str:
+def formula(part: Part) -> str:
     """One line: a → (0.75 × b + 0.25 × c at 0.5)."""
     if isinstance(part, Leaf):
         return part.name if part.strength == 1 else f"{part.name} at {part.strength:g}"
     if isinstance(part, Sequential):
-        return " → ".join(map(as_text, part.parts))
-    parts = (f"{w:.3g} × {as_text(p)}" for w, p in zip(part.weights, part.parts, strict=True))
+        return " → ".join(map(formula, part.parts))
+    parts = (f"{w:.3g} × {formula(p)}" for w, p in zip(part.weights, part.parts, strict=True))
     return f"({' + '.join(parts)})"
 
 
@@ -183,7 +183,7 @@ def read_tree(
             return Sequential(tuple(resolve(p, above) for p in part.parts))
         if isinstance(part, Parallel):
             return Parallel(tuple(resolve(p, above) for p in part.parts), part.weights)
-        file = find_file(part.name, path.parent, folders, above[-1], notes)
+        file = find_named(part.name, path.parent, folders, above[-1], notes)
         if file.suffix.lower() == ".hns":
             if part.strength != 1:
                 raise ValueError(
@@ -223,7 +223,7 @@ def read_text(file: Path) -> Part:
         raise ValueError(f'"{file.name}" is not a tree of networks: {fault}') from None
 
 
-def find_file(
+def find_named(
     name: str, beside: Path, folders: Sequence[Path], asking: Path, notes: list[str]
 ) -> Path:
     """The file with this name, in the folder `beside` or anywhere below `folders`.

@@ -78,30 +78,30 @@ class HypernetSpec:
             faults.append(f"{len(widths)} widths: no model has more than {MOST_WIDTHS}.")
         if len(structure) < 2 or structure[0] != 1 or structure[-1] != 1:
             faults.append(
-                f'Layer structure "{as_text(structure)}" must begin and end with 1, as "1, 2, 1" '
+                f'Layer structure "{listed(structure)}" must begin and end with 1, as "1, 2, 1" '
                 "does: the network gives back the width it takes."
             )
         if len(structure) > MOST_LAYERS + 1:
             faults.append(
-                f'Layer structure "{as_text(structure)}" has {len(structure)} entries: at most '
+                f'Layer structure "{listed(structure)}" has {len(structure)} entries: at most '
                 f"{MOST_LAYERS + 1}."
             )
         elif any(not math.isfinite(f) or f <= 0 for f in structure):
-            faults.append(f'Layer structure "{as_text(structure)}": every factor must be above 0.')
+            faults.append(f'Layer structure "{listed(structure)}": every factor must be above 0.')
         elif any(f > LARGEST_FACTOR for f in structure):
             faults.append(
-                f'Layer structure "{as_text(structure)}": no factor may be above {LARGEST_FACTOR}.'
+                f'Layer structure "{listed(structure)}": no factor may be above {LARGEST_FACTOR}.'
             )
         elif widths and any(int(min(widths) * f) < 1 for f in structure):
             faults.append(
-                f'Layer structure "{as_text(structure)}" leaves no unit at width '
+                f'Layer structure "{listed(structure)}" leaves no unit at width '
                 f"{min(widths)}: use larger factors."
             )
         if self.upsample_linear and not self.skip_connection:
             faults.append("upsample_linear belongs to skip_connection: set both, or neither.")
         if not faults and self.parameters > MOST_NUMBERS:
             faults.append(
-                f'Layer structure "{as_text(structure)}" at widths {as_text(widths)} takes '
+                f'Layer structure "{listed(structure)}" at widths {listed(widths)} takes '
                 f"{4 * self.parameters / 2**30:.0f} GiB: use smaller factors or fewer widths."
             )
         return faults
@@ -136,12 +136,12 @@ class HypernetSpec:
         dropout = self.dropout_structure
         if len(dropout) != len(self.layer_structure):
             return [
-                f'Dropout structure "{as_text(dropout)}" has {len(dropout)} entries, the layer '
-                f'structure "{as_text(self.layer_structure)}" has {len(self.layer_structure)}: '
+                f'Dropout structure "{listed(dropout)}" has {len(dropout)} entries, the layer '
+                f'structure "{listed(self.layer_structure)}" has {len(self.layer_structure)}: '
                 "give one probability per entry."
             ]
         if any(not 0 <= p < 1 for p in dropout):
-            return [f'Dropout structure "{as_text(dropout)}": each must be at least 0, below 1.']
+            return [f'Dropout structure "{listed(dropout)}": each must be at least 0, below 1.']
         return []
 
     @property
@@ -218,7 +218,7 @@ def read_widths(text: str) -> tuple[int, ...]:
     return numbers
 
 
-def as_text(numbers: Sequence[float]) -> str:
+def listed(numbers: Sequence[float]) -> str:
     """ "1, 2, 1" for (1.0, 2, 1); a very long one is shortened."""
     text = ", ".join(f"{n:g}" for n in numbers[:20])
     return f"{text}, …" if len(numbers) > 20 else text

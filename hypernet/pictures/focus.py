@@ -30,7 +30,7 @@ STEP = 4  # pixels that the entropy window moves by
 
 
 @dataclass(frozen=True, kw_only=True)
-class Weights:
+class FocusWeights:
     faces: float = 0.9
     edges: float = 0.5
     entropy: float = 0.15
@@ -39,7 +39,7 @@ class Weights:
 def focal_point(
     picture: Image.Image,
     shape: float,
-    weights: Weights = Weights(),
+    weights: FocusWeights = FocusWeights(),
     find_faces: FindFaces = nothing,
 ) -> Point:
     """The focal point, for a crop whose width / height is `shape`."""

@@ -45,7 +45,7 @@ Result = TypeVar("Result")
 # --- measuring -----------------------------------------------------------------------------------
 
 
-def measure(path: Path) -> tuple[int, int]:
+def picture_size(path: Path) -> tuple[int, int]:
     """Width and height in pixels, as the picture is displayed.
 
     Raises ValueError with the reason if it cannot be read.

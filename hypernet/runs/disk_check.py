@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
-from ..disk_space import NO_ROOM, existing, free_bytes, in_words
+from ..disk_space import NO_ROOM, as_size, existing, free_bytes
 from ..network.spec import HypernetSpec
 from ..training.settings import TrainSettings
 from .run import Keeping
@@ -33,9 +33,9 @@ def check_disk(
     free = free_bytes(folder)
     if needed > free:
         raise OSError(
-            f"The run needs {in_words(needed)} in {folder} ({files} files of "
-            f"{in_words(spec.file_bytes)} and the states to resume from), but only "
-            f"{in_words(free)} are free. Save less often, keep fewer, use a smaller structure, or "
+            f"The run needs {as_size(needed)} in {folder} ({files} files of "
+            f"{as_size(spec.file_bytes)} and the states to resume from), but only "
+            f"{as_size(free)} are free. Save less often, keep fewer, use a smaller structure, or "
             "make room."
         )
 

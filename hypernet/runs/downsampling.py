@@ -47,7 +47,7 @@ class Bucket:
         self.low, self.high = min(self.low, newer.low), max(self.high, newer.high)
 
 
-class Curve:
+class Series:
     """Numbers by ascending step, at most `most` points of them."""
 
     def __init__(self, most: int = MOST):

@@ -1,4 +1,4 @@
-"""The course of a run, in bounded memory: its curves, what was said, how it ended.
+"""The history of a run, in bounded memory: its curves, what was said, how it ended.
 
 A running training adds to it step by step; of a run that is over it is read from the folder, from
 loss.csv and from seen.jsonl (seen.py). The smoothed loss is health.py's, counted anew from the log.
@@ -11,16 +11,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ..training.health import DECAY, smooth
-from .downsampling import Curve
+from .downsampling import Series
 from .seen import SEEN, seen_lines
 
 LOG = "loss.csv"
 MOST_NOTES = 50
 
 
-class Course:
+class RunHistory:
     def __init__(self) -> None:
-        self.loss, self.smoothed, self.rate, self.probe = Curve(), Curve(), Curve(), Curve()
+        self.loss, self.smoothed, self.rate, self.probe = Series(), Series(), Series(), Series()
         self.notes: deque[tuple[int, str]] = deque(maxlen=MOST_NOTES)
         self.step = 0
         self.began = 0.0  # the first time: tells a run from another of its name
@@ -64,14 +64,14 @@ class Course:
         }
 
 
-def read_course(folder: Path) -> Course:
+def read_history(folder: Path) -> RunHistory:
     """Of the run in the folder, as far as its files can be read; lines cut short are left out."""
-    course = Course()
+    history = RunHistory()
     for step, loss, rate in logged(folder / LOG):
-        course.update(step, loss, rate)
+        history.update(step, loss, rate)
     for step, seen in seen_lines(folder / SEEN):
-        course.see(step, **seen)
-    return course
+        history.see(step, **seen)
+    return history
 
 
 def logged(path: Path) -> Iterator[tuple[int, float, float]]:

@@ -50,7 +50,7 @@ def read_manifest(folder: Path) -> dict:
     return found if isinstance(found, dict) else {}
 
 
-def differences(was: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, list]:
+def changed_settings(was: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, list]:
     """{setting: [was, now]} of those that both have."""
     return {key: [was[key], now[key]] for key in now if key in was and was[key] != now[key]}
 

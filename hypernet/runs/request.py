@@ -27,11 +27,11 @@ from typing import Any
 from ..network.spec import HypernetSpec
 from ..training.schedule import LIMIT, Schedule, parse_schedule
 from ..training.settings import BESIDE_LEARNING, TrainSettings
-from .state import in_text, plain
+from .state import in_text, through_json
 
 UNKNOWN = "?"  # of an earlier version's run; equal to everything
 PICTURES = "other pictures or words"
-SHAPE = plain(asdict(HypernetSpec()))  # what a run of a version without some field had there
+SHAPE = through_json(asdict(HypernetSpec()))  # what a run of a version without some field had there
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +62,11 @@ class Request:
 
 
 def make_request(settings: TrainSettings, spec: HypernetSpec, **others: Any) -> Request:
-    return Request(settings=learnt_by(plain(asdict(settings))), spec=plain(asdict(spec)), **others)
+    return Request(
+        settings=learnt_by(through_json(asdict(settings))),
+        spec=through_json(asdict(spec)),
+        **others,
+    )
 
 
 def learnt_by(settings: Mapping[str, Any]) -> dict[str, Any]:

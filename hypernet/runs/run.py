@@ -32,16 +32,16 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from ..atomic_files import remove_passing, write_whole
-from ..disk_space import NO_ROOM, SPARE, DiskFull, free_bytes, in_words, no_room
+from ..disk_space import NO_ROOM, SPARE, DiskFull, as_size, free_bytes, no_room
 from ..formats.networks import open_network, save_network
 from ..formats.optim_file import optimizer_file, save_optimizer
 from ..network.hypernetwork import Hypernetwork
 from ..training.learner import Learner
 from ..training.train import Step, TrainSettings
 from .history import LOG
-from .manifest import differences, read_manifest, versions
+from .manifest import changed_settings, read_manifest, versions
 from .seen import SEEN, forget_seen_after, seen_line
-from .state import State, bytes_in, load_state, plain, save_state, state_of
+from .state import State, bytes_in, load_state, save_state, state_of, through_json
 from .tensorboard import Board, NoBoard, summary_writer
 
 COLUMNS = ("step", "epoch", "epoch_step", "loss", "learn_rate")
@@ -103,7 +103,7 @@ class Run:
             load_state(state, network, optimizer)
             start, self.saved_step = state.step, state.step
             self.written = dict(state.written)
-            changes = differences(state.settings, plain(asdict(self.settings)))
+            changes = changed_settings(state.settings, through_json(asdict(self.settings)))
             words = [f"{key} was {was}, is now {now}." for key, (was, now) in changes.items()]
         self._forget_after(start)
         self._remove_old()  # of which a killed process may have left one too many
@@ -308,8 +308,8 @@ class Run:
                 raise
             last = f"after step {self.saved_step}" if self.saved_step >= 0 else "not there yet"
             raise DiskFull(
-                f"{name} of {in_words(size)} was not saved in {self.folder}: {fault.strerror}, "
-                f"{in_words(free)} are free. The last whole state is {last}; make room, and the "
+                f"{name} of {as_size(size)} was not saved in {self.folder}: {fault.strerror}, "
+                f"{as_size(free)} are free. The last whole state is {last}; make room, and the "
                 "next one will be saved."
             ) from fault
 

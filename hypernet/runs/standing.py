@@ -54,11 +54,11 @@ class Standing:
         return self.kind == "free"
 
 
-def look(name: str, runs: Path, networks: Sequence[Path]) -> Standing:
+def standing_of(name: str, runs: Path, networks: Sequence[Path]) -> Standing:
     """What lies under this name in the folder of runs and those of networks."""
     folder = runs / name
     there = {"name": name, "folder": folder, "asked": name}
-    file = find_file(f"{name}{SUFFIX}", networks)
+    file = network_in(f"{name}{SUFFIX}", networks)
     if not (folder / MANIFEST).exists() and not is_unfinished(folder):
         if holds_files(folder):
             return Standing(kind="leftovers", file=file, **there)
@@ -85,7 +85,7 @@ def look(name: str, runs: Path, networks: Sequence[Path]) -> Standing:
             return Standing(kind="unfinished", file=file, **there)
         kind = "leftovers" if any(folder.glob("*.pt")) else "file" if file else "free"
         return Standing(kind=kind, file=file, **there)
-    written = find_file(finished.get("file", f"{name}{SUFFIX}"), networks)
+    written = network_in(finished.get("file", f"{name}{SUFFIX}"), networks)
     return Standing(kind="finished" if written else "lost", file=written, **there)
 
 
@@ -112,7 +112,7 @@ def finished_entry(file: Path, networks: Path, step: int) -> dict[str, Any]:
     }
 
 
-def find_file(name: str, networks: Sequence[Path]) -> Path | None:
+def network_in(name: str, networks: Sequence[Path]) -> Path | None:
     return next((folder / name for folder in networks if (folder / name).is_file()), None)
 
 
@@ -146,7 +146,7 @@ def numbered(asked: str, runs: Path, networks: Sequence[Path]) -> list[str]:
 def free_name(asked: str, taken: set[str], runs: Path, networks: Sequence[Path]) -> str:
     """The name, or the name with the first number that is free."""
     name, number = asked, 1
-    while name in taken or not look(name, runs, networks).is_free:
+    while name in taken or not standing_of(name, runs, networks).is_free:
         number += 1
         name = f"{asked}_{number}"
     return name

@@ -25,7 +25,7 @@ from ..atomic_files import settle, write_whole
 from ..formats.networks import read_payload
 from ..formats.optim_file import on_cpu
 from ..network.hypernetwork import Hypernetwork, load_weights
-from ..network.spec import HypernetSpec, as_text
+from ..network.spec import HypernetSpec, listed
 
 NEXT, NEWEST, BEFORE = "state-next.pt", "state.pt", "state-before.pt"
 
@@ -59,10 +59,10 @@ def state_of(
     """optimizer: torch's, or whatever has state_dict() and load_state_dict(state)."""
     return State(
         step=network.record.step,
-        spec=plain(asdict(network.spec)),
+        spec=through_json(asdict(network.spec)),
         weights=on_cpu(network.state_dict()),
         optimizer=on_cpu(optimizer.state_dict()),
-        settings=plain(settings),
+        settings=through_json(settings),
         written=dict(written),
     )
 
@@ -145,7 +145,7 @@ def check_same_network(state: State, spec: HypernetSpec, what: str) -> None:
 
     what: whose state it is, such as 'The unfinished run "style" in …'.
     """
-    differences = spec_differences(state.spec, plain(asdict(spec)))
+    differences = spec_differences(state.spec, through_json(asdict(spec)))
     if differences:
         raise ValueError(
             f"{what} trains another network: {differences}. To go on with it, use the same network "
@@ -163,7 +163,7 @@ def spec_differences(was: Mapping[str, Any], now: Mapping[str, Any]) -> str:
 
 
 def in_text(value: Any) -> str:
-    return as_text(value) if isinstance(value, list) else str(value)
+    return listed(value) if isinstance(value, list) else str(value)
 
 
 def load_state(state: State, network: Hypernetwork, optimizer: Any) -> None:
@@ -196,7 +196,7 @@ def does_not_fit(what: Any, fault: Exception) -> ValueError:
     return ValueError(f"The saved state does not fit this {type(what).__name__}: {fault}.")
 
 
-def plain(value: Any) -> Any:
+def through_json(value: Any) -> Any:
     """As JSON gives it back: tuples are lists."""
     return json.loads(json.dumps(value, default=str))
 

@@ -144,11 +144,11 @@ def tag_pictures(
             yield path, fault
         if waiting and (len(waiting) == batch or place == len(pictures)):
             tagger = tagger or open_tagger()
-            yield from look(tagger, waiting, cache)
+            yield from ask_and_remember(tagger, waiting, cache)
             waiting = []
 
 
-def look(
+def ask_and_remember(
     tagger: Tagger, pictures: Sequence[tuple[Path, str, Image.Image]], cache: TagCache
 ) -> Iterator[tuple[Path, Tags]]:
     """Tag a batch of (path, key, picture) and cache the answers."""

@@ -57,19 +57,19 @@ def fold(sign: str) -> str:
     return sign if digit is None else str(digit)
 
 
-def plain(text: str) -> str:
+def visible_text(text: str) -> str:
     """As `folded`, without invisible characters and with HTML escapes decoded."""
     return folded(INVISIBLE.sub("", html.unescape(text))).strip()
 
 
 def unwrapped(text: str) -> str:
     """As `plain`, without brackets and quotes around the whole text."""
-    return plain(text).strip(f"{WRAPPING}\t\r\n")
+    return visible_text(text).strip(f"{WRAPPING}\t\r\n")
 
 
 def number_in(text: str) -> float | None:
     """The whole text as a number; None if it is no finite number."""
-    text = plain(text).translate(CYRILLIC_E)
+    text = visible_text(text).translate(CYRILLIC_E)
     if power := POWER.fullmatch(text.translate(RAISED)):
         text = f"{power[1]}e{power[2]}"
     number = float(text) if NUMBER.fullmatch(text) else math.nan
@@ -78,12 +78,12 @@ def number_in(text: str) -> float | None:
 
 def is_boundless(text: str) -> bool:
     """Is it NaN or infinity? Python accepts them as numbers, but no input here does."""
-    return bool(re.fullmatch("[+-]?(nan|inf|infinity)", plain(text), re.IGNORECASE))
+    return bool(re.fullmatch("[+-]?(nan|inf|infinity)", visible_text(text), re.IGNORECASE))
 
 
 def whole_in(text: str) -> int | None:
     """The whole text as an integer; None if it is none."""
-    text = plain(text)
+    text = visible_text(text)
     return int(text) if WHOLE.fullmatch(text) else None
 
 
@@ -92,7 +92,7 @@ def single_number_in(text: str) -> float | None:
 
     1,000 gives None, because it can be 1 or 1000.
     """
-    comma = re.fullmatch(r"([+-]?\d+),(\d+)", plain(text))
+    comma = re.fullmatch(r"([+-]?\d+),(\d+)", visible_text(text))
     if comma and (len(comma[2]) != 3 or int(comma[1]) == 0):
         return number_in(f"{comma[1]}.{comma[2]}")
     return number_in(text)

@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from ..network.hypernetwork import Hypernetwork, Record
-from ..network.spec import HypernetSpec, as_text
+from ..network.spec import HypernetSpec, listed
 
 CORE_ACTIVATIONS = {  # our name -> the name of the same function in ComfyUI's loader
     "linear": "linear", "relu": "relu", "leakyrelu": "leakyrelu", "elu": "elu", "swish": "swish",
@@ -54,15 +54,15 @@ def with_widths(
     held, keep, add = set(network.spec.widths), set(keep), set(add)
     faults = []
     if keep - held:
-        faults.append(f"has no width {as_text(sorted(keep - held))} to keep")
+        faults.append(f"has no width {listed(sorted(keep - held))} to keep")
     if add & held:
-        faults.append(f"has width {as_text(sorted(add & held))} already")
+        faults.append(f"has width {listed(sorted(add & held))} already")
     if add and network.spec.is_activated(len(network.spec.layer_structure) - 2):
         faults.append("has an activation on its output, where a new width could not learn from 0")
     if faults:
         raise ValueError(
             f'The hypernetwork "{network.record.name}" {" and ".join(faults)}; '
-            f"it holds {as_text(sorted(held))}."
+            f"it holds {listed(sorted(held))}."
         )
     twin = with_spec(network, widths=tuple((keep or held) | add))
     for width in add:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from ..disk_space import in_words
-from ..network.spec import HypernetSpec, as_text
+from ..disk_space import as_size
+from ..network.spec import HypernetSpec, listed
 from ..training.advice import spec_warnings
 
 
@@ -27,7 +27,7 @@ def outline(spec: HypernetSpec) -> dict:
     return {
         "columns": columns,
         "parameters": f"{spec.parameters:,}",
-        "file": in_words(spec.file_bytes),
-        "widths": as_text(spec.widths),
+        "file": as_size(spec.file_bytes),
+        "widths": listed(spec.widths),
         "warnings": spec_warnings(spec),
     }

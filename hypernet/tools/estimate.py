@@ -7,7 +7,7 @@ The state for resuming consists of the two moments.
 
 from __future__ import annotations
 
-from ..disk_space import in_words
+from ..disk_space import as_size
 from ..network.spec import HypernetSpec
 
 
@@ -23,13 +23,13 @@ def estimate(spec: HypernetSpec) -> dict[str, int]:
     }
 
 
-def as_text(found: dict[str, int]) -> str:
+def estimate_text(found: dict[str, int]) -> str:
     return "\n".join(
         [
             f"parameters   {found['parameters']:,}",
-            f"file         {in_words(found['file'])}; {in_words(found['file_float16'])} in float16",
-            f"generating   {in_words(found['generating'])} beside the model",
-            f"training     {in_words(found['training'])} beside the model and its activations",
-            f"to resume    {in_words(found['optimizer_file'])} of optimizer state per checkpoint",
+            f"file         {as_size(found['file'])}; {as_size(found['file_float16'])} in float16",
+            f"generating   {as_size(found['generating'])} beside the model",
+            f"training     {as_size(found['training'])} beside the model and its activations",
+            f"to resume    {as_size(found['optimizer_file'])} of optimizer state per checkpoint",
         ]
     )

@@ -21,14 +21,14 @@ from torch import Tensor, nn
 from ..apply.fold import (
     Linear,
     Residual,
+    chain_widths,
     nonlinear_parts,
     require_linear,
     residual_of,
     residual_of_chain,
-    widths_of,
 )
 from ..network.hypernetwork import Hypernetwork, Record
-from ..network.spec import HypernetSpec, as_text
+from ..network.spec import HypernetSpec, listed
 from ..text.parsing import read_numbers
 
 Parts = Sequence[tuple[Linear, float]]  # networks with their factors
@@ -123,16 +123,16 @@ def require_same_shape(first: Hypernetwork, other: Hypernetwork) -> None:
     ]
     if differing:
         raise ValueError(
-            f"These networks cannot be mixed weight by weight. {in_words(first, differing)}; "
-            f"{in_words(other, differing)}. Take networks of one shape, or join them side by side."
+            f"These networks cannot be mixed weight by weight. {described(first, differing)}; "
+            f"{described(other, differing)}. Take networks of one shape, or join them side by side."
         )
 
 
-def in_words(network: Hypernetwork, names: Sequence[str]) -> str:
+def described(network: Hypernetwork, names: Sequence[str]) -> str:
     """ "a" has layer structure 1, 2, 1 and activation relu."""
 
     def text(value: object) -> str:
-        return as_text(value) if isinstance(value, tuple) else str(value)
+        return listed(value) if isinstance(value, tuple) else str(value)
 
     said = (f"{name.replace('_', ' ')} {text(getattr(network.spec, name))}" for name in names)
     return f'"{network.record.name}" has {" and ".join(said)}'
@@ -147,15 +147,15 @@ def require_joinable(networks: Sequence[Hypernetwork]) -> None:
         if spec.layer_norm:
             problem = f'"{network.record.name}" has layer norm, which looks at a whole layer'
         elif spec.activation in NOT_ELEMENTWISE:
-            problem = f"{in_words(network, ['activation'])}, which looks at a whole layer"
+            problem = f"{described(network, ['activation'])}, which looks at a whole layer"
         elif spec.activate_output and spec.activation != "linear":
             problem = f'"{network.record.name}" has an activation on its output'
         elif spec.skip_connection:
             problem = f'"{network.record.name}" has skip connections'
         elif spec.activation != first.spec.activation:
-            problem = f"{in_words(first, ['activation'])}, {in_words(network, ['activation'])}"
+            problem = f"{described(first, ['activation'])}, {described(network, ['activation'])}"
         elif len(spec.layer_structure) != len(first.spec.layer_structure):
-            both = (in_words(each, ["layer_structure"]) for each in (first, network))
+            both = (described(each, ["layer_structure"]) for each in (first, network))
             problem = ", ".join(both)
         if problem:
             raise ValueError(
@@ -172,10 +172,10 @@ def joined_spec(networks: Sequence[Hypernetwork]) -> HypernetSpec:
         for place, factor in enumerate(inside, start=1):
             sizes = [int(width * structure[place]) for structure in structures]
             if int(width * factor) != sum(sizes):
-                both = "; ".join(in_words(each, ["layer_structure"]) for each in networks)
+                both = "; ".join(described(each, ["layer_structure"]) for each in networks)
                 raise ValueError(
                     f"These networks cannot stand side by side in one: {both}, and at width "
-                    f"{width} their layers of {as_text(sizes)} are no layer of factor {factor:g}. "
+                    f"{width} their layers of {listed(sizes)} are no layer of factor {factor:g}. "
                     "Chain Apply Hypernet nodes instead."
                 )
     return replace(
@@ -235,7 +235,7 @@ def from_residuals(
     residual: Callable[[int, str], Residual], parts: Parts, name: str, word: str
 ) -> Hypernetwork:
     """A network of structure 1, 1 whose matrix and bias for each width and side are given."""
-    spec = HypernetSpec(widths=widths_of(parts), layer_structure=(1, 1))
+    spec = HypernetSpec(widths=chain_widths(parts), layer_structure=(1, 1))
     merged = Hypernetwork(spec, record_of(parts, name, word))
     for width in spec.widths:
         for side in ("k", "v"):

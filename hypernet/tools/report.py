@@ -7,12 +7,12 @@ from pathlib import Path
 
 import torch
 
-from ..disk_space import in_words
+from ..disk_space import as_size
 from ..formats.hns import NetworkTree
-from ..formats.hns import as_text as tree_as_text
+from ..formats.hns import formula as tree_as_text
 from ..formats.networks import open_network
 from ..network.hypernetwork import Hypernetwork
-from ..network.spec import as_text as numbers
+from ..network.spec import listed as numbers
 
 
 def describe(path: str | os.PathLike, network: Hypernetwork | NetworkTree | None = None) -> dict:
@@ -89,14 +89,14 @@ def as_lines(description: dict) -> list[tuple[str, str]]:
         ("dropout", numbers(dropout) if any(dropout) else "no"),
         ("widths", numbers(description["widths"])),
         ("parameters", f"{description['parameters']:,}"),
-        ("size", in_words(description["bytes"])),
+        ("size", as_size(description["bytes"])),
         ("trained on", description["sd_checkpoint_name"] or "not recorded"),
         ("note", description["optional_info"] or "none"),
         ("residual", residual),
     ]
 
 
-def as_text(description: dict) -> str:
+def report_text(description: dict) -> str:
     """The description as aligned lines under the file's name."""
     lines = (f"  {label:<11} {text}" for label, text in as_lines(description))
     return "\n".join([description["file"], *lines])

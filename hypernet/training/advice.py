@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from ..network.spec import HypernetSpec, as_text
+from ..network.spec import HypernetSpec, listed
 from ..network.vocabulary import ZERO_OUTPUT
 from .optimizers import OPTIMIZERS
 from .settings import TrainSettings, some_steps
@@ -148,7 +148,7 @@ def _spec_warnings(spec: HypernetSpec, pictures: int | None) -> Iterator[str]:
         yield f'ComfyUI\'s own loader does not know "{word}"; Load Hypernet and A1111 do.'
     if dropout[-1] > 0:
         yield (
-            f"Dropout {as_text(dropout)}: the last entry drops parts of the result itself, which "
+            f"Dropout {listed(dropout)}: the last entry drops parts of the result itself, which "
             "is noise in every step. End with 0."
         )
     if any(dropout[1:]) and len(spec.layer_structure) == 2:
@@ -164,7 +164,7 @@ def _spec_warnings(spec: HypernetSpec, pictures: int | None) -> Iterator[str]:
         yield "Files with skip_connection can be read by aria1th's extension and by us alone."
     if pictures is not None and pictures < FEW and spec.parameters > 4 * small(spec).parameters:
         yield (
-            f"{pictures} pictures are few for structure {as_text(spec.layer_structure)}: 1, 1 with "
+            f"{pictures} pictures are few for structure {listed(spec.layer_structure)}: 1, 1 with "
             "linear did best for 5 to 10 (aria1th)."
         )
 

@@ -8,7 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from .diffusion import Batch
 
 
-class Ahead:
+class Prefetched:
     """batch_at(first, number), which asks for the batch after that on a thread of its own.
 
     Which one that is it guesses from the last two: batches follow each other at equal distances. A

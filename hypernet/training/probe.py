@@ -24,7 +24,7 @@ class Measure:
 
 
 @torch.no_grad()
-def measure(
+def measure_loss(
     denoiser: Denoiser, network: Hypernetwork, batches: Sequence[Batch], first: int, end: int
 ) -> Measure:
     """The mean squared error on these batches, with timesteps evenly from `first` up to `end`.

@@ -145,7 +145,7 @@ def parse_schedule(text: str, max_steps: int, start: int = 0, what: str = RATE) 
     text = str(text)
     written = unwrapped(text)
     if written[:1].isalpha() and not is_boundless(re.split("[:,]", written)[0]):
-        found = parse_curve(written, text, max_steps, what)
+        found = parse_named_curve(written, text, max_steps, what)
         learns = found.high or found.low
     else:
         found = parse_list(written, text, max_steps, start, what)
@@ -273,7 +273,7 @@ def list_notes(text: str, pairs: list[tuple[str, int | None]], max_steps: int) -
 # A curve
 
 
-def parse_curve(written: str, text: str, max_steps: int, what: str) -> Curve:
+def parse_named_curve(written: str, text: str, max_steps: int, what: str) -> Curve:
     name, *rest = written.replace(",", " ").split()
     name = name.lower()
     if name not in SHAPES:

@@ -39,7 +39,7 @@ from .health import after_loss, after_probe, blow_up
 from .learner import Learner
 from .optimizers import rate_in_use, set_rate
 from .parallel import ALONE, Processes, drawing_for_all
-from .probe import Probe, measure
+from .probe import Probe, measure_loss
 from .schedule import held_rate
 from .settings import TrainSettings
 
@@ -104,7 +104,7 @@ def train(
         learner.health = after_loss(learner.health, loss)
         seen = {}
         if probe is not None and settings.probe_every and learner.done % settings.probe_every == 0:
-            seen = look(learner, denoiser, probe)
+            seen = probe_now(learner, denoiser, probe)
         if learner.done % KEEP_EVERY == 0 and learner.health.is_steady:
             learner.keep_good()
         notes = tuple(learner.notes)
@@ -138,14 +138,14 @@ def look_first(learner: Learner, denoiser: Denoiser, probe: Probe | None) -> Non
     if probe is None or not learner.settings.probe_every:
         return
     if learner.health.first_loss is None:
-        look(learner, denoiser, probe)
+        probe_now(learner, denoiser, probe)
 
 
-def look(learner: Learner, denoiser: Denoiser, probe: Probe) -> dict:
+def probe_now(learner: Learner, denoiser: Denoiser, probe: Probe) -> dict:
     """Measure, judge, and give what a Step tells of it."""
     end = min(learner.settings.max_timestep, len(denoiser.alphas_cumprod))
     first = learner.settings.min_timestep
-    found = measure(denoiser, learner.result, probe.batches, first, end)
+    found = measure_loss(denoiser, learner.result, probe.batches, first, end)
     learner.health, notes = after_probe(
         learner.health, learner.done, found, learner.network.spec, probe.held_out
     )

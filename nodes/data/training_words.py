@@ -4,7 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from hypernet.captions.prompts import Words, open_templates, prompt_at
-from hypernet.captions.repeats import read_weights, weight_of, weighted
+from hypernet.captions.repeats import read_rules, weight_of, weighted
 from hypernet.dataset.items import Dataset
 from hypernet.text.names import find_below
 
@@ -85,7 +85,7 @@ class TrainingWords(io.ComfyNode):
             if template_file and template_file.strip():
                 open_templates(find(template_file))
         with faults.of("weights"):
-            read_weights(weights or "")
+            read_rules(weights or "")
         return faults.answer()
 
     @classmethod
@@ -107,7 +107,7 @@ def find(template_file: str) -> Path:
 
 def shown_by(dataset: Dataset, weights: str) -> tuple[Dataset, list[str]]:
     """Repeats multiplied by the weights; what a pass shows, in words."""
-    rules = read_weights(weights)
+    rules = read_rules(weights)
     names = (item.path.relative_to(dataset.folder).as_posix() for item in dataset.items)
     found = [
         weight_of(name, item.caption, rules)

@@ -47,7 +47,7 @@ def upload(query: dict[str, str], body: object) -> dict:
         raise ValueError(f'Token "{token}": give 16 digits of 0-9 and a-f.')
     waiting = cache_folder() / "uploads"
     if not given["offset"]:
-        forget_old(waiting)
+        forget_old_uploads(waiting)
     part = waiting / token / name
     try:
         add_part(part, given["offset"], given["data"])
@@ -88,7 +88,7 @@ def take_in(part: Path) -> str:
     return place.name
 
 
-def forget_old(waiting: Path) -> None:
+def forget_old_uploads(waiting: Path) -> None:
     for folder in waiting.iterdir() if waiting.is_dir() else ():
         if folder.stat().st_mtime < time.time() - DAY:
             shutil.rmtree(folder, ignore_errors=True)

@@ -13,10 +13,10 @@ folders is read. Nothing is written.
 import re
 from pathlib import Path
 
-from hypernet.runs.history import read_course
+from hypernet.runs.history import read_history
 from hypernet.runs.manifest import read_manifest
 from hypernet.runs.run import preview_file
-from hypernet.runs.standing import look, numbered
+from hypernet.runs.standing import numbered, standing_of
 
 from ..train.live import LiveRun, running, seen_of
 from ..use.load_save import bare_path, runs_folder
@@ -49,17 +49,17 @@ def newest(asked: str) -> str:
     trained_now = [live.name for live in list(running.values()) if live.asked == asked]
     if trained_now:
         return trained_now[0]
-    found = [look(name, runs_folder(), []) for name in numbered(asked, runs_folder(), [])]
+    found = [standing_of(name, runs_folder(), []) for name in numbered(asked, runs_folder(), [])]
     ours = [each for each in found if asked in (each.asked, each.name)]
     return max(ours, key=lambda each: each.ended).name
 
 
 def of_folder(name: str, folder: Path) -> dict:
-    course, manifest = read_course(folder), read_manifest(folder)
+    history, manifest = read_history(folder), read_manifest(folder)
     settings = manifest.get("settings")
-    return seen_of(course) | {
+    return seen_of(history) | {
         "name": name,
-        "state": course.ended or ("finished" if "seconds" in manifest else "unfinished"),
+        "state": history.ended or ("finished" if "seconds" in manifest else "unfinished"),
         "total": settings.get("steps") if isinstance(settings, dict) else None,
         "seconds": manifest.get("seconds"),
     }

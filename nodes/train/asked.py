@@ -25,7 +25,7 @@ from ..shared.cache import cache_folder
 from ..shared.sockets import Config
 from .beginning import open_single
 from .hypernet_config import chosen_spec
-from .material import Words, pictures_hash, read_given
+from .material import EncodedPrompt, pictures_hash, read_given
 from .previews import Previewer, PreviewSettings
 from .run_naming import Wish
 
@@ -130,13 +130,13 @@ class Asked:
         return [(step - 1) * samples for step in steps]
 
     def previewer(
-        self, words: Mapping[int, Words], size: tuple[int, int], steps: list[int]
+        self, words: Mapping[int, EncodedPrompt], size: tuple[int, int], steps: list[int]
     ) -> Previewer:
         """words: by place, of the samples that previews after these steps may show. CLIP is used
         here, and may leave afterwards."""
         preview, seed = self.preview, self.settings.seed
         prompt = preview.prompt
-        chosen = [Words(prompt, compat.conditioning(self.clip, prompt))] if prompt else []
+        chosen = [EncodedPrompt(prompt, compat.conditioning(self.clip, prompt))] if prompt else []
         return Previewer(
             settings=preview,
             model=self.model,

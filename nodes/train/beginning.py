@@ -15,8 +15,8 @@ from hypernet.runs.state import (
     load_optimizer,
     load_state,
     newest_state,
-    plain,
     spec_differences,
+    through_json,
 )
 from hypernet.training.learner import Learner
 
@@ -120,7 +120,7 @@ def continue_from(file: Path, network: Hypernetwork, spec: HypernetSpec, steps: 
 
 
 def check_further(network: Hypernetwork, spec: HypernetSpec, steps: int, what: str) -> None:
-    differences = spec_differences(plain(asdict(network.spec)), plain(asdict(spec)))
+    differences = spec_differences(through_json(asdict(network.spec)), through_json(asdict(spec)))
     if differences:
         raise ValueError(
             f"{what} is another network: {differences}. Choose the same in Hypernet Config, or "

@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 
 from hypernet.network.hypernetwork import Hypernetwork, Record
-from hypernet.runs.history import read_course
+from hypernet.runs.history import read_history
 from hypernet.runs.run import Run
 from hypernet.runs.standing import finished_entry, free_name
 from hypernet.training.diffusion import Denoiser
@@ -43,7 +43,7 @@ def run(asked: Asked, notices: Notices) -> Trained:
         )
         if plan.is_trained:
             trained = give_back(asked, plan.found.base)
-            live.course.step, live.stage = trained.network.record.step, "finished"
+            live.history.step, live.stage = trained.network.record.step, "finished"
             live.tell()
             return trained
         with watched(live), notices.heard_by(live.say):
@@ -132,7 +132,7 @@ def train_and_save(
         for sentence in run.begin(network, learner, beginning.state, beginning.step):
             notices.say(sentence)
         run.describe(manifest)
-        live.begin(run, read_course(run.folder), notices.said, denoiser.device)
+        live.begin(run, read_history(run.folder), notices.said, denoiser.device)
         session = Session(
             learner=learner, run=run, previewer=previewer, say=notices.say, live=live,
             processes=plan.processes,

@@ -2,11 +2,11 @@
 
 from dataclasses import replace
 
-from hypernet.disk_space import in_words
+from hypernet.disk_space import as_size
 from hypernet.network.spec import (
     SD1_WIDTHS,
     HypernetSpec,
-    as_text,
+    listed,
     parse_dropout,
     parse_structure,
     read_widths,
@@ -31,7 +31,7 @@ class HypernetConfig(io.ComfyNode):
             inputs=[
                 io.String.Input(
                     "layer_structure",
-                    default=as_text(default(HypernetSpec, "layer_structure")),
+                    default=listed(default(HypernetSpec, "layer_structure")),
                     tooltip="Layer widths as factors of the attention width; begins and ends "
                     "with 1. Common: 1, 2, 1 · 1, 2, 2, 1 · 1, 2, 4, 2, 1.",
                 ),
@@ -136,11 +136,11 @@ class HypernetConfig(io.ComfyNode):
             activation=activation, weight_initialization=weight_initialization,
             layer_norm=layer_norm, activate_output=activate_output, seed=seed,
         )  # fmt: skip
-        trained = as_text(spec.widths)
+        trained = listed(spec.widths)
         if model is None and not widths.strip():
             trained = f"{trained} (as for SD 1.x; the trained model decides)"
         summary = (
-            f"{spec.parameters:,} parameters, {in_words(spec.file_bytes)} a file, widths {trained}"
+            f"{spec.parameters:,} parameters, {as_size(spec.file_bytes)} a file, widths {trained}"
         )
         summary = "\n".join([summary, *(f"Note: {warning}" for warning in spec_warnings(spec))])
         config = Config(spec, every_width=not widths.strip())
@@ -162,7 +162,7 @@ def chosen_spec(config: Config, model, before: tuple[int, ...] | None = None) ->
     missing = sorted(set(wanted.widths) - set(widths))
     if missing:
         raise ValueError(
-            f"Widths {as_text(missing)} are not in this model, which has {as_text(widths)}. "
+            f"Widths {listed(missing)} are not in this model, which has {listed(widths)}. "
             "Leave widths empty in Hypernet Config to train all of them, and continue from a "
             "network for this kind of model."
         )

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 import torch
 
 from hypernet.runs.downsampling import Pace, rounded
-from hypernet.runs.history import Course
+from hypernet.runs.history import RunHistory
 from hypernet.runs.run import Run
 from hypernet.training.train import Step
 
@@ -38,7 +38,7 @@ class LiveRun:
     node: str
     total: int
     control: Control = field(default_factory=Control)
-    course: Course = field(default_factory=Course)
+    history: RunHistory = field(default_factory=RunHistory)
     pace: Pace = field(default_factory=Pace)
     stage: str = "preparing"  # then "training", "finishing", and how it ended
     device: torch.device | None = None
@@ -55,30 +55,30 @@ class LiveRun:
     @property
     def loss(self) -> float:
         """Of the last 50 updates or so; NaN before the first."""
-        return self.course.smoothed.last
+        return self.history.smoothed.last
 
     # What the training says
 
-    def begin(self, run: Run, course: Course, said: list[str], device: torch.device) -> None:
-        """The first update comes next. course: what the run's folder knows of it."""
+    def begin(self, run: Run, history: RunHistory, said: list[str], device: torch.device) -> None:
+        """The first update comes next. history: what the run's folder knows of it."""
         with self._lock:
-            self.run, self.course, self.device = run, course, device
+            self.run, self.history, self.device = run, history, device
             self.stage = "training"
-        self.see(course.step, began=round(time.time()))
+        self.see(history.step, began=round(time.time()))
         for sentence in said:
             self.say(sentence)
         self.tell()
 
     def update(self, step: Step) -> None:
         with self._lock:
-            self.course.update(step.done, step.loss, step.rate)
+            self.history.update(step.done, step.loss, step.rate)
             if step.probe is not None:
-                self.course.see(step.done, probe=step.probe)
+                self.history.see(step.done, probe=step.probe)
         if time.monotonic() - self._told >= BETWEEN_EVENTS:
             self.tell()
 
     def say(self, sentence: str) -> None:
-        self.see(self.course.step, note=sentence)
+        self.see(self.history.step, note=sentence)
 
     def enter(self, stage: str) -> None:
         self.stage = stage
@@ -86,13 +86,13 @@ class LiveRun:
 
     def end(self, how: str, why: str = "") -> None:
         if self.run is not None:
-            self.see(self.course.step, ended=how, why=why)
+            self.see(self.history.step, ended=how, why=why)
         self.enter(how)
 
     def see(self, step: int, **seen: object) -> None:
         """What is to be known afterwards, too; see hypernet/runs/seen.py for what there is."""
         with self._lock:
-            self.course.see(step, **seen)
+            self.history.see(step, **seen)
         if self.run is not None:
             self.run.remember(step, **seen)
 
@@ -103,7 +103,7 @@ class LiveRun:
             EVENT,
             {
                 "name": self.name, "asked": self.asked, "node": self.node, "state": self.state,
-                "step": self.course.step, "total": self.total,
+                "step": self.history.step, "total": self.total,
             },
         )  # fmt: skip
 
@@ -112,8 +112,8 @@ class LiveRun:
     def snapshot(self) -> dict:
         """All of it, as JSON says it. Seconds, bytes, updates per second; None: not known yet."""
         with self._lock:
-            left = self.pace.seconds_left(self.total - self.course.step)
-            return seen_of(self.course) | {
+            left = self.pace.seconds_left(self.total - self.history.step)
+            return seen_of(self.history) | {
                 "name": self.name,
                 "node": self.node,
                 "state": self.state,
@@ -124,14 +124,14 @@ class LiveRun:
             }
 
 
-def seen_of(course: Course) -> dict:
+def seen_of(history: RunHistory) -> dict:
     """What can be told of a run, whether it lasts or is over."""
     return {
-        "step": course.step,
-        "began": course.began,
-        "notes": [{"step": step, "text": text} for step, text in course.notes],
-        "why": course.why,
-        "curves": course.curves(),
+        "step": history.step,
+        "began": history.began,
+        "notes": [{"step": step, "text": text} for step, text in history.notes],
+        "why": history.why,
+        "curves": history.curves(),
     }
 
 

@@ -14,8 +14,8 @@ from torch import Tensor
 from hypernet.dataset.content_keys import Contents
 from hypernet.dataset.items import Dataset
 from hypernet.encoding.encode import (
-    Kept,
-    KeptTexts,
+    EncodedPictures,
+    EncodedPrompts,
     encode_dataset,
     encode_masks,
     encode_prompts,
@@ -23,14 +23,14 @@ from hypernet.encoding.encode import (
     vae_key,
 )
 from hypernet.encoding.shards import Shards, forget_old
-from hypernet.network.spec import as_text
+from hypernet.network.spec import listed
 from hypernet.pictures.latent_size import size_in_pixels
 from hypernet.runs.fingerprints import dataset_hash, tensors_hash
 from hypernet.training.batches import Examples, all_prompts, items_at, prompts_at
 from hypernet.training.diffusion import Batch
 from hypernet.training.given_latents import Given
 from hypernet.training.held_out import hold_out
-from hypernet.training.prefetch import Ahead
+from hypernet.training.prefetch import Prefetched
 from hypernet.training.probe import Probe
 from hypernet.training.settings import TrainSettings
 
@@ -44,7 +44,7 @@ EMBEDDING = "embedding:"  # a prompt that reads a file, which may change
 
 
 @dataclass(frozen=True)
-class Words:
+class EncodedPrompt:
     """A prompt as the host's sampler takes it; the text is "" where only the host knew it."""
 
     text: str
@@ -57,7 +57,7 @@ class Material:
     probe: Probe | None  # what the health of the network is measured on
     pictures: int  # that a pass shows
     size: tuple[int, int]  # width and height of a preview
-    words: Mapping[int, Words]  # of the samples that previews may show
+    words: Mapping[int, EncodedPrompt]  # of the samples that previews may show
     about: dict  # for the manifest
     hash: str  # of all that is learnt from
 
@@ -94,7 +94,7 @@ def from_dataset(
         sampling=settings.latent_sampling,
     )
     return Material(
-        batch_at=Ahead(examples.batch_at, pin=compat.torch_device().type == "cuda"),
+        batch_at=Prefetched(examples.batch_at, pin=compat.torch_device().type == "cuda"),
         probe=examples.probe(batch_size) if settings.probe_every else None,
         pictures=len(dataset.shown),
         size=(dataset.width, dataset.height),
@@ -104,7 +104,9 @@ def from_dataset(
     )
 
 
-def encode_latents(dataset: Dataset, model, vae, contents: Contents) -> tuple[Dataset, Kept]:
+def encode_latents(
+    dataset: Dataset, model, vae, contents: Contents
+) -> tuple[Dataset, EncodedPictures]:
     """The dataset without pictures that could not be read after all, and the latents."""
 
     def encode(pixels: Tensor) -> tuple[Tensor, Tensor]:
@@ -118,7 +120,7 @@ def encode_latents(dataset: Dataset, model, vae, contents: Contents) -> tuple[Da
     return dataset, latents
 
 
-def encode_words(dataset: Dataset, clip, name: str, settings: TrainSettings) -> KeptTexts:
+def encode_words(dataset: Dataset, clip, name: str, settings: TrainSettings) -> EncodedPrompts:
     """All prompts that the training and its probe will read."""
 
     def encode(texts: list[str]) -> list[dict[str, Tensor]]:
@@ -135,7 +137,7 @@ def encode_words(dataset: Dataset, clip, name: str, settings: TrainSettings) -> 
     )
 
 
-def say_what_stays_in_memory(**encoded: Kept | KeptTexts) -> None:
+def say_what_stays_in_memory(**encoded: EncodedPictures | EncodedPrompts) -> None:
     for what, kept in encoded.items():
         if kept.shards.in_memory:
             log.warning(
@@ -146,7 +148,7 @@ def say_what_stays_in_memory(**encoded: Kept | KeptTexts) -> None:
 
 def shown_words(
     dataset: Dataset, clip, name: str, settings: TrainSettings, places: list[int]
-) -> dict[int, Words]:
+) -> dict[int, EncodedPrompt]:
     """What these samples of the stream show, without any picture."""
     dataset = hold_out(dataset, settings.held_out, settings.seed)
     return words_in(dataset, clip, name, settings, places)
@@ -154,13 +156,15 @@ def shown_words(
 
 def words_in(
     dataset: Dataset, clip, name: str, settings: TrainSettings, places: list[int]
-) -> dict[int, Words]:
+) -> dict[int, EncodedPrompt]:
     """By place, of a dataset that has held out what it will."""
     texts, seed = {}, settings.seed
     for place in places:
         item = items_at(dataset, seed, place, settings.batch_size)[0]
         (texts[place],) = prompts_at(dataset, name, seed, [place], [item])
-    known = {text: Words(text, compat.conditioning(clip, text)) for text in set(texts.values())}
+    known = {
+        text: EncodedPrompt(text, compat.conditioning(clip, text)) for text in set(texts.values())
+    }
     return {place: known[text] for place, text in texts.items()}
 
 
@@ -175,8 +179,8 @@ def read_given(latents: list, conditioning: list, model, *, seed: int, batch_siz
     strange = {entry["context"].shape[-1] for entry in entries} - set(known)
     if strange:
         raise ValueError(
-            f"conditioning of width {as_text(sorted(strange))} is of another text encoder; this "
-            f"model reads {as_text(known)}. Encode with the CLIP of the same checkpoint."
+            f"conditioning of width {listed(sorted(strange))} is of another text encoder; this "
+            f"model reads {listed(known)}. Encode with the CLIP of the same checkpoint."
         )
     return found
 
@@ -193,7 +197,7 @@ def from_given(given: Given, conditioning: list, previewed: list[int]) -> Materi
     )
 
 
-def given_words(given: Given, conditioning: list, places: list[int]) -> dict[int, Words]:
+def given_words(given: Given, conditioning: list, places: list[int]) -> dict[int, EncodedPrompt]:
     entries = [
         [[row[None], options]]
         for each in conditioning
@@ -201,7 +205,7 @@ def given_words(given: Given, conditioning: list, places: list[int]) -> dict[int
         for row in context
     ]
     return {
-        place: Words("", entries[given.condition_of(given.places_at(place, 1)[0])])
+        place: EncodedPrompt("", entries[given.condition_of(given.places_at(place, 1)[0])])
         for place in places
     }
 

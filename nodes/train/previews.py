@@ -18,7 +18,7 @@ from hypernet.network.hypernetwork import Hypernetwork
 
 from ... import compat
 from .encoders import leave
-from .material import Words
+from .material import EncodedPrompt
 
 MULTIPLE = 8  # pixels
 
@@ -79,18 +79,18 @@ class Previewer:
     vae: object
     encoders: str  # where the VAE goes after every picture, see encoders.py
     steps: list[int]
-    words: list[Words]
+    words: list[EncodedPrompt]
     negative: object  # CONDITIONING
     size: tuple[int, int]
     seed: int
     graph: Mapping[str, object] = field(default_factory=dict)  # "prompt", "workflow"
 
-    def words_after(self, step: int) -> Words:
+    def words_after(self, step: int) -> EncodedPrompt:
         """Those of the step, or of the next that has some: a schedule may end early."""
         place = bisect_left(self.steps, step)
         return self.words[min(place, len(self.words) - 1)]
 
-    def draw(self, network: Hypernetwork, words: Words) -> Tensor:
+    def draw(self, network: Hypernetwork, words: EncodedPrompt) -> Tensor:
         """IMAGE (1, H, W, 3); the VAE is fetched for it."""
         wanted = self.settings
         width, height = self.size
@@ -103,7 +103,7 @@ class Previewer:
         finally:
             leave(self.encoders, self.vae)
 
-    def texts(self, network: Hypernetwork, words: Words, picture: Tensor) -> dict[str, str]:
+    def texts(self, network: Hypernetwork, words: EncodedPrompt, picture: Tensor) -> dict[str, str]:
         """What the PNG says: `parameters` as A1111 writes it, and all of it as JSON."""
         wanted, step, name = self.settings, network.record.step, network.record.name
         _, height, width, _ = picture.shape

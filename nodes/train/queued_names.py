@@ -2,7 +2,7 @@
 
 import logging
 
-from hypernet.runs.standing import free_name, look
+from hypernet.runs.standing import free_name, standing_of
 
 from ... import compat
 from ..use.load_save import bare_path, runs_folder
@@ -53,7 +53,9 @@ def name_after(name: str, ahead: int) -> str:
     """The name of the one that comes after so many others of this name."""
     folders = runs_folder(), compat.network_folders()
     taken = {live.name for live in list(running.values()) if live.asked == name}
-    own = look(name, *folders).kind in ("unfinished", "lost") and not taken  # the first goes on
+    own = (
+        standing_of(name, *folders).kind in ("unfinished", "lost") and not taken
+    )  # the first goes on
     for _ in range(ahead - len(taken) - own):
         taken.add(free_name(name, taken, *folders))
     return free_name(name, taken, *folders)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from hypernet.formats.optim_file import file_hash
 from hypernet.network.spec import HypernetSpec
 from hypernet.runs.disk_check import check_writable
-from hypernet.runs.standing import Standing, finished_fault, free_name, look, numbered
+from hypernet.runs.standing import Standing, finished_fault, free_name, numbered, standing_of
 
 from ...compat import network_folders
 from ..use.load_save import runs_folder
@@ -28,7 +28,7 @@ class Search:
         OSError, too, where it would be done in a folder that cannot be written."""
         runs, networks = runs_folder(), network_folders()
         standings = [
-            look(name, runs, networks) for name in numbered(self.wish.name, runs, networks)
+            standing_of(name, runs, networks) for name in numbered(self.wish.name, runs, networks)
         ]
         free = free_name(self.wish.name, set(busy), runs, networks)
         looks = Looks(

@@ -114,7 +114,7 @@ class Session:
     def tell_first_probe(self, start: int) -> None:
         """What the probe says of a network without effect, which no Step has."""
         first = self.learner.health.first_loss
-        if first is not None and not self.live.course.probe.buckets:
+        if first is not None and not self.live.history.probe.buckets:
             self.live.see(start, probe=first)
 
     def save_all(self) -> None:

@@ -18,7 +18,7 @@ from hypernet.runs.standing import Standing
 from ... import compat
 from .asked import Asked
 from .encoders import leave
-from .material import Words, given_size, given_words, shown_words
+from .material import EncodedPrompt, given_size, given_words, shown_words
 from .run_naming import GO_ON
 
 BESIDE = {"every": None, "taken_out": None}  # of the preview's settings, no picture shows them
@@ -78,7 +78,7 @@ def draw_anew(asked: Asked, base: Standing, network: Hypernetwork) -> Tensor:
         raise RuntimeError(f"{base.file} is there, only its preview failed: {fault}") from fault
 
 
-def shown(asked: Asked, places: list[int]) -> tuple[dict[int, Words], tuple[int, int]]:
+def shown(asked: Asked, places: list[int]) -> tuple[dict[int, EncodedPrompt], tuple[int, int]]:
     """The words of these samples of the stream, and the size of a preview."""
     if asked.given is not None:
         words = given_words(asked.given, asked.conditioning, places)

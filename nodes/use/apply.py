@@ -2,9 +2,9 @@
 
 import logging
 
-from hypernet.apply.effect import PROMPTS, Effect, make_schedule, parse_curve, parse_widths
+from hypernet.apply.effect import PROMPTS, Effect, make_schedule, parse_strength_curve, parse_widths
 from hypernet.apply.patches import check_fit, make_patches
-from hypernet.network.spec import as_text
+from hypernet.network.spec import listed
 
 from ... import compat
 from ...compat import Faults, io, ui
@@ -90,7 +90,7 @@ class ApplyHypernet(io.ComfyNode):
             start = 0.0 if start_percent is None else start_percent
             make_schedule(float, start, 1.0 if end_percent is None else end_percent)
         with faults.of("curve"):
-            parse_curve(curve or "")
+            parse_strength_curve(curve or "")
         return faults.answer()
 
     @classmethod
@@ -106,7 +106,7 @@ class ApplyHypernet(io.ComfyNode):
             values=strength_v,
             widths=held_widths(hypernet, width_factors),
             schedule=make_schedule(
-                sampling.percent_to_sigma, start_percent, end_percent, parse_curve(curve)
+                sampling.percent_to_sigma, start_percent, end_percent, parse_strength_curve(curve)
             ),
             prompts=applies_to,
         )
@@ -131,6 +131,6 @@ def held_widths(hypernet, text: str) -> tuple[tuple[int, float], ...]:
     if missing:
         raise ValueError(
             f'Factors "{text}": the hypernetwork "{hypernet.record.name}" has no width '
-            f"{as_text(missing)}; it holds {as_text(held)}."
+            f"{listed(missing)}; it holds {listed(held)}."
         )
     return factors

@@ -2,7 +2,7 @@
 
 from hypernet.apply.fold import rounding_note, weight_changes
 from hypernet.apply.lora_file import Lora, save_lora, to_lora
-from hypernet.disk_space import in_words
+from hypernet.disk_space import as_size
 from hypernet.text.file_names import check_name
 
 from ... import compat
@@ -114,6 +114,6 @@ class HypernetToLora(io.ComfyNode):
 
 def summary(path, lora: Lora) -> str:
     return (
-        f"{path.name}: {in_words(path.stat().st_size)}, relative error of its matrices "
+        f"{path.name}: {as_size(path.stat().st_size)}, relative error of its matrices "
         f"{lora.error:.2g}"
     )

@@ -4,7 +4,7 @@ import json
 
 from hypernet.formats.networks import open_network
 from hypernet.tools import estimate
-from hypernet.tools.report import as_text, describe
+from hypernet.tools.report import describe, report_text
 
 from ...compat import io, network_folders, ui
 from ..shared.sockets import TOOLS, ConfigSocket
@@ -46,8 +46,8 @@ class InspectHypernet(io.ComfyNode):
     def execute(cls, name: str) -> io.NodeOutput:
         match, path = found_by(name)
         found = describe(path, open_network(path, network_folders()))
-        shown = ui.PreviewText(f"{match.note}\n{as_text(found)}".lstrip())
-        return io.NodeOutput(as_text(found), json.dumps(found), ui=shown)
+        shown = ui.PreviewText(f"{match.note}\n{report_text(found)}".lstrip())
+        return io.NodeOutput(report_text(found), json.dumps(found), ui=shown)
 
 
 class EstimateHypernet(io.ComfyNode):
@@ -67,5 +67,5 @@ class EstimateHypernet(io.ComfyNode):
 
     @classmethod
     def execute(cls, config) -> io.NodeOutput:
-        text = estimate.as_text(estimate.estimate(config.spec))
+        text = estimate.estimate_text(estimate.estimate(config.spec))
         return io.NodeOutput(text, ui=ui.PreviewText(text))

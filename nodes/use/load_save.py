@@ -11,7 +11,7 @@ from hypernet.network.vocabulary import nearest_file
 from hypernet.text.file_names import check_name, check_path
 from hypernet.text.links import files_below
 from hypernet.text.names import Match, find_name
-from hypernet.tools.report import as_text, describe
+from hypernet.tools.report import describe, report_text
 
 from ...compat import io, network_folders, network_names, output_folder, ui
 from ..shared.sockets import CATEGORY, HypernetSocket
@@ -57,7 +57,7 @@ class LoadHypernet(io.ComfyNode):
     def execute(cls, name: str) -> io.NodeOutput:
         match, path = found_by(name)
         network = open_network(path, network_folders())
-        text = as_text(describe(path, network))
+        text = report_text(describe(path, network))
         return io.NodeOutput(network, text, ui=ui.PreviewText(f"{match.note}\n{text}".lstrip()))
 
 

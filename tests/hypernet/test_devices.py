@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from hypernet import HypernetSpec, Hypernetwork
-from hypernet.apply.effect import Effect, make_schedule, parse_curve
+from hypernet.apply.effect import Effect, make_schedule, parse_strength_curve
 from hypernet.apply.patches import make_patches
 from hypernet.devices import as_tensors_name_it
 
@@ -12,7 +12,7 @@ WIDTH = 8
 
 
 def a_schedule():
-    curve = parse_curve("0: 1, 1: 0.5")
+    curve = parse_strength_curve("0: 1, 1: 0.5")
     return make_schedule(lambda percent: 100 * (1 - percent), curve=curve)
 
 

@@ -15,9 +15,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from hypernet.apply import patches
 from hypernet.apply.fold import AttentionWeights, attention_names
 from hypernet.diffusers.denoiser import denoiser as library_denoiser
-from hypernet.diffusers.unet import widths_of
 from hypernet.encoding.unload import unload as unload_weights
 from hypernet.pictures.sdxl_sizes import sizes_in_options
 from hypernet.training.diffusion import Denoiser
@@ -100,7 +100,7 @@ def free_memory() -> None:
 
 
 def attention_widths(model: Model) -> dict[str, tuple[int, ...]]:
-    return widths_of(model.module)
+    return patches.attention_widths(model.module)
 
 
 def attention_weights(model: Model) -> Iterator[AttentionWeights]:

@@ -45,7 +45,7 @@ START, END = 49406, 49407  # tokens
 CUT = 23  # layers of 2.x's text model if the last one, which is never used, was left out
 SIZE_WIDTH = 256  # width of the embedding of each of SDXL's six numbers
 
-Weights = Mapping[str, Tensor]
+StateDict = Mapping[str, Tensor]
 
 
 def read_file(file: Path, dtype: torch.dtype | None) -> Parts:
@@ -100,7 +100,7 @@ def read_vae(file: Path) -> nn.Module:
 # --- what the file is ----------------------------------------------------------------------------
 
 
-def _open(file: Path) -> Weights:
+def _open(file: Path) -> StateDict:
     if file.suffix.lower() != ".safetensors":
         raise ValueError(
             f'"{file}" is not a .safetensors file. Files of other kinds can hold code and are not '
@@ -112,7 +112,7 @@ def _open(file: Path) -> Weights:
         raise ValueError(f'"{file}" cannot be read ({fault}); copy it anew.') from fault
 
 
-def _inside(weights: Weights, prefix: str) -> dict[str, Tensor]:
+def _inside(weights: StateDict, prefix: str) -> dict[str, Tensor]:
     """The weights under a prefix, with the prefix removed."""
     return {
         name.removeprefix(prefix): weight
@@ -121,7 +121,7 @@ def _inside(weights: Weights, prefix: str) -> dict[str, Tensor]:
     }
 
 
-def _require_known_kind(file: Path, weights: Weights, unet: Weights) -> None:
+def _require_known_kind(file: Path, weights: StateDict, unet: StateDict) -> None:
     attended = any(".attn2.to_k." in name for name in unet)
     if "input_blocks.0.0.weight" not in unet or not attended:
         raise ValueError(
@@ -158,12 +158,12 @@ def _require_known_kind(file: Path, weights: Weights, unet: Weights) -> None:
         )
 
 
-def _stems(weights: Weights) -> set[str]:
+def _stems(weights: StateDict) -> set[str]:
     known = (VAE, *CLIP_PREFIXES, *OPEN_CLIP_PREFIXES)
     return {stem for stem in known if any(name.startswith(stem) for name in weights)}
 
 
-def _model_sampling(file: Path, weights: Weights, unet: Weights) -> DiscreteSampling:
+def _model_sampling(file: Path, weights: StateDict, unet: StateDict) -> DiscreteSampling:
     alphas_cumprod = scaled_linear()
     if "ztsnr" in weights:
         alphas_cumprod = with_zero_snr(alphas_cumprod)
@@ -179,7 +179,7 @@ def _model_sampling(file: Path, weights: Weights, unet: Weights) -> DiscreteSamp
 # --- configurations from shapes ------------------------------------------------------------------
 
 
-def unet_config(weights: Weights) -> dict[str, Any]:
+def unet_config(weights: StateDict) -> dict[str, Any]:
     """diffusers' configuration of a UNet, from its original weights.
 
     Raises ValueError if diffusers' UNet can't have such a structure.
@@ -216,7 +216,7 @@ def unet_config(weights: Weights) -> dict[str, Any]:
 Levels = list[list[tuple[int, int]]]  # (width, depth) of each encoder block, by level
 
 
-def _levels(weights: Weights) -> Levels:
+def _levels(weights: StateDict) -> Levels:
     levels: Levels = [[]]
     for place in range(1, _count(weights, r"input_blocks\.(\d+)\.")):
         if f"input_blocks.{place}.0.op.weight" in weights:
@@ -227,7 +227,7 @@ def _levels(weights: Weights) -> Levels:
     return levels
 
 
-def _require_even_levels(weights: Weights, levels: Levels, middle: int) -> None:
+def _require_even_levels(weights: StateDict, levels: Levels, middle: int) -> None:
     """Raises ValueError for a UNet whose blocks differ within a level, or on the way up."""
     blocks = len(levels[0])
     up = [
@@ -248,7 +248,7 @@ def _require_even_levels(weights: Weights, levels: Levels, middle: int) -> None:
         )
 
 
-def vae_config(weights: Weights) -> dict[str, Any]:
+def vae_config(weights: StateDict) -> dict[str, Any]:
     """diffusers' configuration of a VAE, from its original weights."""
     levels = _count(weights, r"encoder\.down\.(\d+)\.")
     return {
@@ -265,7 +265,7 @@ def vae_config(weights: Weights) -> dict[str, Any]:
     }
 
 
-def text_config(weights: Weights, activation: str) -> dict[str, Any]:
+def text_config(weights: StateDict, activation: str) -> dict[str, Any]:
     """transformers' configuration of a CLIP text model, from weights under its own names."""
     tokens = weights["embeddings.token_embedding.weight"]
     return {
@@ -283,20 +283,20 @@ def text_config(weights: Weights, activation: str) -> dict[str, Any]:
     }
 
 
-def _count(weights: Weights, pattern: str) -> int:
+def _count(weights: StateDict, pattern: str) -> int:
     """How many different numbers, counted from 0, occur in names that match the pattern."""
     matches = (re.match(pattern, name) for name in weights)
     return 1 + max((int(match[1]) for match in matches if match), default=-1)
 
 
-def _depth(weights: Weights, place: str) -> int:
+def _depth(weights: StateDict, place: str) -> int:
     return _count(weights, re.escape(place) + r"\.transformer_blocks\.(\d+)\.")
 
 
 # --- modules -------------------------------------------------------------------------------------
 
 
-def _read_encoders(file: Path, weights: Weights, is_sdxl: bool) -> tuple[TextEncoder, ...]:
+def _read_encoders(file: Path, weights: StateDict, is_sdxl: bool) -> tuple[TextEncoder, ...]:
     from diffusers.loaders.single_file_utils import convert_open_clip_checkpoint
 
     encoders = []
@@ -318,7 +318,7 @@ def _read_encoders(file: Path, weights: Weights, is_sdxl: bool) -> tuple[TextEnc
     return tuple(encoders)
 
 
-def _build_vae(file: Path, weights: Weights) -> nn.Module:
+def _build_vae(file: Path, weights: StateDict) -> nn.Module:
     with needs_diffusers(file):
         from diffusers import AutoencoderKL
         from diffusers.loaders.single_file_utils import convert_ldm_vae_checkpoint
@@ -332,7 +332,7 @@ def _build_vae(file: Path, weights: Weights) -> nn.Module:
 
 
 def _text_model(
-    file: Path, weights: Weights, activation: str
+    file: Path, weights: StateDict, activation: str
 ) -> tuple[nn.Module, nn.Module | None]:
     """The text model, and the projection of its pooled vector if it has one."""
     from transformers import CLIPTextConfig, CLIPTextModel
@@ -357,7 +357,7 @@ def _text_model(
     return model, linear
 
 
-def _build(file: Path, make: Any, weights: Weights, dtype: torch.dtype) -> nn.Module:
+def _build(file: Path, make: Any, weights: StateDict, dtype: torch.dtype) -> nn.Module:
     """A module that uses these weights themselves; no memory is allocated for others."""
     with torch.device("meta"):
         module = make()

@@ -8,10 +8,10 @@ import torch
 from hypernet.apply.effect import (
     PROMPTS,
     Effect,
-    Schedule,
+    StrengthCurve,
     make_schedule,
     on_curve,
-    parse_curve,
+    parse_strength_curve,
     parse_widths,
 )
 
@@ -108,7 +108,7 @@ def test_the_table_gives_what_the_curve_says(percent):
     ("sigma", "factor"), [(9.1, 0), (8, 1), (5, 1), (2, 1), (1.9, 0), (0, 0), (1e9, 0)]
 )
 def test_a_window_acts_from_its_start_to_its_end_both_included(sigma, factor):
-    assert Schedule(8.0, 2.0).factor(at(sigma)).item() == factor
+    assert StrengthCurve(8.0, 2.0).factor(at(sigma)).item() == factor
 
 
 def test_a_window_cuts_the_curve_off():
@@ -180,7 +180,7 @@ def test_a_window_or_curve_that_cannot_be_is_refused_with_its_numbers(given, wor
 
 @pytest.mark.parametrize("curve", [(), ((0, 1),), CURVE, ((0.25, 1e-9), (0.75, -1e9))], ids=str)
 def test_a_curve_that_is_written_is_read_again(curve):
-    assert parse_curve(", ".join(f"{p!r}: {f!r}" for p, f in curve)) == curve
+    assert parse_strength_curve(", ".join(f"{p!r}: {f!r}" for p, f in curve)) == curve
 
 
 @pytest.mark.parametrize("widths", [(), ((320, 0.5),), ((768, -1.5), (320, 0.0))], ids=str)
@@ -191,12 +191,16 @@ def test_widths_that_are_written_are_read_again(widths):
 @pytest.mark.parametrize(
     ("parse", "text", "words"),
     [
-        (parse_curve, "0: 1, one: 0", '"one" is not a number. Write it like "0: 1, 0.5: 0.3'),
-        (parse_curve, "0 1", '"0 1" is not a number'),
-        (parse_curve, "0.5", '"0.5" is not two numbers'),
-        (parse_curve, "0: 1: 2", '"0: 1: 2" is not two numbers'),
-        (parse_curve, "0: nan", '"0: nan" is not two numbers'),
-        (parse_curve, "0: 1, 2: 1", "must rise from 0 to 1"),
+        (
+            parse_strength_curve,
+            "0: 1, one: 0",
+            '"one" is not a number. Write it like "0: 1, 0.5: 0.3',
+        ),
+        (parse_strength_curve, "0 1", '"0 1" is not a number'),
+        (parse_strength_curve, "0.5", '"0.5" is not two numbers'),
+        (parse_strength_curve, "0: 1: 2", '"0: 1: 2" is not two numbers'),
+        (parse_strength_curve, "0: nan", '"0: nan" is not two numbers'),
+        (parse_strength_curve, "0: 1, 2: 1", "must rise from 0 to 1"),
         (parse_widths, "320", '"320" is not two numbers. Write them like "768: 0.5, 320: 0"'),
         (parse_widths, "wide: 1", '"wide" is not a number'),
         (parse_widths, "320.5: 1", "320.5 is not a width; 320 or 768 would be"),

@@ -6,9 +6,15 @@ import pytest
 import torch
 
 from hypernet import HypernetSpec, Hypernetwork
-from hypernet.apply.effect import Effect, make_schedule, parse_curve, parse_widths
+from hypernet.apply.effect import Effect, make_schedule, parse_strength_curve, parse_widths
 from hypernet.apply.memo import Memo
-from hypernet.apply.patches import HypernetPatch, TrainingPatch, Weights, check_fit, make_patches
+from hypernet.apply.patches import (
+    HypernetPatch,
+    PlacedWeights,
+    TrainingPatch,
+    check_fit,
+    make_patches,
+)
 
 TEXT, PICTURE = 12, 8  # widths
 SIGMAS = torch.tensor([10.0])
@@ -161,7 +167,7 @@ def percent_to_sigma(percent):
     ],
 )
 def test_the_factor_follows_the_noise_level(start, end, curve, expected):
-    schedule = make_schedule(percent_to_sigma, start, end, parse_curve(curve))
+    schedule = make_schedule(percent_to_sigma, start, end, parse_strength_curve(curve))
     net, context = network(), tokens()
     patch = text_patch(net, schedule=schedule, strength=2.0)
     for sigma, factor in expected.items():
@@ -179,11 +185,11 @@ def test_factor_one_on_every_step_needs_no_schedule():
 @pytest.mark.parametrize(
     ("parse", "text", "words"),
     [
-        (parse_curve, "0: 1, x: 2", 'Curve "0: 1, x: 2": "x" is not a number'),
-        (parse_curve, "0.5: 1, 0.2: 2", "must rise from 0 to 1"),
-        (parse_curve, "0: 1, 2: 2", "must rise from 0 to 1"),
-        (parse_curve, "0.3", '"0.3" is not two numbers'),
-        (parse_curve, "0: nan", "not two numbers"),
+        (parse_strength_curve, "0: 1, x: 2", 'Curve "0: 1, x: 2": "x" is not a number'),
+        (parse_strength_curve, "0.5: 1, 0.2: 2", "must rise from 0 to 1"),
+        (parse_strength_curve, "0: 1, 2: 2", "must rise from 0 to 1"),
+        (parse_strength_curve, "0.3", '"0.3" is not two numbers'),
+        (parse_strength_curve, "0: nan", "not two numbers"),
         (parse_widths, "768", '"768" is not two numbers'),
         (parse_widths, "768: 1, 768: 2", "width 768 has more than one factor"),
         (parse_widths, "0.5: 1", "0.5 is not a width"),
@@ -197,7 +203,10 @@ def test_wrong_texts_are_refused_and_quoted(parse, text, words):
 
 def test_texts_are_read_leniently():
     assert parse_widths(" 768：0.5， 320:0 ") == ((768, 0.5), (320, 0.0))
-    assert parse_curve("") == () and parse_curve("0: 1;\n1: 0") == ((0, 1), (1, 0))
+    assert parse_strength_curve("") == () and parse_strength_curve("0: 1;\n1: 0") == (
+        (0, 1),
+        (1, 0),
+    )
 
 
 def test_a_start_after_the_end_is_refused():
@@ -508,7 +517,7 @@ def test_the_training_patch_trains_the_networks_own_weights_with_dropout():
 
 
 def test_patches_that_share_weights_keep_their_own_strength():
-    weights = Weights(network())
+    weights = PlacedWeights(network())
     half, whole = (HypernetPatch(weights, Effect(strength=s)) for s in (0.5, 1.0))
     context = tokens()
     assert through(half, context)[0].equal(network().keys(context, 0.5))

@@ -4,11 +4,11 @@ from fractions import Fraction
 
 import pytest
 
-from hypernet.captions.repeats import read_weights, weight_of, weighted
+from hypernet.captions.repeats import read_rules, weight_of, weighted
 
 
 def test_the_first_rule_that_matches_name_path_or_tag_counts():
-    rules = read_weights("*_bad* = 0\nportraits/* = 0.5\nclose-up = 2\n*hair = 3\n")
+    rules = read_rules("*_bad* = 0\nportraits/* = 0.5\nclose-up = 2\n*hair = 3\n")
     for name, caption, weight in (
         ("1_bad.png", "close-up", 0),
         ("portraits/1.png", "close-up", Fraction(1, 2)),
@@ -33,7 +33,7 @@ def test_the_first_rule_that_matches_name_path_or_tag_counts():
     ],
 )
 def test_weights_become_whole_numbers_in_the_same_proportion(repeats, weights, shown):
-    found = [read_weights(f"x = {weight}")[0][1] for weight in weights]
+    found = [read_rules(f"x = {weight}")[0][1] for weight in weights]
     assert weighted(repeats, found) == shown
 
 
@@ -45,7 +45,7 @@ def test_weights_that_leave_no_picture_are_refused():
 def test_every_line_that_is_no_rule_is_quoted():
     text = "close-up: 2\na = 1\n = 3\nb = -1\nc = 1e9\nd = 5000\ne = nan"
     with pytest.raises(ValueError) as fault:
-        read_weights(text)
+        read_rules(text)
     for line in ('"close-up: 2"', '"= 3"', '"b = -1"', '"c = 1e9"', '"d = 5000" (at', '"e = nan"'):
         assert line in str(fault.value)
     assert '"a = 1"' not in str(fault.value)
@@ -70,8 +70,8 @@ def test_every_line_that_is_no_rule_is_quoted():
 )
 def test_a_rule_is_read_however_it_is_typed_or_refused(line, weight):
     if weight is not None:
-        assert [found for _, found in read_weights(line)] == [weight]
+        assert [found for _, found in read_rules(line)] == [weight]
         return
     with pytest.raises(ValueError) as fault:
-        read_weights(line)
+        read_rules(line)
     assert f'"{line}"' in str(fault.value)

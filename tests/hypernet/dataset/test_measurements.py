@@ -23,13 +23,13 @@ def folder(tmp_path):
 @pytest.fixture
 def measured(monkeypatch):
     """The names of the files that were opened to be measured, in order."""
-    names, real = [], dataset_module.measure
+    names, real = [], dataset_module.picture_size
 
     def count(path):
         names.append(path.name)
         return real(path)
 
-    monkeypatch.setattr(dataset_module, "measure", count)
+    monkeypatch.setattr(dataset_module, "picture_size", count)
     return names
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from hypernet import HypernetSpec, Hypernetwork, Record, open_network, save_network
-from hypernet.formats.hns import as_text, parse_tree
+from hypernet.formats.hns import formula, parse_tree
 
 
 def network(name, seed, widths=(8,)):
@@ -71,7 +71,7 @@ def test_trees_may_name_other_trees(folder):
     found = tree(folder, '{"inner": 1, "c net": 3}')
     a, b, c = (open_network(folder / file) for file in ("a.pt", "b.safetensors", "deep/c net.pt"))
     assert torch.equal(found.keys(x), 0.25 * b.keys(a.keys(x)) + 0.75 * c.keys(x))
-    assert as_text(found.part) == "(0.25 × a → b + 0.75 × c net)"
+    assert formula(found.part) == "(0.25 × a → b + 0.75 × c net)"
 
 
 @torch.no_grad()
@@ -157,7 +157,7 @@ def test_trees_of_trees_do_not_grow_without_end(folder):
 
 def test_a_tree_is_parsed_in_the_order_of_its_text():
     text = '{"z", "a", "m"}'
-    assert as_text(parse_tree(text)) == "(0.333 × z + 0.333 × a + 0.333 × m)"
+    assert formula(parse_tree(text)) == "(0.333 × z + 0.333 × a + 0.333 × m)"
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from hypernet import HypernetSpec, parse_structure
-from hypernet.network.spec import as_text, parse_dropout, read_widths
+from hypernet.network.spec import listed, parse_dropout, read_widths
 from hypernet.text.parsing import read_numbers
 
 SIGNS = "0123456789.,; e-+_xX×·^[]()\"'节１，；−\u200b\n"
@@ -45,17 +45,17 @@ def test_any_text_is_refused_in_words_that_quote_it_or_is_finite_numbers(what, t
 
 @given(STRUCTURES)
 def test_a_structure_that_is_written_is_read_again(structure):
-    assert parse_structure(as_text(structure)) == structure
+    assert parse_structure(listed(structure)) == structure
 
 
 @given(st.lists(st.integers(0, 99).map(lambda n: n / 100), min_size=2, max_size=9))
 def test_a_dropout_structure_that_is_written_is_read_again(dropout):
-    assert parse_dropout(as_text(dropout), len(dropout)) == tuple(dropout)
+    assert parse_dropout(listed(dropout), len(dropout)) == tuple(dropout)
 
 
 @given(st.lists(st.integers(16, 10**5), min_size=1, max_size=9))
 def test_widths_that_are_written_are_read_again(widths):
-    assert read_widths(as_text(widths)) == tuple(widths)
+    assert read_widths(listed(widths)) == tuple(widths)
 
 
 HANDS = str.maketrans("0123456789,.", "０１２３４５６７８９，．")
@@ -89,7 +89,7 @@ def test_of_what_is_read_a_spec_is_made_or_refused_in_words(text):
     try:
         spec = HypernetSpec(widths=(16,), layer_structure=structure)
     except ValueError as fault:
-        assert f'"{as_text(structure)}"' in str(fault)
+        assert f'"{listed(structure)}"' in str(fault)
         return
     assert spec.layer_structure == structure and spec.parameters > 0
 

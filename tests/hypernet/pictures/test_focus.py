@@ -7,7 +7,7 @@ from PIL import Image
 from hypernet.pictures import faces
 from hypernet.pictures.focus import (
     FACES_SMALL,
-    Weights,
+    FocusWeights,
     edge_point,
     entropy_point,
     face_point,
@@ -17,9 +17,9 @@ from hypernet.pictures.focus import (
 
 NOISE = Image.fromarray(np.random.default_rng(0).integers(0, 256, (60, 60, 3), dtype=np.uint8))
 ONLY = {
-    "edges": Weights(faces=0, edges=1, entropy=0),
-    "entropy": Weights(faces=0, edges=0, entropy=1),
-    "all": Weights(),
+    "edges": FocusWeights(faces=0, edges=1, entropy=0),
+    "entropy": FocusWeights(faces=0, edges=0, entropy=1),
+    "all": FocusWeights(),
 }
 
 
@@ -47,7 +47,7 @@ def test_a_signature_at_the_bottom_does_not_count():
 
 
 def test_without_any_method_the_focal_point_is_the_middle():
-    assert focal_point(NOISE, 1.0, Weights(faces=0, edges=0, entropy=0)) == (0.5, 0.5)
+    assert focal_point(NOISE, 1.0, FocusWeights(faces=0, edges=0, entropy=0)) == (0.5, 0.5)
 
 
 def test_faces_are_weighted_by_their_area():
@@ -56,7 +56,9 @@ def test_faces_are_weighted_by_their_area():
     small, large = (0, 0, 5, 5), (150, 50, 50, 50)
     x, y = face_point([small, large], picture)
     assert 0.85 < x < 0.88 and 0.73 < y < 0.76
-    found = focal_point(picture, 1.0, Weights(faces=1, edges=0, entropy=0), lambda grey: [large])
+    found = focal_point(
+        picture, 1.0, FocusWeights(faces=1, edges=0, entropy=0), lambda grey: [large]
+    )
     assert found == (0.875, 0.75)
 
 

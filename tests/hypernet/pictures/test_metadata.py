@@ -10,7 +10,7 @@ from PIL import Image, ImageCms, UnidentifiedImageError
 
 from hypernet.pictures.duplicates import look_of
 from hypernet.pictures.png_metadata import SIGNATURE, chunks
-from hypernet.pictures.reading import measure, open_picture
+from hypernet.pictures.reading import open_picture, picture_size
 
 LONG = b"a workflow " * 200_000  # more than the 1 MiB that Pillow unpacks
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
@@ -81,7 +81,7 @@ NO_NUMBER = SIDEWAYS.tobytes().replace(b"\x01\x12\x00\x03", b"\x01\x12\x00\x02")
 def test_a_png_is_read_whatever_its_metadata_is(tmp_path, what):
     path = tmp_path / "a.png"
     path.write_bytes((CASE_01 | OTHERS)[what])
-    assert measure(path) == (30, 20)
+    assert picture_size(path) == (30, 20)
     assert np.array_equal(open_picture(path), NOISE)
     assert look_of(path)
 
@@ -101,7 +101,7 @@ def test_damaged_exif_data_rotates_no_picture(tmp_path, kind, exif):
     lossless = {"lossless": True} if kind == "WEBP" else {"quality": 100}
     path.write_bytes(saved(kind, exif=exif, **lossless))
     plain = Image.open(io.BytesIO(saved(kind, **lossless))).convert("RGB")
-    assert measure(path) == (30, 20)
+    assert picture_size(path) == (30, 20)
     assert np.array_equal(open_picture(path), plain)
     assert look_of(path)
 
@@ -109,7 +109,7 @@ def test_damaged_exif_data_rotates_no_picture(tmp_path, kind, exif):
 def test_intact_metadata_still_counts_beside_damaged_metadata(tmp_path):
     whole, spoilt = SIDEWAYS.tobytes()[6:], chunk(b"tEXt", b"a\0b", spoilt=True)
     (tmp_path / "a.png").write_bytes(png(chunk(b"eXIf", whole), spoilt))
-    assert measure(tmp_path / "a.png") == (20, 30)
+    assert picture_size(tmp_path / "a.png") == (20, 30)
     assert open_picture(tmp_path / "a.png").size == (20, 30)
 
 
@@ -120,7 +120,7 @@ def test_a_picture_is_measured_as_it_is_shown(tmp_path, kind, held):
     exif[0x0112] = held
     path = tmp_path / f"a.{kind}"
     path.write_bytes(saved(kind, exif=exif))
-    assert measure(path) == open_picture(path).size == ((30, 20) if held < 5 else (20, 30))
+    assert picture_size(path) == open_picture(path).size == ((30, 20) if held < 5 else (20, 30))
 
 
 def test_a_png_without_its_pixels_stays_unreadable(tmp_path):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from hypernet.pictures.reading import SUFFIXES, measure, open_picture
+from hypernet.pictures.reading import SUFFIXES, open_picture, picture_size
 
 FORMATS = sorted(SUFFIXES)
 
@@ -19,7 +19,7 @@ def noise(width, height):
 @pytest.mark.parametrize("suffix", FORMATS)
 def test_a_whole_picture_is_measured(tmp_path, suffix):
     noise(90, 60).save(tmp_path / f"a{suffix}")
-    assert measure(tmp_path / f"a{suffix}") == (90, 60)
+    assert picture_size(tmp_path / f"a{suffix}") == (90, 60)
 
 
 @pytest.mark.parametrize("share", [0.02, 0.5, 0.98])
@@ -29,7 +29,7 @@ def test_a_file_that_was_cut_off_is_found_without_decoding_it(tmp_path, suffix, 
     noise(90, 60).save(path)
     path.write_bytes(path.read_bytes()[: int(path.stat().st_size * share)])
     with pytest.raises(ValueError):
-        measure(path)
+        picture_size(path)
 
 
 @pytest.mark.parametrize("suffix", FORMATS)
@@ -38,7 +38,7 @@ def test_a_few_bytes_after_the_end_do_no_harm(tmp_path, suffix):
     noise(90, 60).save(path)
     with open(path, "ab") as file:
         file.write(b"written by some camera")
-    assert measure(path) == (90, 60)
+    assert picture_size(path) == (90, 60)
 
 
 @pytest.mark.parametrize(
@@ -48,15 +48,15 @@ def test_a_few_bytes_after_the_end_do_no_harm(tmp_path, suffix):
 def test_a_file_that_is_no_picture_is_refused_in_words(tmp_path, content, words):
     (tmp_path / "a.png").write_bytes(content)
     with pytest.raises(ValueError, match=words):
-        measure(tmp_path / "a.png")
+        picture_size(tmp_path / "a.png")
 
 
 def test_an_enormous_picture_is_refused_before_it_takes_memory(tmp_path):
     Image.new("1", (30_000, 30_000)).save(tmp_path / "huge.png")
     with pytest.raises(ValueError, match="more than 89 million pixels"):
-        measure(tmp_path / "huge.png")
+        picture_size(tmp_path / "huge.png")
     Image.new("1", (30_000, 1)).save(tmp_path / "long.png")
-    assert measure(tmp_path / "long.png") == (30_000, 1)
+    assert picture_size(tmp_path / "long.png") == (30_000, 1)
 
 
 def test_orientation_is_obeyed(tmp_path):
@@ -65,7 +65,7 @@ def test_orientation_is_obeyed(tmp_path):
     exif = Image.Exif()
     exif[0x0112] = 6  # stored rotated by a quarter turn
     turned.save(tmp_path / "turned.jpg", exif=exif)
-    assert measure(tmp_path / "turned.jpg") == (32, 64)
+    assert picture_size(tmp_path / "turned.jpg") == (32, 64)
     shown = open_picture(tmp_path / "turned.jpg")
     assert shown.getpixel((16, 8)) == (255, 255, 255) and shown.getpixel((16, 56)) == (0, 0, 0)
 

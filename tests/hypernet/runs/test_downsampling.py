@@ -4,11 +4,11 @@ import random
 
 import pytest
 
-from hypernet.runs.downsampling import MOST, Curve, Pace
+from hypernet.runs.downsampling import MOST, Pace, Series
 
 
 def curve_of(values, first=1, most=MOST):
-    curve = Curve(most)
+    curve = Series(most)
     for step, value in enumerate(values, first):
         curve.add(step, value)
     return curve
@@ -44,7 +44,7 @@ def test_a_point_is_the_mean_of_its_bucket():
 
 
 def test_steps_far_apart_do_not_widen_the_buckets_before_they_are_many():
-    curve = Curve()
+    curve = Series()
     for step in range(0, 100_000, 100):
         curve.add(step + 1, 0.5)
     assert curve.width == 1 and len(curve.buckets) == 1000

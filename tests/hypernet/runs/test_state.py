@@ -20,11 +20,11 @@ from hypernet.runs.state import (
     load_optimizer,
     load_state,
     newest_state,
-    plain,
     read_state,
     save_state,
     spec_differences,
     state_of,
+    through_json,
 )
 from hypernet.training.optimizers import OPTIMIZERS, build_optimizer, missing_package
 
@@ -324,8 +324,8 @@ def test_what_decides_only_how_weights_begin_or_are_trained_may_be_otherwise(key
 
 
 def test_every_difference_is_named():
-    was = plain(asdict(SPEC))
-    now = plain(asdict(replace(SPEC, activation="relu", layer_norm=True)))
+    was = through_json(asdict(SPEC))
+    now = through_json(asdict(replace(SPEC, activation="relu", layer_norm=True)))
     words = "activation mish (now relu); layer_norm False (now True)"
     assert spec_differences(was, now) == words
     assert spec_differences(was, was) == ""
@@ -384,5 +384,9 @@ def test_the_states_of_a_run_take_what_their_files_take(tmp_path):
 
 
 def test_settings_are_compared_as_a_file_gives_them_back():
-    assert plain({"a": (1, 2.5), "b": None, "c": True}) == {"a": [1, 2.5], "b": None, "c": True}
-    assert plain(plain((1, "x"))) == plain((1, "x")) == [1, "x"]
+    assert through_json({"a": (1, 2.5), "b": None, "c": True}) == {
+        "a": [1, 2.5],
+        "b": None,
+        "c": True,
+    }
+    assert through_json(through_json((1, "x"))) == through_json((1, "x")) == [1, "x"]

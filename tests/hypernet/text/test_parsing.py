@@ -5,10 +5,10 @@ import random
 import pytest
 
 from hypernet import parse_structure
-from hypernet.apply.effect import parse_curve
+from hypernet.apply.effect import parse_strength_curve
 from hypernet.apply.effect import parse_widths as parse_factors
 from hypernet.network.spec import parse_dropout, read_widths
-from hypernet.text.parsing import number_in, plain, single_number_in, whole_in
+from hypernet.text.parsing import number_in, single_number_in, visible_text, whole_in
 from hypernet.tools.compare import read_strengths
 from hypernet.tools.merge import read_factors
 from hypernet.training.range_test import read_rates
@@ -108,7 +108,7 @@ def test_a_structure_is_read_however_it_is_typed(text):
         (lambda text: read_factors(text, 3), "1, 1,1", (1, 1, 1)),
         (lambda text: read_factors(text, 2), "1,1", (1, 1)),
         (parse_factors, "７６８：０．５；320: 0", ((768, 0.5), (320, 0.0))),
-        (parse_curve, "0：1，0.5：0.3、1：−0.5", ((0.0, 1.0), (0.5, 0.3), (1.0, -0.5))),
+        (parse_strength_curve, "0：1，0.5：0.3、1：−0.5", ((0.0, 1.0), (0.5, 0.3), (1.0, -0.5))),
     ],
 )
 def test_a_comma_means_whatever_makes_sense_in_the_field(read, text, numbers):
@@ -139,8 +139,8 @@ def test_a_comma_means_whatever_makes_sense_in_the_field(read, text, numbers):
         (lambda text: read_factors(text, 2), "0,5,0,5", "4 for 2 networks"),
         (parse_factors, "768: 0,5", '"5" is not two numbers'),
         (parse_factors, "768: 0.5 320: 0", "is not a number"),
-        (parse_curve, "0: 1, 50%: 0", '"50%" is not a number'),
-        (parse_curve, "0: 1, 1: nan", '"1: nan" is not two numbers'),
+        (parse_strength_curve, "0: 1, 50%: 0", '"50%" is not a number'),
+        (parse_strength_curve, "0: 1, 1: nan", '"1: nan" is not two numbers'),
     ],
 )
 def test_meaningless_and_ambiguous_lists_are_refused_with_the_text_quoted(read, text, words):
@@ -161,7 +161,7 @@ def test_any_structure_is_read_back_however_it_is_typed():
 
 
 def test_folding_signs_keeps_the_letters_of_words():
-    assert plain("红发， ｒｅｄ＿ｈａｉｒ – “été” &gt;_&lt;") == '红发, red_hair - "été" >_<'
+    assert visible_text("红发， ｒｅｄ＿ｈａｉｒ – “été” &gt;_&lt;") == '红发, red_hair - "été" >_<'
 
 
 @pytest.mark.parametrize(

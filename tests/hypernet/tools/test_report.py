@@ -5,7 +5,7 @@ import torch
 
 from hypernet import HypernetSpec, Hypernetwork, Record, open_network, save_network
 from hypernet.network.vocabulary import ACTIVATIONS
-from hypernet.tools.report import as_lines, as_text, describe, residual_size
+from hypernet.tools.report import as_lines, describe, report_text, residual_size
 
 ABOUT = dict(
     name="style", step=1200, sd_checkpoint="0123456789", sd_checkpoint_name="base.safetensors",
@@ -125,7 +125,7 @@ def test_what_a_record_does_not_say_is_said_to_be_unknown(tmp_path, label, words
 def test_the_text_is_the_file_and_a_line_for_each_fact(file):
     save_network(network(), file)
     told = describe(file)
-    first, *lines = as_text(told).splitlines()
+    first, *lines = report_text(told).splitlines()
     assert first == str(file)
     assert lines == [f"  {label:<11} {words}" for label, words in as_lines(told)]
     sizes = told["residual"]["16"]
@@ -141,7 +141,7 @@ def test_of_a_tree_its_networks_are_named(tmp_path):
     assert (found["networks"], found["widths"]) == (["ink", "wash"], [8, 16])
     lines = dict(as_lines(found))
     assert (lines["name"], lines["networks"], lines["widths"]) == ("both", "ink, wash", "8, 16")
-    assert lines["tree"] == found["tree"] and str(tree) in as_text(found)
+    assert lines["tree"] == found["tree"] and str(tree) in report_text(found)
 
 
 def test_a_file_that_is_not_there_or_no_network_is_refused_by_name(tmp_path):

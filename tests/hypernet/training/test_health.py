@@ -9,7 +9,7 @@ import torch
 from hypernet import HypernetSpec, Hypernetwork
 from hypernet.training.diffusion import Batch, Denoiser
 from hypernet.training.health import Health, after_loss, after_probe, blow_up
-from hypernet.training.probe import Measure, measure
+from hypernet.training.probe import Measure, measure_loss
 
 SPEC = HypernetSpec()
 NORMED = HypernetSpec(layer_norm=True)
@@ -135,9 +135,9 @@ def test_a_probe_measures_loss_and_residual_with_timesteps_all_over_the_range():
         device=torch.device("cpu"), dtype=torch.float32,
     )  # fmt: skip
     batch = Batch(torch.zeros(2, 4, 2, 2), {"context": torch.ones(2, 3, 8)})
-    first = measure(denoiser, network, [batch, batch], 0, 1000)
+    first = measure_loss(denoiser, network, [batch, batch], 0, 1000)
     assert seen == [125, 375, 625, 875]
     assert first.residual == pytest.approx({8: 0.5, 16: 3.0})
-    assert measure(denoiser, network, [batch, batch], 0, 1000) == first
+    assert measure_loss(denoiser, network, [batch, batch], 0, 1000) == first
     hidden = batch._replace(weights=torch.zeros(2, 1, 2, 2))
-    assert measure(denoiser, network, [hidden, hidden], 0, 1000).loss == 0
+    assert measure_loss(denoiser, network, [hidden, hidden], 0, 1000).loss == 0

@@ -5,7 +5,7 @@ import threading
 import torch
 
 from hypernet.training.diffusion import Batch
-from hypernet.training.prefetch import Ahead
+from hypernet.training.prefetch import Prefetched
 
 
 def numbered(first, number):
@@ -13,7 +13,7 @@ def numbered(first, number):
 
 
 def test_batches_are_those_that_were_asked_for_in_any_order():
-    read = Ahead(numbered)
+    read = Prefetched(numbered)
     for first, number in [(0, 2), (2, 2), (4, 2), (4, 2), (0, 2), (10, 3), (20, 3), (30, 3)]:
         batch = read(first, number)
         assert batch.latents.tolist() == list(range(first, first + number))
@@ -29,7 +29,7 @@ def test_the_next_one_is_read_on_another_thread_before_it_is_wanted():
             ready.set()
         return numbered(first, number)
 
-    read = Ahead(batch_at)
+    read = Prefetched(batch_at)
     read(0, 3)
     read(3, 3)
     assert ready.wait(10)
@@ -42,7 +42,7 @@ def test_a_fault_comes_where_the_batch_is_wanted_and_not_before():
             raise OSError("gone")
         return numbered(first, number)
 
-    read = Ahead(batch_at)
+    read = Prefetched(batch_at)
     assert read(0, 2).latents.tolist() == [0, 1]
     try:
         read(2, 2)
