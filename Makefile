@@ -56,7 +56,7 @@ test-live: $(VENV)/installed
 test-gpu: $(VENV)/installed
 	$(BIN)/python -m pytest -q -m gpu
 
-lint: $(VENV)/installed
+lint: $(VENV)/installed node_modules/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(WITH_NODE) node_modules/.bin/biome check --error-on-warnings
