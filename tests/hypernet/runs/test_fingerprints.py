@@ -277,7 +277,6 @@ CHANGES = {
         {"call": test_equal_numbers_have_one_hash_however_they_lie},
         {"more": 1},
     ],
-    ids=str,
 )
 def test_other_changes_of_a_model_have_another_hash(changes):
     assert changes_hash([CHANGES | changes]) != changes_hash([CHANGES])
