@@ -105,8 +105,13 @@ class Service:
         assert status == 200, answer
         return answer["prompt_id"]
 
+    def until_something_runs(self) -> None:
+        """An interrupt that comes before stops nothing."""
+        while not self.get("/api/queue")["queue_running"]:
+            time.sleep(0.01)
+
     def ended(self, prompt_id: str) -> dict:
-        for _ in range(500):
+        for _ in range(3000):
             if entry := self.get(f"/api/history/{prompt_id}"):
                 return entry[prompt_id]
             time.sleep(0.02)
@@ -403,8 +408,7 @@ def test_only_requested_outputs_run(served):
 
 def test_a_running_prompt_is_interrupted_and_waiting_ones_are_removed(served):
     running_id, waiting_id = (served.queue(("Wait", {})) for _ in range(2))
-    while not served.get("/api/queue")["queue_running"]:
-        time.sleep(0.01)
+    served.until_something_runs()
     assert served.post("/api/interrupt", {"prompt_id": waiting_id})[0] == 200
     assert served.post("/api/queue", {"delete": [waiting_id]})[0] == 200
     assert served.get("/api/prompt") == {"exec_info": {"queue_remaining": 1}}
@@ -428,7 +432,8 @@ def test_a_stop_that_comes_too_late_stops_nothing_else():
 def test_previews_reach_the_editor_in_the_form_that_it_reads(served, metadata):
     def run():
         prompt_id = served.queue(("Wait", {}), client_id="me")
-        time.sleep(0.3)
+        served.until_something_runs()
+        time.sleep(0.3)  # until its picture is out
         served.post("/api/interrupt", {})
         return prompt_id
 
@@ -460,6 +465,7 @@ def test_nodes_can_ask_what_runs_and_what_waits(served):
     said = served.queue(("Say", {"words": "after it"}))
     kinds = [[node["class_type"] for node in each.values()] for each in editor.queued_prompts()]
     assert kinds == [["Wait"], ["Say"]]
+    served.until_something_runs()
     served.post("/api/interrupt", {})
     served.ended(waiting), served.ended(said)
     assert editor.queued_prompts() == []
