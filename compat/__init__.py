@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import contract
 from .faults import Faults
+from .sockets import Clip, Conditioning, Model, Vae
 
 NAMES = (
     "io",
@@ -36,4 +37,4 @@ else:
         raise AttributeError(f'module "{__name__}" has no "{name}"')
 
 
-__all__ = ["NAMES", "Faults"]
+__all__ = ["NAMES", "Clip", "Conditioning", "Faults", "Model", "Vae"]

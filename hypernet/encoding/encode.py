@@ -42,7 +42,7 @@ def vae_key(encode: Encode) -> str:
     return answer_key(encode(question))
 
 
-def text_key(encode: Callable[[list[str]], list[Mapping[str, Tensor]]]) -> str:
+def text_key(encode: Callable[[list[str]], Sequence[Mapping[str, Tensor]]]) -> str:
     (answer,) = encode([TEST_PROMPT])
     return answer_key(answer[name] for name in sorted(answer))
 
@@ -231,7 +231,7 @@ def encode_masks(
 
 def encode_prompts(
     prompts: Sequence[str],
-    encode: Callable[[list[str]], list[Mapping[str, Tensor]]],
+    encode: Callable[[list[str]], Sequence[Mapping[str, Tensor]]],
     shards: Shards,
     each: Watch = lambda done, total: None,
     lasting: Callable[[str], bool] = lambda prompt: True,

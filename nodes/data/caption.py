@@ -197,7 +197,7 @@ def captioned_by(
                 f'{len(asked)} pictures, such as "{asked[0].name}", need the tagger to get words, '
                 "and tagger is none. Choose one, or another source."
             )
-    elif asked:
+    elif asked and tagging is not None:
         tagged, faults = tagging.captions(asked, rules.edits)
     if faults and not dataset.skip_unreadable:
         raise ValueError(

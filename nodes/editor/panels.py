@@ -64,6 +64,7 @@ def learning_rate(query: dict[str, str], body: object) -> dict:
     """As the Learning Rate node will answer, with the config and the pictures of the folder that
     are connected to it, if any."""
     given = values(body, SCHEDULE | {"pictures": int})
+    assert isinstance(body, dict)  # values has refused all else
     if body.get("dataset"):
         given["pictures"] = len(album_in(body["dataset"]).pages())
     spec = spec_in(body["config"]) if body.get("config") else HypernetSpec()

@@ -36,6 +36,7 @@ def pictures(query: dict[str, str], body: object) -> dict:
     album = album_in(body)
     asked = values(body, {"text": str, "tag": str, "offset": int, "count": int, "edits": dict})
     edits = edits_of(asked["edits"])
+    assert isinstance(body, dict)  # values has refused all else
     rules = rules_in(body.get("rules"))
     pages = album.pages()
     found = find_pages(pages, asked["text"], asked["tag"], edits)

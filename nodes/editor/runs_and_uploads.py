@@ -8,7 +8,7 @@ networks' folder until it is whole and has been read as a network; nothing is ov
     POST /hypernet/upload   {"name", "token", "offset", "data": base64, "last"}
 """
 
-import binascii
+import base64
 import filecmp
 import re
 import shutil
@@ -61,7 +61,7 @@ def upload(query: dict[str, str], body: object) -> dict:
 
 
 def add_part(part: Path, offset: int, data: str) -> None:
-    content = binascii.a2b_base64(data, strict_mode=True)
+    content = base64.b64decode(data, validate=True)
     size = part.stat().st_size if part.is_file() else 0
     if offset != size:
         raise ValueError(f'"{part.name}": {size} bytes are here, and a part for {offset} came.')

@@ -21,6 +21,7 @@ from hypernet.training.optimizers import missing_package
 from hypernet.training.settings import TrainSettings
 
 from ... import compat
+from ...compat import Clip, Model, Vae
 from ..shared.cache import cache_folder
 from ..shared.sockets import Config
 from .beginning import open_single
@@ -45,9 +46,9 @@ def check_one_source(dataset: Dataset | None, latents: list, conditioning: list)
 
 @dataclass(frozen=True, kw_only=True)
 class Asked:
-    model: object
-    clip: object
-    vae: object
+    model: Model
+    clip: Clip
+    vae: Vae
     dataset: Dataset | None  # or else:
     latents: list
     conditioning: list

@@ -57,6 +57,7 @@ class Beginning:
 
     def _put_optimizer(self, optimizer, say: Say) -> None:
         kind = type(optimizer).__name__
+        assert self.file is not None and self.network is not None  # put_weights has looked
         found = open_optimizer(self.file, self.network)
         beside = optimizer_file(self.file).name
         if found is None:
@@ -106,7 +107,7 @@ def further(base: Standing, spec: HypernetSpec, steps: int, say: Say) -> Beginni
     network = None if base.file is None else open_single(base.file)
     if state is not None and (network is None or is_result(state, network)):
         return Beginning(state=replace(state, written={}))  # checkpoints of the other run
-    if network is None:
+    if network is None or base.file is None:
         raise ValueError(f'The run "{base.name}" in {base.folder} has no network to go on from.')
     if state is not None:
         say(f'The state in {base.folder} is not that of "{base.file.name}".')

@@ -42,7 +42,7 @@ def run(asked: Asked, notices: Notices) -> Trained:
             name=plan.found.name, asked=asked.name, node=asked.node, total=asked.settings.steps
         )
         if plan.is_trained:
-            trained = give_back(asked, plan.found.base)
+            trained = give_back(asked, plan.found.before)
             live.history.step, live.stage = trained.network.record.step, "finished"
             live.tell()
             return trained
@@ -84,6 +84,7 @@ def encode(asked: Asked, previewed: list[int]) -> tuple[Material, Previewer]:
         if asked.given is not None:
             material = from_given(asked.given, asked.conditioning, places)
         else:
+            assert asked.dataset is not None  # check_one_source has looked
             material = from_dataset(
                 asked.dataset, asked.model, asked.clip, asked.vae,
                 name=asked.word, settings=asked.settings, previewed=places,
@@ -175,7 +176,7 @@ def say_what_changed(plan: Plan, manifest: dict, notices: Notices) -> None:
     """What a run that goes on does not learn from any more."""
     if plan.beginning.state is None:
         return
-    was = plan.found.base.manifest
+    was = plan.found.before.manifest
     for what, name in (("dataset_hash", "pictures and words"), ("model_hash", "model")):
         if was.get(what) not in (None, manifest[what]):
             notices.say(f"The {name} are not those that the run began with: {what} has changed.")
@@ -191,7 +192,7 @@ def manifest_of(plan: Plan, network: Hypernetwork, material: Material) -> dict:
         "model": network.record.sd_checkpoint_name,
         "model_hash": network.record.sd_checkpoint,
         "continue_from": asked.earlier and asked.earlier.name,
-        "trained_further": found.base.name if found.kind == FURTHER else None,
+        "trained_further": found.before.name if found.kind == FURTHER else None,
         "spec": asdict(network.spec),
         "preview": asdict(asked.preview),
         "dataset": material.about,

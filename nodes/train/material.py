@@ -7,7 +7,6 @@ encoders leave as soon as they are no longer needed, also when something goes wr
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
 
 from torch import Tensor
 
@@ -35,6 +34,7 @@ from hypernet.training.probe import Probe
 from hypernet.training.settings import TrainSettings
 
 from ... import compat
+from ...compat import Clip, Conditioning, Model, Vae
 from ..shared.cache import cache_folder
 from ..shared.progress import watch
 
@@ -48,7 +48,7 @@ class EncodedPrompt:
     """A prompt as the host's sampler takes it; the text is "" where only the host knew it."""
 
     text: str
-    conditioning: Any
+    conditioning: Conditioning
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,9 +64,9 @@ class Material:
 
 def from_dataset(
     dataset: Dataset,
-    model,
-    clip,
-    vae,
+    model: Model,
+    clip: Clip,
+    vae: Vae,
     *,
     name: str,
     settings: TrainSettings,
@@ -105,7 +105,7 @@ def from_dataset(
 
 
 def encode_latents(
-    dataset: Dataset, model, vae, contents: Contents
+    dataset: Dataset, model: Model, vae: Vae, contents: Contents
 ) -> tuple[Dataset, EncodedPictures]:
     """The dataset without pictures that could not be read after all, and the latents."""
 
@@ -120,7 +120,9 @@ def encode_latents(
     return dataset, latents
 
 
-def encode_words(dataset: Dataset, clip, name: str, settings: TrainSettings) -> EncodedPrompts:
+def encode_words(
+    dataset: Dataset, clip: Clip, name: str, settings: TrainSettings
+) -> EncodedPrompts:
     """All prompts that the training and its probe will read."""
 
     def encode(texts: list[str]) -> list[dict[str, Tensor]]:
@@ -147,7 +149,7 @@ def say_what_stays_in_memory(**encoded: EncodedPictures | EncodedPrompts) -> Non
 
 
 def shown_words(
-    dataset: Dataset, clip, name: str, settings: TrainSettings, places: list[int]
+    dataset: Dataset, clip: Clip, name: str, settings: TrainSettings, places: list[int]
 ) -> dict[int, EncodedPrompt]:
     """What these samples of the stream show, without any picture."""
     dataset = hold_out(dataset, settings.held_out, settings.seed)
@@ -155,7 +157,7 @@ def shown_words(
 
 
 def words_in(
-    dataset: Dataset, clip, name: str, settings: TrainSettings, places: list[int]
+    dataset: Dataset, clip: Clip, name: str, settings: TrainSettings, places: list[int]
 ) -> dict[int, EncodedPrompt]:
     """By place, of a dataset that has held out what it will."""
     texts, seed = {}, settings.seed
@@ -168,7 +170,9 @@ def words_in(
     return {place: known[text] for place, text in texts.items()}
 
 
-def read_given(latents: list, conditioning: list, model, *, seed: int, batch_size: int) -> Given:
+def read_given(
+    latents: list, conditioning: list, model: Model, *, seed: int, batch_size: int
+) -> Given:
     """LATENT and CONDITIONING as lists; raises ValueError in words when they do not fit."""
     pictures = [
         picture for latent in latents for picture in compat.scale_latents(model, latent["samples"])

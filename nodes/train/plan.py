@@ -93,8 +93,8 @@ def begin_with(asked: Asked, found: Found, say: Say) -> Beginning:
     if found.kind == RESUME:
         beginning = resume(folder, found.name, asked.spec, say)
     elif found.kind == FURTHER:
-        beginning = further(found.base, asked.spec, steps, say)
-    elif asked.before is not None:
+        beginning = further(found.before, asked.spec, steps, say)
+    elif asked.earlier is not None and asked.before is not None:
         beginning = continue_from(asked.earlier, asked.before, asked.spec, steps)
     else:
         beginning = Beginning()

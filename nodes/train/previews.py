@@ -17,6 +17,7 @@ from hypernet.apply.prompt_tags import take_out_tags
 from hypernet.network.hypernetwork import Hypernetwork
 
 from ... import compat
+from ...compat import Conditioning, Model, Vae
 from .encoders import leave
 from .material import EncodedPrompt
 
@@ -75,12 +76,12 @@ class Previewer:
     """
 
     settings: PreviewSettings
-    model: object
-    vae: object
+    model: Model
+    vae: Vae
     encoders: str  # where the VAE goes after every picture, see encoders.py
     steps: list[int]
     words: list[EncodedPrompt]
-    negative: object  # CONDITIONING
+    negative: Conditioning
     size: tuple[int, int]
     seed: int
     graph: Mapping[str, object] = field(default_factory=dict)  # "prompt", "workflow"

@@ -30,6 +30,12 @@ class Found:
     begins_with: str | None = None
     said: tuple[str, ...] = ()
 
+    @property
+    def before(self) -> Standing:
+        """The base, which every kind but a new run has."""
+        assert self.base is not None, self.kind
+        return self.base
+
 
 @dataclass(frozen=True, kw_only=True)
 class Looks:
@@ -107,7 +113,7 @@ def answers(wish: Wish, standing: Standing, standings: Sequence[Standing], looks
     begun = standing.request.begins_with
     if begun != wish.request.begins_with:
         before = [each for each in standings if wish.is_of(each) and each.file]
-        if wish.if_taken != GO_ON or begun not in map(looks.sha, before):
+        if wish.if_taken != GO_ON or not any(looks.sha(each) == begun for each in before):
             return False
     return not differences(standing.request, wish.request, looks.pictures)
 

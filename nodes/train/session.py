@@ -96,8 +96,8 @@ class Session:
         self.live.update(step)
         for sentence in step.notes:
             self.say(sentence)
-        if step.probe is not None:
-            self.keep(lambda: self.run.save_best(self.learner.result, step.probe))
+        if (score := step.probe) is not None:
+            self.keep(lambda: self.run.save_best(self.learner.result, score))
         every = self.learner.settings.save_every
         if every and step.done % every == 0:
             self.keep(self.save_all)
@@ -137,7 +137,8 @@ class Session:
         """Write the network's file; its preview, and the file, which is `another` where somebody
         has taken its name meanwhile. An interrupt in between finds the state saved."""
         try:
-            picture = self.picture if self.pictured == self.done else self.draw()
+            drawn = self.picture if self.pictured == self.done else None
+            picture = self.draw() if drawn is None else drawn
         except Exception as fault:
             file = self.save(file, another)
             raise RuntimeError(f"{file} is saved, only its preview failed: {fault}") from fault

@@ -5,6 +5,7 @@ A list of latents is one training, not many, so the node takes all its inputs as
 
 import logging
 from dataclasses import fields
+from typing import Any
 
 import torch
 
@@ -233,11 +234,12 @@ def graph_of(hidden) -> dict[str, object]:
     return {name: part for name, part in graph.items() if part}
 
 
-def only(values: list | None) -> object | None:
+def only(values: list | None) -> Any:
+    """The one value of an input, or None. The host has seen to its type."""
     return values[0] if values else None
 
 
-def one_of_each(inputs: dict[str, list]) -> dict[str, object]:
+def one_of_each(inputs: dict[str, list]) -> dict[str, Any]:
     """The inputs without their lists; raises ValueError for one with several values."""
     several = [f"{name} ({len(each)})" for name, each in inputs.items() if len(each) != 1]
     if several:

@@ -37,7 +37,10 @@ class Trained:
 
 def give_back(asked: Asked, base: Standing) -> Trained:
     """The network of a finished run, which is whole and answers what was asked."""
-    network = open_network(base.file, compat.network_folders())
+    file = base.file
+    assert file is not None  # "finished" says that it is there
+    network = open_network(file, compat.network_folders())
+    assert isinstance(network, Hypernetwork)  # a training leaves no tree
     done = network.record.step
     said = f'"{base.name}" is trained already ({done} updates): loaded.'
     if not is_over(asked.request, done):
@@ -49,7 +52,7 @@ def give_back(asked: Asked, base: Standing) -> Trained:
     if picture is None:
         picture = draw_anew(asked, base, network)
     losses = [loss for _, loss, _ in logged(base.folder / LOG)]
-    return Trained(network=network, picture=picture, losses=losses, file=base.file, said=said)
+    return Trained(network=network, picture=picture, losses=losses, file=file, said=said)
 
 
 def stored_preview(asked: Asked, base: Standing, done: int) -> Tensor | None:
@@ -84,5 +87,6 @@ def shown(asked: Asked, places: list[int]) -> tuple[dict[int, EncodedPrompt], tu
         words = given_words(asked.given, asked.conditioning, places)
         return words, given_size(asked.given)
     dataset = asked.dataset
+    assert dataset is not None  # check_one_source has looked
     words = shown_words(dataset, asked.clip, asked.word, asked.settings, places)
     return words, (dataset.width, dataset.height)

@@ -112,9 +112,10 @@ def found_by(name: str) -> tuple[Match, Path]:
     """Raises FileNotFoundError with the nearest names, ValueError where several fit equally."""
     names = known_names()
     match = find_name(name, names)
-    for folder in network_folders() if match else ():
-        if (folder / match.name).is_file():
-            return match, folder / match.name
+    if match is not None:
+        for folder in network_folders():
+            if (folder / match.name).is_file():
+                return match, folder / match.name
     folder = network_folders()[0]
     near = nearest_file(name, names)
     raise FileNotFoundError(f'There is no hypernetwork "{name}" in {folder}. {near}')
