@@ -300,3 +300,21 @@ def test_what_a_setting_asks_of_the_model_is_refused_at_the_first_step(pipeline,
     pipeline.scheduler.alphas_cumprod = pipeline.scheduler.alphas_cumprod[:500]
     with pytest.raises(ValueError, match="this model has 500 noise levels"):
         next(hypernet.diffusers.train(pipeline, pairs, SPEC, settings))
+
+
+# --- on a card -----------------------------------------------------------------------------------
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs an accelerator")
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16], ids=str)
+@pytest.mark.parametrize("how", [{}, {"offload": True}, {"unet_dtype": "bfloat16"}], ids=str)
+def test_a_pipeline_on_the_card_trains_there_and_stays_there(pipeline, pairs, dtype, how):
+    pipeline.to("cuda", dtype)
+    card = pipeline.unet.device
+    settings = TrainSettings(steps=3, learning_rate="1e-3", **how)
+    training = hypernet.diffusers.train(pipeline, pairs, SPEC, settings)
+    assert all(math.isfinite(step.loss) for step in training)
+    assert {weight.device for weight in training.network.parameters()} == {card}
+    for part in (pipeline.unet, pipeline.vae):
+        assert {(weight.device, weight.dtype) for weight in part.parameters()} == {(card, dtype)}
