@@ -385,8 +385,7 @@ def fill(mlp: ResidualMlp, layers: list[Layer], where: str) -> None:
     wanted = [(type(slot).__name__, list(slot.weight.shape)) for slot in slots]
     if found != wanted:
         raise ValueError(
-            f"{where}: its layers are {layer_list(found)}; its record asks for "
-            f"{layer_list(wanted)}."
+            f"{where}: its layers are {as_words(found)}; its record asks for {as_words(wanted)}."
         )
     for slot, layer in zip(slots, layers, strict=True):
         slot.weight.copy_(layer.weight)
@@ -396,6 +395,6 @@ def fill(mlp: ResidualMlp, layers: list[Layer], where: str) -> None:
             raise ValueError(f"{where}: {type(slot).__name__} holds NaN or infinite numbers.")
 
 
-def layer_list(layers: list[tuple[str, list[int]]]) -> str:
+def as_words(layers: list[tuple[str, list[int]]]) -> str:
     words = [f"{kind} {'×'.join(map(str, shape))}" for kind, shape in layers[:12]]
     return ", ".join([*words, "…"] if len(layers) > 12 else words)
