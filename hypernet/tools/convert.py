@@ -39,7 +39,7 @@ def with_spec(network: Hypernetwork, **changes: Any) -> Hypernetwork:
     twin = Hypernetwork(replace(network.spec, **changes), Record(**vars(network.record)))
     for width in set(twin.spec.widths) & set(network.spec.widths):
         for side in ("k", "v"):
-            copy_weights(network.pairs[str(width)][side], twin.pairs[str(width)][side])
+            copy_weights(network.mlp(width, side), twin.mlp(width, side))
     return twin
 
 
@@ -74,7 +74,7 @@ def with_widths(
     twin = with_spec(network, widths=tuple((keep or held) | add))
     for width in add:
         for side in ("k", "v"):
-            silence(twin.pairs[str(width)][side], width)
+            silence(twin.mlp(width, side), width)
     return twin
 
 
