@@ -21,9 +21,8 @@ from hypernet.apply.patches import check_fit, make_patches
 from hypernet.apply.prompt_tags import take_out_tags
 from hypernet.atomic_files import write_whole
 from hypernet.disk_space import as_size
-from hypernet.formats.hns import NetworkTree
+from hypernet.formats.hns import Network
 from hypernet.formats.networks import open_network, save_network
-from hypernet.network.hypernetwork import Hypernetwork
 from hypernet.network.spec import SD1_WIDTHS, HypernetSpec, parse_structure, read_widths
 from hypernet.pictures.grid import as_image
 from hypernet.text.file_names import check_name
@@ -177,7 +176,7 @@ def compare_files(arguments: argparse.Namespace) -> str:
         name: getattr(arguments, name) for name in ("width", "height", "seed", "steps", "cfg")
     }
 
-    def draw(network: Hypernetwork | None, strength: float) -> torch.Tensor:
+    def draw(network: Network | None, strength: float) -> torch.Tensor:
         patched = model.clone()
         if network:
             attn1, attn2 = make_patches(network, Effect(strength=strength))
@@ -219,6 +218,6 @@ def out_of(arguments: argparse.Namespace) -> Path:
     return out
 
 
-def opened(file: str) -> Hypernetwork | NetworkTree:
+def opened(file: str) -> Network:
     """The network in a file. file: a path, or a name in models/hypernetworks."""
     return open_network(folders.find_network(file, log.warning), folders.network_folders())

@@ -319,21 +319,24 @@ def _tell(
         say(f"{name(error['node_id'])}: {error['exception_message']}")
     if run.status == "invalid":
         if not run.node_errors:
+            assert run.error is not None  # what refuses a whole prompt
             say(sentence(run.error))
         return REFUSED
     if run.status == "success":
         return REFUSED if run.node_errors else DONE
 
+    fault = run.error
+    assert fault is not None  # every other run ended with one
     kept = [path for path in _files_since(started) if path not in written]
     for path in kept:
         print(f"kept: {path}")
     if run.status == "interrupted":
-        say(f"{name(run.error['node_id'])} was stopped. Files kept: {len(kept) + len(written)}.")
+        say(f"{name(fault['node_id'])} was stopped. Files kept: {len(kept) + len(written)}.")
         return STOPPED
     if with_traceback:
-        say("".join(run.error["traceback"]).rstrip())
-    message = run.error["exception_message"] or run.error["exception_type"]
-    say(f"{name(run.error['node_id'])} failed: {message}")
+        say("".join(fault["traceback"]).rstrip())
+    message = fault["exception_message"] or fault["exception_type"]
+    say(f"{name(fault['node_id'])} failed: {message}")
     return FAILED
 
 

@@ -24,10 +24,9 @@ from functools import cache, reduce
 import torch
 from torch import Tensor, nn
 
-from ..formats.hns import Leaf, NetworkTree, Part, Sequential
-from ..network.hypernetwork import Hypernetwork
+from ..formats.hns import Leaf, Network, NetworkTree, Part, Sequential
 
-Linear = Hypernetwork | NetworkTree  # one that is linear, see require_linear
+Linear = Network  # one that is linear, see require_linear
 Chain = Sequence[tuple[Linear, float]]  # networks with strengths, in the order they act
 
 LINEAR_PARTS = (nn.Linear, nn.Dropout, nn.Identity)
@@ -73,7 +72,7 @@ def residual_of(network: Linear, width: int, side: str, strength: float = 1.0) -
         return residual_of_part(network, network.part, width, side, strength)
     if width not in network.spec.widths:
         return nothing(width)
-    mlp = copy.deepcopy(network.pairs[str(width)][side]).to("cpu", torch.float64).eval()
+    mlp = copy.deepcopy(network.mlp(width, side)).to("cpu", torch.float64).eval()
     constant = mlp(torch.zeros(1, width, dtype=torch.float64))
     columns = mlp(torch.eye(width, dtype=torch.float64)) - constant
     return Residual(columns.T * strength, constant[0] * strength)
@@ -83,8 +82,7 @@ def residual_of_part(
     tree: NetworkTree, part: Part, width: int, side: str, strength: float
 ) -> Residual:
     if isinstance(part, Leaf):
-        network = tree.networks[tree.names.index(part.name)]
-        return residual_of(network, width, side, strength * part.strength)
+        return residual_of(tree.named(part.name), width, side, strength * part.strength)
     found = [residual_of_part(tree, each, width, side, strength) for each in part.parts]
     if isinstance(part, Sequential):
         return reduce(Residual.then, found)

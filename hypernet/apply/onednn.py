@@ -59,11 +59,11 @@ class LearntProduct(torch.autograd.Function):
         )
 
 
-def learnt(linear: nn.Linear, x: Tensor) -> Tensor:
-    """linear(x), by oneDNN if that is faster, with autograd."""
-    if is_worthwhile(x, linear.weight):
-        return LearntProduct.apply(x, linear.weight, linear.bias)
-    return F.linear(x, linear.weight, linear.bias)
+def learnt(linear: nn.Linear, input: Tensor) -> Tensor:
+    """linear(input), by oneDNN if that is faster, with autograd. Called as Linear.forward is."""
+    if is_worthwhile(input, linear.weight):
+        return LearntProduct.apply(input, linear.weight, linear.bias)
+    return F.linear(input, linear.weight, linear.bias)
 
 
 @contextmanager

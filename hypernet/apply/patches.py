@@ -21,6 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from ..devices import as_tensors_name_it
+from ..formats.hns import Network
 from ..network.hypernetwork import Hypernetwork
 from ..network.spec import listed
 from .effect import Effect, StrengthCurve
@@ -31,7 +32,7 @@ Manage = Callable[[nn.Module], list]
 
 
 def make_patches(
-    network: Hypernetwork, effect: Effect | None = None, manage: Manage | None = None
+    network: Network, effect: Effect | None = None, manage: Manage | None = None
 ) -> tuple[HypernetPatch, HypernetPatch]:
     """The patches for attn1 and attn2. They share weights; attn2's caches results for the text.
 
@@ -101,8 +102,9 @@ class HypernetPatch:
         if self._memo is None or own or torch.compiler.is_compiling():
             return compute()
         key = (chosen, self.weights.writes(), moment if isinstance(moment, float) else None)
-        inputs = (context, value) if isinstance(moment, float) else (context, value, moment)
-        return self._memo.recall(key, inputs, compute)
+        inputs = (context, value, moment) if isinstance(moment, Tensor) else (context, value)
+        keys, values = self._memo.recall(key, inputs, compute)
+        return keys, values
 
     def _moment(self, sigmas: Tensor | None) -> float | Tensor:
         """The schedule's factor: a float if reading it costs nothing, otherwise a tensor (1,)."""
@@ -169,7 +171,7 @@ def change_chunks(
 class FrozenNetwork(nn.Module):
     """A network for inference: float32, eval mode, no gradients, whatever its source has."""
 
-    def __init__(self, network: Hypernetwork, device: torch.device):
+    def __init__(self, network: Network, device: torch.device):
         super().__init__()
         with torch.inference_mode(False), torch.no_grad():
             weights = {
@@ -199,7 +201,7 @@ class PlacedWeights:
     `home` shares the network's memory until somebody moves it; other devices get copies.
     """
 
-    def __init__(self, network: Hypernetwork, manage: Manage | None = None):
+    def __init__(self, network: Network, manage: Manage | None = None):
         self.home = FrozenNetwork(network, device_of(network))
         self.managed = manage(self.home) if manage else []
         self._source = tuple(network.parameters())
@@ -217,7 +219,8 @@ class PlacedWeights:
             self._copies[device] = self._copy(device)
         return self._copies[device]
 
-    @torch._disable_dynamo  # like torch.compiler.disable, but imports dynamo only when called
+    # like torch.compiler.disable, but imports dynamo only when called
+    @torch._disable_dynamo  # pyright: ignore[reportPrivateImportUsage]  no public name does so
     def _copy(self, device: torch.device) -> FrozenNetwork:
         return FrozenNetwork(self.home.network, device)
 
@@ -244,19 +247,18 @@ class TrainingPatch:
     def __init__(self, network: Hypernetwork, remember: bool = False):
         self.network = network
         self.remember = remember
-        self._seen: tuple[Tensor, Tensor] | None = None
-        self._made: tuple[Tensor, Tensor] | None = None
+        self._last: tuple[Tensor, Tensor, tuple[Tensor, Tensor]] | None = None
 
     def __call__(
         self, n: Tensor, context: Tensor, value: Tensor, extra_options: Mapping[str, Any]
     ) -> tuple[Tensor, Tensor, Tensor]:
         context = n if context is None else context
         value = context if value is None else value
-        if self._seen is not None and self._seen[0] is context and self._seen[1] is value:
-            return n, *self._made
+        if self._last is not None and self._last[0] is context and self._last[1] is value:
+            return n, *self._last[2]
         made = self.network.keys(context), self.network.values(value)
         if self.remember and context is not n:
-            self._seen, self._made = (context, value), made
+            self._last = context, value, made
         return n, *made
 
 
@@ -267,11 +269,13 @@ def attention_widths(unet: nn.Module) -> dict[str, tuple[int, ...]]:
         kind, _, last = name.rpartition(".")
         kind = kind.rpartition(".")[2]
         if last == "to_k" and kind in found:
-            found[kind].add(int(module.weight.shape[1]))
+            weight = module.weight
+            assert isinstance(weight, Tensor)  # a subclass, where it is quantized
+            found[kind].add(int(weight.shape[1]))
     return {kind: tuple(sorted(widths)) for kind, widths in found.items()}
 
 
-def check_fit(network: Hypernetwork, widths: Mapping[str, tuple[int, ...]]) -> str:
+def check_fit(network: Network, widths: Mapping[str, tuple[int, ...]]) -> str:
     """A warning if only part of the network fits the model; "" if all of it does.
 
     Raises ValueError if no width fits. Both messages name the widths of network and model.

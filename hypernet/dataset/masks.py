@@ -77,7 +77,8 @@ def check_masks(dataset: Dataset) -> str:
 
 
 def other_shape(size: tuple[int, int], item: Item) -> str:
-    """What is wrong with a mask of this size; "" if nothing is."""
+    """What is wrong with the item's mask, which has this size; "" if nothing is."""
+    assert item.mask is not None
     if difference(size[0] / size[1], item.width / item.height) <= OTHER_SHAPE:
         return ""
     return (

@@ -150,11 +150,13 @@ def cut_all(
             if preparation.split_oversized
             else []
         )
-        one = None if parts else cut(item.width, item.height)
-        if not parts and one is None:
-            no_size.append(item.path.name)
-            one = cover(item.width, item.height, dataset.width, dataset.height)
-        cuts[item] = parts or [one]
+        if not parts:
+            one = cut(item.width, item.height)
+            if one is None:
+                no_size.append(item.path.name)
+                one = cover(item.width, item.height, dataset.width, dataset.height)
+            parts = [one]
+        cuts[item] = parts
     notes = []
     if several := [found for found in cuts.values() if len(found) > 1]:
         notes.append(f"{len(several)} oversized pictures are split into {sum(map(len, several))}.")

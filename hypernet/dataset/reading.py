@@ -103,12 +103,11 @@ def measure_all(
     total = len(listing.pictures)
     try:
         for done, name in enumerate(listing.pictures, 1):
-            stamp, old = listing.stamps[name], known.get(name)
+            stamp, measured = listing.stamps[name], known.get(name)
             try:
-                fresh = old is None or old.stamp != stamp
-                found[name] = (
-                    Measurement(stamp, *picture_size(listing.folder / name)) if fresh else old
-                )
+                if measured is None or measured.stamp != stamp:
+                    measured = Measurement(stamp, *picture_size(listing.folder / name))
+                found[name] = measured
             except ValueError as fault:
                 unreadable[name] = str(fault)
             each(done, total)

@@ -36,9 +36,16 @@ def numbered_blocks(down: Sequence[int], up: Sequence[int]) -> Iterator[tuple[Bl
 
 def blocks_of(unet: nn.Module) -> Iterator[tuple[Block, Place]]:
     return numbered_blocks(
-        [len(level.resnets) for level in unet.down_blocks],
-        [len(level.resnets) for level in unet.up_blocks],
+        [len(modules_in(level, "resnets")) for level in modules_in(unet, "down_blocks")],
+        [len(modules_in(level, "resnets")) for level in modules_in(unet, "up_blocks")],
     )
+
+
+def modules_in(module: nn.Module, name: str) -> nn.ModuleList:
+    """The list of modules that a module has under this name."""
+    found = module.get_submodule(name)
+    assert isinstance(found, nn.ModuleList)
+    return found
 
 
 def original_blocks(unet: nn.Module) -> Iterator[tuple[str, str]]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -20,6 +20,10 @@ from ..training.memory_saving import compiled as compiled_layers
 from ..training.memory_saving import computed_by, outermost, visited, visiting
 from .unet import run_unet
 
+if TYPE_CHECKING:
+    from diffusers.models.modeling_utils import ModelMixin
+    from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
+
 PREDICTIONS = {"epsilon": "eps", "v_prediction": "v"}  # diffusers' name -> ours
 
 Options = Mapping[str, Any]  # ComfyUI's transformer_options, for one call of the UNet
@@ -27,7 +31,7 @@ Options = Mapping[str, Any]  # ComfyUI's transformer_options, for one call of th
 
 @contextmanager
 def denoiser(
-    unet: nn.Module,
+    unet: UNet2DConditionModel,
     alphas_cumprod: Tensor,
     prediction: str,
     device: torch.device,
@@ -51,7 +55,7 @@ def denoiser(
     Gradients must be on when predict is called.
     """
     with ExitStack() as inside:
-        if dtype not in (None, unet.dtype):
+        if dtype is not None and dtype != unet.dtype:
             inside.enter_context(computing_in(unet, dtype))
         if compiled is not None:
             inside.enter_context(compiled_layers(layers_without_patches(unet), compiled))
@@ -71,7 +75,7 @@ def denoiser(
 
 
 def predict(
-    unet: nn.Module,
+    unet: UNet2DConditionModel,
     options_at: Callable[[Tensor], Options],
     noisy: Tensor,
     timesteps: Tensor,
@@ -95,14 +99,15 @@ def with_patches(options: Options, attn1: Patch | None, attn2: Patch | None) -> 
 
 
 @contextmanager
-def placed(module: nn.Module, device: torch.device) -> Iterator[None]:
+def placed(module: ModelMixin, device: torch.device) -> Iterator[None]:
     """Inside the block, the module is on the device; afterwards it is back where it was."""
     before = module.device
+    # diffusers decorates `to`, and its types lose `self` there
     try:
-        module.to(device)
+        module.to(device)  # pyright: ignore[reportArgumentType]
         yield
     finally:
-        module.to(before)
+        module.to(before)  # pyright: ignore[reportArgumentType]
 
 
 @contextmanager
@@ -126,7 +131,9 @@ def offloaded(unet: nn.Module, device: torch.device) -> Iterator[None]:
     there all the time.
     """
     from diffusers.models.attention import BasicTransformerBlock
-    from diffusers.models.resnet import Downsample2D, ResnetBlock2D, Upsample2D
+    from diffusers.models.downsampling import Downsample2D
+    from diffusers.models.resnet import ResnetBlock2D
+    from diffusers.models.upsampling import Upsample2D
 
     kinds = (BasicTransformerBlock, ResnetBlock2D, Downsample2D, Upsample2D)
     blocks = outermost(unet, kinds)
@@ -149,7 +156,7 @@ def layers_without_patches(unet: nn.Module) -> list[nn.Module]:
 
 
 @contextmanager
-def checkpointed(unet: nn.Module) -> Iterator[None]:
+def checkpointed(unet: UNet2DConditionModel) -> Iterator[None]:
     """Inside the block, diffusers recomputes every UNet block in the backward pass."""
     unet.enable_gradient_checkpointing()
     try:

@@ -12,7 +12,7 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from PIL import Image, ImageOps
@@ -23,6 +23,9 @@ from ..encoding.encode import Encode, latent_of
 from ..pictures.crop import cover
 from ..pictures.reading import as_rgb, open_picture
 from .denoiser import computing_in, placed
+
+if TYPE_CHECKING:
+    from diffusers.models.modeling_utils import ModelMixin
 
 Pair = tuple[Image.Image | str | os.PathLike, str]  # a picture or the path of one, and its caption
 Size = tuple[int, int]  # width and height in pixels
@@ -45,7 +48,7 @@ def training_size(pipeline: Any, size: Size | None) -> Size:
 
 @torch.no_grad()
 def encode_pairs(
-    pipeline: Any, pairs: Iterable[Pair], size: Size
+    pipeline: Any, pairs: Iterable[object], size: Size
 ) -> tuple[Dataset, list[dict[str, Tensor]]]:
     """The pairs as a dataset, and "mean" and "std" (c, h, w) of each item's scaled latent.
 
@@ -83,7 +86,7 @@ def read_pair(entry: Any, number: int) -> tuple[Path, Image.Image, str]:
 
 
 @contextmanager
-def in_float32(vae: torch.nn.Module) -> Iterator[None]:
+def in_float32(vae: ModelMixin) -> Iterator[None]:
     """Inside the block, the VAE computes in float32: in float16 some give NaN, as SDXL's does."""
     if vae.dtype == torch.float32:
         yield

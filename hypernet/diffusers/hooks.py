@@ -17,13 +17,13 @@ from torch import Tensor, nn
 from ..apply.effect import Effect
 from ..apply.memo import Memo
 from ..apply.patches import PlacedWeights, attention_widths, check_fit, full_precision
-from ..network.hypernetwork import Hypernetwork
+from ..formats.hns import Network
 
 
 @contextmanager
 def apply(
     pipeline_or_unet: Any,
-    network: Hypernetwork,
+    network: Network,
     strength: float = 1.0,
     *,
     keys: float = 1.0,

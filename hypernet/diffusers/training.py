@@ -11,7 +11,7 @@ import warnings
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import nullcontext
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 import torch
 from torch import Tensor, nn
@@ -33,6 +33,9 @@ from .denoiser import PREDICTIONS, denoiser, placed
 from .encoders import Pair, Size, encode_pairs, encode_prompts, training_size
 from .hooks import attention_layers, find_unet
 from .unet import patched_attention, takes_sizes
+
+if TYPE_CHECKING:
+    from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 
 CPU = torch.device("cpu")
 
@@ -74,9 +77,9 @@ def train(
     size or picture can't be used for training. If this model can't do what the settings ask for,
     the first Step raises ValueError. Any Step can raise TrainingDiverged.
     """
-    unet = find_unet(pipeline_or_unet)
-    pipeline = None if unet is pipeline_or_unet else pipeline_or_unet
-    check_model(unet, pipeline)
+    model = find_unet(pipeline_or_unet)
+    pipeline = None if model is pipeline_or_unet else pipeline_or_unet
+    unet = checked_model(model, pipeline)
     check_widths(spec, unet)
     levels = noise_levels(scheduler or getattr(pipeline, "scheduler", None))
     if pipeline is None:
@@ -115,7 +118,7 @@ class Training(Iterator[Step]):
 
 
 def _steps(
-    unet: nn.Module,
+    unet: UNet2DConditionModel,
     levels: tuple[Tensor, str],
     device: torch.device,
     learner: Learner,
@@ -148,23 +151,29 @@ def every_width(pipeline_or_unet: Any) -> tuple[int, ...]:
 # --- what is refused -----------------------------------------------------------------------------
 
 
-def check_model(unet: nn.Module, pipeline: Any) -> None:
-    """Raises TypeError or ValueError if the model can't be used for training here."""
-    config = getattr(unet, "config", None)
-    if not hasattr(config, "addition_embed_type") or not hasattr(unet, "mid_block"):
+def is_unet(module: nn.Module) -> TypeGuard[UNet2DConditionModel]:
+    """Has it the parts of a UNet2DConditionModel? A compiled one is of another class."""
+    config = getattr(module, "config", None)
+    return hasattr(config, "addition_embed_type") and hasattr(module, "mid_block")
+
+
+def checked_model(unet: nn.Module, pipeline: Any) -> UNet2DConditionModel:
+    """The model. Raises TypeError or ValueError if it can't be used for training here."""
+    if not is_unet(unet):
         raise TypeError(
             f"{type(unet).__name__} is no UNet2DConditionModel of diffusers: give one, or a Stable "
             "Diffusion pipeline."
         )
-    more = [config.class_embed_type, config.encoder_hid_dim_type]
-    if any(more) or config.addition_embed_type not in (None, "text_time"):
+    config = unet.config
+    more = [config["class_embed_type"], config["encoder_hid_dim_type"]]
+    if any(more) or config["addition_embed_type"] not in (None, "text_time"):
         raise ValueError(
             "This UNet takes more than a text and the size of a picture, such as a class or an "
             "IP-Adapter's picture. Give a plain text-to-image model."
         )
-    if pipeline is not None and config.in_channels != pipeline.vae.config.latent_channels:
+    if pipeline is not None and config["in_channels"] != pipeline.vae.config.latent_channels:
         raise ValueError(
-            f"The UNet takes {config.in_channels} channels, the VAE gives "
+            f"The UNet takes {config['in_channels']} channels, the VAE gives "
             f"{pipeline.vae.config.latent_channels}: an inpainting or otherwise conditioned model. "
             "Give a plain text-to-image model."
         )
@@ -175,6 +184,7 @@ def check_model(unet: nn.Module, pipeline: Any) -> None:
         )
     for _ in attention_layers(unet):
         pass  # raises for fused projections
+    return unet
 
 
 def check_widths(spec: HypernetSpec, unet: nn.Module) -> None:
@@ -209,7 +219,7 @@ def noise_levels(scheduler: Any) -> tuple[Tensor, str]:
 
 
 def encoded(
-    pipeline: Any, pairs: Iterable[Pair], settings: TrainSettings, size: Size
+    pipeline: Any, pairs: Iterable[object], settings: TrainSettings, size: Size
 ) -> tuple[BatchAt, Probe | None]:
     """A function that makes batches of these pairs, and the probe if settings ask for one."""
     dataset, latents = encode_pairs(pipeline, pairs, size)
@@ -228,7 +238,9 @@ def encoded(
     return examples.batch_at, examples.probe(batch_size) if settings.probe_every else None
 
 
-def given_batches(unet: nn.Module, batches: Iterable[Encoded], settings: TrainSettings) -> Given:
+def given_batches(
+    unet: UNet2DConditionModel, batches: Iterable[object], settings: TrainSettings
+) -> Given:
     """The samples of these batches. Raises TypeError or ValueError naming a batch that is wrong."""
     latents, conditions = [], []
     for number, batch in enumerate(batches, 1):
@@ -250,9 +262,9 @@ def given_batches(unet: nn.Module, batches: Iterable[Encoded], settings: TrainSe
 
 
 def check_batch(
-    unet: nn.Module, number: int, latents: Tensor, condition: Mapping[str, Tensor]
+    unet: UNet2DConditionModel, number: int, latents: Tensor, condition: Mapping[str, Tensor]
 ) -> None:
-    channels, widths = unet.config.in_channels, attention_widths(unet)["attn2"]
+    channels, widths = unet.config["in_channels"], attention_widths(unet)["attn2"]
     if latents.ndim != 4 or latents.shape[1] != channels:
         raise ValueError(
             f"Item {number}: latents of shape {list(latents.shape)} are not of this model, which "

@@ -17,14 +17,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..pictures.latent_size import size_in_pixels
-from .blocks import Block, spatial_transformers
+from .blocks import Block, modules_in, spatial_transformers
+
+if TYPE_CHECKING:
+    from diffusers.models.attention_processor import Attention
+    from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 
 
 class PatchedAttention:
@@ -40,7 +44,7 @@ class PatchedAttention:
 
     def __call__(
         self,
-        attn: nn.Module,
+        attn: Attention,
         hidden_states: Tensor,
         encoder_hidden_states: Tensor | None = None,
         attention_mask: None = None,  # diffusers always passes it; Stable Diffusion has none
@@ -55,6 +59,8 @@ class PatchedAttention:
             extra_options = self._extra_options(attn, options)
             for patch in patches:
                 n, context, value = patch(n, context, value, extra_options)
+        # diffusers builds other models with layers that lack one of them
+        assert attn.to_k is not None and attn.to_v is not None and attn.to_out is not None
         query, key, value = (
             tokens.unflatten(-1, (attn.heads, -1)).transpose(1, 2)  # (B, heads, T, C / heads)
             for tokens in (attn.to_q(n), attn.to_k(context), attn.to_v(value))
@@ -64,7 +70,7 @@ class PatchedAttention:
             mixed = layer(mixed)
         return mixed
 
-    def _extra_options(self, attn: nn.Module, options: Mapping[str, Any]) -> dict[str, Any]:
+    def _extra_options(self, attn: Attention, options: Mapping[str, Any]) -> dict[str, Any]:
         passed_on = {k: v for k, v in options.items() if k not in ("patches", "patches_replace")}
         return {
             **passed_on,
@@ -78,7 +84,7 @@ class PatchedAttention:
 def install_patched_attention(unet: nn.Module) -> None:
     """Give every attention layer of a diffusers UNet2DConditionModel its own processor."""
     for transformer_index, (block, transformer) in enumerate(spatial_transformers(unet)):
-        for block_index, layer in enumerate(transformer.transformer_blocks):
+        for block_index, layer in enumerate(modules_in(transformer, "transformer_blocks")):
             for kind in ("attn1", "attn2"):
                 processor = PatchedAttention(kind, block, block_index, transformer_index)
                 getattr(layer, kind).set_processor(processor)
@@ -90,7 +96,7 @@ def patched_attention(unet: nn.Module) -> Iterator[None]:
     layers = [
         getattr(block, kind)
         for _, transformer in spatial_transformers(unet)
-        for block in transformer.transformer_blocks
+        for block in modules_in(transformer, "transformer_blocks")
         for kind in ("attn1", "attn2")
     ]
     before = [layer.processor for layer in layers]
@@ -103,7 +109,7 @@ def patched_attention(unet: nn.Module) -> Iterator[None]:
 
 
 def run_unet(
-    unet: nn.Module,
+    unet: UNet2DConditionModel,
     sample: Tensor,
     timesteps: Tensor,
     context: Tensor,
@@ -133,13 +139,13 @@ def run_unet(
     return prediction.to(torch.float32)
 
 
-def takes_sizes(unet: nn.Module) -> bool:
+def takes_sizes(unet: UNet2DConditionModel) -> bool:
     """Does the UNet take sizes, as SDXL's does?"""
-    return unet.config.addition_embed_type == "text_time"
+    return unet.config["addition_embed_type"] == "text_time"
 
 
 def _text_and_sizes(
-    unet: nn.Module, sample: Tensor, pooled: Tensor | None, sizes: Tensor | None
+    unet: UNet2DConditionModel, sample: Tensor, pooled: Tensor | None, sizes: Tensor | None
 ) -> dict[str, Tensor]:
     """SDXL's additional conditioning, under diffusers' names."""
     if pooled is None:

@@ -79,16 +79,16 @@ class EncodedPrompts(Mapping[str, dict[str, Tensor]]):
     """A mapping from prompts to their encoded conditions in the shards."""
 
     def __init__(self, shards: Shards, keys: Mapping[str, str]):
-        self.shards, self.keys = shards, keys
+        self.shards, self.places = shards, keys  # `keys` is a method of every Mapping
 
     def __getitem__(self, prompt: str) -> dict[str, Tensor]:
-        return self.shards[self.keys[prompt]]
+        return self.shards[self.places[prompt]]
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self.keys)
+        return iter(self.places)
 
     def __len__(self) -> int:
-        return len(self.keys)
+        return len(self.places)
 
 
 def encode_dataset(

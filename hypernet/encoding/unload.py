@@ -42,8 +42,9 @@ def unload(module: nn.Module, folder: Path) -> int:
             for pointer, storage in storages.items():
                 size += file.write(b"\0" * (-size % ALIGNED))
                 places[pointer] = size
-                size += file.write(memoryview(_bytes(storage).numpy()))
+                size += file.write(_bytes(storage).numpy().data)
         mapped = torch.UntypedStorage.from_file(str(path), shared=True, nbytes=size)
+        assert isinstance(mapped, torch.UntypedStorage)  # torch's types name a base of it
     finally:
         with contextlib.suppress(OSError):  # Windows can't delete a file that is in use
             path.unlink(missing_ok=True)

@@ -60,8 +60,7 @@ def to_payload(network: Hypernetwork, dtype: torch.dtype = torch.float32) -> dic
     spec = network.spec
     pairs = {}
     for width in spec.widths:
-        pair = network.pairs[str(width)]
-        pairs[int(width)] = tuple(to_state(pair[side], dtype) for side in ("k", "v"))
+        pairs[int(width)] = tuple(to_state(network.mlp(width, side), dtype) for side in ("k", "v"))
     for width, sides in pairs.items():
         if not all(is_finite(tensor) for state in sides for tensor in state.values()):
             raise ValueError(
@@ -129,7 +128,7 @@ def from_payload(payload: Any, file_name: str) -> Hypernetwork:
     network = Hypernetwork(spec, read_record(payload, file_name), blank=True)
     for width, sides in pairs.items():
         for side, layers in zip(("k", "v"), sides, strict=True):
-            fill(network.pairs[str(width)][side], layers, f'"{file_name}", width {width}, {side}')
+            fill(network.mlp(width, side), layers, f'"{file_name}", width {width}, {side}')
     return network
 
 
@@ -390,7 +389,7 @@ def fill(mlp: ResidualMlp, layers: list[Layer], where: str) -> None:
     for slot, layer in zip(slots, layers, strict=True):
         slot.weight.copy_(layer.weight)
         if layer.bias is not None:
-            slot.bias.copy_(layer.bias)
+            slot.get_parameter("bias").copy_(layer.bias)
         if not all(is_finite(parameter) for parameter in slot.parameters()):
             raise ValueError(f"{where}: {type(slot).__name__} holds NaN or infinite numbers.")
 

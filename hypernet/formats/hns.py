@@ -89,14 +89,14 @@ def read_node(node: ast.expr, depth: int) -> Part:
     if isinstance(node, ast.Set):
         parts = list(dict.fromkeys(read_node(entry, depth + 1) for entry in node.elts))
         return parallel(parts, [1.0] * len(parts))
-    if isinstance(node, ast.Dict) and all(node.keys):
+    if isinstance(node, ast.Dict) and None not in node.keys:  # None is the key of **
         weights = [number(value) for value in node.values]
-        keys = [ast.dump(key) for key in node.keys]
-        if len(set(keys)) < len(keys):
+        keys = [key for key in node.keys if key is not None]
+        if len(set(map(ast.dump, keys))) < len(keys):
             raise ValueError(f'"{ast.unparse(node)[:80]}" gives one name two weights.')
         if len(weights) == 1:
-            return at_strength(node.keys[0], weights[0], depth)
-        return parallel([read_node(key, depth + 1) for key in node.keys], weights)
+            return at_strength(keys[0], weights[0], depth)
+        return parallel([read_node(key, depth + 1) for key in keys], weights)
     raise ValueError(
         f'"{ast.unparse(node)[:80]}" is no part of a tree: use names, [..] for one after the '
         'other, {..} for side by side, ("name", 0.5) for a strength.'
@@ -143,7 +143,10 @@ def number(node: ast.expr) -> float:
     if not is_number(node):
         raise ValueError(f'"{ast.unparse(node)[:80]}" should be a number.')
     negative = isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub)
-    value = node.operand.value if isinstance(node, ast.UnaryOp) else node.value
+    constant = node.operand if isinstance(node, ast.UnaryOp) else node
+    assert isinstance(constant, ast.Constant)
+    value = constant.value
+    assert isinstance(value, (int, float))  # by is_number
     if not abs(value) < 1e6:
         raise ValueError(f'"{ast.unparse(node)[:80]}" is too large.')
     return -float(value) if negative else float(value)
@@ -296,6 +299,12 @@ class NetworkTree(nn.Module):
         self.spec = TreeSpec(tuple(sorted(widths)))
         self.eval()
 
+    def named(self, name: str) -> Hypernetwork:
+        """The network of the leaves with this name."""
+        network = self.networks[self.names.index(name)]
+        assert isinstance(network, Hypernetwork)  # a ModuleList doesn't tell what is in it
+        return network
+
     def keys(self, context: Tensor, strength: float | Tensor = 1.0) -> Tensor:
         """Transform the input of `to_k`: (B, T, C) → same shape and dtype.
 
@@ -313,8 +322,7 @@ class NetworkTree(nn.Module):
         if context.shape[-1] not in self.spec.widths:
             return context
         if isinstance(part, Leaf):
-            network = self.networks[self.names.index(part.name)]
-            return getattr(network, side)(context, part.strength * strength)
+            return getattr(self.named(part.name), side)(context, part.strength * strength)
         if isinstance(part, Sequential):
             for each in part.parts:
                 context = self._transform(side, each, context, strength)
@@ -330,9 +338,12 @@ class NetworkTree(nn.Module):
 
     def copy(self) -> NetworkTree:
         """A copy with its own weights, created outside inference mode."""
-        networks = [network.copy() for network in self.networks]
+        networks = [self.named(name).copy() for name in self.names]
         return NetworkTree(
             self.part,
             dict(zip(self.names, networks, strict=True)),
             Record(**vars(self.record)),
         )
+
+
+Network = Hypernetwork | NetworkTree  # what a file can hold

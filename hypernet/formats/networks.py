@@ -20,7 +20,7 @@ from ..atomic_files import write_whole
 from ..network.hypernetwork import Hypernetwork
 from .a1111 import from_payload, to_payload
 from .file_kinds import kind_of
-from .hns import NetworkTree, read_tree
+from .hns import Network, read_tree
 from .pickle_check import check_pt
 from .safetensors_file import read_safetensors, to_bytes
 
@@ -28,19 +28,22 @@ SUFFIXES = (".pt", ".safetensors")  # formats that can be written
 TREE_SUFFIX = ".hns"
 
 
-def open_network(
-    path: str | os.PathLike, folders: Sequence[str | os.PathLike] = ()
-) -> Hypernetwork | NetworkTree:
+def open_network(path: str | os.PathLike, folders: Sequence[str | os.PathLike] = ()) -> Network:
     """The network in a file, or the tree of networks in a `.hns`, in eval mode on the CPU.
 
     folders: where a `.hns` looks for the files it names, subfolders included, besides its own
     folder. Raises FileNotFoundError, or ValueError naming the file and the reason.
     """
     path = Path(path)
+    if path.suffix.lower() == TREE_SUFFIX and path.is_file():
+        return read_tree(path, [Path(folder) for folder in folders], open_single)
+    return open_single(path)
+
+
+def open_single(path: Path) -> Hypernetwork:
+    """The network in a file that is no tree. Raises as open_network does."""
     if not path.is_file():
         raise FileNotFoundError(f'There is no hypernetwork file "{path}".')
-    if path.suffix.lower() == TREE_SUFFIX:
-        return read_tree(path, [Path(folder) for folder in folders], open_network)
     try:
         with torch.inference_mode(False):
             safetensors = path.suffix.lower() == ".safetensors"

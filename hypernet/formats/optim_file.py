@@ -97,10 +97,11 @@ def check_state(state: Any, order: list[int], network: Hypernetwork, file_name: 
     if not isinstance(state, Mapping) or not isinstance(state.get("state"), Mapping):
         raise ValueError(f"{fault}: it is not what a torch optimizer saves.")
     groups = state.get("param_groups")
-    well_formed = isinstance(groups, list) and all(
+    counted = []
+    if isinstance(groups, list) and all(
         isinstance(group, Mapping) and isinstance(group.get("params"), list) for group in groups
-    )
-    counted = [number for group in groups for number in group["params"]] if well_formed else []
+    ):
+        counted = [number for group in groups for number in group["params"]]
     if sorted(map(repr, counted)) != sorted(map(repr, shapes)):
         raise ValueError(f"{fault}: it is of {len(counted)} parameters, not {len(shapes)}.")
     for number, entry in state["state"].items():

@@ -146,9 +146,16 @@ class Hypernetwork(nn.Module):
                 generator = torch.Generator().manual_seed(spec.seed)
                 for width in spec.widths:
                     for side in ("k", "v"):
-                        mlp = self.pairs[str(width)][side]
-                        mlp.initialize(spec.weight_initialization, generator)
+                        self.mlp(width, side).initialize(spec.weight_initialization, generator)
         self.eval()
+
+    def mlp(self, width: int, side: str) -> ResidualMlp:
+        """The f for keys ("k") or values ("v") of a width that the network has."""
+        pair = self.pairs[str(width)]
+        assert isinstance(pair, nn.ModuleDict)  # torch's containers don't tell what is in them
+        mlp = pair[side]
+        assert isinstance(mlp, ResidualMlp)
+        return mlp
 
     def keys(self, context: Tensor, strength: float | Tensor = 1.0) -> Tensor:
         """Transform the input of `to_k`: (B, T, C) → same shape and dtype.
@@ -162,11 +169,11 @@ class Hypernetwork(nn.Module):
         return self._transform("v", context, strength)
 
     def _transform(self, side: str, context: Tensor, strength: float | Tensor) -> Tensor:
-        width = str(context.shape[-1])
-        if width not in self.pairs:
+        width = context.shape[-1]
+        if str(width) not in self.pairs:
             return context
         x = context.float()
-        residual = self.pairs[width][side](x)
+        residual = self.mlp(width, side)(x)
         if residual.requires_grad or residual.dtype != x.dtype:  # in training, or under autocast
             return (x + residual * strength).to(context.dtype)
         # in place, which is a tenth faster at width 320

@@ -208,14 +208,15 @@ def read_widths(text: str) -> tuple[int, ...]:
         return all(isinstance(each, int) and 16 <= each <= 2**16 for each in numbers)
 
     numbers = read_numbers(text, "Widths", "768, 1280", are_usual) if text.strip() else ()
-    if any(not isinstance(number, int) or number < 1 for number in numbers):
+    widths = tuple(number for number in numbers if isinstance(number, int) and number >= 1)
+    if len(widths) < len(numbers):
         raise ValueError(f'Widths "{text}": give whole numbers above 0, such as 768, 1280.')
-    if numbers and min(numbers) < NARROWEST:
+    if widths and min(widths) < NARROWEST:
         raise ValueError(
-            f'Widths "{text}": {min(numbers)} is too narrow. Write large numbers without a comma '
+            f'Widths "{text}": {min(widths)} is too narrow. Write large numbers without a comma '
             "inside, such as 1280."
         )
-    return numbers
+    return widths
 
 
 def listed(numbers: Sequence[float]) -> str:

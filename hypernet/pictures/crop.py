@@ -59,15 +59,18 @@ def cover(across: float, down: float, width: int, height: int, focus: Point = MI
 
     `focus` is as close to the middle of the part as the picture's edges allow.
     """
-    shape = width / height
+    return Cut(box=box_of(across, down, width / height, focus), width=width, height=height)
+
+
+def box_of(across: float, down: float, shape: float, focus: Point = MIDDLE) -> Box:
+    """The largest box in an across × down picture whose width / height is `shape`."""
     if across / down >= shape:
         box_x, box_y = min(shape * down, across), down
     else:
         box_x, box_y = across, min(across / shape, down)
     x = min(max(focus[0] * across - box_x / 2, 0), across - box_x)
     y = min(max(focus[1] * down - box_y / 2, 0), down - box_y)
-    box = (x, y, min(x + box_x, across), min(y + box_y, down))
-    return Cut(box=box, width=width, height=height)
+    return x, y, min(x + box_x, across), min(y + box_y, down)
 
 
 def fit(across: int, down: int, width: int, height: int) -> Cut:
@@ -77,7 +80,7 @@ def fit(across: int, down: int, width: int, height: int) -> Cut:
     times as long as wide loses more.
     """
     scale = min(width / across, height / down)
-    return cover(across, down, *(grained(side * scale) for side in (across, down)))
+    return cover(across, down, grained(across * scale), grained(down * scale))
 
 
 def at_own_size(across: int, down: int) -> Cut:

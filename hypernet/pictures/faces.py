@@ -40,7 +40,7 @@ def face_finder() -> tuple[FindFaces, str]:
         least = max(16, min(grey.shape) // 10)
         with one_at_a_time:
             found = detector.detectMultiScale(grey, 1.2, 5, minSize=(least, least))
-        return [tuple(int(number) for number in face) for face in found]
+        return [(int(x), int(y), int(width), int(height)) for x, y, width, height in found]
 
     return find, ""
 

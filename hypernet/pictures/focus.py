@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from .crop import MIDDLE, Point, cover
+from .crop import MIDDLE, Point, box_of
 from .faces import FindFaces, nothing
 
 SMALL, FACES_SMALL = 256, 384  # pixels of the miniatures' longer side
@@ -81,7 +81,8 @@ def edge_point(grey: np.ndarray) -> Point | None:
     height, width = grey.shape
     if min(height, width) < 3:
         return None
-    down, across = np.gradient(grey.astype(np.float64))
+    numbers = grey.astype(np.float64)
+    down, across = (np.gradient(numbers, axis=axis) for axis in (0, 1))
     xx, yy, xy = (blurred(product) for product in (across**2, down**2, across * down))
     strength = (xx + yy) / 2 - np.sqrt(((xx - yy) / 2) ** 2 + xy**2)
     strength[int(height * 0.9) :] = 0
@@ -121,7 +122,7 @@ def entropy_point(grey: np.ndarray, shape: float) -> Point:
     """The middle of the window with the highest entropy; of equals, the one nearest to the middle
     of the picture."""
     height, width = grey.shape
-    left, top, right, bottom = cover(width, height, shape, 1.0).box
+    left, top, right, bottom = box_of(width, height, shape)
     window = max(1, round(right - left)), max(1, round(bottom - top))
     best = (-1.0, 0.0, MIDDLE)
     for x in places(width - window[0]):

@@ -43,7 +43,9 @@ def fonts(size: int) -> Iterable[ImageFont.FreeTypeFont]:
 
 @lru_cache(16)
 def own_font(size: int) -> ImageFont.FreeTypeFont:
-    return ImageFont.load_default(size=size)
+    font = ImageFont.load_default(size=size)
+    assert isinstance(font, ImageFont.FreeTypeFont)  # as whenever a size is asked for
+    return font
 
 
 @lru_cache(64)
@@ -57,4 +59,6 @@ def system_font(name: str, size: int) -> ImageFont.FreeTypeFont | None:
 def has(font: ImageFont.FreeTypeFont, letter: str) -> bool:
     """Does the font draw the letter differently from one that no font has?"""
     drawn, lacking = font.getmask(letter), font.getmask(NO_LETTER)
-    return (drawn.size, bytes(drawn)) != (lacking.size, bytes(lacking))
+    # Pillow's types forget that its core image is a sequence of bytes
+    one, other = bytes(drawn), bytes(lacking)  # pyright: ignore[reportArgumentType]
+    return (drawn.size, one) != (lacking.size, other)

@@ -52,11 +52,11 @@ def picture_size(path: Path) -> tuple[int, int]:
     """
 
     def size(picture: Image.Image, file: BinaryIO) -> tuple[int, int]:
-        if not ENDS.get(picture.format, decodes)(picture, file):
+        if not ENDS.get(picture.format or "", decodes)(picture, file):
             picture.load()  # raises if something is missing
         # Pillow rotates a TIFF by itself
         turned = picture.format != "TIFF" and orientation(picture, file) in TURNED
-        return picture.size[::-1] if turned else picture.size
+        return (picture.height, picture.width) if turned else picture.size
 
     try:
         with warnings.catch_warnings():
@@ -89,6 +89,7 @@ def reason(path: Path, fault: Exception) -> str:
     if isinstance(fault, UnidentifiedImageError):
         return "the file is empty" if not path.stat().st_size else "no picture by its content"
     if isinstance(fault, (Image.DecompressionBombWarning, Image.DecompressionBombError)):
+        assert Image.MAX_IMAGE_PIXELS is not None  # without a limit, Pillow raises neither
         return f"more than {Image.MAX_IMAGE_PIXELS // 1_000_000} million pixels; make it smaller"
     if isinstance(fault, OSError) and fault.strerror:
         return fault.strerror
@@ -141,6 +142,9 @@ def boxes_fit(picture: Image.Image, file: BinaryIO) -> bool:
 
 def strips_fit(picture: Image.Image, file: BinaryIO) -> bool:
     """TIFF: a table gives the offset and length of every strip."""
+    from PIL.TiffImagePlugin import TiffImageFile  # not before there is a TIFF, as Pillow does
+
+    assert isinstance(picture, TiffImageFile)
     tags = picture.tag_v2
     if STRIP_OFFSETS not in tags or STRIP_LENGTHS not in tags:
         return False
@@ -264,6 +268,7 @@ def in_srgb(picture: Image.Image) -> Image.Image:
         )
     except (ImageCms.PyCMSError, OSError, ValueError):  # for another colour space, or broken
         return picture
+    assert found is not None  # only a conversion in place gives nothing back
     if picture.mode == "RGBA":
         found.putalpha(picture.getchannel("A"))
     return found

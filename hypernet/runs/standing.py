@@ -22,6 +22,7 @@ from typing import Any
 
 import torch
 
+from ..formats.hns import Network
 from ..formats.networks import open_network
 from ..formats.optim_file import file_hash
 from ..text.file_names import check_path
@@ -174,7 +175,7 @@ def is_by(folder: Path, file: Path) -> bool:
         return False
 
 
-def is_result(state: State, network: torch.nn.Module) -> bool:
+def is_result(state: State, network: Network) -> bool:
     """Is it the network that a run gives in this state: the average, where there is one?"""
     weights = state.optimizer.get("average") or state.weights
     told, found = list(weights.values()), list(network.state_dict().values())

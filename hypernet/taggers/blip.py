@@ -41,7 +41,9 @@ class BlipCaptioner:
                 "a BLIP captioning model there, such as Salesforce's blip-image-captioning-base."
             ) from fault
         self.device = device
-        self.model = model.float().eval().requires_grad_(False).to(device)
+        model = model.float().eval().requires_grad_(False)
+        # transformers decorates `to`, and its types lose `self` there
+        self.model = model.to(device)  # pyright: ignore[reportArgumentType]
 
     @torch.no_grad()
     def __call__(self, pictures: Sequence[Image.Image]) -> list[tuple[Tag, ...]]:

@@ -182,7 +182,7 @@ def read_weights(file: Path) -> dict:
 def fit(picture: Image.Image, side: int = SIDE) -> Image.Image:
     """The whole picture in the middle of a square, with its outermost pixels repeated around it."""
     across, down = (max(1, length * side // max(picture.size)) for length in picture.size)
-    resized = picture.resize((across, down), Image.LANCZOS)
+    resized = picture.resize((across, down), Image.Resampling.LANCZOS)
     square = Image.new("RGB", (side, side))
     left, top = side // 2 - across // 2, side // 2 - down // 2
     square.paste(resized, (left, top))

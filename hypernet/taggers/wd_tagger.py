@@ -51,7 +51,9 @@ class WdTagger:
             part = squares[first : first + step]
             missing = step - len(part)
             part = np.concatenate([part, *[part[-1:]] * missing])
-            rows += list(self.session.run(None, {self.input: part})[0][: step - missing])
+            scores = self.session.run(None, {self.input: part})[0]
+            assert isinstance(scores, np.ndarray)  # its types allow sparse tensors and maps, too
+            rows += list(scores[: step - missing])
         if not np.isfinite(rows).all():
             raise ValueError(f'"{self.file}" gives NaN: it is damaged. Get it again.')
         return [
@@ -131,6 +133,6 @@ def as_input(picture: Image.Image, side: int) -> np.ndarray:
     longest = max(picture.size)
     square = Image.new("RGB", (longest, longest), "white")
     square.paste(picture, ((longest - picture.width) // 2, (longest - picture.height) // 2))
-    filtering = Image.BOX if longest > side else Image.BICUBIC
+    filtering = Image.Resampling.BOX if longest > side else Image.Resampling.BICUBIC
     resized = square.resize((side, side), filtering)
     return np.ascontiguousarray(np.asarray(resized, dtype=np.float32)[:, :, ::-1])

@@ -6,19 +6,22 @@ Pictures are (H, W, 3) float32 in 0..1, all of one size.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 from torch import Tensor
 
 from ..apply.prompt_tags import LIMIT
-from ..network.hypernetwork import Hypernetwork
+from ..formats.hns import Network
 from ..pictures.grid import grid
 from ..text.parsing import read_numbers
 
+Drawn = TypeVar("Drawn", bound=Network)
+
 
 def compared(
-    networks: Sequence[Hypernetwork],
+    networks: Sequence[Drawn],
     strengths: Sequence[float],
-    draw: Callable[[Hypernetwork | None, float], Tensor],
+    draw: Callable[[Drawn | None, float], Tensor],
 ) -> Tensor:
     """The grid (1, H', W', 3) of draw(network, strength), a row per network.
 
@@ -26,7 +29,7 @@ def compared(
     """
     plain = draw(None, 0) if 0 in strengths else None
     rows = [
-        [draw(network, strength) if strength else plain for strength in strengths]
+        [draw(network, strength) if strength or plain is None else plain for strength in strengths]
         for network in networks
     ]
     return grid(rows, [f"{strength:g}" for strength in strengths], names_of(networks))
@@ -45,7 +48,7 @@ def read_strengths(text: str) -> tuple[float, ...]:
     return strengths
 
 
-def names_of(networks: Sequence[Hypernetwork]) -> list[str]:
+def names_of(networks: Sequence[Network]) -> list[str]:
     """The networks' names. Those that share a name, like A1111's checkpoints, get their steps."""
     names = [network.record.name for network in networks]
     return [

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from ..formats.hns import Network
 from ..network.hypernetwork import Hypernetwork, Record
 from ..network.spec import HypernetSpec, listed
 
@@ -24,16 +25,21 @@ CORE_ACTIVATIONS = {  # our name -> the name of the same function in ComfyUI's l
 NUMBERS = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 
 
-def with_spec(network: Hypernetwork, **changes: Any) -> Hypernetwork:
-    """A network with a changed spec; widths that both have keep their weights."""
+def single(network: Network) -> Hypernetwork:
+    """The network. Raises ValueError if it is a tree of networks."""
     if not isinstance(network, Hypernetwork):
         raise ValueError(
             f'"{network.record.name}" is a tree of networks. Convert each of them, or merge them.'
         )
+    return network
+
+
+def with_spec(network: Hypernetwork, **changes: Any) -> Hypernetwork:
+    """A network with a changed spec; widths that both have keep their weights."""
     twin = Hypernetwork(replace(network.spec, **changes), Record(**vars(network.record)))
     for width in set(twin.spec.widths) & set(network.spec.widths):
         for side in ("k", "v"):
-            copy_weights(network.pairs[str(width)][side], twin.pairs[str(width)][side])
+            copy_weights(network.mlp(width, side), twin.mlp(width, side))
     return twin
 
 
@@ -44,13 +50,14 @@ def copy_weights(source: nn.Module, target: nn.Module) -> None:
 
 
 def with_widths(
-    network: Hypernetwork, *, keep: Iterable[int] = (), add: Iterable[int] = ()
+    network: Network, *, keep: Iterable[int] = (), add: Iterable[int] = ()
 ) -> Hypernetwork:
     """Keep only some widths (default: all), and add new ones that do nothing until trained.
 
     Raises ValueError quoting widths that are missing or exist already, and for a network that
     could not learn if its last layer began at zero.
     """
+    network = single(network)
     held, keep, add = set(network.spec.widths), set(keep), set(add)
     faults = []
     if keep - held:
@@ -67,7 +74,7 @@ def with_widths(
     twin = with_spec(network, widths=tuple((keep or held) | add))
     for width in add:
         for side in ("k", "v"):
-            silence(twin.pairs[str(width)][side], width)
+            silence(twin.mlp(width, side), width)
     return twin
 
 

@@ -52,10 +52,9 @@ def weighted(parts: Parts, name: str) -> Hypernetwork:
 
     Raises ValueError quoting two networks that differ in shape.
     """
-    first = parts[0][0]
+    first = single(parts[0][0])
     for other, _ in parts:
-        require_single(other)
-        require_same_shape(first, other)
+        require_same_shape(first, single(other))
     merged = Hypernetwork(without_dropout(first.spec), record_of(parts, name, " + "))
     factors = [factor for _, factor in parts]
     sources = zip(*(network.parameters() for network, _ in parts), strict=True)
@@ -80,12 +79,14 @@ def side_by_side(parts: Parts, name: str) -> Hypernetwork:
             return reduce(Residual.plus, each)
 
         return from_residuals(summed, parts, name, " + ")
-    require_joinable(networks)
-    spec = joined_spec(networks)
+    singles = joinable(networks)
+    spec = joined_spec(singles)
     merged = Hypernetwork(spec, record_of(parts, name, " + "))
+    factors = [factor for _, factor in parts]
     for width in spec.widths:
         for side in ("k", "v"):
-            fill_joined(merged.pairs[str(width)][side], parts, width, side)
+            columns = [layers_of(network, width, side) for network in singles]
+            fill_joined(merged.mlp(width, side), columns, factors)
     return merged
 
 
@@ -106,12 +107,14 @@ def in_sequence(parts: Parts, name: str) -> Hypernetwork:
 # Checking which networks fit together
 
 
-def require_single(network: Linear) -> None:
+def single(network: Linear) -> Hypernetwork:
+    """The network. Raises ValueError if it is a tree of networks."""
     if not isinstance(network, Hypernetwork):
         raise ValueError(
             f'"{network.record.name}" is a tree of networks, which has no weights of its own to '
             "mix. Give its networks, or chain Apply Hypernet nodes."
         )
+    return network
 
 
 def require_same_shape(first: Hypernetwork, other: Hypernetwork) -> None:
@@ -138,10 +141,13 @@ def described(network: Hypernetwork, names: Sequence[str]) -> str:
     return f'"{network.record.name}" has {" and ".join(said)}'
 
 
-def require_joinable(networks: Sequence[Hypernetwork]) -> None:
-    first = networks[0]
-    for network in networks:
-        require_single(network)
+def joinable(networks: Sequence[Linear]) -> list[Hypernetwork]:
+    """The networks. Raises ValueError if they cannot stand side by side in one."""
+    first = single(networks[0])
+    found: list[Hypernetwork] = []
+    for each in networks:
+        network = single(each)
+        found.append(network)
         spec = network.spec
         problem = ""
         if spec.layer_norm:
@@ -155,13 +161,14 @@ def require_joinable(networks: Sequence[Hypernetwork]) -> None:
         elif spec.activation != first.spec.activation:
             problem = f"{described(first, ['activation'])}, {described(network, ['activation'])}"
         elif len(spec.layer_structure) != len(first.spec.layer_structure):
-            both = (described(each, ["layer_structure"]) for each in (first, network))
+            both = (described(one, ["layer_structure"]) for one in (first, network))
             problem = ", ".join(both)
         if problem:
             raise ValueError(
                 f"These networks cannot stand side by side in one: {problem}. "
                 "Chain Apply Hypernet nodes instead."
             )
+    return found
 
 
 def joined_spec(networks: Sequence[Hypernetwork]) -> HypernetSpec:
@@ -195,7 +202,8 @@ def without_dropout(spec: HypernetSpec) -> HypernetSpec:
 
 def total(factors: Sequence[float], tensors: Sequence[Tensor]) -> Tensor:
     """Σ factor·tensor, added up in float64."""
-    return sum(f * tensor.double() for f, tensor in zip(factors, tensors, strict=True))
+    scaled = (f * tensor.double() for f, tensor in zip(factors, tensors, strict=True))
+    return sum(scaled, torch.zeros((), dtype=torch.float64))
 
 
 def linears(mlp: nn.Module) -> list[nn.Linear]:
@@ -203,10 +211,13 @@ def linears(mlp: nn.Module) -> list[nn.Linear]:
 
 
 @torch.no_grad()
-def fill_joined(mlp: nn.Module, parts: Parts, width: int, side: str) -> None:
-    """Stack the first layers, put the inner ones on a block diagonal, concatenate the last ones."""
-    columns = [layers_of(network, width, side) for network, _ in parts]
-    factors = [factor for _, factor in parts]
+def fill_joined(
+    mlp: nn.Module, columns: Sequence[Sequence[nn.Linear]], factors: Sequence[float]
+) -> None:
+    """Stack the first layers, put the inner ones on a block diagonal, concatenate the last ones.
+
+    columns: the layers of each network.
+    """
     *before, last = linears(mlp)
     for place, layer in enumerate(before):
         weights = [column[place].weight for column in columns]
@@ -221,7 +232,7 @@ def fill_joined(mlp: nn.Module, parts: Parts, width: int, side: str) -> None:
 def layers_of(network: Hypernetwork, width: int, side: str) -> list[nn.Linear]:
     """The network's layers for a width, or layers of the same sizes that do nothing."""
     if width in network.spec.widths:
-        return linears(network.pairs[str(width)][side])
+        return linears(network.mlp(width, side))
     sizes = [int(width * factor) for factor in network.spec.layer_structure]
     layers = [nn.Linear(*pair) for pair in pairwise(sizes)]
     for layer in layers:
@@ -239,7 +250,7 @@ def from_residuals(
     merged = Hypernetwork(spec, record_of(parts, name, word))
     for width in spec.widths:
         for side in ("k", "v"):
-            (layer,) = linears(merged.pairs[str(width)][side])
+            (layer,) = linears(merged.mlp(width, side))
             found = residual(width, side)
             layer.weight.copy_(found.matrix)
             layer.bias.copy_(found.constant)

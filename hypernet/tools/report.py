@@ -8,14 +8,14 @@ from pathlib import Path
 import torch
 
 from ..disk_space import as_size
-from ..formats.hns import NetworkTree
+from ..formats.hns import Network, NetworkTree
 from ..formats.hns import formula as tree_as_text
 from ..formats.networks import open_network
 from ..network.hypernetwork import Hypernetwork
 from ..network.spec import listed as numbers
 
 
-def describe(path: str | os.PathLike, network: Hypernetwork | NetworkTree | None = None) -> dict:
+def describe(path: str | os.PathLike, network: Network | None = None) -> dict:
     """Plain data about a network file: its record, its structure and the size of its effect.
 
     network: the result of open_network(path), if the caller already has it. Raises what
@@ -55,8 +55,8 @@ def describe(path: str | os.PathLike, network: Hypernetwork | NetworkTree | None
 def residual_size(network: Hypernetwork, width: int) -> dict[str, float]:
     """‖f(x)‖ / ‖x‖ for keys and values with standard normal x (1, T, C): how much it changes."""
     x = torch.randn(1, 256, width, generator=torch.Generator().manual_seed(0))
-    pair = network.pairs[str(width)]
-    return {side: round(float(pair[side](x).norm() / x.norm()), 5) for side in ("k", "v")}
+    sides = {side: network.mlp(width, side) for side in ("k", "v")}
+    return {side: round(float(mlp(x).norm() / x.norm()), 5) for side, mlp in sides.items()}
 
 
 def as_lines(description: dict) -> list[tuple[str, str]]:

@@ -80,7 +80,7 @@ class Examples:
             condition["sizes"] = torch.tensor([self._sizes(self.dataset.items[i]) for i in items])
         weights = self.weights
         return Batch(
-            torch.stack(latents),
+            torch.stack(list(latents)),
             condition,
             None if weights is None else torch.stack([weights[n]["weights"] for n in items]),
         )

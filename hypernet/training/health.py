@@ -93,9 +93,11 @@ def after_probe(
             best_step=step,
         )  # fmt: skip
         return first, ()
-    if found.loss < health.best_loss:
-        health = replace(health, best_loss=found.loss, best_step=step)
-    worse = held_out and found.loss > OVERFIT * health.best_loss
+    best = health.best_loss
+    if found.loss < best:
+        best = found.loss
+        health = replace(health, best_loss=best, best_step=step)
+    worse = held_out and found.loss > OVERFIT * best
     health = replace(health, rises=health.rises + 1 if worse else 0)
     troubles = {
         "blank": blank_round(health, step, loudest, spec),
@@ -108,7 +110,9 @@ def after_probe(
 
 def blank_round(health: Health, step: int, loudest: float, spec: HypernetSpec) -> str:
     """The words for a network that learns nothing, "" while it may yet."""
-    fall = 1 - health.best_loss / health.first_loss if health.first_loss else 0.0
+    fall = 0.0
+    if health.first_loss and health.best_loss is not None:
+        fall = 1 - health.best_loss / health.first_loss
     change = abs(loudest / health.first_residual - 1) if health.first_residual else math.inf
     if step < PATIENCE or fall >= LEAST_FALL or change >= LEAST_CHANGE:
         return ""

@@ -47,15 +47,22 @@ def visiting(
         for part in module.modules():
             if id(part) in staying:
                 continue
-            for tensors in (part._parameters, part._buffers):
-                for name, tensor in tensors.items():
-                    if tensor is not None:
-                        before.append((tensors, name, tensor))
-                        tensors[name] = copy_on(device, tensor)
+            for tensors, name, tensor in own_tensors(part):
+                before.append((tensors, name, tensor))
+                tensors[name] = copy_on(device, tensor)
         yield
     finally:
         for tensors, name, tensor in before:
             tensors[name] = tensor
+
+
+def own_tensors(module: nn.Module) -> Iterator[tuple[dict[str, Any], str, Tensor]]:
+    """Each parameter and buffer, without those of submodules, after its dict and its name there."""
+    # Any: one dict holds Parameters, the other Tensors
+    for tensors in (module._parameters, module._buffers):
+        for name, tensor in tensors.items():
+            if tensor is not None:
+                yield tensors, name, tensor
 
 
 def copy_on(device: torch.device, tensor: Tensor) -> Tensor:

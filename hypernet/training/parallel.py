@@ -124,17 +124,16 @@ def connected(backend: str, **connection: Any) -> Iterator[Processes]:
 @contextmanager
 def drawing_for_all(network: nn.Module, processes: Processes) -> Iterator[None]:
     """Inside, dropout draws for the whole batch, and this process's part of it counts."""
+
+    def enlarged(layer: nn.Module, inputs: tuple[Tensor]) -> Tensor:
+        return inputs[0].repeat(processes.count, *[1] * (inputs[0].ndim - 1))
+
+    def own_part(layer: nn.Module, inputs: tuple[Tensor], drawn: Tensor) -> Tensor:
+        return processes.share(drawn)
+
     with ExitStack() as hooks:
         for layer in network.modules():
             if processes.count > 1 and isinstance(layer, nn.Dropout):
-                enlarge = layer.register_forward_pre_hook(
-                    lambda layer, inputs: inputs[0].repeat(
-                        processes.count, *[1] * (inputs[0].ndim - 1)
-                    )
-                )
-                reduce = layer.register_forward_hook(
-                    lambda layer, inputs, drawn: processes.share(drawn)
-                )
-                hooks.callback(enlarge.remove)
-                hooks.callback(reduce.remove)
+                hooks.callback(layer.register_forward_pre_hook(enlarged).remove)
+                hooks.callback(layer.register_forward_hook(own_part).remove)
         yield

@@ -24,8 +24,10 @@ class Prefetched:
 
     def __call__(self, first: int, number: int) -> Batch:
         guess, self._guess = self._guess, None
-        right = guess is not None and guess[0] == (first, number)
-        batch = guess[1].result() if right else self._read(first, number)
+        if guess is not None and guess[0] == (first, number):
+            batch = guess[1].result()
+        else:
+            batch = self._read(first, number)
         distance = first - self._last if first > self._last else number
         self._last = first
         following = (first + distance, number)

@@ -111,10 +111,11 @@ def suggested_schedule(band: Band) -> str:
 
 def read_rates(text: str) -> tuple[float, float]:
     """(lowest, highest) of "1e-7 to 1e-2". Raises ValueError quoting the text."""
-    found = [number_in(part) for part in TO.split(unwrapped(text))]
-    if len(found) != 2 or None in found:
+    parts = TO.split(unwrapped(text))
+    rates = [rate for part in parts if (rate := number_in(part)) is not None]
+    if not len(parts) == len(rates) == 2:
         raise ValueError(f'Rates "{text}" are not two learning rates: write them as 1e-7 to 1e-2.')
-    low, high = found
+    low, high = rates
     check_rates(low, high)
     return low, high
 

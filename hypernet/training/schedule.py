@@ -30,8 +30,15 @@ RATE, LIMIT = "Learning rate schedule", "Clip limit"
 class Schedule(Protocol):
     """A rate for every update."""
 
-    end: int  # the first index that no rate serves
-    notes: tuple[str, ...]  # what the user should know: sentences
+    @property
+    def end(self) -> int:
+        """The first index that no rate serves."""
+        ...
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the user should know: sentences."""
+        ...
 
     def rate_at(self, step: int) -> float | None:
         """The rate of the update with this 0-based index; None once the schedule has run out."""
@@ -201,7 +208,11 @@ def parse_list(written: str, text: str, max_steps: int, start: int, what: str) -
             f"{EXAMPLE} ({', '.join(SHAPES)})."
         )
         raise ValueError(fault + advice)
-    pairs = [(pair, *read_pair(pair)) for pair in map(str.strip, written.split(",")) if pair]
+    pairs = [
+        (pair, *entry)
+        for pair in map(str.strip, written.split(","))
+        if (entry := read_pair(pair))  # None for "", and wrong_part knows no other
+    ]
     entries: list[tuple[float, int]] = []
     for _, rate, step in pairs:
         if step is None or step == -1 or step > max_steps:
@@ -247,7 +258,7 @@ def list_notes(text: str, pairs: list[tuple[str, int | None]], max_steps: int) -
     reached = 0
     for place, (pair, step) in enumerate(pairs):
         later = ", ".join(f'"{each}"' for each, _ in pairs[place + 1 :][:NAMED])
-        if step in (None, -1):
+        if step is None or step == -1:
             if pair.count(":") > 1:
                 yield f'In "{text}" the steps of "{pair}" do not count: an entry has one step.'
             if later:

@@ -220,7 +220,9 @@ def gradient_norm(network: torch.nn.Module) -> float:
     gradients = [p.grad for p in network.parameters() if p.grad is not None]
     if not gradients:
         return 0.0
-    return torch.stack(torch._foreach_norm(gradients)).norm().item()
+    # torch has no public name for the norms of many tensors in one call
+    norms = torch._foreach_norm(gradients)  # pyright: ignore[reportPrivateImportUsage]
+    return torch.stack(norms).norm().item()
 
 
 def update(learner: Learner, denoiser: Denoiser) -> None:

@@ -20,6 +20,14 @@ def tokens(width):
     return torch.randn(2, 5, width, generator=torch.Generator().manual_seed(9))
 
 
+@pytest.mark.parametrize("changes", [{}, {"keep": (12,)}, {"add": (16,)}])
+def test_a_tree_of_networks_is_refused(tmp_path, changes):
+    save_network(a_network(), tmp_path / "style.pt")
+    (tmp_path / "tree.hns").write_text('["style", "style"]')
+    with pytest.raises(ValueError, match='"tree" is a tree of networks'):
+        with_widths(open_network(tmp_path / "tree.hns"), **changes)
+
+
 def test_widths_can_be_left_out_and_the_rest_stays():
     network = a_network()
     small = with_widths(network, keep=(20,))
