@@ -16,11 +16,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeGuard, cast
 from weakref import WeakKeyDictionary
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    from torch._dynamo import OptimizedModule
 
 FILTER = "guard_filter_fn"  # of torch.compile's options
 # Parts of guards' names: where patches of every kind lie, and what ours read beside them
@@ -49,19 +52,19 @@ class CompiledAgain:
             for parent, name, part in found:
                 setattr(parent, name, part)
 
-    def _again(self, part: nn.Module, asked: Mapping[str, Any]) -> nn.Module:
+    def _again(self, part: OptimizedModule, asked: Mapping[str, Any]) -> nn.Module:
         if part not in self._made:
             self._made[part] = compile_apart(part._orig_mod, asked)
         return self._made[part]
 
 
-def drops_guards(asked: Mapping[str, Any] | None) -> bool:
+def drops_guards(asked: Mapping[str, Any] | None) -> TypeGuard[Mapping[str, Any]]:
     """May torch have been told to drop guards? torch.compile takes the filter out of `options` and
     leaves them there, empty. Where no options were given, torch heeds patches by itself."""
     return asked is not None and asked.get("options") is not None
 
 
-def compiled_parts(model: nn.Module) -> Iterator[tuple[nn.Module, str, nn.Module]]:
+def compiled_parts(model: nn.Module) -> Iterator[tuple[nn.Module, str, OptimizedModule]]:
     """(parent, name, part) of the outermost parts that torch.compile has wrapped."""
     from torch._dynamo import OptimizedModule  # heavy; loaded already where something is compiled
 
@@ -77,13 +80,14 @@ def compile_apart(module: nn.Module, asked: Mapping[str, Any]) -> nn.Module:
         backend=asked.get("backend", "inductor"),
         options={name: value for name, value in asked["options"].items() if name != FILTER},
     )
-    return torch.compile(
+    compiled = torch.compile(
         module,
         backend=backend,
         fullgraph=asked.get("fullgraph", False),
         dynamic=asked.get("dynamic"),
         options={FILTER: heed_patches},
     )
+    return cast(nn.Module, compiled)  # torch's types promise a function, whatever is compiled
 
 
 def heed_patches(guards: Sequence[Any]) -> list[bool]:
@@ -101,11 +105,12 @@ class Apart:
     backend: str | Callable[..., Any]
     options: dict[str, Any]
 
-    def __call__(self, graph: torch.fx.GraphModule, inputs: Sequence[Any]) -> Callable[..., Any]:
+    def __call__(self, graph: torch.fx.GraphModule, inputs: list[Tensor]) -> Callable[..., Any]:
         if self.backend == "inductor":
             from torch._inductor.compile_fx import compile_fx
 
-            return compile_fx(graph, inputs, config_patches=self.options)
+            found = compile_fx(graph, inputs, config_patches=self.options)
+            return cast(Callable[..., Any], found)  # it gives weights only where it exports
         from torch._dynamo import lookup_backend
 
         given = {"options": self.options} if self.options else {}

@@ -213,9 +213,14 @@ def _fit(module: nn.Module, weights: dict[str, Tensor], groups: int) -> None:
     """Every convolution and norm of the module gets the size of its weights."""
     for name, layer in list(module.named_modules()):
         if isinstance(layer, nn.Conv2d):
-            outputs, inputs, *kernel = weights[f"{name}.weight"].shape
+            outputs, inputs, rows, columns = weights[f"{name}.weight"].shape
             fitting = type(layer)(
-                inputs, outputs, kernel, stride=layer.stride, padding=layer.padding
+                inputs,
+                outputs,
+                (rows, columns),
+                # torch's types allow any number of dimensions here; a Conv2d has two
+                stride=layer.stride,  # pyright: ignore[reportArgumentType]
+                padding=layer.padding,  # pyright: ignore[reportArgumentType]
             )
         elif isinstance(layer, nn.GroupNorm):
             fitting = type(layer)(groups, *weights[f"{name}.weight"].shape, eps=layer.eps)

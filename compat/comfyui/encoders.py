@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 import torch
 from comfy.ldm.models.autoencoder import DiagonalGaussianRegularizer
@@ -11,11 +12,16 @@ from torch import Tensor
 
 from hypernet.pictures.sdxl_sizes import sizes_in_options
 
+from ..sockets import Conditioning
 from .ordinary_tensors import ordinary
+
+if TYPE_CHECKING:
+    from comfy.model_patcher import ModelPatcher
+    from comfy.sd import CLIP, VAE
 
 
 @torch.inference_mode()
-def encode_pictures(vae, pictures: Tensor, model) -> tuple[Tensor, Tensor]:
+def encode_pictures(vae: VAE, pictures: Tensor, model: ModelPatcher) -> tuple[Tensor, Tensor]:
     """Mean and standard deviation, as the UNet sees them.
 
     A VAE does not know its scaling factor (SD 1 and SDXL have the same architecture), the UNet's
@@ -32,12 +38,12 @@ def encode_pictures(vae, pictures: Tensor, model) -> tuple[Tensor, Tensor]:
 
 
 @contextmanager
-def _moments(vae) -> Iterator[list[Tensor]]:
+def _moments(vae: VAE) -> Iterator[list[Tensor]]:
     """What a KL VAE says of every picture that it encodes meanwhile: means, then logarithms of
     variances, (B, 2·c, h, w). `VAE.encode` gives the means alone."""
     found: list[Tensor] = []
     told = getattr(vae.first_stage_model, "regularization", None)
-    if not isinstance(told, DiagonalGaussianRegularizer):
+    if told is None or not isinstance(told, DiagonalGaussianRegularizer):
         yield found
         return
     hook = told.register_forward_pre_hook(lambda module, given: found.append(given[0]))
@@ -48,7 +54,7 @@ def _moments(vae) -> Iterator[list[Tensor]]:
 
 
 @torch.inference_mode()
-def scale_latents(model, samples: Tensor) -> Tensor:
+def scale_latents(model: ModelPatcher, samples: Tensor) -> Tensor:
     latent_format = model.get_model_object("latent_format")
     channels = latent_format.latent_channels
     if samples.ndim != 4 or samples.shape[1] != channels:
@@ -60,16 +66,16 @@ def scale_latents(model, samples: Tensor) -> Tensor:
 
 
 @torch.inference_mode()
-def encode_texts(clip, texts: list[str]) -> list[dict[str, Tensor]]:
+def encode_texts(clip: CLIP, texts: list[str]) -> list[dict[str, Tensor]]:
     return [read_conditioning(conditioning(clip, text))[0] for text in texts]
 
 
 @torch.inference_mode()
-def conditioning(clip, text: str) -> list:
+def conditioning(clip: CLIP, text: str) -> Conditioning:
     return clip.encode_from_tokens_scheduled(clip.tokenize(text))
 
 
-def read_conditioning(conditioning: list) -> list[dict[str, Tensor]]:
+def read_conditioning(conditioning: Conditioning) -> list[dict[str, Tensor]]:
     return [
         {key: ordinary(value.float()) for key, value in entry.items()}
         for contexts, options in conditioning
@@ -77,7 +83,7 @@ def read_conditioning(conditioning: list) -> list[dict[str, Tensor]]:
     ]
 
 
-def _entries(contexts: Tensor, options: Mapping) -> Iterator[dict[str, Tensor]]:
+def _entries(contexts: Tensor, options: Mapping[str, Any]) -> Iterator[dict[str, Tensor]]:
     pooled = options.get("pooled_output")
     for place, context in enumerate(contexts):
         entry = {"context": context}

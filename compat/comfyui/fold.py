@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
 
 import comfy.lora
 import comfy.model_management as management
@@ -13,9 +14,12 @@ from torch import Tensor
 
 from hypernet.apply.fold import AttentionWeights, attention_names
 
+if TYPE_CHECKING:
+    from comfy.model_patcher import ModelPatcher
+
 
 @torch.inference_mode()
-def attention_weights(model) -> Iterator[AttentionWeights]:
+def attention_weights(model: ModelPatcher) -> Iterator[AttentionWeights]:
     """The blocks that a network can be folded into, computed where the model runs."""
     unet = model.get_model_object("diffusion_model")
     if not isinstance(unet, UNetModel):
@@ -41,7 +45,7 @@ def attention_weights(model) -> Iterator[AttentionWeights]:
         )
 
 
-def with_weight_changes(model, changes: Mapping[str, Tensor]):
+def with_weight_changes(model: ModelPatcher, changes: Mapping[str, Tensor]) -> ModelPatcher:
     places, patches = _attention_places(model), {}
     for name, change in changes.items():
         block, _, rest = name.rpartition(".to_")
@@ -53,7 +57,7 @@ def with_weight_changes(model, changes: Mapping[str, Tensor]):
     return patched
 
 
-def _attention_places(model) -> dict[str, str]:
+def _attention_places(model: ModelPatcher) -> dict[str, str]:
     """diffusers' name of every attention block -> ComfyUI's; its own where diffusers has none."""
     known = comfy.utils.unet_to_diffusers(model.model.model_config.unet_config)
     by_place, found = {place: name for name, place in known.items()}, {}

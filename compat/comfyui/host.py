@@ -158,6 +158,7 @@ async def _refuse_by_input(
     answer = await handler(request)
     queued = request.method == "POST" and request.path in ("/prompt", "/api/prompt")
     if queued and isinstance(answer, web.Response) and answer.content_type == "application/json":
+        assert answer.text is not None  # an answer in JSON has a body
         content = json.loads(answer.text)
         if refused := content.get("node_errors"):
             for entry in refused.values():

@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import comfy.model_management as management
 import torch
 
 from hypernet.encoding.unload import unload as unload_weights
 
+if TYPE_CHECKING:
+    from comfy.model_patcher import ModelPatcher
+    from comfy.sd import CLIP, VAE
+
 
 @torch.inference_mode()
-def release(*models) -> None:
-    """VAE and CLIP objects, or models, leave the accelerator."""
+def release(*models: VAE | CLIP | ModelPatcher) -> None:
     for model in models:
         management.unload_model_and_clones(getattr(model, "patcher", model), all_devices=True)
     management.soft_empty_cache()
 
 
-def unload(folder: Path, *models) -> None:
+def unload(folder: Path, *models: VAE | CLIP) -> None:
     for model in models:
         if not model.patcher.is_dynamic():  # then they are in the checkpoint's own file
             unload_weights(model.patcher.model, folder)

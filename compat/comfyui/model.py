@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
 
 import comfy.model_management as management
 import torch
@@ -21,32 +22,43 @@ from comfy.patcher_extension import WrapperExecutor, WrappersMP
 from ..compiled_models import CompiledAgain, drops_guards
 from .ordinary_tensors import versioned
 
+if TYPE_CHECKING:
+    from comfy.model_patcher import ModelPatcher
+    from comfy.sd import CLIP, VAE
+    from torch import Tensor
 
-def model_name(model) -> str:
+
+def model_name(model: ModelPatcher) -> str:
     file = model_file(model)
     return file.name if file else ""
 
 
-def model_file(model) -> Path | None:
+def model_file(model: ModelPatcher) -> Path | None:
     """The file that the host can reload this model from, if it knows one."""
     loader = getattr(model, "cached_patcher_init", None)
     path = loader[1][0] if loader and loader[1] else None
     return Path(path) if path and isinstance(path, (str, Path)) else None
 
 
-def changes_of(model) -> dict:
+def changes_of(model: ModelPatcher | CLIP | VAE) -> dict[str, Any]:
     patches = getattr(model, "patcher", model).patches
     return {"patches": patches, "layer": getattr(model, "layer_idx", None)}
 
 
-def attention_widths(model) -> dict[str, tuple[int, ...]]:
+def attention_widths(model: ModelPatcher) -> dict[str, tuple[int, ...]]:
     found: dict[str, set[int]] = {"attn1": set(), "attn2": set()}
     for kind, to_k in _patched_projections(model):
         found[kind].add(to_k.in_features)
     return {kind: tuple(sorted(widths)) for kind, widths in found.items()}
 
 
-def _patched_projections(model) -> Iterator[tuple[str, torch.nn.Module]]:
+class Projection(Protocol):
+    """A linear layer, of torch or of a kind of the host's own."""
+
+    in_features: int
+
+
+def _patched_projections(model: ModelPatcher) -> Iterator[tuple[str, Projection]]:
     """The kind and the to_k of every attention layer whose patches run before its projections.
 
     Other architectures call the same patches elsewhere, with other tensors, or not at all.
@@ -78,7 +90,7 @@ TRACKING = "hypernet.track_changes"
 COMPILED = "torch_compile_kwargs"  # where the host keeps what a model is compiled with
 
 
-def track_changes(model) -> None:
+def track_changes(model: ModelPatcher) -> None:
     if not model.get_wrappers(WrappersMP.APPLY_MODEL, TRACKING):
         model.add_wrapper_with_key(WrappersMP.APPLY_MODEL, TRACKING, _Tracked())
 
@@ -90,9 +102,16 @@ class _Tracked:
         self._again = CompiledAgain()
 
     def __call__(
-        self, apply, x, t, c_concat=None, c_crossattn=None, control=None, transformer_options=None,
-        **others,
-    ):  # fmt: skip
+        self,
+        apply: WrapperExecutor,
+        x: Tensor,
+        t: Tensor,
+        c_concat: Tensor | None = None,
+        c_crossattn: Tensor | None = None,
+        control: dict[str, Any] | None = None,
+        transformer_options: dict[str, Any] | None = None,
+        **others: Any,
+    ) -> Tensor:
         """The text gets the type here that it would get inside, because a cast in inference mode
         makes another inference tensor."""
         if c_crossattn is not None:
@@ -103,7 +122,7 @@ class _Tracked:
             options["sigmas"] = versioned(options["sigmas"])
         return self._heeding_patches(apply)(x, t, c_concat, c_crossattn, control, options, **others)
 
-    def _heeding_patches(self, apply):
+    def _heeding_patches(self, apply: WrapperExecutor) -> WrapperExecutor:
         """The host compiles by a wrapper too, which may come before or after this one. What stands
         in for compiled modules has to come after both, so it is the last wrapper."""
         patcher = apply.class_obj.current_patcher
@@ -111,7 +130,7 @@ class _Tracked:
         if not drops_guards(asked):
             return apply
 
-        def last(apply, *inputs, **more):
+        def last(apply: WrapperExecutor, *inputs: Any, **more: Any) -> Tensor:
             with self._again.within(apply.class_obj, asked):
                 return apply(*inputs, **more)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import comfy.model_management as management
 import comfy.sample
 import torch
@@ -9,12 +11,26 @@ from torch import Tensor
 
 from hypernet.pictures.latent_size import PIXELS
 
+from ..sockets import Conditioning
 from .ordinary_tensors import ordinary
+
+if TYPE_CHECKING:
+    from comfy.model_patcher import ModelPatcher
+    from comfy.sd import VAE
 
 
 @torch.inference_mode()
 def generate(
-    model, vae, positive, negative, *, width: int, height: int, seed: int, steps: int, cfg: float
+    model: ModelPatcher,
+    vae: VAE,
+    positive: Conditioning,
+    negative: Conditioning,
+    *,
+    width: int,
+    height: int,
+    seed: int,
+    steps: int,
+    cfg: float,
 ) -> Tensor:
     """One picture (1, height, width, 3), by euler on the normal schedule."""
     rows, columns = height // PIXELS, width // PIXELS

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING, Any
 
 import comfy.model_management as management
 import torch
@@ -31,13 +32,16 @@ from hypernet.training.memory_saving import compiled as compiled_layers
 from .host import Interrupted
 from .ordinary_tensors import ordinary
 
+if TYPE_CHECKING:
+    from comfy.model_patcher import ModelPatcher
+
 # ComfyUI's names for the numbers of sdxl_sizes.py, in their order
 SIZES = ("height", "width", "crop_h", "crop_w", "target_height", "target_width")
 
 
 @contextmanager
 def denoiser(
-    model,
+    model: ModelPatcher,
     *,
     dtype: torch.dtype | None = None,
     offload: bool = False,
@@ -94,7 +98,7 @@ class _FrozenUnet:
 
     def __init__(
         self,
-        model,
+        model: ModelPatcher,
         sigmas: Tensor,
         offload: bool = False,
         compiled: Callable[[str], object] | None = None,
@@ -197,7 +201,14 @@ class _FrozenUnet:
         }
 
     def _spare(
-        self, layer, x: Tensor, emb: Tensor, context: Tensor, options: dict, shape, *of_videos
+        self,
+        layer: torch.nn.Module,
+        x: Tensor,
+        emb: Tensor,
+        context: Tensor,
+        options: dict[str, Any],
+        shape: torch.Size | None,
+        *of_videos: object,
     ) -> Tensor:
         """The host lets this compute a layer of the UNet in its place.
 
@@ -211,7 +222,7 @@ class _FrozenUnet:
         else:
             inputs, more = (x,), {"output_shape": shape} if isinstance(layer, Upsample) else {}
 
-        def compute(*inputs, **more) -> Tensor:
+        def compute(*inputs: Any, **more: Any) -> Tensor:
             if not self.offload:
                 return layer(*inputs, **more)
             with visiting(layer, self.device):
@@ -253,7 +264,7 @@ def _set_random_state(device: torch.device, state: list[Tensor]) -> None:
         torch.cuda.set_rng_state(state[1], device)
 
 
-def _attention_with_gradients(_chosen, *arguments, **options) -> Tensor:
+def _attention_with_gradients(_chosen: object, *arguments: Any, **options: Any) -> Tensor:
     """torch's SDPA: sage has no backward, sub-quadratic keeps every chunk for it."""
     return attention_pytorch(*arguments, **options)
 
@@ -282,19 +293,15 @@ class _LentWeights:
         self._weights: list[Tensor] = []
 
     def lend(self) -> None:
-        for module in self._module.modules():
-            for tensors in (module._parameters, module._buffers):
-                for name, tensor in list(tensors.items()):
-                    if tensor is None:
-                        continue
-                    if tensor.is_inference():
-                        substitute = _without_inference(tensor)
-                        tensors[name] = substitute
-                        self._loans.append((tensors, name, tensor, substitute))
-                    elif tensor.requires_grad:
-                        tensor.requires_grad_(False)
-                        self._frozen.append(tensor)
-                    self._weights.append(tensors[name])
+        for tensors, name, tensor in _tensors_of(self._module):
+            if tensor.is_inference():
+                substitute = _without_inference(tensor)
+                tensors[name] = substitute
+                self._loans.append((tensors, name, tensor, substitute))
+            elif tensor.requires_grad:
+                tensor.requires_grad_(False)
+                self._frozen.append(tensor)
+            self._weights.append(tensors[name])
 
     def are_spoilt(self) -> bool:
         """Has the host moved some since? A move in inference mode makes inference tensors."""
@@ -310,6 +317,18 @@ class _LentWeights:
         self._loans, self._frozen, self._weights = [], [], []
 
 
+def _tensors_of(module: torch.nn.Module) -> Iterator[tuple[dict[str, Any], str, Tensor]]:
+    """(where it is kept, name there, tensor) for every parameter and buffer.
+
+    Each may be replaced where it is kept, a parameter by a parameter, which types cannot say.
+    """
+    for part in module.modules():
+        for tensors in (part._parameters, part._buffers):
+            for name, tensor in list(tensors.items()):
+                if tensor is not None:
+                    yield tensors, name, tensor
+
+
 def _without_inference(tensor: Tensor) -> Tensor:
     plain = type(tensor.data) is Tensor
     if plain:
@@ -323,7 +342,7 @@ def _without_inference(tensor: Tensor) -> Tensor:
     return ordinary
 
 
-def _resident_copy(model):
+def _resident_copy(model: ModelPatcher) -> ModelPatcher:
     """The model again, with its patches, as one that is wholly on its device.
 
     Dynamic VRAM fetches a layer's weights as it runs and may hand their place to the next; a
@@ -339,7 +358,7 @@ def _resident_copy(model):
         ) from error
 
 
-def _require_trainable(model) -> None:
+def _require_trainable(model: ModelPatcher) -> None:
     name = type(model.model).__name__
     unet = model.get_model_object("diffusion_model")
     if not isinstance(unet, UNetModel):
@@ -361,7 +380,7 @@ def _require_trainable(model) -> None:
         )
 
 
-def _prediction(sampling) -> str:
+def _prediction(sampling: object) -> str:
     """ "eps" or "v", by the classes that this sampling takes its answer and its clock from."""
     answer, clock = (
         next((kind for kind in type(sampling).__mro__ if method in vars(kind)), object)

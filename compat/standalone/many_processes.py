@@ -118,7 +118,8 @@ class Team:
     """The processes of one launcher, and the launcher's store, which outlives them."""
 
     processes: Processes
-    store: torch.distributed.Store
+    # torch documents this name and two below, but its types do not mark them as exported
+    store: torch.distributed.Store  # pyright: ignore[reportPrivateImportUsage]
 
     def may_complain(self) -> bool:
         """Should this process report what went wrong? True for the first one that asks."""
@@ -137,9 +138,11 @@ def joined() -> Iterator[Team]:
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
         backend = "cpu:gloo,cuda:nccl"
     # After a restart, the launcher's store still has the addresses of the old processes.
-    store, rank, count = next(torch.distributed.rendezvous("env://", timeout=PATIENCE))
+    meet = torch.distributed.rendezvous  # pyright: ignore[reportPrivateImportUsage]
+    store, rank, count = next(meet("env://", timeout=PATIENCE))
     attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
-    store = torch.distributed.PrefixStore(f"hypernet {attempt}", store)
+    prefixed = torch.distributed.PrefixStore  # pyright: ignore[reportPrivateImportUsage]
+    store = prefixed(f"hypernet {attempt}", store)
     how = dict(store=store, rank=rank, world_size=count, timeout=PATIENCE)
     with connected(backend, **how) as processes:
         yield Team(processes, store)
@@ -177,4 +180,5 @@ def help_to_train(processes: Processes, executor: Executor, prompt: Mapping[str,
         with redirect_stderr(io.StringIO()), redirect_stdout(io.StringIO()):
             run = executor.run(prompt, only=node_id)
         if run.status in ("error", "invalid"):
+            assert run.error  # such a run has one
             return run.error.get("exception_message") or run.error["message"]

@@ -34,7 +34,7 @@ class Call:
     node_id: str
     node: type[ComfyNode]
     schema: Schema
-    inputs: Mapping[str, Any]  # values and links, by input id
+    inputs: dict[str, Any]  # values and links, by input id; validation converts values in place
     live: Mapping[str, Input]  # see io.live_inputs
     paths: Mapping[str, str]  # see io.nested_paths
 

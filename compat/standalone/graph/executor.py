@@ -15,7 +15,7 @@ import traceback
 import uuid
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import torch
 
@@ -63,7 +63,8 @@ class Executor:
     ):
         if not isinstance(nodes, Mapping):
             nodes = {node.GET_SCHEMA().node_id: node for node in nodes}
-        self.nodes = nodes
+        # An Iterable of classes could be a Mapping too, with classes for keys; nobody passes that
+        self.nodes = cast(Mapping[str, type[ComfyNode]], nodes)
         self.notify = notify
         self.kept: dict[Any, Results] = {}
 
@@ -279,6 +280,7 @@ class _Work:
 
     def describe(self, message: str, kind: str, tail: Iterable[str] = ()) -> dict[str, Any]:
         node_id = self.current
+        assert node_id is not None  # something fails only where a node runs
         return {
             "node_id": node_id,
             "node_type": self.prompt[node_id]["class_type"],

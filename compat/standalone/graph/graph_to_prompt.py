@@ -211,6 +211,7 @@ class _Flattening:
 
     def from_outside(self, scope: Scope, slot: int, wanted: str, seen: tuple) -> Source:
         """The source of a subgraph's input: what its node is linked to, or its widget's value."""
+        assert scope.outer and scope.host  # only a subgraph has inputs
         names = scope.graph.inputs
         if slot >= len(names):
             self.faults.add(NOWHERE, f'input {slot} of the subgraph "{scope.graph.name}"')
@@ -264,7 +265,7 @@ class _Flattening:
         origin = scope.graph.nodes.get(link.source) if link else None
         if link and link.source == INPUTS:
             return self.from_outside(scope, link.slot, wanted, seen)
-        if origin is None:
+        if link is None or origin is None:
             self.faults.add(NOWHERE, f'output {slot} of the subgraph "{scope.graph.name}"')
             return None
         return self.source(scope, origin, link.slot, wanted, seen)

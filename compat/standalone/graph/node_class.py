@@ -58,7 +58,7 @@ class Schema:
     def validate(self) -> None:
         """Raises ValueError if two inputs or two outputs have the same id."""
         for kind, sockets in (("input", self.inputs), ("output", self.outputs)):
-            ids = [socket.id for socket in sockets]
+            ids = [socket.id for socket in sockets if socket.id is not None]
             if twice := sorted({name for name in ids if ids.count(name) > 1}):
                 raise ValueError(f"{self.node_id}: {kind} ids {twice} are used more than once.")
 
@@ -163,4 +163,4 @@ def overrides(node: type[ComfyNode], name: str) -> bool:
 def locked_clone(node: type[ComfyNode], hidden: dict[str, Any]) -> type[ComfyNode]:
     """A clone of the class for one call: with its hidden values, and unchangeable."""
     space = {"hidden": HiddenHolder(hidden), "_locked": True, "__module__": node.__module__}
-    return type(node)(node.__name__, (node,), space)
+    return _NodeClass(node.__name__, (node,), space)

@@ -208,7 +208,7 @@ class Combo(ComfyTypeIO):
                 self.default = self.default.value
 
         def as_dict(self) -> dict[str, Any]:
-            options = super().as_dict() | {"multiselect": self.multiselect}
+            options: dict[str, Any] = super().as_dict() | {"multiselect": self.multiselect}
             if upload := options.pop("upload", None):
                 options[upload] = True
             return options

@@ -38,15 +38,16 @@ class Scope:
 
 def shown(scope: Scope, name: str) -> Value | None:
     """The value that the subgraph's node has for this input, if the input leads to a widget."""
-    values = scope.host.values
+    assert scope.host  # only a subgraph has inputs
+    values = scope.host.values or []
     if isinstance(values, dict):
         return Value(values[name]) if name in values else None
     pairs = _proxies(scope.host)
-    if pairs and len(values or ()) == len(pairs):
+    if pairs and len(values) == len(pairs):
         order = [each if node_id == "-1" else "" for node_id, each in pairs]
     else:
         order = [each for k, each in enumerate(scope.graph.inputs) if _promoted(scope.graph, k)]
-    if name not in order or len(values or ()) <= order.index(name):
+    if name not in order or len(values) <= order.index(name):
         return None
     return Value(values[order.index(name)])
 

@@ -197,7 +197,7 @@ class _Check:
                     fine &= await self.linked(call, name, [*path, node_id])
             elif error := _value_problem(call, name, judged):
                 errors.append(error)
-        if hook and not errors:
+        if spec and not errors:
             errors = on_their_inputs(await _ask_hook(call, judged, received, spec))
         known = self.found.get(node_id, [])  # a cycle further down may have named this node
         self.found[node_id] = known + [error for error in errors if error not in known]
@@ -229,7 +229,7 @@ class _Check:
         else:
             outputs = self.call(link[0]).schema.outputs
             fault = f"it is linked to output {link[1]} of node {link[0]}, which has {len(outputs)}"
-        slot = link[1] if outputs else None
+        slot = link[1] if outputs else -1  # which is no output's
         if slot not in range(len(outputs)):
             details = f"{name}: {fault}"
             return _input_problem(call, name, "bad_linked_input", details, received_value=link)

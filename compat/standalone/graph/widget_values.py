@@ -133,8 +133,9 @@ def _has_control(socket: InputSocket) -> bool:
 def default_of(socket: InputSocket) -> Any:
     """The value in a new node of the editor; None for an input without a widget."""
     options = getattr(socket, "options", None)
-    if getattr(socket, "default", None) is not None:
-        return socket.default
+    default = getattr(socket, "default", None)
+    if default is not None:
+        return default
     if isinstance(socket, DynamicCombo.Input):
         return options[0].key if options else None
     if isinstance(socket, Combo.Input):

@@ -232,7 +232,7 @@ def _value_from(text: str, socket: InputSocket | None, assignment: str) -> Any:
         return value
     if kind == "STRING":
         return value if isinstance(value, str) else text
-    if kind == "COMBO" and text in (socket.options or ()):
+    if kind == "COMBO" and text in (getattr(socket, "options", None) or ()):
         return text
     if kind == "BOOLEAN" and text.strip().lower() in (*_YES, *_NO):
         return text.strip().lower() in _YES

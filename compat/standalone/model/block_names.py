@@ -25,7 +25,7 @@ def diffusers_name(name: str) -> str:
     name = name.removeprefix("model.").removeprefix("diffusion_model.")
     match = re.fullmatch(r"(input|output)_blocks\.(\d+)\.1\.(.+)", name)
     place = match and STABLE_DIFFUSION.get((match[1], int(match[2])))
-    if place:
+    if match and place:
         level, layer = place
         return f"{level}.attentions.{layer}.{match[3]}"
     return re.sub(r"^middle_block\.1\.", "mid_block.attentions.0.", name)

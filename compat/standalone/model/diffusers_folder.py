@@ -40,7 +40,10 @@ def read_folder(folder: Path, dtype: torch.dtype | None) -> Parts:
     _require_parts(folder, PARTS)
     is_sdxl = _is_sdxl(folder)
     with needs_diffusers(folder):
-        from diffusers import AutoencoderKL, UNet2DConditionModel
+        from diffusers import (  # public names, which its types do not mark as exported
+            AutoencoderKL,  # pyright: ignore[reportPrivateImportUsage]
+            UNet2DConditionModel,  # pyright: ignore[reportPrivateImportUsage]
+        )
 
     sampling = _model_sampling(_read(folder / "scheduler" / "scheduler_config.json"), folder)
     local = {"local_files_only": True, "low_cpu_mem_usage": False}
@@ -55,14 +58,14 @@ def read_folder(folder: Path, dtype: torch.dtype | None) -> Parts:
         tokenizer=tokenizer,
         encoders=encoders,
         sampling=sampling,
-        scaling_factor=vae.config.scaling_factor,
+        scaling_factor=vae.config["scaling_factor"],
     )
 
 
 def _read_text_models(folder: Path, is_sdxl: bool) -> tuple[Any, tuple[TextEncoder, ...]]:
     from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 
-    def tokenizer(part: str) -> CLIPTokenizer:
+    def tokenizer(part: str) -> Any:  # Any: by its types, a padding token may be a list
         return CLIPTokenizer.from_pretrained(folder / part, local_files_only=True)
 
     def model(kind: type, part: str) -> Any:

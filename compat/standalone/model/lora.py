@@ -118,21 +118,22 @@ def _changes(
 ) -> dict[str, Change]:
     """The changes of a layer's weight and bias, by name."""
     changes: dict[str, Change] = {}
+    weight = layer.get_parameter("weight")
     try:
         if "up" in parts or "down" in parts:
             rank = parts["down"].shape[0]
             scale = float(parts["alpha"]) / rank if "alpha" in parts else 1.0
             change = LowRank(parts["up"], parts["down"], scale)
-            change.to(torch.empty_like(layer.weight, device="meta"))  # do the shapes fit?
+            change.to(torch.empty_like(weight, device="meta"))  # do the shapes fit?
             changes[f"{name}.weight"] = change
         elif "diff" in parts:
-            changes[f"{name}.weight"] = parts["diff"].reshape(layer.weight.shape)
+            changes[f"{name}.weight"] = parts["diff"].reshape(weight.shape)
         if "diff_b" in parts:
-            changes[f"{name}.bias"] = parts["diff_b"].reshape(layer.bias.shape)
+            changes[f"{name}.bias"] = parts["diff_b"].reshape(layer.get_parameter("bias").shape)
     except (RuntimeError, KeyError, AttributeError) as fault:
         shapes = ", ".join(f"{part} {list(each.shape)}" for part, each in parts.items())
         raise ValueError(
-            f'"{file}" does not fit this model: {name} has {list(layer.weight.shape)}, the file '
+            f'"{file}" does not fit this model: {name} has {list(weight.shape)}, the file '
             f"{shapes}. Use a LoRA for this kind of model."
         ) from fault
     return changes

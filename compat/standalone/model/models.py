@@ -43,7 +43,7 @@ def encode_texts(clip: Clip, texts: list[str]) -> list[dict[str, Tensor]]:
 @torch.inference_mode(False)
 @torch.no_grad()
 def scale_latents(model: Model, samples: Tensor) -> Tensor:
-    channels = model.module.config.in_channels
+    channels = model.module.config["in_channels"]
     if samples.ndim != 4 or samples.shape[1] != channels:
         raise ValueError(
             f"a latent of shape {list(samples.shape)} is not of this model, which takes "

@@ -6,20 +6,22 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-from torch import nn
+from typing import TYPE_CHECKING, Any
 
 from .sampling import DiscreteSampling
 from .text import TextEncoder
+
+if TYPE_CHECKING:
+    from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
+    from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 
 
 @dataclass(frozen=True, kw_only=True)
 class Parts:
     """The modules, on the CPU. The UNet's latents are the VAE's times scaling_factor."""
 
-    unet: nn.Module
-    vae: nn.Module
+    unet: UNet2DConditionModel
+    vae: AutoencoderKL
     tokenizer: Any
     encoders: tuple[TextEncoder, ...]
     sampling: DiscreteSampling

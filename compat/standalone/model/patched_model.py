@@ -14,15 +14,18 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from operator import attrgetter
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from hypernet.diffusers.unet import run_unet
 from hypernet.training.diffusion import Patch
 
 from .sampling import DiscreteSampling
+
+if TYPE_CHECKING:
+    from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 
 UNET_PREFIX = "diffusion_model."
 
@@ -30,15 +33,19 @@ UNET_PREFIX = "diffusion_model."
 class Change(Protocol):
     """What is added to a weight: a tensor, or an object that becomes one when needed."""
 
-    def to(self, weight: Tensor) -> Tensor:
+    def to(self, weight: Tensor, /) -> Tensor:
         """The change as a tensor with the weight's shape, dtype and device."""
+        ...
 
 
 class LatentDiffusion:
     """A UNet with its noise levels and the scale of its latents; `Model.model` is one."""
 
     def __init__(
-        self, unet: nn.Module, model_sampling: DiscreteSampling, scaling_factor: float
+        self,
+        unet: UNet2DConditionModel,
+        model_sampling: DiscreteSampling,
+        scaling_factor: float,
     ) -> None:
         self.diffusion_model = unet
         self.unchanged: dict[str, Tensor] = {}  # originals of weights that are changed right now
@@ -99,7 +106,7 @@ class Model:
         self.model_options = model_options or {"transformer_options": {}}
 
     @property
-    def module(self) -> nn.Module:
+    def module(self) -> UNet2DConditionModel:
         return self.model.diffusion_model
 
     def clone(self) -> Model:
@@ -121,7 +128,8 @@ class Model:
     def move_to(self, device: torch.device) -> None:
         """Move the weights, unless they stay in RAM at present."""
         if not self.model.stays_in_ram:
-            self.module.to(device)
+            # diffusers wraps this method in one whose type has lost self
+            self.module.to(device)  # pyright: ignore[reportArgumentType]
 
     def model_dtype(self) -> torch.dtype:
         return self.module.dtype

@@ -13,7 +13,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -22,6 +22,9 @@ from hypernet.pictures.latent_size import size_in_pixels
 from hypernet.pictures.sdxl_sizes import sizes_in_options
 
 from ..progress import Progress, raise_if_interrupted
+
+if TYPE_CHECKING:
+    from .patched_model import Model
 
 Denoise = Callable[[Tensor, Tensor], Tensor]
 Conditioning = list[list]  # [[context (1, T, C), {"pooled_output": (1, C)}], ...]
@@ -174,15 +177,16 @@ def euler_ancestral(
 
 def dpmpp_2m(denoise: Denoise, x: Tensor, sigmas: Tensor, noise: Callable[[], Tensor]) -> Tensor:
     """DPM-Solver++(2M) (Lu et al. 2022): x_0 is extrapolated in log sigma from two steps."""
-    before, denoised_before = None, None
+    before: tuple[Tensor, Tensor] | None = None  # sigma and x_0 of the last step
     for now, then in itertools.pairwise(sigmas):
         denoised = denoise(x, now)
         estimate = denoised
         if before is not None and then > 0:
-            ratio = (before / now).log() / (now / then).log()
+            sigma_before, denoised_before = before
+            ratio = (sigma_before / now).log() / (now / then).log()
             estimate = denoised + (denoised - denoised_before) / (2 * ratio)
         x = then / now * x + (1 - then / now) * estimate
-        before, denoised_before = now, denoised
+        before = now, denoised
     return x
 
 
@@ -199,7 +203,7 @@ def _named(table: dict[str, Callable], name: str, kind: str) -> Callable:
 
 
 def guided(
-    model: Any, positive: Conditioning, negative: Conditioning, cfg: float, sigmas: Tensor
+    model: Model, positive: Conditioning, negative: Conditioning, cfg: float, sigmas: Tensor
 ) -> Denoise:
     """A denoiser with classifier-free guidance: uncond + cfg · (cond − uncond).
 
@@ -244,8 +248,9 @@ def guided(
 
 def _added(options: list[Mapping[str, Any]], x: Tensor) -> dict[str, Tensor]:
     """SDXL's additional conditioning, for one batch of all entries. Other models ignore it."""
-    pooled = [each.get("pooled_output") for each in options]
-    if any(each is None for each in pooled):
+    found = [each.get("pooled_output") for each in options]
+    pooled = [each for each in found if each is not None]
+    if len(pooled) < len(options):
         return {}
     height, width = size_in_pixels(x)
     sizes = [sizes_in_options(each, height, width) for each in options]
@@ -267,7 +272,7 @@ def _to_batch(tensor: Tensor, batch: int) -> Tensor:
 
 @torch.no_grad()
 def sample(
-    model: Any,
+    model: Model,
     positive: Conditioning,
     negative: Conditioning,
     latent: Tensor,

@@ -19,10 +19,10 @@ in ComfyUI.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import safetensors
 import safetensors.torch
@@ -32,6 +32,9 @@ from torch import Tensor, nn
 from .parts import Parts, needs_diffusers
 from .sampling import DiscreteSampling, scaled_linear, with_zero_snr
 from .text import TextEncoder
+
+if TYPE_CHECKING:
+    from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 
 UNET, VAE = "model.diffusion_model.", "first_stage_model."
 CLIP_PREFIXES = ("cond_stage_model.transformer.", "conditioner.embedders.0.transformer.")
@@ -46,6 +49,7 @@ CUT = 23  # layers of 2.x's text model if the last one, which is never used, was
 SIZE_WIDTH = 256  # width of the embedding of each of SDXL's six numbers
 
 StateDict = Mapping[str, Tensor]
+Module = TypeVar("Module", bound=nn.Module)
 
 
 def read_file(file: Path, dtype: torch.dtype | None) -> Parts:
@@ -54,7 +58,8 @@ def read_file(file: Path, dtype: torch.dtype | None) -> Parts:
     unet_weights = _inside(weights, UNET)
     _require_known_kind(file, weights, unet_weights)
     with needs_diffusers(file):
-        from diffusers import UNet2DConditionModel
+        # A public name of diffusers, which its types do not mark as exported
+        from diffusers import UNet2DConditionModel  # pyright: ignore[reportPrivateImportUsage]
         from diffusers.loaders.single_file_utils import convert_ldm_unet_checkpoint
         from transformers import CLIPTextModel  # noqa: F401  encoders need it
 
@@ -85,7 +90,7 @@ def read_file(file: Path, dtype: torch.dtype | None) -> Parts:
     )
 
 
-def read_vae(file: Path) -> nn.Module:
+def read_vae(file: Path) -> AutoencoderKL:
     """The AutoencoderKL in a separate file. Raises ValueError if the file is of another kind."""
     weights = _open(file)
     found = _inside(weights, VAE) or dict(weights)
@@ -318,9 +323,10 @@ def _read_encoders(file: Path, weights: StateDict, is_sdxl: bool) -> tuple[TextE
     return tuple(encoders)
 
 
-def _build_vae(file: Path, weights: StateDict) -> nn.Module:
+def _build_vae(file: Path, weights: StateDict) -> AutoencoderKL:
     with needs_diffusers(file):
-        from diffusers import AutoencoderKL
+        # As above, a public name
+        from diffusers import AutoencoderKL  # pyright: ignore[reportPrivateImportUsage]
         from diffusers.loaders.single_file_utils import convert_ldm_vae_checkpoint
 
     config = vae_config(weights)
@@ -331,10 +337,8 @@ def _build_vae(file: Path, weights: StateDict) -> nn.Module:
     return _build(file, lambda: AutoencoderKL(**config), named, torch.float32)
 
 
-def _text_model(
-    file: Path, weights: StateDict, activation: str
-) -> tuple[nn.Module, nn.Module | None]:
-    """The text model, and the projection of its pooled vector if it has one."""
+def _text_model(file: Path, weights: StateDict, activation: str) -> tuple[Any, nn.Module | None]:
+    """The text model, see TextEncoder, and the projection of its pooled vector if it has one."""
     from transformers import CLIPTextConfig, CLIPTextModel
 
     named = {name.removeprefix("text_model."): weight for name, weight in weights.items()}
@@ -343,7 +347,7 @@ def _text_model(
     projection = named.pop("text_projection.weight", None)
     config = CLIPTextConfig(**text_config(named, activation))
 
-    def make() -> nn.Module:
+    def make() -> Any:
         model = CLIPTextModel(config)
         return getattr(model, "text_model", model)  # transformers before 5.6
 
@@ -357,7 +361,9 @@ def _text_model(
     return model, linear
 
 
-def _build(file: Path, make: Any, weights: StateDict, dtype: torch.dtype) -> nn.Module:
+def _build(
+    file: Path, make: Callable[[], Module], weights: StateDict, dtype: torch.dtype
+) -> Module:
     """A module that uses these weights themselves; no memory is allocated for others."""
     with torch.device("meta"):
         module = make()

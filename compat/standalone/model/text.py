@@ -43,7 +43,8 @@ Token = tuple[int | Tensor | None, float]
 class TextEncoder:
     """A CLIPTextModel of transformers, and which of its outputs are used."""
 
-    module: nn.Module
+    # Any: releases of transformers differ in where its parts are, and give them no types
+    module: Any
     padding: int  # the token that fills up a chunk
     layer: int = -1  # the layer whose output is used, counted from the end; −1 is the last
     final_norm: bool = True  # apply the final norm to that output
@@ -205,10 +206,11 @@ def _for_encoder(
     encoder: TextEncoder, piece: list[int] | list[Tensor]
 ) -> list[int] | list[Tensor] | list[None]:
     """A piece of the prompt for one text model, which takes the vectors of its own width."""
-    if not piece or isinstance(piece[0], int):
+    vectors = [each for each in piece if isinstance(each, Tensor)]
+    if not vectors:
         return piece
-    own = [each for each in piece if each.shape[-1] == encoder.width]
-    return list(own[0]) if own else [None] * max(len(each) for each in piece)
+    own = [each for each in vectors if each.shape[-1] == encoder.width]
+    return list(own[0]) if own else [None] * max(len(each) for each in vectors)
 
 
 def weigh(text: str) -> list[tuple[str, float]]:

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 import torch
-from torch import Tensor, nn
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 
 
 class Vae:
@@ -13,10 +18,11 @@ class Vae:
     own picture.
     """
 
-    def __init__(self, vae: nn.Module, load_device: torch.device) -> None:
-        self.module = vae
+    def __init__(self, vae: AutoencoderKL, load_device: torch.device) -> None:
+        # Any: by diffusers' types each method may return a tuple, which it does only when asked
+        self.module: Any = vae
         self.load_device = load_device
-        self.downscale = 2 ** (len(vae.config.block_out_channels) - 1)
+        self.downscale = 2 ** (len(self.module.config.block_out_channels) - 1)
 
     @torch.inference_mode(False)
     @torch.no_grad()

@@ -11,6 +11,7 @@ import hashlib
 import logging
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -23,6 +24,11 @@ from .. import folders
 from ..graph import io, ui
 from ..model.sampling import SAMPLERS, SCHEDULERS
 from .loaders import MODEL_NODES
+
+if TYPE_CHECKING:
+    from ..model.patched_model import Model
+    from ..model.text import Clip
+    from ..model.vae import Vae
 
 log = logging.getLogger(__name__)
 
@@ -85,7 +91,7 @@ class CLIPTextEncode(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, text: str, clip: object) -> io.NodeOutput:
+    def execute(cls, text: str, clip: Clip) -> io.NodeOutput:
         from ..model.models import conditioning
 
         return io.NodeOutput(conditioning(clip, text))
@@ -94,7 +100,7 @@ class CLIPTextEncode(io.ComfyNode):
 class EmptyLatentImage(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
-        side = {"default": 512, "min": 16, "max": LARGEST_SIDE, "step": 8}
+        side: dict[str, Any] = {"default": 512, "min": 16, "max": LARGEST_SIDE, "step": 8}
         return io.Schema(
             node_id="EmptyLatentImage",
             display_name="Empty Latent Image",
@@ -170,7 +176,7 @@ class KSampler(io.ComfyNode):
     @classmethod
     def execute(
         cls,
-        model: object,
+        model: Model,
         seed: int,
         steps: int,
         cfg: float,
@@ -215,7 +221,7 @@ class VAEEncode(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, pixels: Tensor, vae: object) -> io.NodeOutput:
+    def execute(cls, pixels: Tensor, vae: Vae) -> io.NodeOutput:
         return io.NodeOutput({"samples": vae.encode(pixels)})
 
 
@@ -235,7 +241,7 @@ class VAEDecode(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, samples: dict, vae: object) -> io.NodeOutput:
+    def execute(cls, samples: dict, vae: Vae) -> io.NodeOutput:
         return io.NodeOutput(vae.decode(samples["samples"]))
 
 

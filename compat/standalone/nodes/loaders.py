@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import logging
+from typing import TYPE_CHECKING
 
 from .. import folders
 from ..graph import io
 from ..model.sampling import DiscreteSampling, scaled_linear, with_zero_snr
+
+if TYPE_CHECKING:
+    from ..model.patched_model import Model
+    from ..model.text import Clip
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +53,7 @@ class LoraLoaderModelOnly(io.ComfyNode):
         return f"{stat.st_mtime_ns}/{stat.st_size}"
 
     @classmethod
-    def execute(cls, model: object, lora_name: str, strength_model: float) -> io.NodeOutput:
+    def execute(cls, model: Model, lora_name: str, strength_model: float) -> io.NodeOutput:
         from ..model.lora import with_lora
 
         file = folders.find_weight_file("loras", "LoRA", lora_name, log.warning)
@@ -108,7 +113,7 @@ class CLIPSetLastLayer(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, clip: object, stop_at_clip_layer: int) -> io.NodeOutput:
+    def execute(cls, clip: Clip, stop_at_clip_layer: int) -> io.NodeOutput:
         return io.NodeOutput(clip.with_layer(stop_at_clip_layer))
 
 
@@ -138,7 +143,7 @@ class ModelSamplingDiscrete(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, model: object, sampling: str, zsnr: bool = False) -> io.NodeOutput:
+    def execute(cls, model: Model, sampling: str, zsnr: bool = False) -> io.NodeOutput:
         levels = with_zero_snr(scaled_linear()) if zsnr else scaled_linear()
         prediction = {"eps": "eps", "v_prediction": "v"}[sampling]
         return io.NodeOutput(model.with_sampling(DiscreteSampling(levels, prediction)))

@@ -157,11 +157,16 @@ class Reporter:
     def client(self) -> str | None:
         return self._job.client if self._job else None
 
+    @property
+    def _prompt_id(self) -> str:
+        assert self._job is not None  # the executor reports only between begin and end
+        return self._job.prompt_id
+
     def begin(self, job: Job) -> None:
         self._job, self._nodes, self.messages = job, {}, []
 
     def end(self) -> None:
-        prompt_id, client = self._job.prompt_id, self.client
+        prompt_id, client = self._prompt_id, self.client
         self._job = self.node = None
         if client:
             self._clients.tell("executing", {"node": None, "prompt_id": prompt_id}, client)
@@ -192,12 +197,8 @@ class Reporter:
             for state in self._nodes.values():
                 state.update(state="finished", value=state["max"])
         if event == "executing":
-            self.node = data["node"]
-            self._nodes[self.node] = self._place(self.node) | {
-                "value": 0,
-                "max": 1,
-                "state": "running",
-            }
+            self.node = node = str(data["node"])
+            self._nodes[node] = self._place(node) | {"value": 0, "max": 1, "state": "running"}
         self._tell(event, data)
         if event in ("executing", "execution_success"):
             self._tell_progress()
@@ -219,7 +220,7 @@ class Reporter:
 
     def _progress_state(self) -> dict:
         nodes = {name: dict(state) for name, state in list(self._nodes.items())}
-        return {"prompt_id": self._job.prompt_id, "nodes": nodes}
+        return {"prompt_id": self._prompt_id, "nodes": nodes}
 
     def _tell(self, event: str, data: dict) -> None:
         if self.client:
@@ -228,7 +229,7 @@ class Reporter:
     def _place(self, node_id: str) -> dict:
         return {
             "node_id": node_id,
-            "prompt_id": self._job.prompt_id,
+            "prompt_id": self._prompt_id,
             "display_node_id": node_id,
             "parent_node_id": None,
             "real_node_id": node_id,

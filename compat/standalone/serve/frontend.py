@@ -42,7 +42,7 @@ def frontend_folder(given: str | Path | None = None) -> Path:
         folder, help = Path(given), "Give the folder that holds the editor's index.html."
     else:
         spec = importlib.util.find_spec(FRONTEND)
-        folder = Path(spec.origin).parent / "static" if spec else Path(FRONTEND)
+        folder = Path(spec.origin).parent / "static" if spec and spec.origin else Path(FRONTEND)
         help = 'Install the graph editor with pip install "hypernet[editor]".'
     if not (folder / "index.html").is_file():
         raise FileNotFoundError(f'there is no editor in "{folder}". {help}')
@@ -132,7 +132,7 @@ async def get_core_templates(request: web.Request) -> web.Response:
 async def get_help(request: web.Request) -> web.StreamResponse:
     """Help on core nodes, if ComfyUI's package for it is installed."""
     spec = importlib.util.find_spec("comfyui_embedded_docs")
-    if spec is None:
+    if spec is None or spec.origin is None:
         raise FileNotFoundError(
             "help on core's nodes comes with pip install comfyui-embedded-docs."
         )

@@ -77,6 +77,7 @@ class Jobs:
         """
         with self._news:
             job, self._running = self._running, None
+            assert job is not None  # the worker finishes only what it has taken
             clear_interrupt()
             word = "success" if completed else "error"
             status = {"status_str": word, "completed": completed, "messages": messages}

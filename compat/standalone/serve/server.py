@@ -104,7 +104,7 @@ class Server:
                 job.prompt, job.outputs, job.extra_data.get("extra_pnginfo"), job.prompt_id
             )
             shown, completed = run.history, run.status == "success"
-            if run.status == "error":
+            if run.error and run.status == "error":
                 kind, words = run.error["exception_type"], run.error["exception_message"]
                 log.warning("%s failed: %s: %s", run.error["node_type"], kind, words)
         except Exception:  # a bug in the host itself must not keep the next job from running
@@ -162,6 +162,7 @@ class Server:
 
         app = web.Application(middlewares=[guard], client_max_size=UPLOAD_BYTES)
         for each in (*self.routes(), *frontend.routes, *pictures.routes, *model_lists.routes):
+            assert isinstance(each, web.RouteDef)  # the tables have no folders of static files
             for prefix in ("", "/api"):
                 app.router.add_route(each.method, prefix + each.path, each.handler)
         app.router.add_get("/{path:.*}", page)
@@ -206,7 +207,7 @@ async def _serve(server: Server, address: str, port: int, say: Callable[[str], N
     site = web.TCPSite(runner, address, port)
     await site.start()
     server.start()
-    port = site._server.sockets[0].getsockname()[1]  # port 0 means any free one
+    port = runner.addresses[0][1]  # port 0 means any free one
     shown = f"[{address}]" if ":" in address else address
     say(f"The graph editor is at http://{shown}:{port} — stop with Ctrl-C.")
     if not is_loopback(address):

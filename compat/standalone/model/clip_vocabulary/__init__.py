@@ -26,7 +26,7 @@ def clip_tokenizer() -> Any:
     words = [*letters, *(letter + END_OF_WORD for letter in letters), *map("".join, merges), *MARKS]
     return CLIPTokenizer(
         vocab={word: number for number, word in enumerate(words)},
-        merges=merges,
+        merges=merges,  # pyright: ignore[reportArgumentType]  it takes pairs as well as strings
         model_max_length=MOST_TOKENS,
     )
 
