@@ -61,6 +61,7 @@ lint: $(VENV)/installed node_modules/installed
 	$(BIN)/ruff format --check .
 	$(WITH_NODE) node_modules/.bin/biome check --error-on-warnings
 	$(WITH_NODE) node_modules/.bin/tsc
+	$(WITH_NODE) node_modules/.bin/pyright
 
 # Calm ones: one thread, and the memory of one step stays for the next.
 bench-apply bench-train: export OMP_NUM_THREADS = 1
