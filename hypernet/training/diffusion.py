@@ -77,6 +77,31 @@ def prediction_target(prediction: str, latent: Tensor, noise: Tensor, alpha: Ten
     raise ValueError(f'prediction type "{prediction}" is not known; it is "eps" or "v".')
 
 
+def predicted(
+    denoiser: Denoiser,
+    batch: Batch,
+    noise: Tensor,
+    timesteps: Tensor,
+    attn1: Patch | None,
+    attn2: Patch | None,
+) -> tuple[Tensor, Tensor]:
+    """What the model says of the batch with this noise, and what it should say.
+
+    noise (B, c, h, w) and timesteps (B,) are on the CPU; both results (B, c, h, w) are float32 on
+    the denoiser's device.
+    """
+    alpha, device = denoiser.alphas_cumprod[timesteps], denoiser.device
+    found = denoiser.predict(
+        add_noise(batch.latents, noise, alpha).to(device, denoiser.dtype),
+        timesteps.to(device),
+        {key: each.to(device, non_blocking=True) for key, each in batch.condition.items()},
+        attn1,
+        attn2,
+    )
+    target = prediction_target(denoiser.prediction, batch.latents, noise, alpha)
+    return found.float(), target.to(device)
+
+
 def draw_timesteps(kind: str, number: int, first: int, end: int, chance: torch.Generator) -> Tensor:
     """(number,) int64 in first … end−1: uniform, or sigmoid of a standard normal (Esser et al.
     2024), which favours the middle."""

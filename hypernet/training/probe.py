@@ -12,7 +12,7 @@ from torch import Tensor
 from ..apply.patches import TrainingPatch
 from ..network.hypernetwork import Hypernetwork
 from ..seeding import generator
-from .diffusion import Batch, Denoiser, add_noise, elementwise_loss, prediction_target
+from .diffusion import Batch, Denoiser, elementwise_loss, predicted
 
 
 @dataclass(frozen=True)
@@ -38,16 +38,8 @@ def measure_loss(
         parts = (torch.arange(done, done + len(batch.latents)) + 0.5) / number
         timesteps = (first + parts * (end - first)).long()
         noise = torch.randn(batch.latents.shape, generator=generator(0, "probe", place))
-        alpha = denoiser.alphas_cumprod[timesteps]
-        found = denoiser.predict(
-            add_noise(batch.latents, noise, alpha).to(denoiser.device, denoiser.dtype),
-            timesteps.to(denoiser.device),
-            {key: value.to(denoiser.device) for key, value in batch.condition.items()},
-            patch,
-            patch,
-        )
-        target = prediction_target(denoiser.prediction, batch.latents, noise, alpha)
-        error = elementwise_loss("MSE", found.float().cpu(), target, 1.0)
+        found, target = predicted(denoiser, batch, noise, timesteps, patch, patch)
+        error = elementwise_loss("MSE", found.cpu(), target.cpu(), 1.0)
         if batch.weights is not None:
             error = error * batch.weights
         total += error.mean().item() * len(batch.latents)

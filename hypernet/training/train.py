@@ -28,12 +28,11 @@ from ..seeding import generator, global_chance
 from .diffusion import (
     Batch,
     Denoiser,
-    add_noise,
     draw_noise,
     draw_timesteps,
     elementwise_loss,
     min_snr_weight,
-    prediction_target,
+    predicted,
 )
 from .health import after_loss, after_probe, blow_up
 from .learner import Learner
@@ -291,21 +290,14 @@ def batch_loss(
     noise = draw_noise(batch.latents.shape, settings.noise_offset, chance)
     batch = share_of(batch, processes)
     timesteps, noise = processes.share(timesteps), processes.share(noise)
-    alpha = denoiser.alphas_cumprod[timesteps]
-    noisy = add_noise(batch.latents, noise, alpha)
-    target = prediction_target(denoiser.prediction, batch.latents, noise, alpha)
+    computed_once = not (learner.checkpoints or denoiser.recomputes)
+    attn1 = TrainingPatch(learner.network)
+    attn2 = TrainingPatch(learner.network, remember=computed_once)
     with global_chance(settings.seed, "dropout", count, device):
-        found = denoiser.predict(
-            noisy.to(device, denoiser.dtype),
-            timesteps.to(device),
-            {k: v.to(device, non_blocking=True) for k, v in batch.condition.items()},
-            TrainingPatch(learner.network),
-            TrainingPatch(
-                learner.network, remember=not (learner.checkpoints or denoiser.recomputes)
-            ),
-        )
-    error = elementwise_loss(settings.loss, found.float(), target.to(device), settings.huber_delta)
+        found, target = predicted(denoiser, batch, noise, timesteps, attn1, attn2)
+    error = elementwise_loss(settings.loss, found, target, settings.huber_delta)
     if settings.min_snr_gamma:
+        alpha = denoiser.alphas_cumprod[timesteps]
         weight = min_snr_weight(denoiser.prediction, alpha, settings.min_snr_gamma)
         error = error * weight.to(device).view(-1, 1, 1, 1)
     if batch.weights is not None:
