@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import platform
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+import psutil
 import torch
 from aiohttp import web
 
@@ -79,12 +79,12 @@ def system_stats() -> dict[str, Any]:
     from ..model.checkpoint import torch_device
 
     device = torch_device()
-    total, free = _memory()
+    memory = psutil.virtual_memory()
     if device.type == "cuda":
         there, whole = torch.cuda.mem_get_info(device)
         name = torch.cuda.get_device_name(device)
     else:
-        there, whole, name = free, total, device.type
+        there, whole, name = memory.available, memory.total, device.type
     described = {
         "name": name,
         "type": device.type,
@@ -97,8 +97,8 @@ def system_stats() -> dict[str, Any]:
     return {
         "system": {
             "os": sys.platform,
-            "ram_total": total,
-            "ram_free": free,
+            "ram_total": memory.total,
+            "ram_free": memory.available,
             "comfyui_version": host_name(),
             "python_version": platform.python_version(),
             "pytorch_version": torch.__version__,
@@ -107,12 +107,3 @@ def system_stats() -> dict[str, Any]:
         },
         "devices": [described],
     }
-
-
-def _memory() -> tuple[int, int]:
-    """(total, free) bytes of RAM; zeros if the system doesn't tell."""
-    try:
-        page = os.sysconf("SC_PAGE_SIZE")
-        return page * os.sysconf("SC_PHYS_PAGES"), page * os.sysconf("SC_AVPHYS_PAGES")
-    except (AttributeError, OSError, ValueError):
-        return 0, 0
