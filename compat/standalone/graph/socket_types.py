@@ -1,7 +1,8 @@
 """The socket types. A type has an input and an output class: `Int.Input`, `Image.Output`.
 
 Stricter than ComfyUI: everything after an input's id (and options) must be passed by keyword. Left
-out: Autogrow, MatchType, MultiType, DynamicSlot, and the types for audio, video and 3D.
+out: Autogrow, MatchType, MultiType, DynamicSlot, and types that no node here has (samplers, sigmas,
+noise, guiders, audio, video, 3D).
 """
 
 from __future__ import annotations
@@ -272,12 +273,6 @@ Conditioning = Custom("CONDITIONING")
 Model = Custom("MODEL")
 Clip = Custom("CLIP")
 Vae = Custom("VAE")
-Sampler = Custom("SAMPLER")
-Sigmas = Custom("SIGMAS")
-Noise = Custom("NOISE")
-Guider = Custom("GUIDER")
-LoraModel = Custom("LORA_MODEL")
-LossMap = Custom("LOSS_MAP")
 
 
 def input_dict(inputs: list[Input]) -> dict[str, dict]:
