@@ -6,6 +6,7 @@ for: where a host has changed, that costs the feature and nothing else.
 """
 
 import sys
+from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
 from . import contract
@@ -18,7 +19,7 @@ NAMES = (
     *(
         name
         for name, each in vars(contract).items()
-        if getattr(each, "__module__", None) == contract.__name__
+        if isinstance(each, type | FunctionType) and each.__module__ == contract.__name__
     ),
 )
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
     import torch
@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
     from .sockets import Clip, Conditioning, Model, Vae
     from .standalone.graph import io
+
+
+Kept = TypeVar("Kept")
 
 
 class ComfyExtension:
@@ -145,6 +148,13 @@ def add_route(method: str, path: str, answer: Callable[[dict[str, str], object],
     body is the request's JSON, None without one. A ValueError of answer becomes a 400 and an
     OSError a 404, with {"error": sentence}. Call it in on_load: afterwards the server runs.
     """
+    ...
+
+
+def kept(name: str, make: Callable[[], Kept]) -> Kept:
+    """What the host keeps for the pack under this name as long as it lives; made when it is first
+    asked for. Where no editor can be open there is no server to keep it, and each call makes it
+    anew."""
     ...
 
 

@@ -11,6 +11,7 @@ import json
 import logging
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import TypeVar
 
 import comfy.model_management as management
 import comfy.utils
@@ -29,6 +30,8 @@ from ..progress_line import ProgressLine
 log = logging.getLogger(__name__)
 NETWORK_SUFFIXES = (".pt", ".safetensors")
 PREVIEW_PIXELS = 512  # the editor shows previews no larger
+KEPT = "kept_for_hypernet"  # the server's attribute
+Kept = TypeVar("Kept")
 OURS = "Hypernet"  # what the ids of our nodes begin with
 
 
@@ -124,6 +127,14 @@ def queued_prompts() -> list[dict]:
         return []
     running, waiting = server.prompt_queue.get_current_queue()
     return [entry[2] for entry in (*running, *sorted(waiting, key=lambda entry: entry[:2]))]
+
+
+def kept(name: str, make: Callable[[], Kept]) -> Kept:
+    """On the server itself, beside what ComfyUI keeps there."""
+    server = getattr(PromptServer, "instance", None)
+    if server is None:
+        return make()
+    return vars(server).setdefault(KEPT, {}).setdefault(name, make())
 
 
 def add_route(method: str, path: str, answer: Callable[[dict[str, str], object], object]) -> None:

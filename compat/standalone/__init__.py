@@ -19,7 +19,7 @@ from .graph import io, ui
 from .host import ComfyExtension, host_name, manage, track_changes
 from .many_processes import gather_processes
 from .progress import Interrupted, Progress, is_interrupted, raise_if_interrupted
-from .routes import add_route, queued_prompts, send_event
+from .routes import add_route, kept, queued_prompts, send_event
 
 __getattr__ = on_demand(
     __name__,
@@ -57,6 +57,7 @@ __all__ = [
     "input_folder",
     "io",
     "is_interrupted",
+    "kept",
     "lora_folder",
     "manage",
     "model_folders",

@@ -11,10 +11,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 Answer = Callable[[dict[str, str], object], object]
 Routes = dict[tuple[str, str], Answer]  # by method and path
+Kept = TypeVar("Kept")
 
 
 @dataclass(frozen=True)
@@ -24,6 +26,7 @@ class Editors:
 
     tell: Callable[[str, dict], None]
     prompts: Callable[[], list[dict]]
+    kept: dict[str, Any] = field(default_factory=dict)  # the pack's, by name
 
 
 _editors: ContextVar[Editors | None] = ContextVar("editors", default=None)
@@ -59,6 +62,11 @@ def send_event(name: str, data: dict) -> None:
 def queued_prompts() -> list[dict]:
     editors = _editors.get()
     return editors.prompts() if editors else []
+
+
+def kept(name: str, make: Callable[[], Kept]) -> Kept:
+    editors = _editors.get()
+    return editors.kept.setdefault(name, make()) if editors else make()
 
 
 def add_route(method: str, path: str, answer: Answer) -> None:

@@ -38,15 +38,15 @@ def state(query: dict[str, str], body: object) -> dict:
 def look_up(query: dict[str, str]) -> tuple[LiveRun | None, str]:
     """(the training, if it goes on, and its name): by name, or "" where no node has one."""
     if "node" in query:
-        at_node = [live for live in list(running.values()) if live.node == query["node"]]
+        at_node = [live for live in list(running().values()) if live.node == query["node"]]
         return (at_node[0], at_node[0].name) if at_node else (None, "")
     name = newest(run_name(query["asked"])) if "asked" in query else run_name(query.get("name"))
-    return running.get(name), name
+    return running().get(name), name
 
 
 def newest(asked: str) -> str:
     """The run that a node of this name trains or trained last; it may have got a number."""
-    trained_now = [live.name for live in list(running.values()) if live.asked == asked]
+    trained_now = [live.name for live in list(running().values()) if live.asked == asked]
     if trained_now:
         return trained_now[0]
     found = [standing_of(name, runs_folder(), []) for name in numbered(asked, runs_folder(), [])]
@@ -88,7 +88,7 @@ def ask(query: dict[str, str], body: object) -> dict:
 
 
 def find(name: str) -> LiveRun:
-    live = running.get(name)
+    live = running().get(name)
     if live is None:
         raise FileNotFoundError(f'"{name}" is not being trained just now.')
     return live

@@ -25,8 +25,6 @@ EVENT = "hypernet.step"
 BETWEEN_EVENTS = 0.25  # seconds
 WHILE_PAUSED = 0.2  # seconds between looks at the host's interrupt
 
-running: dict[str, "LiveRun"] = {}  # by name: where the server's threads find a training
-
 
 @dataclass(kw_only=True)
 class LiveRun:
@@ -153,10 +151,16 @@ def memory_in_use(device: torch.device) -> dict | None:
     return {"device": device.type, "used": int(rounded(used)), "total": total}
 
 
+def running() -> dict[str, LiveRun]:
+    """By name, the trainings that go on: where the server's threads find them."""
+    return compat.kept("trainings", dict)
+
+
 @contextmanager
 def watched(live: LiveRun) -> Iterator[LiveRun]:
     """Inside the block the server finds it. How the block ends is told, and kept with the run."""
-    running[live.name] = live
+    trainings = running()
+    trainings[live.name] = live
     live.tell()
     try:
         yield live
@@ -169,5 +173,5 @@ def watched(live: LiveRun) -> Iterator[LiveRun]:
     else:
         live.end("finished")
     finally:
-        if running.get(live.name) is live:
-            del running[live.name]
+        if trainings.get(live.name) is live:
+            del trainings[live.name]

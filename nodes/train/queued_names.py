@@ -52,7 +52,7 @@ def names(given: object, name: str) -> bool:
 def name_after(name: str, ahead: int) -> str:
     """The name of the one that comes after so many others of this name."""
     folders = runs_folder(), compat.network_folders()
-    taken = {live.name for live in list(running.values()) if live.asked == name}
+    taken = {live.name for live in list(running().values()) if live.asked == name}
     own = (
         standing_of(name, *folders).kind in ("unfinished", "lost") and not taken
     )  # the first goes on

@@ -18,6 +18,15 @@ def checkpoint(tmp_path_factory):
     return module.write_tiny_checkpoint(tmp_path_factory.mktemp("models") / "tiny")
 
 
+@pytest.fixture(autouse=True)
+def editor():
+    """One that is open and listens to nothing. What the host keeps lives as long as it is open."""
+    from hypernet_pack.compat.standalone.routes import Editors, speaking_to
+
+    with speaking_to(Editors(lambda name, data: None, list)):
+        yield
+
+
 @pytest.fixture
 def host(tmp_path, checkpoint):
     """(folder, run): run(prompt, workflow) runs a graph in that folder and gives the executor's

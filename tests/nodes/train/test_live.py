@@ -175,7 +175,7 @@ def test_a_pause_ends_with_the_hosts_interrupt(host, graph, events, server, monk
     assert run(graph(**SHORT)).status == "interrupted"
     after = server("GET", "state", {"name": "style"})
     assert (after["state"], after["step"]) == ("interrupted", 3)
-    assert not live.running
+    assert not live.running()
     assert run(graph(**SHORT)).status == "success", "and goes on from there"
     after = server("GET", "state", {"name": "style"})
     assert (after["state"], after["step"]) == ("finished", 6)
@@ -192,7 +192,7 @@ def test_a_failure_is_told_in_the_words_of_the_error(host, graph, events, server
     assert host[1](graph(**SHORT)).status == "error"
     after = server("GET", "state", {"name": "style"})
     assert (after["state"], after["why"]) == ("failed", "no room for <b>it</b>")
-    assert not live.running
+    assert not live.running()
 
 
 def test_a_killed_run_is_unfinished_and_an_unknown_one_is_none(tmp_path, server):
@@ -272,14 +272,15 @@ def test_a_training_that_ends_while_it_is_looked_at_is_no_fault(
     server, monkeypatch, method, path, given
 ):
     training = live.LiveRun(name="style", node="12", total=1)
-    monkeypatch.setattr(trainings, "running", EndsWhenLookedAt(style=training))
+    ending = EndsWhenLookedAt(style=training)
+    monkeypatch.setattr(trainings, "running", lambda: ending)
     assert server(method, path, given)["state"] in ("preparing", "pausing")
 
 
 def test_wishes_that_cannot_be_fulfilled_are_refused_in_words(server, monkeypatch):
     with pytest.raises(OSError, match='"style" is not being trained just now'):
         server("POST", "ask", {"name": "style", "ask": "stop"})
-    monkeypatch.setitem(live.running, "style", live.LiveRun(name="style", node="", total=1))
+    monkeypatch.setitem(live.running(), "style", live.LiveRun(name="style", node="", total=1))
     with pytest.raises(ValueError, match='"explode" cannot be asked'):
         server("POST", "ask", {"name": "style", "ask": "explode"})
     with pytest.raises(ValueError, match="name"):

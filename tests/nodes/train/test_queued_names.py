@@ -12,11 +12,12 @@ def queued(tmp_path):
     """queued(names in the queue, **inputs): what validation says, and what editors hear."""
     places = dict(input=tmp_path / "input", output=tmp_path / "output", models=tmp_path / "models")
 
-    def ask(waiting, **inputs):
+    def ask(waiting, running=(), **inputs):
         prompts = [{"7": {"class_type": "HypernetTrain", "inputs": {"name": n}}} for n in waiting]
         heard = []
         editors = Editors(lambda name, data: heard.append((name, data)), lambda: prompts)
         with folders.configured(**places), speaking_to(editors):
+            live.running().update({training.name: training for training in running})
             said = TrainHypernet.validate_inputs(**{key: [value] for key, value in inputs.items()})
         return said, heard
 
@@ -39,12 +40,11 @@ def test_the_owner_hears_which_name_it_will_get(queued, waiting, name):
     assert f'in the queue. This one will be saved as "{name}"' in data["text"]
 
 
-def test_a_running_one_counts_by_the_name_that_it_has(queued, monkeypatch):
+def test_a_running_one_counts_by_the_name_that_it_has(queued):
     training = live.LiveRun(name="ink_4", asked="ink", node="7", total=1)
-    monkeypatch.setitem(live.running, "ink_4", training)
-    _, ((_, data),) = queued(["ink"], name="ink")
+    _, ((_, data),) = queued(["ink"], running=[training], name="ink")
     assert 'will be saved as "ink"' in data["text"], "which nothing else has"
-    _, ((_, data),) = queued(["ink", "ink"], name="ink")
+    _, ((_, data),) = queued(["ink", "ink"], running=[training], name="ink")
     assert 'will be saved as "ink_2"' in data["text"]
 
 

@@ -372,7 +372,7 @@ def test_what_was_stopped_and_kept_is_given_back_and_its_rest_can_be_trained(
     nets, _ = places
     trained(name="whole", steps=6)
     with monkeypatch.context() as patched:
-        stop_at(patched, 3, lambda: live.running["style"].control.ask("stop"))
+        stop_at(patched, 3, lambda: live.running()["style"].control.ask("stop"))
         assert "Ended after step 3 of 6" in trained(steps=6)
     said = trained(steps=6)
     assert '"style" is trained already, and was stopped after 3 of 6 updates: loaded.' in said
