@@ -1,8 +1,8 @@
-"""One door to the host: ComfyUI where it loaded this pack, the stand-in everywhere else.
+"""The nodes' only access to the host: ComfyUI if it has loaded this pack, else the stand-in.
 
-Nodes ask here for what they need, as `compat.denoiser(…)`, and never ask which host answers.
-`contract.py` says what there is and what it means. A side imports a feature when it is first asked
-for: where a host has changed, that costs the feature and nothing else.
+Nodes use names such as `compat.denoiser(…)`, and never ask which host is behind them. `contract.py`
+describes all names. Each host imports a feature when it is first used, so that a change in ComfyUI
+breaks only the features that depend on it.
 """
 
 import sys

@@ -1,14 +1,14 @@
-"""Compiled models: calls with patches get code of their own, made anew when a patch changes.
+"""Makes compiled models heed patches: calls with patches get compiled code of their own.
 
 ComfyUI's TorchCompileModel makes torch drop every guard on `transformer_options`, because most of
-it differs from call to call and changes nothing. Patches lie there too, so torch runs code that it
-compiled without a network for a model with one, and code of one strength for another's.
+it differs from call to call without any effect. But patches are in there too. So torch would run
+code that was compiled without a network for a model with one, or code for another strength.
 
 Here calls with patches go through a second torch.compile of the same module. It keeps the guards
 on patches, and its backend equals no other. torch chooses code by guards and backend, for every
-frame, also where a graph breaks. So calls without patches never run code of calls with patches,
-and another strength or network finds its own code, or torch compiles it. torch takes numbers that
-have changed once as inputs, so the third strength and all later ones compile nothing.
+frame, also after a graph break. So calls without patches never run code of calls with patches, and
+another strength or network has its own code, which is compiled if needed. torch treats numbers
+that have changed once as inputs, so from the third strength on nothing is compiled.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ from torch import Tensor, nn
 if TYPE_CHECKING:
     from torch._dynamo import OptimizedModule
 
-FILTER = "guard_filter_fn"  # of torch.compile's options
-# Parts of guards' names: where patches of every kind lie, and what ours read beside them
+FILTER = "guard_filter_fn"  # one of torch.compile's options
+# Guards whose names contain these are kept: patches of every kind, and what our patches also read
 HEEDED = ("['patches", "['cond_or_uncond']")
 
 
 class CompiledAgain:
-    """What stands for compiled modules in calls with patches.
+    """Replaces compiled modules, in calls with patches, by ones that are compiled separately.
 
-    It is made once for each, not once a call: torch never forgets a backend.
+    Each is made only once, not at every call, because torch never forgets a backend.
     """
 
     def __init__(self) -> None:
@@ -41,8 +41,10 @@ class CompiledAgain:
 
     @contextmanager
     def within(self, model: nn.Module, asked: Mapping[str, Any]) -> Iterator[None]:
-        """Inside, compiled parts of `model` heed patches. asked: the arguments of torch.compile
-        that those parts were made with."""
+        """Inside, compiled parts of `model` heed patches.
+
+        asked: the arguments of torch.compile that those parts were made with.
+        """
         found = list(compiled_parts(model))
         try:
             for parent, name, part in found:
@@ -59,14 +61,17 @@ class CompiledAgain:
 
 
 def drops_guards(asked: Mapping[str, Any] | None) -> TypeGuard[Mapping[str, Any]]:
-    """May torch have been told to drop guards? torch.compile takes the filter out of `options` and
-    leaves them there, empty. Where no options were given, torch heeds patches by itself."""
+    """May torch have been told to drop guards?
+
+    torch.compile removes the filter from `options`, but leaves the emptied options there. Without
+    options, torch keeps all guards, and so heeds patches by itself.
+    """
     return asked is not None and asked.get("options") is not None
 
 
 def compiled_parts(model: nn.Module) -> Iterator[tuple[nn.Module, str, OptimizedModule]]:
-    """(parent, name, part) of the outermost parts that torch.compile has wrapped."""
-    from torch._dynamo import OptimizedModule  # heavy; loaded already where something is compiled
+    """Yields (parent, name, part) of the outermost parts that torch.compile has wrapped."""
+    from torch._dynamo import OptimizedModule  # slow to import, but loaded if anything is compiled
 
     for name, part in model.named_children():
         if isinstance(part, OptimizedModule):
@@ -91,7 +96,7 @@ def compile_apart(module: nn.Module, asked: Mapping[str, Any]) -> nn.Module:
 
 
 def heed_patches(guards: Sequence[Any]) -> list[bool]:
-    """Which guards to keep: those that ComfyUI keeps, and those on patches and what they read."""
+    """Which guards to keep: those that ComfyUI keeps, and those on patches and their inputs."""
     return [
         "transformer_options" not in guard.name or any(part in guard.name for part in HEEDED)
         for guard in guards
@@ -100,7 +105,7 @@ def heed_patches(guards: Sequence[Any]) -> list[bool]:
 
 @dataclass(frozen=True)
 class Apart:
-    """A backend that compiles as `backend` does and equals only another of this class."""
+    """A backend that compiles as `backend` does, but only equals others of this class."""
 
     backend: str | Callable[..., Any]
     options: dict[str, Any]
@@ -110,7 +115,7 @@ class Apart:
             from torch._inductor.compile_fx import compile_fx
 
             found = compile_fx(graph, inputs, config_patches=self.options)
-            return cast(Callable[..., Any], found)  # it gives weights only where it exports
+            return cast(Callable[..., Any], found)  # it would return weights only for an export
         from torch._dynamo import lookup_backend
 
         given = {"options": self.options} if self.options else {}

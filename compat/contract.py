@@ -1,11 +1,11 @@
-"""What a host offers to our nodes: signatures and meanings. Both sides implement exactly these.
+"""The contract: all names that every host offers to the nodes, with signatures and meanings.
 
-Beside them each side has `io`, the V3 module (Schema, ComfyNode, NodeOutput, Custom, Int, Float …),
-and `ui`, UI outputs (PreviewImage(images, cls=cls), PreviewText(text)).
+Besides these, each host has `io`, the V3 module (Schema, ComfyNode, NodeOutput, Custom, Int …), and
+`ui`, the UI outputs (PreviewImage(images, cls=cls), PreviewText(text)).
 
 Tensors: B batch, T tokens, C width, P pooled width, H W pixel rows and columns, c latent channels,
-h w latent rows and columns. IMAGE is (B, H, W, 3) float32 in 0..1. Latents are as the UNet sees
-them: scaled. What comes back from here is ordinary tensors, which autograd may use.
+h w latent rows and columns. IMAGE is (B, H, W, 3) float32 in 0..1. Latents are scaled, as the UNet
+sees them. All returned tensors are ordinary ones, which autograd can use.
 """
 
 from __future__ import annotations
@@ -32,16 +32,16 @@ Kept = TypeVar("Kept")
 
 
 class ComfyExtension:
-    """Base of the object that comfy_entrypoint returns."""
+    """The base class of the object that comfy_entrypoint returns."""
 
     async def on_load(self) -> None:
-        """Called once, before the nodes are asked for."""
+        """Called once, before get_node_list."""
 
     async def get_node_list(self) -> list[type[io.ComfyNode]]: ...
 
 
 def host_name() -> str:
-    """E.g. "ComfyUI 0.33.0", "hypernet stand-in"."""
+    """The host's name and version, such as "ComfyUI 0.33.0" or "hypernet stand-in"."""
     ...
 
 
@@ -49,38 +49,43 @@ def host_name() -> str:
 
 
 def input_folder() -> Path:
-    """Where users put pictures."""
+    """The folder where users put pictures."""
     ...
 
 
 def output_folder() -> Path:
-    """Where results go."""
+    """The folder where results go."""
     ...
 
 
 def dataset_folders() -> list[Path] | None:
-    """Below which a graph may read folders of pictures; None for everywhere."""
+    """The folders in which graphs may read pictures; None for everywhere."""
     ...
 
 
 def network_folders() -> list[Path]:
-    """Where hypernetworks lie. New files go into the first."""
+    """The folders with hypernetworks. New files go into the first."""
     ...
 
 
 def network_names() -> list[str]:
-    """Names relative to those folders, "/" between parts, of .pt and .safetensors files, sorted;
-    what the host knows now."""
+    """The .pt and .safetensors files that the host knows now, sorted.
+
+    Names are relative to those folders, with "/" between parts.
+    """
     ...
 
 
 def lora_folder() -> Path:
-    """Where new LoRA files go."""
+    """The folder where new LoRA files go."""
     ...
 
 
 def model_folders(name: str) -> list[Path]:
-    """models/<name>, and what the host's configuration has under that name. They need not exist."""
+    """models/<name>, and the folders that the host's configuration has under that name.
+
+    They need not exist.
+    """
     ...
 
 
@@ -88,23 +93,24 @@ def model_folders(name: str) -> list[Path]:
 
 
 class Interrupted(BaseException):
-    """Stops a prompt."""
+    """Raised to end the running prompt when the user has interrupted it."""
 
 
 def is_interrupted() -> bool:
-    """Has the user asked to stop? Asking does not clear it."""
+    """Has the user interrupted the prompt? Does not clear the interrupt."""
     ...
 
 
 def raise_if_interrupted() -> None:
-    """Clears the user's wish to stop and raises Interrupted."""
+    """If the user has interrupted the prompt, clear the interrupt and raise Interrupted."""
     ...
 
 
 class Progress:
-    """The bar on the node that is being executed; with a title, a line in the terminal, too.
+    """The bar on the node that is being executed and, with a title, a line in the terminal.
 
-    done: steps of total that an earlier run made. Nothing here raises: ask is_interrupted.
+    done: how many steps of the total were done earlier. No method raises Interrupted; use
+    is_interrupted.
     """
 
     def __init__(self, total: int, done: int = 0, title: str = ""): ...
@@ -112,14 +118,14 @@ class Progress:
     def update(self, step: int, preview: Image.Image | None = None) -> None: ...
 
     def beside(self, words: str) -> None:
-        """What stands at the end of the line; see progress_line.py."""
+        """Show these words at the end of the line; see progress_line.py."""
 
     def close(self) -> None:
-        """Ends the line early."""
+        """End the line early."""
 
 
 def gather_processes() -> Processes:
-    """This process and those that train with it, all at the node that is being executed by now."""
+    """This process and those that train with it. All have now reached the node being executed."""
     ...
 
 
@@ -127,26 +133,28 @@ def gather_processes() -> Processes:
 
 
 def send_event(name: str, data: dict) -> None:
-    """To every open editor, and lost where none is. Never raises.
+    """Send an event to every open editor. Never raises; without editors, the event is lost.
 
-    data: what JSON can say. Call it where the node or the answer of a route runs: a thread that
-    these start finds the editors only in a copy of their context.
+    data: plain data for JSON. Call this on the thread of the node or of a route's answer. Another
+    thread finds the editors only if it runs in a copy of their context.
     """
     ...
 
 
 def queued_prompts() -> list[dict]:
-    """The graphs that run or wait for their turn, in that order, in API format: node id ->
-    {"class_type", "inputs"}."""
+    """The graphs that are running or waiting, in that order.
+
+    They are in API format: node id -> {"class_type", "inputs"}.
+    """
     ...
 
 
 def add_route(method: str, path: str, answer: Callable[[dict[str, str], object], object]) -> None:
-    """The server answers `method` ("GET", "POST") at `path` ("/hypernet/…") by answer(query, body),
-    on a thread of its own: with what JSON can say, or with the file at a Path.
+    """Let answer(query, body) answer requests of this method ("GET", "POST") and path.
 
-    body is the request's JSON, None without one. A ValueError of answer becomes a 400 and an
-    OSError a 404, with {"error": sentence}. Call it in on_load: afterwards the server runs.
+    body is the request's JSON, or None. answer runs on a thread of its own. It returns plain data
+    for JSON, or the Path of a file to send. Its ValueError becomes a 400 and its OSError a 404,
+    with {"error": sentence}. Must be called in on_load, before the server runs.
     """
     ...
 
@@ -162,31 +170,39 @@ def kept(name: str, make: Callable[[], Kept]) -> Kept:
 
 
 def encode_pictures(vae: Vae, pictures: Tensor, model: Model) -> tuple[Tensor, Tensor]:
-    """(B, H, W, 3) -> two of (B, c, h, w), float32 on the CPU: the mean of each latent and its
-    standard deviation, which is 0 where this VAE tells none."""
+    """Encode pictures (B, H, W, 3) to mean and standard deviation of their latents.
+
+    Both are (B, c, h, w), float32 on the CPU. The deviation is 0 if the VAE gives none.
+    """
     ...
 
 
 def scale_latents(model: Model, samples: Tensor) -> Tensor:
-    """A LATENT's samples (B, c, h, w) as the UNet of this model sees them, float32 on the CPU.
+    """Scale a LATENT's samples (B, c, h, w) as the model's UNet sees them; float32 on the CPU.
 
-    Raises ValueError for a latent of another kind of model.
+    Raises ValueError for latents of another kind of model.
     """
     ...
 
 
 def encode_texts(clip: Clip, texts: list[str]) -> list[dict[str, Tensor]]:
-    """One per text: {"context": (T, C), "pooled": (P,)}, float32 on the CPU. SDXL reads "pooled";
-    it is left out where the text encoder gives none."""
+    """For each text {"context": (T, C), "pooled": (P,)}, float32 on the CPU.
+
+    SDXL needs "pooled". It is missing if the text encoder gives none.
+    """
     ...
 
 
-def conditioning(clip: Clip, text: str) -> Conditioning: ...
+def conditioning(clip: Clip, text: str) -> Conditioning:
+    """The text's CONDITIONING, as the host's sampler takes it."""
+    ...
 
 
 def read_conditioning(conditioning: Conditioning) -> list[dict[str, Tensor]]:
-    """Its entries as encode_texts gives texts; where an entry names a size, also "sizes" (6,), see
-    hypernet/pictures/sdxl_sizes.py."""
+    """The entries of a CONDITIONING, in the form that encode_texts returns.
+
+    An entry that names a size also has "sizes" (6,); see hypernet/pictures/sdxl_sizes.py.
+    """
     ...
 
 
@@ -194,26 +210,26 @@ def read_conditioning(conditioning: Conditioning) -> list[dict[str, Tensor]]:
 
 
 def torch_device() -> torch.device:
-    """Where the host runs models."""
+    """The device on which the host runs models."""
     ...
 
 
 def release(*models: Vae | Clip | Model) -> None:
-    """They leave the accelerator, to RAM."""
+    """Move the models from the device to RAM."""
     ...
 
 
 def unload(folder: Path, *models: Vae | Clip) -> None:
-    """Those that left the accelerator leave RAM, too, for a file in the folder that is read when
-    they are used again. Weights that the host keeps in a file of its own stay there.
+    """Move models from RAM to files in the folder. They are read again when they are used.
 
-    Raises OSError where the folder has no room.
+    The models must have been released before. Weights that the host reads from a file of its own
+    are not written again. Raises OSError if the folder has no room.
     """
     ...
 
 
 def free_memory() -> None:
-    """Drops caches that nobody needs."""
+    """Free cached memory that is not in use."""
     ...
 
 
@@ -221,44 +237,51 @@ def free_memory() -> None:
 
 
 def load_demo_model(folder: Path) -> tuple[Model, Clip, Vae]:
-    """The model that comes with the pack, a diffusers folder."""
+    """Load the model that comes with the pack. folder: in the format of diffusers."""
     ...
 
 
 def model_name(model: Model) -> str:
-    """File name of the checkpoint, "" where it is unknown."""
+    """The file name of the model's checkpoint; "" if it is unknown."""
     ...
 
 
 def model_file(model: Model) -> Path | None:
-    """The checkpoint, a file or a diffusers folder, where it is known."""
+    """The model's checkpoint, a file or a diffusers folder; None if it is unknown."""
     ...
 
 
 def changes_of(model: Model | Clip | Vae) -> dict:
-    """What it carries beside the weights of its file (LoRAs, a CLIP skip), as
-    hypernet.runs.fingerprints.changes_hash takes it."""
+    """Changes to a model beside its file's weights, such as LoRAs or CLIP skip.
+
+    They are in the form that hypernet.runs.fingerprints.changes_hash takes.
+    """
     ...
 
 
 def attention_widths(model: Model) -> dict[str, tuple[int, ...]]:
-    """{"attn1": widths, "attn2": widths}: input sizes of to_k.
+    """{"attn1": widths, "attn2": widths}, the input sizes of to_k.
 
-    Raises ValueError, which names the architecture, where patches have no place.
+    Raises ValueError naming the architecture if patches cannot act on it.
     """
     ...
 
 
 def manage(module: torch.nn.Module) -> list:
-    """The host moves this module of ours, in place, to where it loads models, and counts its
-    memory, for every model that has a patch whose models() is this list."""
+    """Let the host manage the memory of a module that patches use.
+
+    Returns a list for a patch's models(). For every model with such a patch, the host moves the
+    module to the device, in place, and counts its memory.
+    """
     ...
 
 
 def track_changes(model: Model) -> None:
-    """In this clone, texts and noise levels reach attention as ordinary tensors, in inference mode
-    too: their _version tells when someone writes into them. Where the model is compiled, its code
-    heeds patches."""
+    """Make text and noise levels reach attention as ordinary tensors in this clone.
+
+    Their _version then shows when somebody writes into them, even in inference mode. If the model
+    is compiled, its code also heeds patches.
+    """
     ...
 
 
@@ -274,7 +297,7 @@ def generate(
     steps: int,
     cfg: float,
 ) -> Tensor:
-    """One picture (1, H, W, 3) by the host's own sampler, euler on the normal schedule."""
+    """Generate one picture (1, H, W, 3) by the host's sampler euler on the normal schedule."""
     ...
 
 
@@ -285,23 +308,25 @@ def denoiser(
     offload: bool = False,
     compiled: Callable[[str], object] | None = None,
 ) -> AbstractContextManager[Denoiser]:
-    """The frozen UNet on its device, with parameters that autograd may read; restored afterwards.
+    """Inside, the UNet is frozen, on its device and ready for autograd; then all is restored.
 
-    dtype: of its arithmetic, None for the model's own. offload: weights stay in RAM and visit the
-    device. compiled: None, or what hears a sentence where compiling fails.
+    dtype: in which it computes; None for the model's own. offload: weights stay in RAM and visit
+    the device. compiled: gets a sentence if compiling fails; None means not to compile.
     """
     ...
 
 
 def attention_weights(model: Model) -> Iterator[AttentionWeights]:
-    """The projections of every block, with the changes that the model carries (LoRAs, folded
-    networks), under diffusers' names; one block at a time."""
+    """Yields the projections of each attention block, under diffusers' names.
+
+    They include changes that the model carries, such as LoRAs and folded networks.
+    """
     ...
 
 
 def with_weight_changes(model: Model, changes: Mapping[str, Tensor]) -> Model:
-    """A clone with these added to its weights while it is in use.
+    """A clone of the model with these changes added to its weights.
 
-    changes: by "<name of a block>.to_k.weight" and so on.
+    changes: by the name of a weight, "<name of a block>.to_k.weight" and so on.
     """
     ...

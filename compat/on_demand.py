@@ -1,4 +1,4 @@
-"""Names of a package that are imported when somebody asks for them, not before."""
+"""Imports the names of a package only when they are first used."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 
 def on_demand(package: str, names: Mapping[str, Sequence[str]]) -> Callable[[str], Any]:
-    """A package's __getattr__. names: by the module that has them, ".model.models"."""
+    """A __getattr__ for a package. names: the names in each module, by module: ".model.models"."""
     homes = {name: module for module, found in names.items() for name in found}
 
     def find(name: str) -> Any:

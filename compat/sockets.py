@@ -1,4 +1,4 @@
-"""What the sockets MODEL, CLIP, VAE and CONDITIONING carry, as far as nodes may look into it."""
+"""The types of MODEL, CLIP, VAE and CONDITIONING, as far as nodes may use what is in them."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ from typing import Any, Protocol
 
 import torch
 
-# (n, context, value, extra_options) -> (n, context, value), before to_q, to_k and to_v. A patch may
-# have to(device or dtype), which returns the patch to use, models(), and cleanup(), which ends a
-# sampling run also when that is broken off. extra_options["sigmas"], ["cond_or_uncond"],
-# ["sample_sigmas"], ["block"] and ["block_index"] mean what they mean in ComfyUI.
+# (n, context, value, extra_options) -> (n, context, value), called before to_q, to_k and to_v. A
+# patch may also have to(device or dtype), which returns the patch to use; models(); and cleanup(),
+# which is called when sampling ends, even by an error. extra_options has "sigmas",
+# "cond_or_uncond", "sample_sigmas", "block" and "block_index", with ComfyUI's meanings.
 AttentionPatch = Any
 
 
 class Model(Protocol):
-    """MODEL: a UNet with the patches and changes that it carries."""
+    """MODEL: a UNet with its patches and changes."""
 
     model_options: dict[str, Any]
 
     def clone(self) -> Model:
-        """The same weights, with patches and attachments of its own."""
+        """A copy that shares the weights, but has its own patches and attachments."""
         ...
 
     def set_model_attn1_patch(self, patch: AttentionPatch) -> None: ...
@@ -28,13 +28,13 @@ class Model(Protocol):
     def set_model_attn2_patch(self, patch: AttentionPatch) -> None: ...
 
     def get_model_object(self, name: str) -> Any:
-        """ "model_sampling" is there on both sides, and its percent_to_sigma(percent)."""
+        """Every host has at least "model_sampling", with percent_to_sigma(percent)."""
         ...
 
     def set_attachments(self, key: str, value: Any) -> None: ...
 
     def get_attachment(self, key: str) -> Any:
-        """Clones keep attachments."""
+        """The attachment, or None. Clones keep attachments."""
         ...
 
     def model_dtype(self) -> torch.dtype:

@@ -1,4 +1,4 @@
-"""Pictures from the tiny model, many prompts at a time, and sheets of them with their words."""
+"""Draws pictures with the tiny model, many prompts at a time, and puts them on labelled sheets."""
 
 from __future__ import annotations
 
@@ -11,14 +11,17 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 MODEL = Path(__file__).parent / "tiny-sd"
-WIDTHS = "48, 96, 112, 128"  # of its attention; the text's is 96
+WIDTHS = "48, 96, 112, 128"  # of its attention layers; 96 is the width of the text
 STEPS, CFG = 24, 4.0
 
 
 def draw(
     model, clip, vae, prompts: list[str], *, seed: int = 0, batch: int = 16, cfg: float = CFG
 ) -> Tensor:
-    """(N, 128, 128, 3) in 0..1. The noise of a prompt depends on seed and place, not on batches."""
+    """Pictures (N, 128, 128, 3) in 0..1, one per prompt.
+
+    The noise depends on the seed and the prompt's place in the list, not on `batch`.
+    """
     empty = clip.encode("")[0]
     pictures = []
     for first in range(0, len(prompts), batch):
@@ -41,7 +44,7 @@ def to_image(picture: Tensor) -> Image.Image:
 
 
 def sheet(columns: list[list[Image.Image]], words: list[str], heads: list[str]) -> Image.Image:
-    """Columns of pictures under their heads, each row named at its left by words."""
+    """A sheet with columns of pictures under their heads, and words to the left of each row."""
     size, left, top = 128, 150, 30
     page = Image.new("RGB", (left + size * len(columns), top + size * len(words)), "white")
     pen = ImageDraw.Draw(page)
@@ -57,7 +60,7 @@ def sheet(columns: list[list[Image.Image]], words: list[str], heads: list[str]) 
 
 
 def contact_sheet(pictures: list[Image.Image], words: list[str], across: int = 8) -> Image.Image:
-    """Pictures in rows, each with its words underneath."""
+    """A sheet with pictures in rows, each above its words."""
     size, foot = 128, 34
     down = -(-len(pictures) // across)
     page = Image.new("RGB", (across * size, down * (size + foot)), "white")

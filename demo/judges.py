@@ -1,13 +1,13 @@
-"""Two small judges of pictures: whose hand drew this, and what kind of thing is it?
+"""Two small classifiers of pictures: in whose style is it drawn, and what kind of thing is it?
 
-The style judge knows three classes: Noto, Twemoji, and neither, which is what burnt, noisy, jumbled
-or smeared pictures are. A picture's style score is the probability of "twemoji", so a network can't
-win by breaking pictures. The content judge names the subcategory, in either hand. Both look at 64
-by 64 pixels; both learnt on pictures that went through the tiny model's VAE (train_judges.py), so
-they don't take the VAE's softness for a style.
+The style judge has three classes: Noto, Twemoji, and neither. Burnt, noisy, jumbled or smeared
+pictures are "neither". A picture's style score is the probability of "twemoji", so a network can't
+score by breaking pictures. The content judge names the subcategory, in either style. Both look at
+64 by 64 pixels. Both were trained on pictures that went through the tiny model's VAE
+(train_judges.py), so they don't take the VAE's softness for a style.
 
-    judges.safetensors    the weights of both, fp16, "style.*" and "content.*"
-    judges.json           {subcategories, classifier_accuracy, and what else was measured}
+    judges.safetensors    the weights of both in fp16, "style.*" and "content.*"
+    judges.json           {subcategories, classifier_accuracy, and other measurements}
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ from torch import Tensor, nn
 FOLDER = Path(__file__).parent / "judges"
 SIDE = 64  # pixels that a judge looks at
 BINS = 16  # of the colour histogram, for each of red, green and blue
-KEPT = 512  # of these BINS³ that a judge looks at: most are empty in every picture
+KEPT = 512  # how many of the BINS³ bins a judge uses: most are empty in every picture
 STYLES = ("noto", "twemoji", "neither")
 
 
 class Judge(nn.Module):
-    """(B, 3, 64, 64) in 0..1 to (B, classes) logits; 0.13 M parameters for three classes,
-    0.14 M for the subcategories, with half of the bins.
+    """Maps (B, 3, 64, 64) in 0..1 to logits (B, classes).
 
-    Three looks: at the shares of all colours, at single colours that tell a set's palette, and at
-    the shapes: on average, at their clearest, and how much they vary. Once trained, a judge looks
-    at the picture and at its mirror image. `kept` are the histogram's bins that count.
+    It has three kinds of features: the colour histogram, single colours, which reveal a set's
+    palette, and shapes, by their mean, maximum and spread. In eval mode the logits are the mean for
+    the picture and its mirror image. `kept`: the histogram's bins to use. 0.13 M parameters for
+    three classes, 0.14 M for the subcategories with half of the bins.
     """
 
     def __init__(self, classes: int, kept: Tensor) -> None:
@@ -69,9 +69,9 @@ class Judge(nn.Module):
 
 
 def histogram(pictures: Tensor) -> Tensor:
-    """(B, BINS³): the root of each colour's share, every pixel spread over its nearest bins.
+    """The square root of each colour's share, (B, BINS³). Each pixel is spread over nearby bins.
 
-    The root (Hellinger's distance) lets a mouth count beside a whole face.
+    The root (Hellinger distance) lets a small part such as a mouth count beside a whole face.
     """
     pixels = F.avg_pool2d(pictures, 2).flatten(2).unsqueeze(2) * (BINS - 1)
     places = torch.arange(BINS, device=pictures.device).view(1, 1, -1, 1)
@@ -82,7 +82,7 @@ def histogram(pictures: Tensor) -> Tensor:
 
 
 def fullest_bins(pictures: Tensor) -> Tensor:
-    """(KEPT,): the histogram's bins that matter most in (B, 3, 64, 64) uint8."""
+    """The histogram's KEPT fullest bins over pictures (B, 3, 64, 64) uint8."""
     parts = [histogram(part.float() / 255).sum(dim=0) for part in pictures.split(64)]
     return torch.stack(parts).sum(dim=0).topk(KEPT).indices.sort().values
 
@@ -94,31 +94,31 @@ def block(inward: int, outward: int, *, kernel: int, stride: int) -> list[nn.Mod
 
 @dataclass(frozen=True, kw_only=True)
 class Judges:
-    """Both judges. They take pictures (B, H, W, 3) in 0..1, as hosts hand them round."""
+    """Both judges. They take pictures (B, H, W, 3) in 0..1, like a host's IMAGE."""
 
     style_judge: Judge
     content_judge: Judge
     subcategories: tuple[str, ...]
-    classifier_accuracy: float  # of the style judge, on real pictures of names it never saw
+    classifier_accuracy: float  # of the style judge, on real pictures of held-out names
 
     @torch.no_grad()
     def styles(self, pictures: Tensor) -> Tensor:
-        """(B, 3): the probabilities of STYLES."""
+        """The probabilities of STYLES, (B, 3)."""
         return self.style_judge(seen(pictures)).softmax(dim=1)
 
     def style(self, pictures: Tensor) -> Tensor:
-        """(B,): how probably Twemoji drew it, and unharmed."""
+        """The probability that each picture is an undamaged one of Twemoji, (B,)."""
         return self.styles(pictures)[:, STYLES.index("twemoji")]
 
     @torch.no_grad()
     def subcategory(self, pictures: Tensor) -> list[str]:
-        """What kind of thing each picture shows, in the words of held_out/names.json."""
+        """The subcategory of each picture, as held_out/names.json names it."""
         found = self.content_judge(seen(pictures)).argmax(dim=1)
         return [self.subcategories[i] for i in found.tolist()]
 
 
 def seen(pictures: Tensor) -> Tensor:
-    """(B, H, W, 3) in 0..1, whatever its size, as the judges look at it: (B, 3, 64, 64)."""
+    """Resize pictures (B, H, W, 3) in 0..1 to the judges' input, (B, 3, 64, 64)."""
     pictures = pictures.detach().float().clamp(0, 1).movedim(-1, 1)
     return F.interpolate(pictures, (SIDE, SIDE), mode="area")
 

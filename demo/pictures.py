@@ -1,12 +1,12 @@
-"""The pictures behind the demo: one name, drawn by two hands.
+"""Reads the demo's pictures: the same names, drawn in two styles.
 
 The npm packages `emoji-datasource-google` (Noto, Apache 2.0) and `emoji-datasource-twitter`
-(Twemoji, CC-BY 4.0) hold the same names as 64-pixel pictures. The tiny base model learns Noto;
-the style a hypernetwork learns on top is Twemoji. Because every name exists in both, a held-out
-name has a true answer.
+(Twemoji, CC-BY 4.0) have 64-pixel pictures of the same names. The tiny base model draws in Noto's
+style; a hypernetwork teaches it Twemoji's. Every name exists in both, so there is a true picture to
+compare with for held-out names.
 
-Near-duplicates (people in many roles, families, country flags) are left out: they would take
-most of a tiny model's room and show nothing that the rest does not.
+Near-duplicates (people in many roles, families, country flags) are left out. They would use up most
+of a tiny model's capacity and show nothing that the rest does not.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ LEFT_OUT = {
     "person-resting", "hotel",
 }  # fmt: skip
 
-# Signs and letters: the VAE and the vocabulary know them, but the tiny model does not draw them.
+# Signs and letters. The VAE and the tokenizer were trained on them, but not the UNet.
 SIGNS = {
     "alphanum", "keycap", "arrow", "geometric", "zodiac", "math", "punctuation", "transport-sign",
     "av-symbol", "other-symbol", "warning", "religion", "gender", "currency", "time", "flag",
 }  # fmt: skip
 
-# Unicode's own names say "black" for what every picture shows in another colour.
+# Unicode's own names call things "black" that all pictures show in another colour.
 ALIASES = {
     "heart": ["red heart"],
     "star": ["yellow star", "star"],
@@ -49,10 +49,10 @@ ALIASES = {
 
 @dataclass(frozen=True, kw_only=True)
 class Emoji:
-    """One name of the two sets: where its pictures lie and what it may be called."""
+    """One name of the two sets: the file of its pictures, and its captions."""
 
     key: str  # the short name, a file-name-safe identifier
-    captions: tuple[str, ...]  # first the full name, then shorter ones
+    captions: tuple[str, ...]  # the full name first, then shorter ones
     subcategory: str
     file: str
 
@@ -62,7 +62,7 @@ def clean(text: str) -> str:
 
 
 def read_names(google: Path, twitter: Path) -> list[Emoji]:
-    """The names that both unpacked packages draw, without the near-duplicates."""
+    """The names that both unpacked packages have pictures of, without near-duplicates."""
     names = []
     for entry in json.loads((google / "emoji.json").read_text("utf-8")):
         both = entry["has_img_google"] and entry["has_img_twitter"]
@@ -112,10 +112,10 @@ def open_set(names: list[Emoji], package: Path, vendor: str) -> Tensor:
 
 
 def bent(pictures: Tensor, draw: Generator) -> Tensor:
-    """(B, 3, H, W) in 0..1, each turned, scaled and shifted a little, on white.
+    """Turn, scale and shift pictures (B, 3, H, W) in 0..1 a little, each its own way, on white.
 
-    A model that has seen every name in one picture only knows them by heart, and breaks when a
-    hypernetwork steers it; this one has room about each.
+    A model that has seen only one picture of each name memorizes it, and breaks when a hypernetwork
+    steers it away. Variations prevent that.
     """
 
     def uniform(low: float, high: float, *shape: int) -> Tensor:

@@ -1,8 +1,8 @@
-"""`make demo`: train on 64 Twemoji pictures, draw what was never shown, and measure it.
+"""`make demo`: train on 64 Twemoji pictures, draw held-out names, and measure the result.
 
-Runs the example workflow train_style.json on the bundled tiny model, then draws held-out
-names without and with the network. Everything lands in out/demo/: before_after.png, loss.png,
-report.json, scored by the two judges of style and content (judges.py), and the network.
+Runs the example workflow train_style.json on the bundled tiny model, then draws held-out names
+without and with the network. The results are in out/demo/: before_after.png, loss.png, the network,
+and report.json with the scores of the two judges (judges.py).
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ from .pictures import open_picture
 HERE = Path(__file__).parent
 OUT = Path("out/demo")
 NAME = "twemoji"
-# Offset noise takes the colours away that a half-drawn picture shows, so that the network learns to
-# put its own there. What is drawn is decided in the first steps, and they are left to the model, so
-# that it draws what was asked for.
-START = 0.3  # of the way from noise to picture
+# Offset noise hides the colours that a noisy picture still shows, so the network learns to choose
+# colours itself. The first sampling steps decide what is drawn. They are left to the model, so that
+# it draws what the prompt asks for.
+START = 0.3  # the part of the way from noise to picture where the network begins to act
 CFG = 3.0
 TRAINING = {
     "steps": 280,
@@ -46,7 +46,7 @@ TRAINING = {
 
 
 def run_workflow() -> Path:
-    """The example workflow in the stand-in host; gives the network's file."""
+    """Run the example workflow in the stand-in. Returns the network's file."""
     shutil.rmtree(OUT, ignore_errors=True)
     settings = {
         "CheckpointLoaderSimple.ckpt_name": str(MODEL),
@@ -94,8 +94,11 @@ def plot_losses(log: Path, to: Path) -> None:
 
 
 def judged(names: list[dict], before: torch.Tensor, after: torch.Tensor) -> dict[str, float]:
-    """What the judges say: style is how probably Twemoji drew it, content how often it shows what
-    was asked for."""
+    """The judges' scores, without and with the network.
+
+    style: the mean probability of Twemoji. content: the share of pictures that show what was asked
+    for.
+    """
     judges = load_judges()
     asked = [name["subcategory"] for name in names]
     scores = {}

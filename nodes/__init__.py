@@ -1,4 +1,8 @@
-"""The nodes, in the order in which a graph uses them: inputs, one call, outputs."""
+"""The pack's nodes and its server routes. Each node is thin: inputs, one call, outputs.
+
+data/ has the nodes for pictures and words, train/ those that train, use/ those that apply and
+convert networks. editor/ answers the editor, and shared/ has what several nodes need.
+"""
 
 from ..compat import ComfyExtension, add_route, io
 from .data.caption import Caption

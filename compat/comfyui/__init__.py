@@ -1,7 +1,7 @@
-"""ComfyUI behind the contract. Nothing else in the pack imports from ComfyUI.
+"""ComfyUI's side of the contract. Only this package imports ComfyUI.
 
-Tried against 0.33; uses what has been there since 0.25. host.py is imported at once, each other
-module when its feature is first asked for.
+Tested with ComfyUI 0.33; uses only what has existed since 0.25. host.py is imported at once, every
+other module when one of its names is first used.
 """
 
 from typing import Any
@@ -58,7 +58,7 @@ _find = on_demand(
 
 
 class HostChanged(ValueError):
-    """This ComfyUI lacks what a feature of ours is built on."""
+    """This ComfyUI lacks something that a feature of the pack needs."""
 
 
 def __getattr__(name: str) -> Any:

@@ -1,12 +1,13 @@
-"""The bundled demo model as ComfyUI's own MODEL, CLIP and VAE.
+"""Loads the bundled demo model as ComfyUI's MODEL, CLIP and VAE.
 
-A diffusers folder of Stable Diffusion 1's make, but tiny: widths of 48, 112 and 128, norms of 8
-groups, a text encoder of 96 with 24 places and 1,656 words. ComfyUI's classes assume widths that
-are multiples of the first, 32 groups and 49,408 words. The UNet and the text encoder let a caller
-say otherwise; the VAE does not, so its layers are replaced by ones of their weights' sizes.
+It is a diffusers folder with the architecture of Stable Diffusion 1, but tiny: channels of 48, 112
+and 128, norms with 8 groups, and a text encoder of width 96 with 24 positions and 1,656 tokens.
+ComfyUI's classes assume channels that are multiples of the first, 32 groups and 49,408 tokens. In
+the UNet and the text encoder, the caller can change that. In the VAE he cannot, so its layers are
+replaced by ones that fit the weights.
 
-Patchers know this file's functions as the way to read their model again, which ComfyUI needs to
-make a copy that does not stream its weights, or one for another device.
+ComfyUI must be able to load a model again, to make a copy that does not stream its weights or one
+for another device. So each patcher is given the function of this module that loads it.
 """
 
 from __future__ import annotations
@@ -32,8 +33,8 @@ from torch import Tensor, nn
 from transformers import AutoTokenizer
 
 DIFFUSERS_WEIGHTS = "diffusion_pytorch_model.safetensors"
-LONGEST_PROMPT = 8192  # tokens; ComfyUI makes pieces of it, and its own tokenizers take as many
-SMALLEST_VAE = 32  # the least first width that ComfyUI's norms of 32 groups can divide
+LONGEST_PROMPT = 8192  # tokens, as for ComfyUI's own tokenizers; it splits long prompts itself
+SMALLEST_VAE = 32  # channels: the least that a norm with ComfyUI's 32 groups allows
 
 
 def load_demo_model(folder: Path) -> tuple:
@@ -41,7 +42,7 @@ def load_demo_model(folder: Path) -> tuple:
 
 
 def _read(folder: Path, weights: str) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """The configuration and the weights of a part of the model."""
+    """The configuration and the weights of one part of the model."""
     config = json.loads((folder / "config.json").read_text("utf-8"))
     return config, comfy.utils.load_torch_file(str(folder / weights))
 
@@ -50,7 +51,7 @@ def _read(folder: Path, weights: str) -> tuple[dict[str, Any], dict[str, Tensor]
 
 
 class _Width(int):
-    """A factor in channel_mult that is the width itself, whatever it is multiplied with."""
+    """A number for channel_mult that stays itself when ComfyUI multiplies it by model_channels."""
 
     def __mul__(self, _: int) -> int:
         return int(self)
@@ -59,7 +60,7 @@ class _Width(int):
 
 
 def _with_groups(operations: Any, groups: int) -> Any:
-    """These operations, with norms of so many groups whatever is asked for."""
+    """The operations, with a GroupNorm that always has `groups` groups."""
 
     class GroupNorm(operations.GroupNorm):
         def __init__(self, num_groups: int, num_channels: int, **settings: Any):
@@ -93,7 +94,7 @@ def load_unet(folder: Path, disable_dynamic: bool = False) -> ModelPatcher:
 
 
 def _unet_config(shape: dict[str, Any]) -> dict[str, Any]:
-    """diffusers' description of a UNet in ComfyUI's words."""
+    """ComfyUI's configuration of a UNet, from diffusers' configuration."""
     widths, layers = shape["block_out_channels"], shape["layers_per_block"]
     attends = [int(kind.startswith("CrossAttn")) for kind in shape["down_block_types"]]
     return {
@@ -192,7 +193,7 @@ def _vae_patcher(folder: Path, disable_dynamic: bool = False) -> ModelPatcher:
 
 
 def _vae_params(shape: dict[str, Any]) -> dict[str, Any]:
-    """For an autoencoder of the same layers, which are wider."""
+    """Parameters for a wider autoencoder that has the same layers."""
     widths, channels = shape["block_out_channels"], shape["latent_channels"]
     layers = {
         "double_z": True,
@@ -210,7 +211,7 @@ def _vae_params(shape: dict[str, Any]) -> dict[str, Any]:
 
 
 def _fit(module: nn.Module, weights: dict[str, Tensor], groups: int) -> None:
-    """Every convolution and norm of the module gets the size of its weights."""
+    """Replace every convolution and norm of the module by one that fits its weights."""
     for name, layer in list(module.named_modules()):
         if isinstance(layer, nn.Conv2d):
             outputs, inputs, rows, columns = weights[f"{name}.weight"].shape

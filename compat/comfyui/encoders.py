@@ -1,4 +1,4 @@
-"""Pictures and texts through ComfyUI's VAE and CLIP."""
+"""Encodes pictures and texts with ComfyUI's VAE and CLIP."""
 
 from __future__ import annotations
 
@@ -22,25 +22,28 @@ if TYPE_CHECKING:
 
 @torch.inference_mode()
 def encode_pictures(vae: VAE, pictures: Tensor, model: ModelPatcher) -> tuple[Tensor, Tensor]:
-    """Mean and standard deviation, as the UNet sees them.
+    """Mean and standard deviation of each latent, scaled as the UNet sees them.
 
-    A VAE does not know its scaling factor (SD 1 and SDXL have the same architecture), the UNet's
-    latent format does.
+    The scaling factor comes from the UNet's latent format. The VAE does not know it, because SD 1
+    and SDXL have VAEs of the same architecture.
     """
     into = model.get_model_object("latent_format").process_in
     with _moments(vae) as moments:
         mean = vae.encode(pictures[..., :3]).float()
     spread = torch.cat(moments).float().cpu() if moments else mean[:, :0]
     std = torch.zeros_like(mean)
-    if spread.shape == (len(mean), 2 * mean.shape[1], *mean.shape[2:]):  # not of tiles
+    if spread.shape == (len(mean), 2 * mean.shape[1], *mean.shape[2:]):  # else encoded in tiles
         std = spread.chunk(2, dim=1)[1].clamp(-30, 20).div(2).exp().to(mean.device)
     return ordinary(into(mean)), ordinary(into(std) - into(torch.zeros_like(std)))
 
 
 @contextmanager
 def _moments(vae: VAE) -> Iterator[list[Tensor]]:
-    """What a KL VAE says of every picture that it encodes meanwhile: means, then logarithms of
-    variances, (B, 2·c, h, w). `VAE.encode` gives the means alone."""
+    """Inside, the list collects the moments of every picture that a KL VAE encodes.
+
+    Moments are (B, 2·c, h, w): means, then logarithms of variances. `VAE.encode` returns only the
+    means.
+    """
     found: list[Tensor] = []
     told = getattr(vae.first_stage_model, "regularization", None)
     if told is None or not isinstance(told, DiagonalGaussianRegularizer):

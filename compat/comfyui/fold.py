@@ -1,4 +1,4 @@
-"""Networks folded into the weights of ComfyUI's UNet."""
+"""Reads and changes attention weights of ComfyUI's UNet, to fold networks into them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @torch.inference_mode()
 def attention_weights(model: ModelPatcher) -> Iterator[AttentionWeights]:
-    """The blocks that a network can be folded into, computed where the model runs."""
+    """Yields the weights of each attention block, computed on the model's device."""
     unet = model.get_model_object("diffusion_model")
     if not isinstance(unet, UNetModel):
         raise ValueError(
@@ -58,7 +58,10 @@ def with_weight_changes(model: ModelPatcher, changes: Mapping[str, Tensor]) -> M
 
 
 def _attention_places(model: ModelPatcher) -> dict[str, str]:
-    """diffusers' name of every attention block -> ComfyUI's; its own where diffusers has none."""
+    """Maps diffusers' name of each attention block to ComfyUI's.
+
+    Blocks that diffusers has no name for keep ComfyUI's.
+    """
     known = comfy.utils.unet_to_diffusers(model.model.model_config.unet_config)
     by_place, found = {place: name for name, place in known.items()}, {}
     for place in attention_names(model.model.state_dict()):

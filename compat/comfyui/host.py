@@ -1,7 +1,7 @@
-"""ComfyUI itself: folders, interrupts, progress, the server and the editor.
+"""ComfyUI's folders, interrupts, progress, server and editor.
 
-Every progress update may throw the user's interrupt, and clears it by doing so. The request is put
-back, because trainers poll `is_interrupted`.
+Any update of a progress bar may raise the user's interrupt, and clears it by that. So the interrupt
+is set again, because training polls `is_interrupted`.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ from ..progress_line import ProgressLine
 
 log = logging.getLogger(__name__)
 NETWORK_SUFFIXES = (".pt", ".safetensors")
-PREVIEW_PIXELS = 512  # the editor shows previews no larger
+PREVIEW_PIXELS = 512  # the editor shows no larger previews
+OURS = "Hypernet"  # the ids of our nodes begin with this
 KEPT = "kept_for_hypernet"  # the server's attribute
 Kept = TypeVar("Kept")
-OURS = "Hypernet"  # what the ids of our nodes begin with
 
 
 def host_name() -> str:
@@ -48,8 +48,11 @@ def output_folder() -> Path:
 
 
 def dataset_folders() -> list[Path]:
-    """As core's dataset nodes: graphs come over the network, and read no other folders. The owner
-    of the server may allow more, as `datasets` in extra_model_paths.yaml."""
+    """Input and output folder, and `datasets` from extra_model_paths.yaml.
+
+    Graphs come over the network, so they may read no other folders. ComfyUI's own dataset nodes do
+    the same. The server's owner may allow more folders as `datasets`.
+    """
     known = folder_paths.folder_names_and_paths
     more = folder_paths.get_folder_paths("datasets") if "datasets" in known else []
     return [input_folder(), output_folder(), *map(Path, more)]
@@ -87,7 +90,7 @@ def raise_if_interrupted() -> None:
 
 
 class Progress:
-    """The bar on the node that is being executed, and a line of that title in the terminal."""
+    """The bar on the node that is being executed and, with a title, a line in the terminal."""
 
     def __init__(self, total: int, done: int = 0, title: str = ""):
         self._bar = comfy.utils.ProgressBar(total)
@@ -116,7 +119,7 @@ def gather_processes() -> Processes:
 
 
 def send_event(name: str, data: dict) -> None:
-    server = getattr(PromptServer, "instance", None)  # there is none while ComfyUI tests itself
+    server = getattr(PromptServer, "instance", None)  # None while ComfyUI tests itself
     if server is not None:
         server.send_sync(name, data)
 
@@ -156,7 +159,7 @@ def add_route(method: str, path: str, answer: Callable[[dict[str, str], object],
 class ComfyExtension(latest.ComfyExtension):
     async def on_load(self) -> None:
         server = getattr(PromptServer, "instance", None)
-        if server is not None and not server.app.frozen:  # as it is once the server runs
+        if server is not None and not server.app.frozen:  # it is frozen once the server runs
             server.app.middlewares.append(_refuse_by_input)
 
 
@@ -164,8 +167,11 @@ class ComfyExtension(latest.ComfyExtension):
 async def _refuse_by_input(
     request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
 ) -> web.StreamResponse:
-    """ComfyUI answers a queued graph with one sentence on all inputs that validate_inputs names;
-    of our nodes each input gets its own, see faults.py. All else passes as it is."""
+    """Puts each fault of our nodes on its own input when ComfyUI refuses a graph; see faults.py.
+
+    ComfyUI repeats the whole text of validate_inputs on every input that it names. All other
+    answers pass unchanged.
+    """
     answer = await handler(request)
     queued = request.method == "POST" and request.path in ("/prompt", "/api/prompt")
     if queued and isinstance(answer, web.Response) and answer.content_type == "application/json":
@@ -180,12 +186,12 @@ async def _refuse_by_input(
 
 
 def _place(entry: dict, whole: dict | None) -> None:
-    """Of one node's errors, and of the list of them that is about the whole graph."""
+    """Change one node's errors, and the same errors in the list for the whole graph."""
     before, entry["errors"] = entry["errors"], on_their_inputs(entry["errors"])
     if whole:
         whole["details"] = whole["details"].replace(_listed(before), _listed(entry["errors"]))
 
 
 def _listed(errors: list[dict]) -> str:
-    """As ComfyUI lists them."""
+    """The errors as ComfyUI lists them for the whole graph."""
     return "\n".join(f"{error['message']}: {error['details']}" for error in errors)

@@ -1,4 +1,4 @@
-"""Memory: what ComfyUI's models leave, and where they run."""
+"""Moves ComfyUI's models out of memory, and says on which device they run."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def release(*models: VAE | CLIP | ModelPatcher) -> None:
 
 def unload(folder: Path, *models: VAE | CLIP) -> None:
     for model in models:
-        if not model.patcher.is_dynamic():  # then they are in the checkpoint's own file
+        if not model.patcher.is_dynamic():  # dynamic ones are read from the checkpoint's file
             unload_weights(model.patcher.model, folder)
 
 

@@ -1,7 +1,7 @@
-"""ComfyUI's UNet for the nodes that apply networks: what it is, where patches act, what it carries.
+"""ComfyUI's UNet for nodes that apply networks: its file, its attention widths, its changes.
 
-ComfyUI runs nodes in `torch.inference_mode()`. Tensors made there have no version, so nobody can
-tell that one was written into; `track_changes` gives attention ordinary ones.
+ComfyUI runs nodes in `torch.inference_mode()`. Tensors that are made there have no version counter,
+so one cannot see whether they were written to. `track_changes` gives attention ordinary tensors.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def model_name(model: ModelPatcher) -> str:
 
 
 def model_file(model: ModelPatcher) -> Path | None:
-    """The file that the host can reload this model from, if it knows one."""
+    """The file that ComfyUI can reload this model from, if it knows one."""
     loader = getattr(model, "cached_patcher_init", None)
     path = loader[1][0] if loader and loader[1] else None
     return Path(path) if path and isinstance(path, (str, Path)) else None
@@ -53,15 +53,16 @@ def attention_widths(model: ModelPatcher) -> dict[str, tuple[int, ...]]:
 
 
 class Projection(Protocol):
-    """A linear layer, of torch or of a kind of the host's own."""
+    """A linear layer of torch, or one of ComfyUI's own kinds."""
 
     in_features: int
 
 
 def _patched_projections(model: ModelPatcher) -> Iterator[tuple[str, Projection]]:
-    """The kind and the to_k of every attention layer whose patches run before its projections.
+    """Yields (kind, to_k) of each attention layer that calls its patches before its projections.
 
-    Other architectures call the same patches elsewhere, with other tensors, or not at all.
+    Raises ValueError for other architectures, which call patches elsewhere, with other tensors, or
+    not at all.
     """
     unet = model.get_model_object("diffusion_model")
     if isinstance(unet, UNetModel):
@@ -87,7 +88,7 @@ def manage(module: torch.nn.Module) -> list:
 
 
 TRACKING = "hypernet.track_changes"
-COMPILED = "torch_compile_kwargs"  # where the host keeps what a model is compiled with
+COMPILED = "torch_compile_kwargs"  # ComfyUI's key for the arguments that a model is compiled with
 
 
 def track_changes(model: ModelPatcher) -> None:
@@ -112,8 +113,11 @@ class _Tracked:
         transformer_options: dict[str, Any] | None = None,
         **others: Any,
     ) -> Tensor:
-        """The text gets the type here that it would get inside, because a cast in inference mode
-        makes another inference tensor."""
+        """Calls apply_model with ordinary tensors for text and noise levels.
+
+        The text gets its final dtype here, because a later cast in inference mode would make an
+        inference tensor again.
+        """
         if c_crossattn is not None:
             dtype = apply.class_obj.get_dtype_inference()
             c_crossattn = versioned(c_crossattn.to(x.device, dtype))
@@ -123,8 +127,11 @@ class _Tracked:
         return self._heeding_patches(apply)(x, t, c_concat, c_crossattn, control, options, **others)
 
     def _heeding_patches(self, apply: WrapperExecutor) -> WrapperExecutor:
-        """The host compiles by a wrapper too, which may come before or after this one. What stands
-        in for compiled modules has to come after both, so it is the last wrapper."""
+        """Let compiled models heed patches; see compiled_models.py.
+
+        ComfyUI compiles in a wrapper of its own, before or after this one. Compiled modules must be
+        replaced after both, so that is done in a last wrapper.
+        """
         patcher = apply.class_obj.current_patcher
         asked = patcher.model_options.get(COMPILED) if patcher else None
         if not drops_guards(asked):

@@ -1,4 +1,4 @@
-"""One picture by ComfyUI's own sampler."""
+"""Generates a picture with ComfyUI's own sampler."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def generate(
     steps: int,
     cfg: float,
 ) -> Tensor:
-    """One picture (1, height, width, 3), by euler on the normal schedule."""
+    """One picture (1, height, width, 3), by the sampler euler on the normal schedule."""
     rows, columns = height // PIXELS, width // PIXELS
     empty = torch.zeros(1, 4, rows, columns, device=management.intermediate_device())
     empty = comfy.sample.fix_empty_latent_channels(model, empty)

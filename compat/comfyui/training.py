@@ -1,12 +1,12 @@
-"""ComfyUI's UNet as a denoiser that can be trained through. Three surprises:
+"""ComfyUI's UNet as a Denoiser for training. Three surprises:
 
-- ComfyUI runs nodes in `torch.inference_mode()`, so weights loaded by a graph are inference
-  tensors, which autograd refuses to save. `denoiser` lends the UNet ordinary tensors over the same
-  storage: no copy, no memory, and the originals go back afterwards. Nothing else leaves that mode:
-  host code expects it, and is called in it whatever the caller's mode.
-- A UNet's forward writes into the `transformer_options` it is given, so each call gets its own.
-- Every op of a model may throw the user's interrupt, and clears it by doing so. The step is
-  finished and the request put back, because trainers poll `is_interrupted`.
+- ComfyUI runs nodes in `torch.inference_mode()`, so weights that a graph has loaded are inference
+  tensors, which autograd refuses to save. `denoiser` lends the UNet ordinary tensors that share
+  their storage, so this takes no memory, and puts the originals back afterwards. ComfyUI's loading
+  code is still called in inference mode, which it expects.
+- The UNet's forward writes into its `transformer_options`, so each call gets a copy.
+- Any operation of a model may raise the user's interrupt, and clears it by that. Then the step is
+  computed again and the interrupt is set again, because training polls `is_interrupted`.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from .ordinary_tensors import ordinary
 if TYPE_CHECKING:
     from comfy.model_patcher import ModelPatcher
 
-# ComfyUI's names for the numbers of sdxl_sizes.py, in their order
+# ComfyUI's names for the six numbers of sdxl_sizes.py, in their order
 SIZES = ("height", "width", "crop_h", "crop_w", "target_height", "target_width")
 
 
@@ -47,10 +47,10 @@ def denoiser(
     offload: bool = False,
     compiled: Callable[[str], object] | None = None,
 ) -> Iterator[Denoiser]:
-    """The frozen UNet of `model`, loaded and ready for autograd; all is restored afterwards.
+    """Inside, the model's UNet is frozen, loaded and ready for autograd; then all is restored.
 
-    Patches and LoRAs that the model carries stay in force: what is trained learns beside them.
-    Inside the block inference mode is off and gradients are on, for the caller's code too.
+    Patches and LoRAs of the model stay in force, so the network learns with them. Inside the block
+    inference mode is off and gradients are on, also for the caller's code.
 
     Raises:
         ValueError: the model has no patch points, takes inputs that training cannot give it, or
@@ -62,7 +62,7 @@ def denoiser(
     with ExitStack() as inside:
         for each in (torch.inference_mode(False), torch.enable_grad(), _in_training()):
             inside.enter_context(each)
-        if model.is_dynamic():  # its weights come and go while the graph still needs them
+        if model.is_dynamic():  # its weights would leave while the graph still needs them
             model = _resident_copy(model)
         if dtype not in (None, model.model.get_dtype_inference()):
             model = model.clone()
@@ -84,16 +84,16 @@ def denoiser(
             unet.restore()
 
 
-SPARED = (ResBlock, SpatialTransformer, Downsample, Upsample)  # computed again, or fetched
-UNPATCHED = (ResBlock, FeedForward)  # they call no attention patches, which differ in every step
+SPARED = (ResBlock, SpatialTransformer, Downsample, Upsample)  # recomputed and offloaded by layer
+UNPATCHED = (ResBlock, FeedForward)  # compiled: they call no patches, which change at every step
 
 
 class _FrozenUnet:
-    """`Denoiser.predict` on the host's UNet, whose weights are lent between load and restore.
+    """`Denoiser.predict` on ComfyUI's UNet, whose weights are lent between load and restore.
 
-    offload: the host loads the model into RAM, as it does where there is no accelerator; the
-    weights of each layer visit the accelerator. Its own way, "lowvram", fetches them into buffers
-    that the next layer writes over, which a backward pass would read.
+    offload: ComfyUI loads the model into RAM, as without an accelerator, and each layer's weights
+    visit the device. ComfyUI's own "lowvram" cannot be used: it fetches weights into buffers that
+    the next layer overwrites, although the backward pass still needs them.
     """
 
     def __init__(
@@ -121,7 +121,7 @@ class _FrozenUnet:
 
     def load(self) -> None:
         with torch.inference_mode():
-            if self.offload:  # a clone on the accelerator would stay there
+            if self.offload:  # otherwise a clone that is on the device would stay there
                 management.unload_model_and_clones(self.model)
             management.load_models_gpu([self.model], memory_required=1e20, force_full_load=True)
         self._lent.lend()
@@ -155,7 +155,7 @@ class _FrozenUnet:
     ) -> Tensor:
         home = torch.device(self.model.load_device)
         if self.model.current_loaded_device() != home or self._lent.are_spoilt():
-            self.restore()  # it was moved, to make room for a preview
+            self.restore()  # ComfyUI has moved the model, to make room for a preview
             self.load()
         noisy = self._usable(noisy)
         inputs = {"context": self._usable(condition["context"])}
@@ -170,7 +170,7 @@ class _FrozenUnet:
                     noisy, times, transformer_options=options, **inputs
                 )
                 break
-            except Interrupted:  # finish this step; the trainer stops before the next
+            except Interrupted:  # finish this step; training stops before the next
                 interrupted = True
                 _set_random_state(self.device, chance)
         if interrupted:
@@ -182,7 +182,7 @@ class _FrozenUnet:
         return tensor.clone() if tensor.is_inference() else tensor
 
     def _options(self, timesteps: Tensor, attn1: Patch | None, attn2: Patch | None) -> dict:
-        """transformer_options for one call: the model's own, our patches after its own."""
+        """transformer_options for one call: the model's own, with our patches after its own."""
         own = self.model.model_options.get("transformer_options", {})
         patches = {kind: list(items) for kind, items in own.get("patches", {}).items()}
         for kind, patch in (("attn1_patch", attn1), ("attn2_patch", attn2)):
@@ -210,10 +210,10 @@ class _FrozenUnet:
         shape: torch.Size | None,
         *of_videos: object,
     ) -> Tensor:
-        """The host lets this compute a layer of the UNet in its place.
+        """ComfyUI calls this instead of a layer, which is recomputed in the backward pass.
 
-        The UNet writes into `options` where it is, and would find the last block there when it
-        computes this one again.
+        The layer gets a copy of `options`, because the UNet writes the current block there: a layer
+        that is computed again would otherwise find the last block.
         """
         if isinstance(layer, SpatialTransformer):
             inputs, more = (x, context, dict(options)), {}
@@ -235,7 +235,7 @@ class _FrozenUnet:
 
 
 def _text_and_sizes(sdxl: SDXL, condition: Mapping[str, Tensor], noisy: Tensor) -> Tensor:
-    """SDXL's `y` (B, 2816), by the model's own means, which take one size for a batch."""
+    """SDXL's `y` (B, 2816), made row by row, because the model's encode_adm takes only one size."""
     if "pooled" not in condition:
         raise ValueError(
             "an SDXL model reads the pooled output of its text encoder beside the prompt, and this "
@@ -265,13 +265,13 @@ def _set_random_state(device: torch.device, state: list[Tensor]) -> None:
 
 
 def _attention_with_gradients(_chosen: object, *arguments: Any, **options: Any) -> Tensor:
-    """torch's SDPA: sage has no backward, sub-quadratic keeps every chunk for it."""
+    """torch's SDPA. Sage attention has no backward; sub-quadratic keeps every chunk for it."""
     return attention_pytorch(*arguments, **options)
 
 
 @contextmanager
 def _in_training() -> Iterator[None]:
-    """Tells the host not to use kernels that have no backward."""
+    """Inside, ComfyUI uses no kernels that lack a backward pass."""
     before = management.in_training
     management.in_training = True
     try:
@@ -281,9 +281,9 @@ def _in_training() -> Iterator[None]:
 
 
 class _LentWeights:
-    """Ordinary tensors over the storage of a module's inference tensors, on loan to it.
+    """Lends a module ordinary tensors that share the storage of its inference tensors.
 
-    `requires_grad` of the others is off for as long, and comes back.
+    Meanwhile `requires_grad` of its other tensors is off.
     """
 
     def __init__(self, module: torch.nn.Module):
@@ -304,11 +304,11 @@ class _LentWeights:
             self._weights.append(tensors[name])
 
     def are_spoilt(self) -> bool:
-        """Has the host moved some since? A move in inference mode makes inference tensors."""
+        """Has ComfyUI moved weights since? Moving in inference mode makes inference tensors."""
         return any(weight.is_inference() for weight in self._weights)
 
     def take_back(self) -> None:
-        """The originals return, except where the host has moved or replaced a weight since."""
+        """Put the originals back, except where ComfyUI has moved or replaced a weight since."""
         for tensors, name, original, substitute in self._loans:
             if tensors.get(name) is substitute and substitute.device == original.device:
                 tensors[name] = original
@@ -318,9 +318,9 @@ class _LentWeights:
 
 
 def _tensors_of(module: torch.nn.Module) -> Iterator[tuple[dict[str, Any], str, Tensor]]:
-    """(where it is kept, name there, tensor) for every parameter and buffer.
+    """Yields (its dict, its name there, tensor) for every parameter and buffer.
 
-    Each may be replaced where it is kept, a parameter by a parameter, which types cannot say.
+    The caller may replace an entry, but a parameter only by a parameter.
     """
     for part in module.modules():
         for tensors in (part._parameters, part._buffers):
@@ -343,10 +343,11 @@ def _without_inference(tensor: Tensor) -> Tensor:
 
 
 def _resident_copy(model: ModelPatcher) -> ModelPatcher:
-    """The model again, with its patches, as one that is wholly on its device.
+    """A copy of the model, with its patches, that is wholly on its device.
 
-    Dynamic VRAM fetches a layer's weights as it runs and may hand their place to the next; a
-    backward pass would read the wrong ones. ComfyUI itself trains on such a copy.
+    Dynamic VRAM fetches a layer's weights when it runs, and may give their memory to the next
+    layer, so that a backward pass would read wrong weights. ComfyUI's own training makes such a
+    copy too.
     """
     try:
         return model.clone(disable_dynamic=True)
@@ -381,7 +382,7 @@ def _require_trainable(model: ModelPatcher) -> None:
 
 
 def _prediction(sampling: object) -> str:
-    """ "eps" or "v", by the classes that this sampling takes its answer and its clock from."""
+    """ "eps" or "v", by the classes that define how this sampling denoises and counts timesteps."""
     answer, clock = (
         next((kind for kind in type(sampling).__mro__ if method in vars(kind)), object)
         for method in ("calculate_denoised", "timestep")

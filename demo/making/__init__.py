@@ -1,1 +1,1 @@
-"""How the demo's model and its judges were trained."""
+"""Scripts that made the demo: they choose its pictures and train its model and judges."""

@@ -2,12 +2,12 @@
 
     python -m demo.making.choose GOOGLE TWITTER
 
-GOOGLE and TWITTER are the unpacked npm packages of pictures.py. The names are faces and hearts: a
-network learns how a subject is drawn from several pictures of it, and 64 pictures of 32 subjects
-teach it little about any (docs/recipes.md). Half of every subcategory's names may be trained on
-and half held out, by a hash of the name, so both halves cover the same ground and nobody picked the
-easy ones. Subcategories of fewer than five names (glasses, hats) are left out, and so are costumes:
-ghosts, robots and ogres have little of a face.
+GOOGLE and TWITTER are the unpacked npm packages of pictures.py. The names are only faces and
+hearts, because a network needs several pictures of a subject to learn how it is drawn; 64 pictures
+of 32 subjects teach it little (docs/recipes.md). In every subcategory, half of the names are for
+training and half are held out. A hash of the name decides, so both halves cover the same subjects
+and nobody picked the easy ones. Subcategories with fewer than five names (glasses, hats) are left
+out, and so are costumes: ghosts, robots and ogres hardly look like faces.
 
 Writes pictures/KEY.png (Twemoji) with KEY.txt beside it, and held_out/ with both sets' pictures and
 names.json. The files are the packages' own, 64 pixels and with their transparency.
@@ -62,12 +62,12 @@ FACES_AND_HEARTS = {
 
 
 def hashed(text: str) -> int:
-    """The same number for the same text, always and everywhere, below 2**32."""
+    """A number below 2**32 that is the same for the same text, always and everywhere."""
     return int.from_bytes(hashlib.sha256(text.encode("utf-8")).digest()[:4], "big")
 
 
 def split() -> tuple[list[str], list[str]]:
-    """The keys to train on and the keys held out, COUNT each."""
+    """(the keys to train on, the held-out keys), COUNT each."""
     ordered = [sorted(keys.split(), key=hashed) for keys in FACES_AND_HEARTS.values()]
 
     def half(first: int) -> list[str]:

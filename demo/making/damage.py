@@ -1,12 +1,12 @@
-"""Where imperfect ends and damaged begins, for pictures (B, 3, 64, 64) in 0..1.
+"""Makes pictures (B, 3, 64, 64) in 0..1 imperfect or damaged, to train the judges.
 
-A picture that a good network drew is a little soft, shifted, bent or off in its colours: that is
-`imperfect`, and every class may be so. A picture that a bad network drew is burnt, noisy, jumbled,
-smeared or foggy: that is `damaged`, and it belongs to no style. Between the two lies a gap on
-purpose: the judges are taught nothing there. A changed hue is not damage: a red heart whose
-channels are swapped is a perfect blue heart.
+A good network's pictures are a little soft, shifted, bent or off in their colours: that is
+`imperfect`, and pictures of every class may be so. A bad network's pictures are burnt, noisy,
+jumbled, smeared or foggy: that is `damaged`, and belongs to no style. Between the two is a gap on
+purpose, where the judges learn nothing. A changed hue is no damage: a red heart with swapped
+channels is a perfect blue heart.
 
-Every number comes from the generator that is passed in.
+All random numbers come from the generator that is passed in.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor
 
-SEEN_AT_ALL = 0.06  # mean difference under which a picture can't be called damaged
+SEEN_AT_ALL = 0.06  # below this mean difference a picture does not count as damaged
 
 
 def uniform(draw: Generator, batch: int, low: float, high: float) -> Tensor:
-    """(B, 1, 1, 1)"""
+    """Random numbers from low to high, (B, 1, 1, 1)."""
     return torch.rand(batch, 1, 1, 1, generator=draw) * (high - low) + low
 
 
@@ -29,8 +29,11 @@ def uniform(draw: Generator, batch: int, low: float, high: float) -> Tensor:
 
 
 def imperfect(pictures: Tensor, draw: Generator) -> Tensor:
-    """Colours move only a little: a set's palette is half of its style. So does sharpness: flat
-    colours are the other half. Four in ten stay as they are."""
+    """Bend and soften pictures and change their contrast, a little; four in ten stay as they are.
+
+    Colours and sharpness change only slightly, because a set's palette and its flat colours are its
+    style.
+    """
     count, before = len(pictures), pictures
     pictures = bent(pictures, draw)
     soft = F.interpolate(F.avg_pool2d(pictures, 2), scale_factor=2, mode="bilinear")
@@ -40,8 +43,7 @@ def imperfect(pictures: Tensor, draw: Generator) -> Tensor:
 
 
 def bent(pictures: Tensor, draw: Generator) -> Tensor:
-    """Turned, scaled, shifted and mirrored a little, and wobbly; what comes in from outside is
-    white."""
+    """Turn, scale, shift, mirror and distort pictures a little, on white."""
     count, side = len(pictures), pictures.shape[-1]
     turn = uniform(draw, count, -0.15, 0.15).view(-1)
     scale = uniform(draw, count, 0.87, 1.15).view(-1)
@@ -61,7 +63,7 @@ def bent(pictures: Tensor, draw: Generator) -> Tensor:
 
 
 def recast(pictures: Tensor, draw: Generator) -> Tensor:
-    """In other colours, each picture its own; white stays white. For those who look at shapes."""
+    """Give each picture other colours; white stays white. For the judge of content."""
     count = len(pictures)
     mix = torch.randn(count, 3, 3, generator=draw) * uniform(draw, count, 0, 0.35).squeeze(1)
     mix = mix + torch.eye(3)
@@ -72,7 +74,7 @@ def recast(pictures: Tensor, draw: Generator) -> Tensor:
 
 
 def burnt(pictures: Tensor, draw: Generator) -> Tensor:
-    """Contrast and saturation blown up, as by far too high a learning rate."""
+    """Raise contrast and saturation far too much, as a too high learning rate does."""
     count = len(pictures)
     grey = pictures.mean(dim=1, keepdim=True)
     pictures = grey + (pictures - grey) * uniform(draw, count, 1, 3)
@@ -86,7 +88,7 @@ def posterised(pictures: Tensor, draw: Generator) -> Tensor:
 
 
 def noisy(pictures: Tensor, draw: Generator) -> Tensor:
-    """Fine or coarse noise."""
+    """Add fine or coarse noise."""
     fine = torch.randn(pictures.shape, generator=draw)
     coarse = F.interpolate(torch.randn(len(pictures), 3, 16, 16, generator=draw), scale_factor=4)
     is_fine = (torch.rand(len(pictures), 1, 1, 1, generator=draw) < 0.5).float()
@@ -95,7 +97,7 @@ def noisy(pictures: Tensor, draw: Generator) -> Tensor:
 
 
 def jumbled(pictures: Tensor, draw: Generator) -> Tensor:
-    """Cut into squares of 8 or 16 pixels that changed places."""
+    """Cut pictures into squares of 8 or 16 pixels and shuffle those."""
     count, side = len(pictures), pictures.shape[-1]
     halves = []
     for part, edge in zip(pictures.tensor_split([count // 2]), (8, 16), strict=True):
@@ -106,7 +108,7 @@ def jumbled(pictures: Tensor, draw: Generator) -> Tensor:
 
 
 def doubled(pictures: Tensor, draw: Generator) -> Tensor:
-    """Two pictures, one showing through the other."""
+    """Blend each picture with another one."""
     others = pictures.roll(1, dims=0).flip(-1)
     return torch.lerp(pictures, others, uniform(draw, len(pictures), 0.35, 0.65))
 
@@ -122,7 +124,7 @@ def inverted(pictures: Tensor, draw: Generator) -> Tensor:
 
 
 def foggy(pictures: Tensor, draw: Generator) -> Tensor:
-    """Under a coat of one colour, the ground too."""
+    """Blend everything, the background too, with one random colour."""
     coat = torch.rand(len(pictures), 3, 1, 1, generator=draw)
     return torch.lerp(pictures, coat.expand_as(pictures), uniform(draw, len(pictures), 0.45, 0.75))
 
@@ -133,7 +135,7 @@ KINDS: tuple[Callable[[Tensor, Generator], Tensor], ...] = (
 
 
 def damaged(pictures: Tensor, draw: Generator) -> Tensor:
-    """Each picture by one of KINDS; those that a kind hardly changes are inverted instead."""
+    """Damage each picture by one of KINDS. If that hardly changes it, it is inverted instead."""
     parts = pictures.tensor_split(len(KINDS))
     found = torch.cat([kind(part, draw) for kind, part in zip(KINDS, parts, strict=True)])
     unharmed = (found - pictures).abs().mean(dim=(1, 2, 3), keepdim=True) < SEEN_AT_ALL

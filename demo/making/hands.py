@@ -1,9 +1,10 @@
-"""What other hands drew for the same names: EmojiOne 2, Fluent, Firefox OS and the first Noto.
+"""Pictures of the same names in other styles: EmojiOne 2, Fluent, Firefox OS and the first Noto.
 
-A base that has seen one hand only knows every name by heart, in that hand. The tiny model's base
-learns these beside Noto's, so that it knows that a thing can be drawn in more than one way; it has
-never seen Twemoji's. They are Iconify's npm packages, SVG inside JSON (`@iconify-json/emojione`,
-`fluent-emoji-flat`, `fxemoji`, `noto-v1`, and `noto` for the names of code points); to draw them:
+A hand is whoever drew a set of pictures. A base that has seen only one hand memorizes each name in
+that style. So the tiny model's base also learns these four, to know that a thing can be drawn in
+several ways; it has never seen Twemoji. They come from Iconify's npm packages, as SVG inside JSON
+(`@iconify-json/emojione`, `fluent-emoji-flat`, `fxemoji`, `noto-v1`, and `noto` for the names of
+code points). To draw them:
 
     pip install resvg-py
 """
@@ -21,13 +22,16 @@ from torch import Tensor
 from ..pictures import SIZE, Emoji, on_white, to_tensor
 
 HANDS = ("emojione", "fluent-emoji-flat", "fxemoji", "noto-v1")
-NAMED_BY = ("noto", "fluent-emoji-flat")  # packages whose chars.json names code points
-SIDE = 64  # pixels: as small as Noto's and Twemoji's, then doubled like them
+NAMED_BY = ("noto", "fluent-emoji-flat")  # packages whose chars.json maps code points to names
+SIDE = 64  # pixels, as Noto's and Twemoji's originals; later doubled like them
 
 
 def open_hands(names: list[Emoji], icons: Path) -> tuple[Tensor, Tensor]:
-    """`icons` holds the unpacked packages, each in a folder of its name. Gives (H, N, 3, 128, 128)
-    uint8, and (H, N) bool: which of HANDS drew which name; what is missing is white."""
+    """(pictures (H, N, 3, 128, 128) uint8, drawn (H, N) bool: which of HANDS drew which name).
+
+    Missing pictures are white. icons: a folder with the unpacked packages, each in a folder of its
+    name.
+    """
     called = read_names_of_codes(icons)
     pictures = torch.full((len(HANDS), len(names), 3, SIZE, SIZE), 255, dtype=torch.uint8)
     drawn = torch.zeros(len(HANDS), len(names), dtype=torch.bool)
@@ -50,7 +54,7 @@ def read_names_of_codes(icons: Path) -> dict[str, list[str]]:
 
 
 def plain(code: str) -> str:
-    """A sequence of code points, as "1f3f4-2620", without the mark that asks for colour."""
+    """Code points such as "1f3f4-2620", without fe0f, which only asks for a coloured picture."""
     return "-".join(part for part in code.lower().split("-") if part != "fe0f")
 
 

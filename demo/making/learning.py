@@ -1,4 +1,4 @@
-"""The loop in which the tiny model's parts are trained, and what it keeps on disk."""
+"""The training loop for the parts of the tiny model. It can be stopped and resumed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
-# On the CPU bfloat16 is quick from AVX-512 on and ten times slower than float32 below.
+# On CPUs with AVX-512 bfloat16 is fast; on others it is ten times slower than float32.
 HALF = DEVICE == "cuda" or torch.backends.cpu.get_cpu_capability().startswith("AVX512")
 
 
@@ -25,8 +25,11 @@ def learn(
     weight_decay: float = 0.0,
     every: int = 250,
 ) -> None:
-    """AdamW on loss(step), warmed up and then along a cosine; `nets` end as the average of their
-    last states. What `state` holds is gone on with, so a run may be stopped at any time."""
+    """Train with AdamW on loss(step), by a warmup and a cosine schedule.
+
+    Afterwards `nets` hold the average of their last states. Training resumes from the file `state`,
+    so it may be stopped at any time.
+    """
     average = torch.optim.swa_utils.AveragedModel(nets, multi_avg_fn=follow)
     optimizer = torch.optim.AdamW(
         nets.parameters(), peak, betas=(0.9, 0.99), weight_decay=weight_decay, fused=True
@@ -72,5 +75,5 @@ def cosine(step: int, steps: int, peak: float, warmup: int = 300) -> float:
 
 @torch.no_grad()
 def follow(average: list[Tensor], now: list[Tensor], count: Tensor) -> None:
-    """The mean of about the last ninth of the steps: what was there at first is soon forgotten."""
+    """Average over about the last ninth of the steps, so that the first ones are soon forgotten."""
     torch._foreach_lerp_(average, now, 1 - min(0.9995, (1 + int(count)) / (10 + int(count))))

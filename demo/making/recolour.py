@@ -1,7 +1,7 @@
-"""Pictures in other palettes: the same drawing in flat colours, each moved a little.
+"""Recolours pictures: the same drawing in flat colours, each of which is moved a little.
 
-What has seen a set's own colours only knows them by heart; shown these, a VAE has to carry colours
-as they are. Colours are CIELAB's (CIE 1976, D65), in which equal steps look alike.
+A VAE that has seen only a set's own colours memorizes them; with these pictures it must learn to
+reproduce any colour. Colours are in CIELAB (CIE 1976, D65), where equal distances look equal.
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor
 
-COLOURS = 28  # of a palette; the first is white, which stays white
-BLUR = 50.0  # squared distance over which a pixel between two colours is mixed of both
-GROUPS = 4  # of colours that move together: yellow to brown, red to violet, green to blue, grey
-TOGETHER, ALONE = (6.0, 9.0, 9.0), (5.0, 7.0, 7.0)  # spreads of the moves, in L, a and b
-MOVE = 15.0  # in CIELAB: the unit of moves
-GREY = 9.0  # chroma below which a colour is one of the greys
+COLOURS = 28  # in a palette; the first is white, which stays white
+BLUR = 50.0  # squared distance: how softly a pixel between two colours is mixed from both
+GROUPS = 4  # groups of colours that move together: yellow–brown, red–violet, green–blue, grey
+TOGETHER, ALONE = (6.0, 9.0, 9.0), (5.0, 7.0, 7.0)  # standard deviations of moves in L, a, b
+MOVE = 15.0  # the unit in which moves are given, in CIELAB
+GREY = 9.0  # a colour with less chroma is grey
 
 XYZ = torch.tensor([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]])
 WHITE = torch.tensor([0.95047, 1.0, 1.08883])
@@ -31,7 +31,7 @@ def to_lab(colours: Tensor) -> Tensor:
 
 
 def to_rgb(colours: Tensor) -> Tensor:
-    """CIELAB (..., 3) to sRGB (..., 3), what lies outside cut off."""
+    """CIELAB (..., 3) to sRGB (..., 3), clipped to 0..1."""
     light, a, b = colours.unbind(-1)
     y = (light + 16) / 116
     root = torch.stack([y + a / 500, y, y - b / 200], dim=-1)
@@ -42,7 +42,7 @@ def to_rgb(colours: Tensor) -> Tensor:
 
 
 def find_palette(pictures: Tensor, draw: Generator, rounds: int = 40) -> Tensor:
-    """(COLOURS, 3) in CIELAB: white, and the colours about which (B, 3, H, W) in 0..1 gather."""
+    """White and the main colours of pictures (B, 3, H, W) in 0..1, by k-means: (COLOURS, 3)."""
     pixels = pictures.movedim(1, -1).reshape(-1, 3)
     pixels = pixels[pixels.mean(dim=-1) < 0.985]
     pixels = to_lab(pixels[torch.randperm(len(pixels), generator=draw)[:40_000]])
@@ -59,8 +59,10 @@ def find_palette(pictures: Tensor, draw: Generator, rounds: int = 40) -> Tensor:
 
 
 def find_nearest(pictures: Tensor, palette: Tensor) -> tuple[Tensor, Tensor]:
-    """For (B, 3, H, W) in 0..1: the two nearest colours of every pixel, (B, H, W, 2) uint8, and how
-    much of the second is in it, (B, H, W)."""
+    """(the two nearest colours of every pixel, (B, H, W, 2) uint8; the second's share, (B, H, W)).
+
+    pictures are (B, 3, H, W) in 0..1.
+    """
     nearest, shares = [], []
     for picture in to_lab(pictures.movedim(1, -1)):
         far, places = torch.cdist(picture.flatten(0, 1), palette).topk(2, largest=False)
@@ -71,14 +73,14 @@ def find_nearest(pictures: Tensor, palette: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def take_apart(pictures: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """The palette of (B, 3, 2H, 2W) uint8, and what find_nearest finds at half their size."""
+    """The palette of pictures (B, 3, 2H, 2W) uint8, and find_nearest's results at half size."""
     small = F.avg_pool2d(pictures.float() / 255, 2)
     palette = find_palette(small, Generator().manual_seed(1))
     return palette, *find_nearest(small, palette)
 
 
 def groups(palette: Tensor) -> Tensor:
-    """(COLOURS,): which of GROUPS a colour moves with."""
+    """The group, 0 to GROUPS − 1, that each colour moves with: (COLOURS,)."""
     _, a, b = palette.unbind(-1)
     hue = torch.rad2deg(torch.atan2(b, a)) % 360
     found = torch.full((len(palette),), 2)
@@ -89,10 +91,11 @@ def groups(palette: Tensor) -> Tensor:
 
 
 def moved(palette: Tensor, count: int, draw: Generator) -> tuple[Tensor, Tensor]:
-    """(count, COLOURS, 3): palettes in sRGB, each colour moved with its group and by itself, some
-    palettes little and some much; and how far they moved in CIELAB, (count, COLOURS · 3), in MOVE.
+    """(palettes (count, COLOURS, 3) in sRGB, their moves (count, COLOURS · 3) in units of MOVE).
 
-    In four of ten palettes the shades of one colour draw together, as in flat drawings."""
+    Each colour moves with its group and also by itself, in some palettes little and in others much.
+    In four of ten palettes the shades of a colour come closer together, as in flat drawings.
+    """
     group = groups(palette)
     together = torch.randn(count, GROUPS, 3, generator=draw) * torch.tensor(TOGETHER)
     alone = torch.randn(count, len(palette), 3, generator=draw) * torch.tensor(ALONE)
@@ -108,7 +111,7 @@ def moved(palette: Tensor, count: int, draw: Generator) -> tuple[Tensor, Tensor]
 
 
 def nearest_shade(palette: Tensor, group: Tensor) -> Tensor:
-    """(COLOURS,): for each colour the nearest other one of its group; white stays by itself."""
+    """For each colour the nearest other one of its group, (COLOURS,); for white, itself."""
     far = torch.cdist(palette, palette)
     others = group.unsqueeze(0) != group.unsqueeze(1)
     others.fill_diagonal_(True)
@@ -120,7 +123,10 @@ def nearest_shade(palette: Tensor, group: Tensor) -> Tensor:
 
 
 def recoloured(nearest: Tensor, shares: Tensor, palettes: Tensor) -> Tensor:
-    """(B, 3, 2H, 2W) in 0..1: what find_nearest found, each in its own of (B, COLOURS, 3)."""
+    """Draw find_nearest's result, each picture with its own palette of (B, COLOURS, 3).
+
+    Returns (B, 3, 2H, 2W) in 0..1.
+    """
     row = torch.arange(len(nearest)).view(-1, 1, 1)
     first, second = (palettes[row, nearest[..., i].long()] for i in (0, 1))
     flat = torch.lerp(first, second, shares.unsqueeze(-1)).movedim(-1, 1)

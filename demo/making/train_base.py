@@ -3,19 +3,19 @@
     python -m demo.making.train_base GOOGLE TWITTER ICONS --vae DIR/vae --work DIR --out tiny-sd
 
 GOOGLE and TWITTER are the unpacked npm packages of pictures.py, ICONS those of hands.py, and the
-VAE is train_vae.py's. Learnt here are a CLIP text model with a vocabulary of its own and a UNet
-with self- and cross-attention. The text width, 96, is no channel width of the UNet, so every
-hypernetwork width has one meaning.
+VAE is train_vae.py's. This script trains a CLIP text model with its own vocabulary and a UNet with
+self- and cross-attention. The text width, 96, differs from all channel widths of the UNet, so every
+width of a hypernetwork has one meaning.
 
-A base that knows one hand only can't be steered to another. So six of ten pictures that it learns
-from are Noto's in other palettes (recolour.py) or other hands' (hands.py). What they have of
-their own is added to the text as a vector, learnt along and left out of the bundled model: without
-it the base draws Noto. Twemoji it never sees.
+A base that knows only one style can't be steered to another. So six of ten training pictures are
+Noto's in other palettes (recolour.py) or other hands' (hands.py). A learnt vector for the palette
+or hand is added to the text. The bundled model lacks these vectors, and draws Noto without them. It
+never sees Twemoji.
 
-The bundled weights went on from older ones (--start-from) for the first 20,157 of some 60,000 steps
-of 256 pictures, five minutes on an H100, by this script's first form: a third of its palettes were
-drawn towards the other hands' colours. Gone on with, the model came nearer to Noto but broke sooner
-under a hypernetwork.
+The bundled weights were trained further from older ones (--start-from), with the first version of
+this script, in which a third of the palettes were moved towards the other hands' colours. They are
+those after 20,157 of some 60,000 steps of 256 pictures, which took five minutes on an H100. After
+more steps the model drew Noto better, but broke sooner under a hypernetwork.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ from .train_vae import encode
 TEXT_LENGTH = 24  # tokens; the longest name has 15
 TEXT_WIDTH = 96
 BATCH = 256
-# Subcategories whose names everybody knows: they are learnt more often.
+# Subcategories whose names everybody knows. They are shown more often.
 WELL_KNOWN = {
     "heart", "face-smiling", "face-affection", "face-concerned", "face-negative", "face-costume",
     "cat-face", "animal-mammal", "animal-bird", "animal-marine", "animal-reptile", "animal-bug",
@@ -50,7 +50,7 @@ WELL_KNOWN = {
     "sport", "game", "musical-instrument", "tool", "lock", "light & video", "place-building",
     "event",
 }  # fmt: skip
-PLAIN, COLOURED = 0.4, 0.35  # shares of what is learnt; the rest are other hands
+PLAIN, COLOURED = 0.4, 0.35  # shares of the training pictures; the rest are other hands'
 
 
 def new_unet() -> UNet2DConditionModel:
@@ -62,7 +62,7 @@ def new_unet() -> UNet2DConditionModel:
         layers_per_block=1,
         norm_num_groups=8,
         cross_attention_dim=TEXT_WIDTH,
-        attention_head_dim=2,  # diffusers means the number of heads, as in Stable Diffusion 1.x
+        attention_head_dim=2,  # despite the name, the number of heads, as in Stable Diffusion 1.x
     )
 
 
@@ -84,7 +84,7 @@ def new_text_model(vocabulary: int) -> CLIPTextModel:
 
 
 def noise_schedule() -> DDIMScheduler:
-    """Stable Diffusion 1.x's: 1000 steps, scaled-linear betas, the model predicts the noise."""
+    """Stable Diffusion 1.x's schedule: 1000 steps, scaled-linear betas, noise prediction."""
     return DDIMScheduler(
         num_train_timesteps=1000,
         beta_start=0.00085,
@@ -100,7 +100,7 @@ def noise_schedule() -> DDIMScheduler:
 
 
 def make_tokenizer(names: list[Emoji], folder: Path) -> CLIPTokenizer:
-    """A CLIP tokenizer whose byte pairs were learnt on the names: most words are one token."""
+    """A CLIP tokenizer with byte pairs learnt on the names, so that most words are one token."""
     learner = Tokenizer(models.BPE(end_of_word_suffix="</w>"))
     learner.pre_tokenizer = pre_tokenizers.Whitespace()
     letters = list("abcdefghijklmnopqrstuvwxyz0123456789!\"#$%&'()*+,-./:;<=>?@[]^_`{|}~")
@@ -135,16 +135,16 @@ def tokenize(tokenizer: CLIPTokenizer, texts: list[str]) -> torch.Tensor:
     ).input_ids
 
 
-# --- what is learnt ------------------------------------------------------------------------------
+# --- training ------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, kw_only=True)
 class Pool:
-    """Scaled latents of the pictures of N names, and what sets the pictures apart.
+    """Scaled latents of the training pictures of N names.
 
-    plain (N, K, 4, 16, 16): Noto's, the first copy of each as it is. coloured (N, P, 4, 16, 16),
-    moves (N, P, COLOURS · 3): Noto's in other palettes. hands (H, N, K, 4, 16, 16), drawn (H, N):
-    other hands' and which of them there are.
+    plain (N, K, 4, 16, 16): Noto's pictures; the first copy of each is unchanged. coloured
+    (N, P, 4, 16, 16): Noto's pictures in other palettes, whose moves are (N, P, COLOURS · 3).
+    hands (H, N, K, 4, 16, 16): other hands' pictures; drawn (H, N) says which of them exist.
     """
 
     plain: Tensor
@@ -157,7 +157,7 @@ class Pool:
 def make_pool(
     vae: AutoencoderKL, noto: Tensor, hands: Tensor, drawn: Tensor, *, copies: int, palettes: int
 ) -> Pool:
-    """`noto` (N, 3, 128, 128) uint8; `hands` and `drawn` as open_hands gives them."""
+    """Encode all training pictures. noto: (N, 3, 128, 128) uint8; hands, drawn: from open_hands."""
     draw = Generator().manual_seed(3)
 
     def varied(pictures: Tensor, count: int) -> Tensor:
@@ -181,7 +181,7 @@ def make_pool(
 
 
 class Base(nn.Module):
-    """Text model and UNet, and the vectors that tell palettes and hands while they learn."""
+    """Text model and UNet, and the vectors for palettes and hands, which only training uses."""
 
     def __init__(self, text: CLIPTextModel, unet: UNet2DConditionModel) -> None:
         super().__init__()
@@ -192,17 +192,17 @@ class Base(nn.Module):
         nn.init.normal_(self.hand.weight, std=0.1)
 
     def forward(self, noisy: Tensor, t: Tensor, ids: Tensor, manner: Tensor) -> Tensor:
-        """`manner` (B, TEXT_WIDTH) is added to every token."""
+        """The predicted noise. manner (B, TEXT_WIDTH): palette or hand, added to every token."""
         context = self.text(ids).last_hidden_state + manner.unsqueeze(1)
         return self.unet(noisy, t, context).sample
 
 
 class Lesson:
-    """lesson(step): the loss of one step, all of it drawn from the step's number.
+    """lesson(step) returns the loss of a step. Its random numbers are seeded by the step.
 
-    Noise prediction, weighted by min(SNR, 5)/SNR (Hang et al. 2023): a tiny model should spend
-    itself on what is drawn, not on the last speck of noise. One caption in ten is empty. Four in
-    ten names are of WELL_KNOWN subcategories.
+    The loss is that of noise prediction, weighted by min(SNR, 5)/SNR (Hang et al. 2023), so that a
+    tiny model's capacity goes into shapes, not into the last bit of noise. One caption in ten is
+    empty. Four in ten names are chosen from WELL_KNOWN subcategories.
     """
 
     def __init__(self, base: Base, pool: Pool, names: list[Emoji], tokenizer: CLIPTokenizer):
@@ -231,7 +231,7 @@ class Lesson:
         return (error * self.weight[t].to(DEVICE)).mean()
 
     def pick(self, draw: Generator) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Latents, moves (0 where the palette is Noto's), hands (-1 where it is Noto), tokens."""
+        """A batch: latents, moves (0 for Noto's palette), hands (-1 for Noto), tokens."""
         pool = self.pool
 
         def below(limit: int) -> Tensor:
@@ -252,7 +252,7 @@ class Lesson:
         clean = torch.where(by_hand, pool.hands[hand, of, variant], pool.coloured[of, dye])
         clean = torch.where(as_is, pool.plain[of, copy], clean).float()
         is_coloured = (~is_plain & ~is_hand).unsqueeze(1)
-        at = chance() * (chance() >= 0.35)  # the first caption more often
+        at = chance() * (chance() >= 0.35)  # the first caption is used more often
         ids = [self.tokens[n][int(a * len(self.tokens[n]))] for n, a in zip(of, at, strict=True)]
         ids = torch.where(chance().unsqueeze(1) < 0.1, self.empty, torch.stack(ids))
         return clean, pool.moves[of, dye] * is_coloured, torch.where(is_hand, hand, -1), ids
@@ -293,7 +293,7 @@ def main() -> None:
         tokenizer = make_tokenizer(everything, options.work / "tokenizer")
         text, unet = new_text_model(len(tokenizer)), new_unet()
     base = Base(text.float(), unet.float()).to(DEVICE)
-    if DEVICE == "cpu":  # plain matrix products: torch's fused attention is slow backwards there
+    if DEVICE == "cpu":  # plain attention: the backward pass of torch's fused one is slow there
         unet.set_attn_processor(AttnProcessor())
     lesson, state = Lesson(base, pool, names, tokenizer), options.work / "base.pt"
     learn(base, lesson, steps=options.steps, peak=1.2e-3, state=state, weight_decay=0.01)
@@ -307,7 +307,7 @@ def main() -> None:
         feature_extractor=None,
         requires_safety_checker=False,
     ).to("cpu", torch.float16).save_pretrained(options.out, safe_serialization=True)
-    words = options.out / "tokenizer" / "tokenizer.json"  # half as large on one line
+    words = options.out / "tokenizer" / "tokenizer.json"  # is half as large without indentation
     words.write_text(json.dumps(json.loads(words.read_text("utf-8")), separators=(",", ":")))
     print(f"saved in {options.out}")
 

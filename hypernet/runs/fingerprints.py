@@ -1,7 +1,8 @@
-"""What a run was made from, in ten digits each, so that one can see whether it changed.
+"""Fingerprints of ten digits, which show whether what a run was made from has changed.
 
-A file has A1111's short hash (optim_file.py). A folder of a model is hashed by its weights, a
-dataset by what training sees of it: captions, templates, size, and the bytes of pictures and masks.
+A file's fingerprint is A1111's short hash (optim_file.py). That of a model's folder covers its
+weights. That of a dataset covers all that training sees of it: captions, templates, sizes, and the
+bytes of pictures and masks.
 """
 
 from __future__ import annotations
@@ -21,13 +22,13 @@ from ..formats.optim_file import short_hash
 
 WEIGHTS = (".safetensors", ".bin")
 DIGITS = 10
-VERSION = 1  # of what is remembered
+VERSION = 1  # of the file of remembered hashes
 
 
 def model_hash(path: Path | None, memory: Path | None = None) -> str | None:
-    """Of a checkpoint file, or a diffusers folder's UNet; None for a model from elsewhere.
+    """The fingerprint of a model's file, or of a diffusers folder's UNet; None without a path.
 
-    memory: a file where hashes are kept for the next time, for checkpoints are gigabytes.
+    memory: a file that keeps hashes for the next time, because hashing gigabytes is slow.
     """
     if path is None or not path.exists():
         return None
@@ -41,7 +42,7 @@ def model_hash(path: Path | None, memory: Path | None = None) -> str | None:
 
 
 def remembered_hash(path: Path, memory: Path | None) -> str:
-    """short_hash, anew only when the file's time or length is another."""
+    """The file's short_hash, computed again only when its time or size has changed."""
     status, key = path.stat(), str(path.resolve())
     stamp = [status.st_mtime_ns, status.st_size]
     known = read_checked(memory, VERSION) if memory else {}
@@ -57,7 +58,10 @@ def dataset_hash(
     contents: Contents,
     each: Callable[[int, int], object] = lambda done, total: None,
 ) -> str:
-    """Calls each(done, total) before every picture. One that cannot be read is known by that."""
+    """The fingerprint of a dataset. Calls each(done, total) before every picture.
+
+    A picture that cannot be read counts as empty.
+    """
     whole = (dataset.width, dataset.height, dataset.words, dataset.loss_mask)
     digest = hashlib.sha256(repr(whole).encode())
     for done, item in enumerate(dataset.items):
@@ -86,8 +90,10 @@ def tensors_hash(tensors: list[Tensor]) -> str:
 
 
 def changes_hash(changes: Sequence[Mapping[str, Any]]) -> str:
-    """Of what models carry beside the weights of their files: LoRAs, a CLIP skip. Hosts keep such
-    changes in objects of their own, which are known by what they hold."""
+    """The fingerprint of changes to a model beside its file's weights, such as LoRAs or CLIP skip.
+
+    Hosts keep such changes in objects of their own, which are hashed by their attributes.
+    """
     digest = hashlib.sha256()
     for piece in pieces(changes):
         digest.update(piece)

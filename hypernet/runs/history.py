@@ -1,7 +1,7 @@
-"""The history of a run, in bounded memory: its curves, what was said, how it ended.
+"""The history of a run, in bounded memory: its curves, its notes, and how it ended.
 
-A running training adds to it step by step; of a run that is over it is read from the folder, from
-loss.csv and from seen.jsonl (seen.py). The smoothed loss is health.py's, counted anew from the log.
+A running training adds to it step by step. For a run that is over, it is read from loss.csv and
+seen.jsonl (seen.py) in the run's folder. The loss is smoothed as in health.py.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ class RunHistory:
         self.loss, self.smoothed, self.rate, self.probe = Series(), Series(), Series(), Series()
         self.notes: deque[tuple[int, str]] = deque(maxlen=MOST_NOTES)
         self.step = 0
-        self.began = 0.0  # the first time: tells a run from another of its name
+        self.began = 0.0  # when the run first began: tells it from another run of the same name
         self.ended, self.why = "", ""
         self._total, self._counted = 0.0, 0
 
     def update(self, step: int, loss: float, rate: float) -> None:
-        """Step was made. One that was made before is made anew: what came after is forgotten."""
+        """Add an update. If the step is not new, training went back: later steps are forgotten."""
         if step <= self.step:
             self.forget_after(step - 1)
         self.step = step
@@ -43,7 +43,7 @@ class RunHistory:
         self.step = min(self.step, step)
 
     def see(self, step: int, **seen) -> None:
-        """Something of a line of seen.jsonl. A sentence that was said before is not said again."""
+        """Add the contents of a line of seen.jsonl. A note that is there already is ignored."""
         if "probe" in seen:
             self.probe.add(step, float(seen["probe"]))
         if "note" in seen and all(text != seen["note"] for _, text in self.notes):
@@ -55,7 +55,7 @@ class RunHistory:
             self.ended, self.why = str(seen["ended"]), str(seen.get("why", ""))
 
     def curves(self) -> dict[str, dict[str, list[float]]]:
-        """What JSON can say: by curve, columns of at most 1000 points each."""
+        """Plain data for JSON: for each curve its columns, of at most 1000 points."""
         return {
             "loss": self.loss.points("low", "high"),
             "smoothed": self.smoothed.points("last"),
@@ -65,7 +65,7 @@ class RunHistory:
 
 
 def read_history(folder: Path) -> RunHistory:
-    """Of the run in the folder, as far as its files can be read; lines cut short are left out."""
+    """The history of the run in the folder. Lines that cannot be read are left out."""
     history = RunHistory()
     for step, loss, rate in logged(folder / LOG):
         history.update(step, loss, rate)
@@ -75,7 +75,7 @@ def read_history(folder: Path) -> RunHistory:
 
 
 def logged(path: Path) -> Iterator[tuple[int, float, float]]:
-    """(step, loss, rate) of every whole line of loss.csv."""
+    """Yields (step, loss, rate) of every whole line of loss.csv."""
     if not path.exists():
         return
     with open(path, encoding="utf-8", errors="replace") as file:
@@ -84,4 +84,4 @@ def logged(path: Path) -> Iterator[tuple[int, float, float]]:
             try:
                 yield int(cells[0]), float(cells[3]), float(cells[4])
             except (IndexError, ValueError):
-                continue  # the heading, or what a killed process left
+                continue  # the heading, or a line that a killed process did not finish

@@ -1,4 +1,4 @@
-"""The runs of a folder, as their manifests tell of them, the newest first."""
+"""Reads the manifests of runs, and lists the runs of a folder by them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,10 @@ MANIFEST = "manifest.json"
 
 
 def list_runs(folder: Path, most: int = 500) -> list[dict]:
-    """Plain data; [] where there is no such folder. A manifest that cannot be read is left out."""
+    """The runs in a folder as plain data, the newest first; [] if the folder does not exist.
+
+    Runs whose manifest cannot be read are left out.
+    """
     found = []
     for name in files_below(folder):
         if not name.endswith(f"/{MANIFEST}"):
@@ -42,16 +45,16 @@ def list_runs(folder: Path, most: int = 500) -> list[dict]:
 
 
 def read_manifest(folder: Path) -> dict:
-    """What a run says of itself; {} where that cannot be read any more."""
+    """The run's manifest; {} if it cannot be read."""
     try:
         found = json.loads((folder / "manifest.json").read_text("utf-8"))
     except (OSError, ValueError):
-        return {}  # no more than words for people
+        return {}  # not an error here: callers judge what is missing
     return found if isinstance(found, dict) else {}
 
 
 def changed_settings(was: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, list]:
-    """{setting: [was, now]} of those that both have."""
+    """{setting: [was, now]} for each setting that both have and that differs."""
     return {key: [was[key], now[key]] for key in now if key in was and was[key] != now[key]}
 
 

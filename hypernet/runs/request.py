@@ -1,20 +1,20 @@
 """The request of a run: everything that decides what is learnt, as plain data.
 
-Two runs of one request give one network, so a finished one need not be trained again. It is written
-into manifest.json when a run begins:
+Two runs with the same request give the same network, so a finished one is not trained again. The
+request is written into manifest.json when a run begins:
 
     "request": {
-      "settings":     of TrainSettings what is learnt by (see settings.BESIDE_LEARNING)
-      "spec":         the shape of the network and how it begins
-      "model":        identity.model_hash of the model's file
-      "changes":      a hash of what the model, CLIP and VAE carry besides (LoRAs, a CLIP skip)
-      "pictures":     a hash of pictures and words as they are asked for, before anything is encoded
-      "name":         what [name] stands for, where a template asks for it
+      "settings":     the TrainSettings except those in settings.BESIDE_LEARNING
+      "spec":         the shape of the network and how its weights begin
+      "model":        fingerprints.model_hash of the model's file
+      "changes":      a fingerprint of changes to model, CLIP and VAE (LoRAs, a CLIP skip)
+      "pictures":     a fingerprint of pictures and words, before anything is encoded
+      "name":         what [name] stands for, if a template uses it
       "begins_with":  sha256 of the network's file that it continues from
     }
 
-A run of an earlier version wrote none; what its manifest tells otherwise takes its place. Hashing
-pictures takes time, so all else is compared first.
+Runs of earlier versions have no request; it is rebuilt from the rest of their manifest. Hashing
+pictures takes time, so everything else is compared first.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ from ..training.schedule import LIMIT, Schedule, parse_schedule
 from ..training.settings import BESIDE_LEARNING, TrainSettings
 from .state import in_text, through_json
 
-UNKNOWN = "?"  # of an earlier version's run; equal to everything
+UNKNOWN = "?"  # not recorded by an earlier version; counts as equal to everything
 PICTURES = "other pictures or words"
-SHAPE = through_json(asdict(HypernetSpec()))  # what a run of a version without some field had there
+SHAPE = through_json(asdict(HypernetSpec()))  # defaults for spec fields that older runs lack
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +40,7 @@ class Request:
     spec: Mapping[str, Any]
     model: str | None
     changes: str = ""
-    pictures: str = ""  # "": not looked at yet
+    pictures: str = ""  # "": not hashed yet
     name: str | None = None
     begins_with: str | None = None
 
@@ -50,12 +50,12 @@ class Request:
 
     @cached_property
     def schedule(self) -> Schedule:
-        """Raises ValueError where somebody has edited the manifest."""
+        """The parsed learning_rate. Raises ValueError if somebody has edited the manifest badly."""
         return parse_schedule(self.settings["learning_rate"], self.steps)
 
     @cached_property
     def limits(self) -> Schedule | None:
-        """Of gradients; None where they are not clipped, and the text does not count."""
+        """The parsed clip_limit; None if gradients are not clipped, so that it has no effect."""
         if self.settings["gradient_clip"] == "off":
             return None
         return parse_schedule(self.settings["clip_limit"], self.steps, what=LIMIT)
@@ -70,8 +70,10 @@ def make_request(settings: TrainSettings, spec: HypernetSpec, **others: Any) -> 
 
 
 def learnt_by(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings that decide what is learnt; those that an older run lacks are at their
-    defaults, which keep their meaning."""
+    """The settings that decide what is learnt.
+
+    Those that an older run lacks get their defaults, which mean what the older version did.
+    """
     defaults = {each.name: each.default for each in fields(TrainSettings)}
     return {
         name: settings.get(name, default)
@@ -81,7 +83,10 @@ def learnt_by(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def request_in(manifest: Mapping[str, Any]) -> Request:
-    """Raises ValueError, in words, for a manifest that tells of no request or of two."""
+    """The request in a manifest.
+
+    Raises ValueError if the manifest is damaged, or if its settings differ from its request.
+    """
     try:
         settings, spec = learnt_by(manifest["settings"]), SHAPE | manifest["spec"]
         if "request" not in manifest:
@@ -97,7 +102,7 @@ def request_in(manifest: Mapping[str, Any]) -> Request:
         found = Request(**manifest["request"])
         told = learnt_by(found.settings), SHAPE | found.spec, found.model
         asked = replace(found, settings=settings)
-        is_over(asked, 0)  # is its learning rate one?
+        is_over(asked, 0)  # raises ValueError if the learning rate cannot be parsed
     except (AttributeError, KeyError, TypeError, ValueError) as fault:
         raise ValueError("manifest.json is damaged, or was edited") from fault
     if told != (settings, spec, manifest.get("model_hash")):
@@ -106,8 +111,11 @@ def request_in(manifest: Mapping[str, Any]) -> Request:
 
 
 def differences(was: Request, now: Request, pictures: Callable[[], str]) -> list[str]:
-    """["learning_rate 1e-3 (now 1e-4)"]; [] when one network answers both. begins_with is for the
-    caller to compare. pictures: their hash now, asked for only if all else is the same."""
+    """The differences in words, ["learning_rate 1e-3 (now 1e-4)"]; [] if both give one network.
+
+    The caller must compare begins_with. pictures() returns their fingerprint now; it is only
+    called if all else is equal.
+    """
     found = [
         f"{key} {in_text(was.settings.get(key))} (now {in_text(value)})"
         for key, value in now.settings.items()
@@ -130,8 +138,11 @@ def differences(was: Request, now: Request, pictures: Callable[[], str]) -> list
 
 
 def is_prefix(was: Request, now: Request, updates: int, pictures: Callable[[], str]) -> bool:
-    """Would `now`, begun anew, pass through the network that `was` has after so many updates? So it
-    is where only `steps` has changed, and no schedule with it. begins_with is not looked at."""
+    """Would a new run of `now` have the same network after `updates` as a run of `was`?
+
+    It would if only `steps` differs, and the rates of those updates are the same. The caller must
+    compare begins_with.
+    """
     longer = replace(was, settings={**was.settings, "steps": now.steps})
     return (
         not differences(longer, now, pictures)
@@ -147,5 +158,5 @@ def same_beginning(first: Schedule | None, second: Schedule | None, updates: int
 
 
 def is_over(request: Request, updates: int) -> bool:
-    """Has a run with so many updates all that it asked for?"""
+    """Is a run of this request complete after so many updates?"""
     return updates >= request.steps or request.schedule.rate_at(updates) is None

@@ -1,19 +1,19 @@
-"""A run on disk: everything needed to go on after a crash, an interrupt or another day.
+"""A run's folder on the disk: everything that is needed to resume after a crash or interrupt.
 
     <run folder>/
       manifest.json         settings, spec, dataset, model, versions: what this run is
       loss.csv              A1111's columns, one line per update
-      seen.jsonl            what was seen on the way (seen.py): probes, notes, how it ended
+      seen.jsonl            events (seen.py): probes, notes, how the run ended
       state.pt, state-before.pt     what resuming reads (state.py)
       <name>-<n>.pt         the network after exactly n updates
-      <name>-<n>.pt.optim   its optimizer's state, where it was asked for
+      <name>-<n>.pt.optim   its optimizer's state, if asked for
       <name>-best.pt        the network with the best score so far
       previews/             pictures with their prompt, seed and step inside
-      tensorboard/          where it was asked for
+      tensorboard/          if asked for
 
-Resuming needs the step number, the weights and the optimizer, because chance is counted. Files are
-replaced whole, except the log, which grows: resuming cuts it back to the state. A disk that is
-full ends no training: saving raises DiskFull, and what was saved before stays.
+Resuming needs only the step, the weights and the optimizer, because all random numbers follow from
+seed and step. Files are replaced whole, except the log, which grows; resuming cuts it back to the
+state's step. A full disk does not end training: saving raises DiskFull, and earlier files stay.
 """
 
 from __future__ import annotations
@@ -45,15 +45,15 @@ from .state import State, bytes_in, load_state, save_state, state_of, through_js
 from .tensorboard import Board, NoBoard, summary_writer
 
 COLUMNS = ("step", "epoch", "epoch_step", "loss", "learn_rate")
-FLUSH_EVERY = 100  # updates between lines on the disk; a state flushes, too
-SCORE = "hypernet_score"  # in the record of the best network
+FLUSH_EVERY = 100  # updates between writes of the log; saving a state writes it, too
+SCORE = "hypernet_score"  # the score's key in the best network's record
 
 
 @dataclass(frozen=True, kw_only=True)
 class Keeping:
-    """What a run leaves behind. keep_last: numbered checkpoints that stay, 0 for all of them.
+    """Which files a run keeps. keep_last: how many numbered checkpoints; 0 keeps all.
 
-    Raises ValueError, also when TensorBoard is wanted and not installed.
+    Raises ValueError for a negative number, or if TensorBoard is wanted but not installed.
     """
 
     keep_last: int = 0
@@ -67,7 +67,7 @@ class Keeping:
 
 
 class Run:
-    """One training run in one folder. pictures: how many one pass over the dataset shows."""
+    """One run and its folder. pictures: how many pictures a pass shows."""
 
     def __init__(
         self,
@@ -83,10 +83,10 @@ class Run:
         self.settings = settings
         self.keeping = keeping or Keeping()
         self.saved_step = -1  # of the newest state
-        self.written: dict[str, list[int]] = {}  # our checkpoints: size and time, to know them by
+        self.written: dict[str, list[int]] = {}  # our checkpoints: name -> mark(file)
         self._history: list[dict] = []
         self._unwritten: list[Step] = []
-        self._noted = 0  # the last step
+        self._noted = 0  # the last step noted
         self._board = NoBoard()
         remove_passing(folder)
         self._best = self._best_so_far()
@@ -94,9 +94,9 @@ class Run:
     def begin(
         self, network: Hypernetwork, optimizer: Any, state: State | None = None, start: int = 0
     ) -> list[str]:
-        """Start after `start` updates, or where the state says; what is otherwise now, in words.
+        """Begin after `start` updates, or resume from a state. Returns sentences on what changed.
 
-        network and optimizer get what the state holds. Raises ValueError when they do not fit.
+        network and optimizer are restored from the state. Raises ValueError when they do not fit.
         """
         words, changes = [], {}
         if state is not None:
@@ -106,7 +106,7 @@ class Run:
             changes = changed_settings(state.settings, through_json(asdict(self.settings)))
             words = [f"{key} was {was}, is now {now}." for key, (was, now) in changes.items()]
         self._forget_after(start)
-        self._remove_old()  # of which a killed process may have left one too many
+        self._remove_old()  # a killed process may have left one checkpoint too many
         self._noted = start
         self._history = [
             *self.earlier_manifest().get("history", []),
@@ -117,7 +117,7 @@ class Run:
         return words
 
     def describe(self, manifest: Mapping[str, Any]) -> None:
-        """Write manifest.json: at the beginning, and again with the time taken at the end."""
+        """Write manifest.json: at the beginning, and again at the end with the time it took."""
         content = {
             **manifest,
             "settings": asdict(self.settings),
@@ -131,14 +131,16 @@ class Run:
             write_whole(self.folder / "manifest.json", lambda file: file.write(text.encode()))
 
     def earlier_manifest(self) -> dict:
-        """What this run said of itself before."""
+        """The manifest as this run wrote it before; {} if there is none."""
         return read_manifest(self.folder)
 
     # The log
 
     def note(self, step: Step) -> None:
-        """Remember a step for the log. One that was made before is made anew: the trainer has
-        gone back, and what it did since is forgotten."""
+        """Remember a step for the log.
+
+        If the step is not new, training went back: what it did after that step is forgotten.
+        """
         if step.done <= self._noted:
             self._unwritten = [each for each in self._unwritten if each.done < step.done]
             self._forget_after(step.done - 1)
@@ -149,11 +151,11 @@ class Run:
         if step.probe is not None:
             self.remember(step.done, probe=step.probe)
         if step.done % FLUSH_EVERY == 0:
-            with suppress(DiskFull):  # saving will say so
+            with suppress(DiskFull):  # saving a state will report it
                 self.flush()
 
     def remember(self, step: int, **seen: Any) -> None:
-        """A line of seen.jsonl; none where it cannot be written."""
+        """Add a line to seen.jsonl. Failing to write it is not an error."""
         text = seen_line(step, seen)
         with suppress(OSError), self._room_for(SEEN, len(text)):
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -161,7 +163,7 @@ class Run:
                 file.write(text)
 
     def flush(self) -> None:
-        """Write what is remembered; lines that find no room wait for the next time."""
+        """Write the remembered steps to the log. If it raises DiskFull, they are kept for later."""
         path = self._log()
         lines = [] if path.exists() else [",".join(COLUMNS)]
         lines += [self._line(step) for step in self._unwritten]
@@ -188,7 +190,7 @@ class Run:
         return self.folder / LOG
 
     def _forget_after(self, step: int) -> None:
-        """Drop loss lines of updates that were lost with the process; they will be made again."""
+        """Drop the log's lines after this step; those updates will be made again."""
         forget_seen_after(self.folder / SEEN, step)
         path = self.folder / LOG
         if not path.exists():
@@ -204,7 +206,7 @@ class Run:
             write_whole(path, lambda file: file.write(text.encode()))
 
     def losses(self) -> list[float]:
-        """All losses since the first update, those that found no room too."""
+        """All losses since the first update, including those not yet written to the log."""
         with suppress(DiskFull):
             self.flush()
         written = []
@@ -218,9 +220,9 @@ class Run:
     def save(
         self, network: Hypernetwork, optimizer: Any, result: Hypernetwork | None = None
     ) -> None:
-        """The checkpoint, the state, and no more old checkpoints than are wanted. See DiskFull.
+        """Save a checkpoint and the state, and remove old checkpoints. Raises DiskFull.
 
-        result: the network to use, where that is not the one that is trained but its average.
+        result: the network to save as checkpoint, if it is not the trained one but its average.
         """
         path = self.save_checkpoint(network if result is None else result)
         if self.settings.save_optimizer:
@@ -237,7 +239,7 @@ class Run:
         self.saved_step = state.step
 
     def save_checkpoint(self, network: Hypernetwork) -> Path:
-        """`<name>-<n>.pt`. The same steps of the same run give the same file: safe to replace."""
+        """Save `<name>-<n>.pt`. It may replace one: the same step of a run gives the same file."""
         path = self.folder / f"{self.name}-{network.record.step}.pt"
         with self._room_for(path.name, network.spec.file_bytes):
             save_network(network, path, overwrite=True)
@@ -245,14 +247,14 @@ class Run:
         return path
 
     def save_optimizer(self, path: Path, learner: Learner) -> Path:
-        """The optimizer's state beside the network's file, as A1111 writes it."""
+        """Save the optimizer's state beside the network's file, as A1111 does."""
         optimizer = learner.optimizer
         state = optimizer.state_dict()
         with self._room_for(f"{path.name}.optim", bytes_in(state)):
             return save_optimizer(path, type(optimizer).__name__, state)
 
     def save_best(self, network: Hypernetwork, score: float) -> bool:
-        """Keep the network as `<name>-best.pt` if no score before was as low. Was it kept?"""
+        """Save `<name>-best.pt` if the score is lower than all before. Returns whether it was."""
         if self._best is not None and not score < self._best:
             return False
         path = self.folder / f"{self.name}-best.pt"
@@ -273,11 +275,11 @@ class Run:
             return None
 
     def save_preview(self, pixels: np.ndarray, step: int, words: Mapping[str, str]) -> Path:
-        """previews/<name>-<step>.png from (H, W, 3), 0 to 255, with the words as its texts."""
+        """Save previews/<name>-<step>.png. pixels (H, W, 3), 0 to 255; words become metadata."""
         path = preview_file(self.folder, self.name, step)
         texts = PngInfo()
         for name, text in words.items():
-            texts.add_text(name, text)  # tEXt where it can be: editors look there
+            texts.add_text(name, text)  # a tEXt chunk if possible, because editors read those
         picture = Image.fromarray(pixels)
         with self._room_for(path.name, pixels.nbytes):
             write_whole(path, lambda file: picture.save(file, "PNG", pnginfo=texts))
@@ -285,7 +287,7 @@ class Run:
         return path
 
     def _remove_old(self) -> None:
-        """All but the last few of the checkpoints that this run wrote and nobody changed since."""
+        """Remove all but the last few checkpoints that this run wrote and nobody has changed."""
         if not self.keeping.keep_last:
             return
         ours = [name for name, known in self.written.items() if mark(self.folder / name) == known]
@@ -297,7 +299,7 @@ class Run:
 
     @contextmanager
     def _room_for(self, name: str, size: int) -> Iterator[None]:
-        """Around a write of about `size` bytes: raises DiskFull, in words, when it has no room."""
+        """Wraps a write of about `size` bytes. Raises DiskFull, with the sizes, if it can't fit."""
         free = free_bytes(self.folder)
         try:
             if size + SPARE > free:
@@ -315,12 +317,12 @@ class Run:
 
 
 def preview_file(folder: Path, name: str, step: int) -> Path:
-    """Of the run of this name, without folders, in this folder."""
+    """The preview's path in a run's folder. name: the run's name without folders."""
     return folder / "previews" / f"{name}-{step}.png"
 
 
 def mark(path: Path) -> list[int]:
-    """By which a file is known again as long as nobody writes to it; [] where none is."""
+    """Size and time, which identify a file until somebody writes to it; [] if there is none."""
     try:
         stat = path.stat()
     except FileNotFoundError:
@@ -329,6 +331,6 @@ def mark(path: Path) -> list[int]:
 
 
 def is_whole(line: str) -> bool:
-    """A line of the log that a killed process did not leave half written."""
+    """Is this a whole line of the log, not one that a killed process left half written?"""
     cells = line.rstrip("\r\n").split(",")
     return line.endswith("\n") and len(cells) == len(COLUMNS) and cells[0].isdecimal()

@@ -1,11 +1,11 @@
-"""seen.jsonl: what was seen in a run, one JSON object a line, in the order of events.
+"""seen.jsonl: the events of a run, one JSON object per line.
 
-    {"step": 0, "began": 1764000000}     seconds since 1970; again when the run goes on
+    {"step": 0, "began": 1764000000}     seconds since 1970; written again when the run resumes
     {"step": 100, "probe": 0.1234}
     {"step": 100, "note": "a sentence for the user"}
     {"step": 2000, "ended": "finished" or "interrupted" or "failed", "why": ""}
 
-A process that was killed leaves no "ended".
+A killed process leaves no "ended".
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def seen_line(step: int, seen: Mapping[str, Any]) -> str:
 
 
 def seen_lines(path: Path) -> Iterator[tuple[int, dict]]:
-    """(step, the rest) of every line that can be read; none where there is no such file."""
+    """Yields (step, the rest) of every line that can be read; nothing if there is no file."""
     if not path.exists():
         return
     for line in path.read_text("utf-8", "replace").splitlines():
@@ -37,7 +37,7 @@ def seen_lines(path: Path) -> Iterator[tuple[int, dict]]:
 
 
 def forget_seen_after(path: Path, step: int) -> None:
-    """Drop the lines of later steps: they will be made again."""
+    """Drop the lines of later steps, which will be made again."""
     found = list(seen_lines(path))
     kept = [(when, seen) for when, seen in found if when <= step]
     if kept == found:

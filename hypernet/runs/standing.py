@@ -1,14 +1,14 @@
-"""What lies under a name: a run folder, a network's file, both or nothing.
+"""Finds out what lies under a name: a run's folder, a network's file, both or nothing.
 
-    free        nothing that anybody could miss
-    file        a network, and no run that it is of
-    finished    a run whose network is there
+    free        nothing of value
+    file        a network's file, but not of a run that is there
+    finished    a finished run and its network
     lost        a finished run whose network is gone
-    unfinished  a run with a state to go on from
-    leftovers   files of a run, and nothing to go on from
-    damaged     a run whose manifest does not say what it is any more
+    unfinished  a run with a state to resume from
+    leftovers   files of a run, but no state to resume from
+    damaged     a run whose manifest can no longer be read
 
-Looking is quick: nothing large is read. `finished_fault` reads the network, before it is trusted.
+`standing_of` is quick and reads nothing large. `finished_fault` also checks the network's file.
 """
 
 from __future__ import annotations
@@ -37,14 +37,17 @@ SUFFIX = ".pt"  # of the networks that training writes
 
 @dataclass(frozen=True, kw_only=True)
 class Standing:
-    """name: "styles/ink". file: the network, if it is there. done: updates, as far as is known."""
+    """What lies under a name, such as "styles/ink".
+
+    file: the network, if it is there. done: how many updates, as far as is known.
+    """
 
     name: str
     kind: str
     folder: Path
     file: Path | None = None
     request: Request | None = None
-    asked: str = ""  # the name that was asked for, which may have got a number
+    asked: str = ""  # the name as the user typed it; `name` may have a number added
     done: int = 0
     ended: float = 0.0  # seconds since 1970
     manifest: Mapping[str, Any] = field(default_factory=dict)
@@ -56,7 +59,7 @@ class Standing:
 
 
 def standing_of(name: str, runs: Path, networks: Sequence[Path]) -> Standing:
-    """What lies under this name in the folder of runs and those of networks."""
+    """What lies under this name in the folder of runs and the folders of networks."""
     folder = runs / name
     there = {"name": name, "folder": folder, "asked": name}
     file = network_in(f"{name}{SUFFIX}", networks)
@@ -71,7 +74,7 @@ def standing_of(name: str, runs: Path, networks: Sequence[Path]) -> Standing:
     except ValueError as fault:
         if manifest.keys().isdisjoint(("request", "seconds")) and (
             manifest or not (folder / MANIFEST).exists()
-        ):  # an unfinished run of an early version, or without its manifest: the state is enough
+        ):  # an unfinished run of an early version, or without manifest; its state is enough
             return Standing(kind="unfinished", file=file, done=updates(folder), **there)
         return Standing(kind="damaged", file=file, fault=f"{fault} ({folder})", **there)
     there |= {
@@ -91,7 +94,10 @@ def standing_of(name: str, runs: Path, networks: Sequence[Path]) -> Standing:
 
 
 def finished_in(manifest: Mapping[str, Any]) -> Mapping[str, Any]:
-    """{"file", "sha256", "step", "at"}, of an earlier version's run {}; raises ValueError."""
+    """{"file", "sha256", "step", "at"} of a finished run; {} if an earlier version made it.
+
+    Raises ValueError if the entry is damaged.
+    """
     found = manifest.get("finished", {})
     kinds = {"file": str, "sha256": str, "step": int, "at": (int, float)}
     if not isinstance(found, Mapping) or (
@@ -104,7 +110,7 @@ def finished_in(manifest: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def finished_entry(file: Path, networks: Path, step: int) -> dict[str, Any]:
-    """What the manifest says of a run that has ended, its network in this file."""
+    """The manifest's entry for a run that has finished with its network in this file."""
     return {
         "file": file.relative_to(networks).as_posix(),
         "sha256": file_hash(file),
@@ -118,7 +124,7 @@ def network_in(name: str, networks: Sequence[Path]) -> Path | None:
 
 
 def holds_files(folder: Path) -> bool:
-    """Anything beside folders, or a preview?"""
+    """Does the folder hold visible files, or previews?"""
     if not folder.is_dir():
         return False
     found = [*folder.iterdir(), *(folder / "previews").glob("*.png")]
@@ -126,12 +132,12 @@ def holds_files(folder: Path) -> bool:
 
 
 def updates(folder: Path) -> int:
-    """How many the log tells of."""
+    """The last update in the run's log; 0 if there is none."""
     return max((step for step, _, _ in logged(folder / LOG)), default=0)
 
 
 def numbered(asked: str, runs: Path, networks: Sequence[Path]) -> list[str]:
-    """The name, and those with a number that are there: my_style, my_style_2, …"""
+    """The name itself, and its numbered forms that exist: my_style, my_style_2, …"""
     stem = Path(asked).name
     pattern = re.compile(re.escape(stem) + r"_([1-9][0-9]{0,5})(\.pt)?")
     numbers = {
@@ -145,7 +151,7 @@ def numbered(asked: str, runs: Path, networks: Sequence[Path]) -> list[str]:
 
 
 def free_name(asked: str, taken: set[str], runs: Path, networks: Sequence[Path]) -> str:
-    """The name, or the name with the first number that is free."""
+    """The name itself if it is free, or else with the first number that makes it free."""
     name, number = asked, 1
     while name in taken or not standing_of(name, runs, networks).is_free:
         number += 1
@@ -166,7 +172,7 @@ def finished_fault(standing: Standing) -> str:
 
 
 def is_by(folder: Path, file: Path) -> bool:
-    """Are the weights in the file those of the run's newest state?"""
+    """Does the file have the weights of the run's newest state?"""
     try:
         state, _ = newest_state(folder)
         network = open_network(file)
@@ -176,7 +182,7 @@ def is_by(folder: Path, file: Path) -> bool:
 
 
 def is_result(state: State, network: Network) -> bool:
-    """Is it the network that a run gives in this state: the average, where there is one?"""
+    """Is this the network that a run in this state gives? It gives the average, if it has one."""
     weights = state.optimizer.get("average") or state.weights
     told, found = list(weights.values()), list(network.state_dict().values())
     return (

@@ -1,11 +1,11 @@
-"""The state that a run resumes from: step, weights and optimizer in one file, and the one before.
+"""Saves and reads the state that a run resumes from: step, weights and optimizer in one file.
 
-    state.pt          the newest
-    state-before.pt   the one that state.pt replaced, for the day when state.pt cannot be read
-    state-next.pt     only between two renames: whole, and newer than both
+    state.pt          the newest state
+    state-before.pt   the one before, in case state.pt cannot be read
+    state-next.pt     exists only between two renames; whole, and newer than both
 
-The weights-only reader does not look at the checksums that torch writes, so a state whose numbers
-have rotted would be taken for whole; they are compared here.
+torch's weights-only reader ignores the checksums in the file, and would accept a file with damaged
+numbers. So they are checked here.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ from ..network.spec import HypernetSpec, listed
 
 NEXT, NEWEST, BEFORE = "state-next.pt", "state.pt", "state-before.pt"
 
-# Group settings that a person chooses; the trainer sets the rate before every update. What else a
-# group holds (Prodigy's d) was learnt.
+# Settings of a parameter group that users choose. The rate is not among them, because training
+# sets it before every update. All else in a group, such as Prodigy's d, was learnt.
 CHOSEN = ("weight_decay", "betas", "eps", "momentum")
 
-# What a resumed run may have otherwise: these decide how weights begin or are trained, and the
-# files of both networks have the same weights.
+# Fields of the spec that may change when a run resumes: they only affect how weights begin or are
+# trained, not their shapes.
 FREE = ("seed", "weight_initialization", "dropout_structure")
 
 
@@ -56,7 +56,7 @@ def state_of(
     settings: Mapping[str, Any],
     written: Mapping[str, list[int]],
 ) -> State:
-    """optimizer: torch's, or whatever has state_dict() and load_state_dict(state)."""
+    """The state of a run, copied to RAM. optimizer: any object with state_dict()."""
     return State(
         step=network.record.step,
         spec=through_json(asdict(network.spec)),
@@ -68,7 +68,7 @@ def state_of(
 
 
 def save_state(folder: Path, state: State) -> None:
-    """At every moment of it a whole state lies in the folder, if one did before."""
+    """Write the state. At every moment the folder holds a whole state, if it held one before."""
     content = vars(state) | {
         name: json.dumps(getattr(state, name)) for name in ("spec", "settings", "written")
     }
@@ -84,15 +84,15 @@ def is_unfinished(folder: Path) -> bool:
 
 
 def bytes_of_states(folder: Path) -> int:
-    """How much of the disk the states in the folder take."""
+    """The bytes that the states in the folder take on the disk."""
     paths = [folder / name for name in (NEXT, NEWEST, BEFORE)]
     return sum(path.stat().st_size for path in paths if path.exists())
 
 
 def newest_state(folder: Path) -> tuple[State | None, str]:
-    """The newest whole state, None where there is no file of one; and, in words, which were not.
+    """(the newest whole state, a message on files that are damaged).
 
-    Raises ValueError when there are files and none is whole.
+    (None, "") if there are no files. Raises ValueError when all files are damaged.
     """
     faults = []
     for name in (NEXT, NEWEST, BEFORE):
@@ -115,7 +115,7 @@ def newest_state(folder: Path) -> tuple[State | None, str]:
 
 
 def read_state(path: Path) -> State:
-    """Raises OSError, or ValueError that names the file, unless all of it is as it was written."""
+    """Read and check a state. Raises OSError, or ValueError naming the file if it is damaged."""
     content = read_payload(path)
     try:
         with zipfile.ZipFile(path) as archive:
@@ -141,7 +141,7 @@ def not_a_state(path: Path, fault: Exception) -> ValueError:
 
 
 def check_same_network(state: State, spec: HypernetSpec, what: str) -> None:
-    """Raises ValueError with the differences when the state is of a network of another shape.
+    """Raises ValueError, with the differences, if the state's network has another shape.
 
     what: whose state it is, such as 'The unfinished run "style" in …'.
     """
@@ -154,7 +154,7 @@ def check_same_network(state: State, spec: HypernetSpec, what: str) -> None:
 
 
 def spec_differences(was: Mapping[str, Any], now: Mapping[str, Any]) -> str:
-    """ "layer_structure 1, 2, 1 (now 1, 3, 1)"; "" when weights of one fit into the other."""
+    """ "layer_structure 1, 2, 1 (now 1, 3, 1)"; "" if the weights of one fit the other."""
     return "; ".join(
         f"{key} {in_text(was.get(key))} (now {in_text(now[key])})"
         for key in now
@@ -167,7 +167,7 @@ def in_text(value: Any) -> str:
 
 
 def load_state(state: State, network: Hypernetwork, optimizer: Any) -> None:
-    """Put the state into both. Raises ValueError when they do not fit."""
+    """Restore network and optimizer from the state. Raises ValueError if it does not fit them."""
     with torch.inference_mode(False):
         try:
             load_weights(network, state.weights)
@@ -178,9 +178,9 @@ def load_state(state: State, network: Hypernetwork, optimizer: Any) -> None:
 
 
 def load_optimizer(optimizer: Any, state: Mapping[str, Any]) -> None:
-    """load_state_dict, but what a person has chosen for the optimizer stays.
+    """Restore the optimizer from its state, but keep the settings that the user chose now.
 
-    Raises ValueError when the state is of other parameters.
+    Raises ValueError when the state belongs to other parameters.
     """
     groups = getattr(optimizer, "param_groups", [])
     chosen = [{key: group[key] for key in CHOSEN if key in group} for group in groups]
@@ -197,12 +197,12 @@ def does_not_fit(what: Any, fault: Exception) -> ValueError:
 
 
 def through_json(value: Any) -> Any:
-    """As JSON gives it back: tuples are lists."""
+    """The value after a round trip through JSON; tuples become lists."""
     return json.loads(json.dumps(value, default=str))
 
 
 def bytes_in(value: Any) -> int:
-    """How many bytes the tensors in nested dicts and lists take."""
+    """The bytes of all tensors in nested dicts and lists."""
     if isinstance(value, Tensor):
         return value.nbytes
     if isinstance(value, Mapping):

@@ -1,4 +1,4 @@
-"""TensorBoard, where it is installed and wanted; otherwise a board that shows nothing."""
+"""Writes a TensorBoard log if it is wanted. Otherwise NoBoard takes its place and does nothing."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 
 class NoBoard:
-    """Takes what a Board takes."""
+    """Has the methods of Board, but writes nothing."""
 
     def numbers(self, step: int, values: dict[str, float]) -> None:
         pass
@@ -22,9 +22,9 @@ class NoBoard:
 
 
 class Board(NoBoard):
-    """Curves and previews for `tensorboard --logdir <folder>`.
+    """Writes curves and previews for `tensorboard --logdir <folder>`.
 
-    first: the first step that this process makes; what an earlier one showed after it goes.
+    first: the first step of this process. What earlier processes wrote from there on is hidden.
     """
 
     def __init__(self, folder: Path, first: int):
@@ -43,7 +43,7 @@ class Board(NoBoard):
 
 
 def summary_writer() -> Any:
-    """torch's class; raises ValueError in words where tensorboard is not installed."""
+    """torch's SummaryWriter. Raises ValueError, saying what to do, without tensorboard."""
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError as missing:

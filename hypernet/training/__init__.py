@@ -1,1 +1,1 @@
-"""The training loop and everything it needs."""
+"""Trains a network: the loop, its settings, schedules and optimizers, and what watches over it."""

@@ -1,8 +1,8 @@
-"""What to train with, by the recipes that people wrote down, each named where it speaks.
+"""Suggests how to train, from recipes that people have published; each advice names its source.
 
-None of these recipes was measured on purpose, and some contradict each other; a suggestion is a
-place to begin. The base is what no record contradicts: warm first, then low, 5e-5:100, 5e-6:1500,
-1e-6. Everything else multiplies it.
+None of these recipes was measured systematically, and some contradict each other, so a suggestion
+is only a place to begin. The base is the schedule that no source contradicts: a high rate first,
+then low ones, 5e-5:100, 5e-6:1500, 1e-6. All other findings are factors on its rates.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ FEW = 10  # pictures
 
 @dataclass(frozen=True, kw_only=True)
 class Suggestion:
-    """A schedule for so many steps, and why: one sentence per reason, with its source."""
+    """A schedule, a number of steps, and the reasons: a sentence each, with its source."""
 
     learning_rate: str
     steps: int
@@ -58,7 +58,7 @@ def suggest(
     accumulation: int = 1,
     optimizer: str = "AdamW",
 ) -> Suggestion:
-    """The guide's calculator. Raises ValueError when a number is below 1."""
+    """What to train this network with. Raises ValueError when a number is below 1."""
     numbers = {"pictures": pictures, "batch_size": batch_size, "accumulation": accumulation}
     if faults := [f"{name} {n}: give at least 1." for name, n in numbers.items() if n < 1]:
         raise ValueError(" ".join(faults))
@@ -85,7 +85,7 @@ def suggest(
 
 
 def factors_for(spec: HypernetSpec, pictures: int, samples: int) -> Iterator[tuple[float, str]]:
-    """(factor on the rate, reason with its source)."""
+    """Yields (factor on the rate, reason with its source)."""
     by_count = min(max(30 / pictures, 0.2), 2.0)
     if not 25 <= pictures <= 36:
         yield by_count, f"{pictures} pictures; 5e-6 is for about 30, less for more (Japanese wiki)."
@@ -111,7 +111,7 @@ def larger_batch(samples: int) -> float:
 
 
 def as_schedule(factor: float) -> str:
-    """The base's text, every rate times the factor."""
+    """The base schedule as text, with every rate multiplied by the factor."""
     parts = (
         f"{rate * factor:.2g}" + ("" if until is None else f":{until}") for rate, until in BASE
     )
@@ -119,7 +119,7 @@ def as_schedule(factor: float) -> str:
 
 
 def spec_warnings(spec: HypernetSpec, pictures: int | None = None) -> list[str]:
-    """A sentence for every combination that is known to disappoint."""
+    """A sentence for every combination that is known to work badly."""
     return list(_spec_warnings(spec, pictures))
 
 
@@ -174,7 +174,7 @@ def small(spec: HypernetSpec) -> HypernetSpec:
 
 
 def settings_warnings(settings: TrainSettings) -> list[str]:
-    """A sentence for everything in the settings that is allowed and probably not meant."""
+    """A sentence for every setting that is allowed but probably a mistake."""
     found = []
     schedule = settings.schedule
     found += schedule.notes

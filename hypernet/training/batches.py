@@ -1,6 +1,7 @@
-"""Batches of pictures and words as the UNet sees them, each a pure function of its place in the
-stream. What they are made of is encoded before (encode.py) and read when a batch wants it, so
-memory does not grow with its amount.
+"""Batches of encoded pictures and prompts. A batch is a pure function of its first sample's number.
+
+Latents and contexts were encoded before (hypernet/encoding) and are read when a batch needs them,
+so memory does not grow with the dataset.
 """
 
 from __future__ import annotations
@@ -25,11 +26,11 @@ Condition = Mapping[str, Tensor]
 
 @dataclass(frozen=True, kw_only=True)
 class Examples:
-    """Encoded pictures and prompts, on the CPU. A batch has pictures of one size.
+    """Encoded pictures and prompts, on the CPU. All pictures of a batch have one size.
 
-    A picture's latent is a mean and a standard deviation. sampling "deterministic" takes the mean,
-    "once" a sample of it that stays the same, "random" a new one whenever the picture is shown.
-    A probe is always measured on means.
+    A latent is stored as mean and standard deviation. sampling "deterministic" uses the mean,
+    "once" draws from the distribution once per picture, "random" draws anew at each showing.
+    The probe always uses the means.
     """
 
     dataset: Dataset
@@ -43,14 +44,14 @@ class Examples:
     sampling: str = "deterministic"  # which of diffusion.LATENT_SAMPLING
 
     def batch_at(self, first: int, number: int) -> Batch:
-        """Samples first … first+number−1 of the endless shuffled stream."""
+        """The batch of samples first … first+number−1 of the endless shuffled stream."""
         items = items_at(self.dataset, self.seed, first, number)
         samples = range(first, first + number)
         pairs = zip(items, samples, strict=True)
         return self._batch(items, samples, [self.latent(*pair) for pair in pairs])
 
     def latent(self, item: int, sample: int) -> Tensor:
-        """(c, h, w) as this sample of the stream sees it."""
+        """The latent (c, h, w) of an item when it is shown as this sample."""
         known = self.latents[item]
         if self.sampling == "deterministic":
             return known["mean"]
@@ -59,7 +60,7 @@ class Examples:
         return known["mean"] + known["std"] * torch.randn(known["mean"].shape, generator=chance)
 
     def probe(self, size: int) -> Probe:
-        """The probed pictures, at most `size` at a time."""
+        """The probe, in batches of at most `size` pictures."""
         by_size: dict[tuple[int, int], list[tuple[int, int]]] = {}
         for sample, item in enumerate(probed_items(self.dataset)):
             by_size.setdefault(self.dataset.sizes[item], []).append((sample, item))
@@ -91,14 +92,14 @@ class Examples:
 
 
 def items_at(dataset: Dataset, seed: int, first: int, number: int) -> list[int]:
-    """Places of the items that the batch of samples first … first+number−1 shows."""
+    """The indices of the items that samples first … first+number−1 show."""
     return order_in_groups(seed, dataset.shown_groups, first, number)
 
 
 def prompts_at(
     dataset: Dataset, name: str, seed: int, samples: Sequence[int], items: Sequence[int]
 ) -> list[str]:
-    """The prompts of these samples of the stream, which show these items."""
+    """The prompts for these samples, where samples[i] shows items[i]."""
     return [
         prompt_at(dataset.words, dataset.items[item].caption, name, seed, sample)
         for sample, item in zip(samples, items, strict=True)
@@ -113,8 +114,11 @@ def all_prompts(
     batch_size: int = 1,
     probes: bool = True,
 ) -> list[str]:
-    """Every prompt that training and, if it probes, its probe can ask for, each once; no more than
-    a run of so many samples will, where that is less."""
+    """All prompts that training, and the probe if there is one, can use; each appears once.
+
+    samples: the length of the run, if known. A short run uses fewer prompts, and only those are
+    returned.
+    """
     words = dataset.words
     most = len(dataset.items) * len(words.templates) * words.pool
     if samples is not None and samples < most:
@@ -141,8 +145,10 @@ def all_prompts(
 
 
 def stack(conditions: list[Condition]) -> dict[str, Tensor]:
-    """One condition for a batch. Prompts of different length are brought to the longest by
-    repeating their last 77-token part, as A1111 does."""
+    """Stack conditions into one for the batch.
+
+    Shorter prompts are extended to the longest by repeating their last 77 tokens, as A1111 does.
+    """
     stacked = {}
     for key in conditions[0]:
         tensors = [condition[key] for condition in conditions]
@@ -154,7 +160,7 @@ def stack(conditions: list[Condition]) -> dict[str, Tensor]:
 
 
 def lengthen(tokens: Tensor, length: int, part: int = 77) -> Tensor:
-    """(T, C) → (length, C): the last part again and again."""
+    """(T, C) → (length, C), by repeating the last `part` tokens."""
     missing = length - len(tokens)
     if missing <= 0:
         return tokens

@@ -29,9 +29,9 @@ LATENT_SAMPLING = ("deterministic", "once", "random")
 class Batch(NamedTuple):
     """Samples for one forward pass, on the CPU.
 
-    condition maps "context" to (B, T, C), and for SDXL "pooled" to (B, P), which is one vector for
-    the whole text, and "sizes" to (B, 6), see sdxl_sizes.py; others ignore these two.
-    weights: how much each latent pixel counts, 1 when None.
+    condition maps "context" to (B, T, C). For SDXL it also maps "pooled" to (B, P), one vector per
+    prompt, and "sizes" to (B, 6), see sdxl_sizes.py; other models ignore both.
+    weights: how much each latent pixel counts in the loss; None means 1 everywhere.
     """
 
     latents: Tensor  # (B, c, h, w)
@@ -41,15 +41,15 @@ class Batch(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Denoiser:
-    """A frozen UNet as training sees it.
+    """The interface of a frozen UNet in training.
 
-    predict(noisy (B, c, h, w), timesteps (B,) int64, condition, attn1, attn2) gives the raw
-    prediction (B, c, h, w), with the two patches on the inputs of every self-attention (attn1)
-    and cross-attention (attn2) block; None leaves them alone. condition is that of a Batch;
-    without "sizes", SDXL is told of whole pictures of the latents' size.
+    predict(noisy (B, c, h, w), timesteps (B,) int64, condition, attn1, attn2) returns the raw
+    prediction (B, c, h, w). The patches attn1 and attn2 act on the inputs of all self-attention
+    and cross-attention layers; None leaves them unchanged. condition is that of a Batch. If it
+    lacks "sizes", SDXL is told that the pictures are uncropped and of the latents' size.
 
-    checkpointed() gives a context inside which predict keeps little for the backward pass and
-    computes its blocks again there; None where the host cannot. recomputes: it always does.
+    checkpointed() returns a context in which predict uses gradient checkpointing; None if the host
+    has none. recomputes: predict always computes its blocks again in the backward pass.
     """
 
     predict: Callable[[Tensor, Tensor, Mapping[str, Tensor], Patch | None, Patch | None], Tensor]
@@ -68,7 +68,7 @@ def add_noise(latent: Tensor, noise: Tensor, alpha: Tensor) -> Tensor:
 
 
 def prediction_target(prediction: str, latent: Tensor, noise: Tensor, alpha: Tensor) -> Tensor:
-    """What a model of this prediction type should answer, (B, c, h, w)."""
+    """What a model of this prediction type should predict, (B, c, h, w)."""
     if prediction == "eps":
         return noise
     if prediction == "v":
@@ -103,8 +103,11 @@ def predicted(
 
 
 def draw_timesteps(kind: str, number: int, first: int, end: int, chance: torch.Generator) -> Tensor:
-    """(number,) int64 in first … end−1: uniform, or sigmoid of a standard normal (Esser et al.
-    2024), which favours the middle."""
+    """Timesteps (number,) int64 in first … end−1.
+
+    "uniform", or "logit-normal" (Esser et al. 2024): the sigmoid of a standard normal, which
+    favours the middle.
+    """
     if kind == "uniform":
         return torch.randint(first, end, (number,), generator=chance)
     part = torch.randn(number, generator=chance).sigmoid()
@@ -112,8 +115,10 @@ def draw_timesteps(kind: str, number: int, first: int, end: int, chance: torch.G
 
 
 def draw_noise(shape: torch.Size, offset: float, chance: torch.Generator) -> Tensor:
-    """(B, c, h, w) standard normal, and `offset` times one more number per channel, which lets a
-    model learn very dark and very bright pictures (Guttenberg 2023)."""
+    """Standard normal noise (B, c, h, w), plus `offset` times one more normal number per channel.
+
+    The offset lets a model learn very dark and very bright pictures (Guttenberg 2023).
+    """
     noise = torch.randn(shape, generator=chance)
     if offset:
         noise = noise + offset * torch.randn(*shape[:2], 1, 1, generator=chance)
@@ -121,8 +126,11 @@ def draw_noise(shape: torch.Size, offset: float, chance: torch.Generator) -> Ten
 
 
 def elementwise_loss(kind: str, found: Tensor, target: Tensor, huber_delta: float) -> Tensor:
-    """(B, c, h, w): e² ("MSE"), or 2δ(√(e² + δ²) − δ) ("Huber", the smooth one), which is e² for
-    small errors and forgives large ones."""
+    """The loss (B, c, h, w) of each element with error e.
+
+    "MSE" is e². "Huber" is 2δ(√(e² + δ²) − δ), the smooth form: about e² for small errors, and
+    linear for large ones.
+    """
     error = (found - target).square()
     if kind == "MSE":
         return error
@@ -130,9 +138,12 @@ def elementwise_loss(kind: str, found: Tensor, target: Tensor, huber_delta: floa
 
 
 def min_snr_weight(prediction: str, alpha: Tensor, gamma: float) -> Tensor:
-    """(B,): how much a timestep counts, min(SNR, γ) / SNR for eps and min(SNR, γ) / (SNR + 1) for v
-    (Hang et al. 2023), with SNR = a / (1 − a). Finite for a = 0 and a = 1."""
-    # times 1 − a, above and below: min(a, γ(1 − a)) over a or over 1
+    """The weight (B,) of each timestep in the loss (Hang et al. 2023).
+
+    min(SNR, γ) / SNR for eps and min(SNR, γ) / (SNR + 1) for v, with SNR = a / (1 − a). Finite for
+    a = 0 and a = 1.
+    """
+    # numerator and denominator are multiplied by 1 − a: min(a, γ(1 − a)) / a, or / 1 for v
     if prediction == "v":
         return torch.minimum(alpha, gamma * (1 - alpha))
     return (gamma * (1 - alpha) / alpha).clamp(max=1)  # 1 where a = 0

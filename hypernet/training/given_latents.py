@@ -1,7 +1,7 @@
-"""Latents and conditions that a graph has made, in place of a dataset: the same batches of them.
+"""Batches from latents and conditions that a graph has made, without a dataset.
 
-Latents (c, h, w) are as the UNet sees them. A batch is a pure function of its place in the stream,
-as in batches.py.
+Latents (c, h, w) are as the UNet sees them. As in batches.py, a batch is a pure function of its
+first sample's number.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from .diffusion import Batch
 
 @dataclass(frozen=True, kw_only=True)
 class Given:
-    """Latents, and a condition for each of them or one for all.
+    """Latents, with one condition for each or one for all.
 
-    Raises ValueError, with the numbers, when the two do not fit, or when latents of several sizes
-    are to share a batch.
+    Raises ValueError when the numbers of latents and conditions do not fit, or when latents of
+    different sizes would share a batch.
     """
 
     latents: Sequence[Tensor]
@@ -45,11 +45,11 @@ class Given:
             )
 
     def places_at(self, first: int, number: int) -> list[int]:
-        """Which latents the samples first … first+number−1 of the endless stream are."""
+        """The indices of the latents that samples first … first+number−1 show."""
         return sample_order(self.seed, len(self.latents), first, number)
 
     def condition_of(self, place: int) -> int:
-        """Which condition belongs to a latent."""
+        """The index of the condition that belongs to a latent."""
         return place if len(self.conditions) > 1 else 0
 
     def batch_at(self, first: int, number: int) -> Batch:

@@ -1,12 +1,12 @@
-"""Is a training well? What is measured while it goes on, and what the numbers mean.
+"""Judges from losses and probes whether a training goes well.
 
-Losses of single steps jump with the timestep, by a factor of ten and more, so they tell of a
-blow-up at most. The probe is the same pictures with the same noise and timesteps every time: its
-loss is smooth. What it says of a network without effect comes first, and everything after is
+The loss of a single step depends on its timestep, by a factor of ten and more, so it can only show
+a blow-up. The probe uses the same pictures, noise and timesteps every time, so its loss is smooth.
+It is measured first before training, when the network has no effect yet; all later probes are
 compared with that.
 
-Thresholds are inferences from the recipes that people report, not measured truths; each stands
-here with its reason, and none of them stops a run but a blow-up.
+The thresholds are inferred from the recipes that people report, not measured; each has its reason
+beside it. Only a blow-up can stop a run.
 """
 
 from __future__ import annotations
@@ -19,47 +19,48 @@ from ..network.spec import HypernetSpec
 from .probe import Measure
 
 DECAY = 0.98  # of the smoothed loss: about the last 50 updates
-SETTLED = 50  # updates until the smoothed loss serves as the reference
-BLOWN = 3.0  # times the reference: at batch 1 chance alone makes it 1.5 times
-BURST = 100.0  # a single loss; 1 is what an answer of zeros gets
-SHAKY = 1.5  # times the reference: no state to go back to
+SETTLED = 50  # updates after which the smoothed loss becomes the reference
+BLOWN = 3.0  # times the reference is a blow-up; at batch size 1, chance alone reaches 1.5 times
+BURST = 100.0  # a single loss above this is a blow-up; a prediction of zeros has about 1
+SHAKY = 1.5  # times the reference: the state is too poor to go back to
 
-LEAST_FALL = 0.005  # of the probe's first loss, and
-LEAST_CHANGE = 0.1  # of the residual's first size: below both, nothing has been learnt
-PATIENCE = 500  # updates before that is said
-BURNT = 1.0  # ‖f(x)‖/‖x‖: the network speaks louder than the model's own keys
+# Nothing has been learnt as long as both changes are smaller than these:
+LEAST_FALL = 0.005  # of the probe's loss, relative to the first one
+LEAST_CHANGE = 0.1  # of the residual, relative to the first one
+PATIENCE = 500  # updates before the user is told that nothing has been learnt
+BURNT = 1.0  # ‖f(x)‖/‖x‖: above it the network outweighs the model's own keys
 OVERFIT = 1.05  # times the lowest probe loss of held-out pictures,
-OVERFIT_PROBES = 3  # so many times in a row
+OVERFIT_PROBES = 3  # in so many probes in a row
 
 
 @dataclass(frozen=True, kw_only=True)
 class Health:
-    """All that is remembered of a run's losses and probes: plain numbers, saved with the run."""
+    """What a run remembers of its losses and probes: plain numbers, saved with its state."""
 
     counted: int = 0  # losses seen
     total: float = 0.0  # their decaying sum
     reference: float | None = None  # the smoothed loss after SETTLED of them
     halvings: int = 0  # of the learning rate, one per blow-up
     first_loss: float | None = None  # of the probe
-    first_residual: float = 0.0  # the largest
+    first_residual: float = 0.0  # the largest of all widths
     best_loss: float | None = None
     best_step: int = 0
-    rises: int = 0  # probes in a row that are OVERFIT
-    said: tuple[str, ...] = ()  # what need not be said again
+    rises: int = 0  # how many probes in a row were above OVERFIT
+    said: tuple[str, ...] = ()  # notes that the user has already got
 
     @property
     def smoothed(self) -> float:
-        """The mean of the last losses, newer ones more; NaN when there was none."""
+        """The exponentially weighted mean of the losses; NaN before the first."""
         return smooth(self.total, self.counted)
 
     @property
     def is_steady(self) -> bool:
-        """Is this a state to go back to?"""
+        """Is this state good enough to go back to?"""
         return self.reference is None or self.smoothed <= SHAKY * self.reference
 
 
 def smooth(total: float, counted: int) -> float:
-    """The mean of `counted` losses whose decaying sum is `total`; NaN of none."""
+    """The mean of `counted` losses whose decaying sum is `total`; NaN if there are none."""
     return total * (1 - DECAY) / (1 - DECAY**counted) if counted else math.nan
 
 
@@ -69,7 +70,7 @@ def after_loss(health: Health, loss: float) -> Health:
 
 
 def blow_up(health: Health, loss: float, gradient: float) -> str:
-    """What is wrong with an update of this loss and gradient norm, "" when nothing is."""
+    """What is wrong with an update of this loss and gradient norm; "" if nothing is."""
     if not math.isfinite(loss):
         return f"the loss became {loss}"
     if not math.isfinite(gradient):
@@ -85,7 +86,7 @@ def blow_up(health: Health, loss: float, gradient: float) -> str:
 def after_probe(
     health: Health, step: int, found: Measure, spec: HypernetSpec, held_out: bool
 ) -> tuple[Health, tuple[str, ...]]:
-    """(health, notes to show) after a probe at `step`. The first one is the comparison."""
+    """(health, new notes for the user) after a probe. The first probe is only remembered."""
     loudest = max(found.residual.values(), default=0.0)
     if health.first_loss is None or health.best_loss is None:
         first = replace(
@@ -109,7 +110,7 @@ def after_probe(
 
 
 def blank_round(health: Health, step: int, loudest: float, spec: HypernetSpec) -> str:
-    """The words for a network that learns nothing, "" while it may yet."""
+    """The note that nothing is being learnt; "" while it is too early, or something is."""
     fall = 0.0
     if health.first_loss and health.best_loss is not None:
         fall = 1 - health.best_loss / health.first_loss
@@ -149,6 +150,3 @@ def overfitting(health: Health, loss: float) -> str:
         f"{health.best_step} ({health.best_loss:.4g}) and is now {loss:.4g}. The best network is "
         "the one of that step; more pictures or dropout would let it learn longer."
     )
-
-
-# --- the probe -----------------------------------------------------------------------------------

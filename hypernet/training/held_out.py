@@ -1,4 +1,4 @@
-"""Pictures that are held out of training, and those that the probe measures."""
+"""Chooses the pictures that are held out of training, and those that the probe measures."""
 
 from __future__ import annotations
 
@@ -9,16 +9,15 @@ import torch
 from ..dataset.items import Dataset
 from ..seeding import generator
 
-PROBED = 8  # samples of a probe
-ENOUGH = 40  # pictures, to keep one in 20 out of training
+PROBED = 8  # pictures in a probe
+ENOUGH = 40  # pictures; from here on, one in 20 is held out
 
 
 def hold_out(dataset: Dataset, number: int, seed: int) -> Dataset:
-    """The dataset with so many pictures that training does not see, −1 for as many as is good.
+    """The dataset with `number` files held out; −1 chooses a number.
 
-    All items of a file are held out together.
-
-    Raises ValueError when none would be left.
+    All items of a file are held out together. Raises ValueError when none would be left to train
+    on.
     """
     files = list(dict.fromkeys(item.path for item in dataset.items))
     if number >= len(files):
@@ -35,8 +34,7 @@ def hold_out(dataset: Dataset, number: int, seed: int) -> Dataset:
 
 
 def probed_items(dataset: Dataset) -> list[int]:
-    """Places of the items that the probe shows: PROBED of them, or each held-out one if there are
-    more."""
+    """The indices of the items in the probe: PROBED of them, or all held-out ones if more."""
     pool = dataset.held_out or dataset.shown
     number = max(PROBED, len(dataset.held_out))
     return [pool[place * len(pool) // number] for place in range(number)]

@@ -1,14 +1,15 @@
-"""All that a training run changes, as one thing to save and to go back to.
+"""Holds everything that training changes, so that it can be saved and restored as one.
 
     network     the weights that the optimizer moves
     optimizer   its moments
     average     the exponential moving average of the weights, if one is kept
-    scaler      of the loss, for UNets in float16, whose gradients would vanish
-    health      what the losses said so far
+    scaler      scales the loss for UNets in float16, whose gradients would underflow
+    health      what is known from the losses so far
 
-`result` is the network to use and to save: the average where there is one. Its updates are counted
-in the record, which both share. The last good state lies beside them in RAM; saved states hold it
-too where it is another one, so a resumed run goes back to where the unbroken one would.
+`result` is the network to use and to save: the average if there is one. Network and average share
+a record, which counts the updates. The last good state, for going back after a blow-up, is kept in
+RAM. A saved state contains it too if it differs, so that a resumed run goes back exactly as an
+unbroken one would.
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ from .health import Health
 from .optimizers import build_optimizer
 from .settings import TrainSettings
 
-# Settings that decide how large a loss is: those of other values are no measure for a blow-up.
+# Settings that change how large the loss is. When one changes, old losses say nothing about
+# whether a new one is a blow-up.
 DECIDE_LOSSES = (
     "loss", "huber_delta", "min_snr_gamma", "noise_offset", "timesteps", "min_timestep",
     "max_timestep",
@@ -33,9 +35,9 @@ DECIDE_LOSSES = (
 
 
 class Learner:
-    """One network in training. Raises ModuleNotFoundError when its optimizer is not installed.
+    """A network in training. It must be on the device where it will train.
 
-    The network must be on the device where it will train.
+    Raises ModuleNotFoundError when the optimizer's package is not installed.
     """
 
     def __init__(self, network: Hypernetwork, settings: TrainSettings):
@@ -51,7 +53,7 @@ class Learner:
 
     @property
     def done(self) -> int:
-        """Updates done since the very beginning."""
+        """The updates done since the network's very beginning."""
         return self.network.record.step
 
     @property
@@ -73,7 +75,7 @@ class Learner:
         return average
 
     def count_update(self) -> None:
-        """After an optimizer step: count it, and let the average follow."""
+        """Count an update that the optimizer has just done, and move the average."""
         self.network.record.step += 1
         if self.average is not None:
             weight = 1 - average_decay(self.settings.ema, self.done)
@@ -83,7 +85,7 @@ class Learner:
     # --- saved states ---
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything but the network's own weights and its step: plain types and tensors."""
+        """Everything but the network's weights and its step, as plain types and tensors."""
         good = self._good if self._good is not None and self._good["step"] != self.done else None
         return self._state() | {"good": good}
 
@@ -103,11 +105,10 @@ class Learner:
         return {name: getattr(self.settings, name) for name in DECIDE_LOSSES}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from a saved state; the network's weights and its record.step are loaded already.
+        """Restore a saved state. The network's weights and record.step must be restored already.
 
-        New settings win: another optimizer starts afresh, another learning rate counts whole
-        again, losses of another kind are counted anew, and an average that was not kept begins
-        here.
+        Changed settings apply: a new optimizer starts afresh, a new learning rate is not halved,
+        losses of a new kind are counted from zero, and a newly wanted average begins here.
         """
         self._load(state)
         self._good = kept(state["good"]) if state.get("good") else None
@@ -142,12 +143,12 @@ class Learner:
         return self._good is not None
 
     def keep_good(self) -> None:
-        """Remember this state, in RAM, as the one to go back to."""
+        """Remember this state in RAM, to go back to after a blow-up."""
         weights = self.network.state_dict()
         self._good = kept(self._state() | {"step": self.done, "weights": weights})
 
     def go_back(self) -> int:
-        """Return to the last good state at half the rate; the number of updates it has."""
+        """Go back to the last good state and halve the rate. Returns the state's step."""
         assert self._good is not None
         halvings = self.health.halvings + 1
         load_weights(self.network, self._good["weights"])
@@ -158,8 +159,11 @@ class Learner:
 
 
 def average_decay(decay: float, done: int) -> float:
-    """Less in the beginning, so that the first weights are soon forgotten: n updates are averaged
-    over at most n / 10 of them."""
+    """The decay of the average after `done` updates, at most `decay`.
+
+    It is smaller at the beginning, so that the initial weights are soon forgotten: after n updates
+    the average reaches back over about n / 10.
+    """
     return min(decay, (1 + done) / (10 + done))
 
 
@@ -169,7 +173,7 @@ def follow(average: Hypernetwork, network: Hypernetwork, weight: float) -> None:
 
 
 def kept(value: Any) -> Any:
-    """A copy that nothing else changes, its tensors in RAM."""
+    """A deep copy with all tensors in RAM."""
     if isinstance(value, Tensor):
         return value.detach().to("cpu", copy=True)
     if isinstance(value, Mapping):

@@ -1,12 +1,11 @@
-"""A frozen UNet in less memory, or in less time: layers whose weights and results come and go.
+"""Runs a frozen UNet in less memory or less time.
 
-again      a layer's result is not kept for the backward pass but computed again there
-visiting   a layer's weights lie in RAM, and copies of them are on the accelerator while they are
-           needed
+again      checkpointing: a layer is computed again in the backward pass instead of being kept
+visiting   offloading: a layer's weights stay in RAM and are copied to the device while needed
 compiled   a layer is compiled by torch
 
-The three go together. Weights that visit need `again`: otherwise the graph would hold the copies of
-all layers until the backward pass. None of them changes a number but for rounding.
+The three can be combined. `visiting` needs `again`, because otherwise the graph would hold the
+copies of all layers until the backward pass. Results change by rounding only.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ Forward = Callable[..., Any]
 
 
 def again(compute: Forward, *inputs: Any, **more: Any) -> Any:
-    """compute(*inputs, **more), and once more in the backward pass, with the same dropout."""
+    """compute(*inputs, **more), computed again in the backward pass, with the same dropout."""
     if not torch.is_grad_enabled():
         return compute(*inputs, **more)
     return checkpoint(compute, *inputs, use_reentrant=False, **more)
@@ -38,8 +37,8 @@ def visiting(
 ) -> Iterator[None]:
     """Inside, the module computes with copies of its weights on the device.
 
-    but: parts whose weights stay where they are. The graph of a computation keeps the copies that
-    its backward pass reads.
+    but: submodules whose weights stay where they are. A graph that is built inside keeps the
+    copies that its backward pass needs.
     """
     staying = {id(part) for root in but for part in root.modules()}
     before: list[tuple[dict, str, Tensor]] = []
@@ -57,7 +56,7 @@ def visiting(
 
 
 def own_tensors(module: nn.Module) -> Iterator[tuple[dict[str, Any], str, Tensor]]:
-    """Each parameter and buffer, without those of submodules, after its dict and its name there."""
+    """Yields (its dict, its name there, tensor) of each parameter and buffer, submodules aside."""
     # Any: one dict holds Parameters, the other Tensors
     for tensors in (module._parameters, module._buffers):
         for name, tensor in tensors.items():
@@ -71,7 +70,7 @@ def copy_on(device: torch.device, tensor: Tensor) -> Tensor:
 
 
 def visited(layer: nn.Module, device: torch.device) -> Forward:
-    """The layer's forward with weights that visit the device, in the backward pass too."""
+    """The layer's forward with its weights copied to the device, also for the backward pass."""
     plain = layer.forward
 
     def compute(*inputs: Any, **more: Any) -> Any:
@@ -82,7 +81,7 @@ def visited(layer: nn.Module, device: torch.device) -> Forward:
 
 
 def outermost(module: nn.Module, kinds: tuple[type[nn.Module], ...]) -> list[nn.Module]:
-    """Its layers of these kinds, without those inside of another."""
+    """The module's layers of these kinds, except those inside another such layer."""
     found: list[nn.Module] = []
     for child in module.children():
         found += [child] if isinstance(child, kinds) else outermost(child, kinds)
@@ -91,7 +90,7 @@ def outermost(module: nn.Module, kinds: tuple[type[nn.Module], ...]) -> list[nn.
 
 @contextmanager
 def computed_by(forwards: Mapping[nn.Module, Forward]) -> Iterator[None]:
-    """Inside, each of these layers computes by this function."""
+    """Inside, each of these layers uses the given function as its forward."""
     before = {layer: vars(layer).get("forward") for layer in forwards}
     try:
         for layer, forward in forwards.items():
@@ -106,15 +105,17 @@ def computed_by(forwards: Mapping[nn.Module, Forward]) -> Iterator[None]:
 
 @contextmanager
 def compiled(layers: Iterable[nn.Module], hear: Callable[[str], object]) -> Iterator[None]:
-    """Inside, the layers are compiled when they are first used. Where that fails, `hear` gets a
-    sentence, once, and they compute as they always do."""
+    """Inside, the layers are compiled when they are first used.
+
+    If compiling fails, `hear` gets one sentence, and all layers compute uncompiled.
+    """
     compiler = Compiler(hear)
     with computed_by({layer: compiler.forward_of(layer) for layer in layers}):
         yield
 
 
 class Compiler:
-    """Compiles until it fails the first time."""
+    """Compiles layers, until compiling fails for the first time."""
 
     def __init__(self, hear: Callable[[str], object]):
         self.hear = hear
@@ -130,7 +131,7 @@ class Compiler:
                     return fast(*inputs, **more)
                 except torch.OutOfMemoryError:
                     raise
-                except Exception as fault:  # compilers fail in every way; plain shows what else is
+                except Exception as fault:  # any kind; if the layer is at fault, plain fails too
                     self._give_up(fault)
             return plain(*inputs, **more)
 

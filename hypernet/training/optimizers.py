@@ -1,7 +1,7 @@
-"""Which optimizers there are, how each is built, and the rate each wants.
+"""The optimizers: how each is built, and which learning rates it needs.
 
-Rates do not carry over from one to another, so every row says what is usual. Those that torch does
-not bring are packages of their own, asked for only when they are chosen.
+A rate that suits one optimizer does not suit another, so each row says what is usual. Some come in
+packages of their own, which are imported only when that optimizer is chosen.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from ..network.vocabulary import nearest
 
 @dataclass(frozen=True)
 class Kind:
-    """An optimizer: where its class is, its arguments, the rates it is used with."""
+    """An optimizer: where its class is, its arguments, and the rates that are usual."""
 
     package: str
     class_name: str
     install: str  # what pip installs
-    rates: tuple[float, float]  # usual, from and to
+    rates: tuple[float, float]  # the usual lowest and highest
     about: str
     arguments: dict[str, Any] = field(default_factory=dict)
 
@@ -55,14 +55,14 @@ OPTIMIZERS = {
 
 
 def optimizer_fault(name: str) -> str:
-    """Why this name can be no optimizer anywhere; "" when it can."""
+    """What is wrong with this name; "" if it is a known optimizer."""
     if name in OPTIMIZERS:
         return ""
     return f'Optimizer "{name}" is not known. Nearest: {nearest(name, OPTIMIZERS)}.'
 
 
 def missing_package(name: str) -> str:
-    """Why a known optimizer cannot be used here, and what to do; "" when it can."""
+    """Why a known optimizer cannot be used here, and what to do; "" if it can."""
     kind = OPTIMIZERS[name]
     top = kind.package.partition(".")[0]
     if find_spec(top) and (top != "torch" or hasattr(import_module(kind.package), kind.class_name)):
@@ -76,10 +76,10 @@ def missing_package(name: str) -> str:
 def build_optimizer(
     name: str, parameters: Iterable[nn.Parameter], weight_decay: float
 ) -> Optimizer:
-    """The optimizer at rate 0: the trainer sets the rate of every update.
+    """The optimizer, at rate 0; training sets the rate before each update.
 
-    Raises ValueError when the name is not known, ModuleNotFoundError, in words, when its package
-    is not installed.
+    Raises ValueError when the name is not known, and ModuleNotFoundError, saying what to install,
+    when its package is missing.
     """
     if fault := optimizer_fault(name):
         raise ValueError(fault)
@@ -87,7 +87,7 @@ def build_optimizer(
         raise ModuleNotFoundError(fault)
     kind = OPTIMIZERS[name]
     made = getattr(import_module(kind.package), kind.class_name)
-    # some refuse a rate of 0 when they are built
+    # some optimizers refuse to be built with a rate of 0
     optimizer = made(list(parameters), lr=1.0, weight_decay=weight_decay, **kind.arguments)
     set_rate(optimizer, 0.0)
     return optimizer
@@ -99,6 +99,6 @@ def set_rate(optimizer: Optimizer, rate: float) -> None:
 
 
 def rate_in_use(optimizer: Optimizer) -> float:
-    """The rate of the last update: Prodigy multiplies the one given by the one it found, `d`."""
+    """The rate of the last update. Prodigy multiplies the given rate by its own estimate, `d`."""
     group = optimizer.param_groups[0]
     return float(group["lr"]) * float(group.get("d", 1.0))

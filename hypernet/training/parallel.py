@@ -1,15 +1,15 @@
-"""Processes that train one network together, each on its share of every batch.
+"""Several processes train one network together, each on its share of every batch.
 
-A batch is drawn whole in every process, from (seed, n) as always: pictures, noise, timesteps, and
-what dropout takes away. Each process computes an equal part of it and the gradients are averaged,
-so N processes make the update that one would make with the whole batch. Only the order in which
-numbers are added differs, so results agree to float rounding, not bit by bit. Between processes
-they do agree bit by bit, because all get the same average; what follows from it (clipping, going
-back after a blow-up) is decided alike everywhere and need not be told. One activation is an
-exception: rrelu draws for negative numbers only, so its slopes depend on who else is in the batch.
+Every process draws the whole batch from (seed, n): pictures, noise, timesteps, and dropout. Each
+computes an equal share of it, and the gradients are averaged. So N processes make the same update
+that one process would make with the whole batch, except for rounding, because numbers are added in
+another order. Between the processes, results agree bit by bit, because all get the same average.
+What follows from it (clipping, going back after a blow-up) is therefore decided alike in all of
+them, without an exchange. One activation is an exception: rrelu draws for negative numbers only,
+so its slopes depend on the other samples in the batch.
 
-torch.distributed connects them: `connected` for as long as a block lasts. `present` finds what it,
-or any other launcher, has set up.
+`connected` connects processes by torch.distributed. `present` finds the connection that it, or any
+other launcher, has made.
 """
 
 from __future__ import annotations
@@ -25,9 +25,10 @@ from torch import Tensor, nn
 
 @dataclass(frozen=True)
 class Processes:
-    """This process and how many there are. Every method must be called in all of them.
+    """This process's number and how many there are.
 
-    Raises ConnectionError where another of them has ended.
+    Methods exchange data, so every process must call them; `leads` and `share` are exceptions.
+    They raise ConnectionError when another process has ended.
     """
 
     number: int = 0
@@ -35,15 +36,15 @@ class Processes:
 
     @property
     def leads(self) -> bool:
-        """Does this one write the files?"""
+        """Is this the process that writes the files?"""
         return self.number == 0
 
     def share(self, whole: Tensor) -> Tensor:
-        """This process's rows of (B, …); B is a multiple of the count."""
+        """This process's rows of (B, …). B must be a multiple of the count."""
         return whole.chunk(self.count)[self.number]
 
     def average(self, loss: Tensor, gradients: Iterable[Tensor]) -> Tensor:
-        """The mean loss, a scalar; the gradients become their means, in place."""
+        """Average the scalar loss and the gradients over all processes, in place."""
         if self.count == 1:
             return loss
         tensors = [loss, *gradients]
@@ -57,7 +58,7 @@ class Processes:
         return loss
 
     def any(self, is_true: bool) -> bool:
-        """Is it true in one of them?"""
+        """Is it true in any process?"""
         if self.count == 1:
             return is_true
         found = torch.tensor(int(is_true))
@@ -66,7 +67,7 @@ class Processes:
         return bool(found)
 
     def agree(self, value: Any) -> bool:
-        """Do all have the same value? None goes on before all have come here."""
+        """Do all processes have the same value? Blocks until every process has called it."""
         values = [value]
         if self.count > 1:
             values *= self.count
@@ -75,7 +76,7 @@ class Processes:
         return all(each == value for each in values)
 
     def told(self, value: Any = None) -> Any:
-        """What the leading process says; the others wait for it."""
+        """The leading process's value, in every process. The others wait for it."""
         said = [value]
         if self.count > 1:
             with _exchange():
@@ -87,7 +88,7 @@ class Processes:
 def _exchange() -> Iterator[None]:
     try:
         yield
-    except RuntimeError as fault:  # gloo has no kind of its own for it
+    except RuntimeError as fault:  # gloo has no error class of its own for a lost process
         raise ConnectionError(f"Another process that trains along has ended: {fault}") from fault
 
 
@@ -95,7 +96,7 @@ ALONE = Processes()
 
 
 def present() -> Processes:
-    """Those that a launcher has connected; ALONE without one."""
+    """The processes that a launcher has connected; ALONE without one."""
     if not torch.distributed.is_available() or not torch.distributed.is_initialized():
         return ALONE
     return Processes(torch.distributed.get_rank(), torch.distributed.get_world_size())
@@ -103,15 +104,16 @@ def present() -> Processes:
 
 @contextmanager
 def connected(backend: str, **connection: Any) -> Iterator[Processes]:
-    """Inside, the processes are present. connection: as init_process_group has it.
+    """Inside, the processes are connected. connection: arguments of init_process_group.
 
-    At the end the group is gone, with its threads. One that outlives the interpreter aborts the
-    process: gloo's thread drops the tensors of the last exchange a moment after everybody has its
-    result, which takes Python's lock, and a thread that asks an ending interpreter for its lock is
-    torn down in the midst of a C++ destructor ("terminate called without an active exception").
+    At the end the group is destroyed, with its threads, because a group that outlives the
+    interpreter aborts the process. Gloo's thread frees the tensors of the last exchange shortly
+    after all have the result, and needs Python's lock for it. A thread that asks an ending
+    interpreter for the lock is killed inside a C++ destructor ("terminate called without an active
+    exception").
     """
-    # Its functions have "the group that there is" as a default, and so keep it for ever when they
-    # are imported later; every optimizer imports them, by way of torch._dynamo.
+    # Must be imported before the group exists. Its functions have the current group as a default
+    # argument, and would keep it alive for ever. Every optimizer imports it, through torch._dynamo.
     import torch.distributed.nn
 
     torch.distributed.init_process_group(backend, **connection)
@@ -123,7 +125,7 @@ def connected(backend: str, **connection: Any) -> Iterator[Processes]:
 
 @contextmanager
 def drawing_for_all(network: nn.Module, processes: Processes) -> Iterator[None]:
-    """Inside, dropout draws for the whole batch, and this process's part of it counts."""
+    """Inside, dropout draws for the whole batch, and each process uses its share of the draw."""
 
     def enlarged(layer: nn.Module, inputs: tuple[Tensor]) -> Tensor:
         return inputs[0].repeat(processes.count, *[1] * (inputs[0].ndim - 1))

@@ -1,4 +1,4 @@
-"""Pictures of numbers, (1, H, W, 3) float32 in 0..1. Drawn by matplotlib, which loads late."""
+"""Draws plots, (1, H, W, 3) float32 in 0..1. Matplotlib is imported only when one is drawn."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def schedule_picture(schedule: Schedule, title: str) -> Tensor:
-    """The rate over the steps, on a logarithmic axis, under the text that it was read from."""
+    """The rate by step, on a logarithmic axis if all rates are above 0."""
     places, rates = zip(*sampled(schedule), strict=True)
     figure = new_figure()
     axes = figure.subplots()
@@ -30,7 +30,7 @@ def schedule_picture(schedule: Schedule, title: str) -> Tensor:
 
 
 def range_picture(points: Sequence[Point], band: Band | None) -> Tensor:
-    """The loss over the rate of a range test, with the useful band marked."""
+    """The loss by rate in a range test, with the useful band marked."""
     figure = new_figure()
     axes = figure.subplots()
     axes.plot([point.rate for point in points], [point.loss for point in points])

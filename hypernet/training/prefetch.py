@@ -1,4 +1,4 @@
-"""The next batch is read while the UNet works on this one."""
+"""Reads the next batch while the UNet works on the current one."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from .diffusion import Batch
 
 
 class Prefetched:
-    """batch_at(first, number), which asks for the batch after that on a thread of its own.
+    """batch_at(first, number) that also begins to read the following batch, on another thread.
 
-    Which one that is it guesses from the last two: batches follow each other at equal distances. A
-    wrong guess costs nothing but its work, and a fault in it is nobody's.
+    Batches follow each other at equal distances, so the following one is guessed from the last
+    two. A wrong guess wastes only its own work; its errors are discarded.
     """
 
     def __init__(self, batch_at: Callable[[int, int], Batch], pin: bool = False):
-        """pin: put batches where a CUDA device fetches them by itself."""
+        """pin: put conditions and weights into pinned memory, for faster copies to the device."""
         self._batch_at, self._pin = batch_at, pin
         self._pool = ThreadPoolExecutor(1, "next batch")
         self._last = 0

@@ -1,4 +1,4 @@
-"""The probe: pictures that are always measured alike, with and without their noise."""
+"""The probe: measures the loss on the same pictures with the same noise every time."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .diffusion import Batch, Denoiser, elementwise_loss, predicted
 
 @dataclass(frozen=True)
 class Measure:
-    """What a probe found. residual: ‖f(x)‖/‖x‖ over keys and values, by width."""
+    """The result of a probe. residual: ‖f(x)‖/‖x‖ over keys and values, by width."""
 
     loss: float
     residual: Mapping[int, float]
@@ -27,9 +27,10 @@ class Measure:
 def measure_loss(
     denoiser: Denoiser, network: Hypernetwork, batches: Sequence[Batch], first: int, end: int
 ) -> Measure:
-    """The mean squared error on these batches, with timesteps evenly from `first` up to `end`.
+    """The mean squared error on these batches, and the residual.
 
-    Noise follows from a batch's place alone. The network must be in eval mode.
+    The timesteps are spread evenly from `first` to `end`. The noise depends only on a batch's
+    place in the list. The network must be in eval mode.
     """
     patch = MeasuringPatch(network)
     number = sum(len(batch.latents) for batch in batches)
@@ -48,7 +49,7 @@ def measure_loss(
 
 
 class MeasuringPatch:
-    """The training patch, which also adds up how much it changes."""
+    """A training patch that also sums up how much it changes its inputs."""
 
     def __init__(self, network: Hypernetwork):
         self.patch = TrainingPatch(network, remember=True)
@@ -78,7 +79,7 @@ class MeasuringPatch:
 
 @dataclass(frozen=True)
 class Probe:
-    """Pictures to measure on, always the same. held_out: training does not see them."""
+    """The batches to measure, always the same. held_out: training never sees their pictures."""
 
     batches: Sequence[Batch]
     held_out: bool = False

@@ -1,8 +1,8 @@
-"""Which learning rates are of use? A few hundred updates at rising rates show it (Smith 2017).
+"""Finds useful learning rates by a few hundred updates at rising rates (Smith 2017).
 
-The rate rises exponentially, and a probe, always the same pictures and noise, is measured again and
-again: below the band it stays where it was, in the band it falls, above it rises and blows up. The
-network that is given does not change.
+The rate rises exponentially while the probe is measured at regular steps. Its loss stays level
+below the useful band, falls in the band, and rises and blows up above it. The given network is not
+changed.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from .train import TrainingDiverged, train
 
 GIVE_UP = 2.0  # times the first loss
 TO = re.compile(r"\s*(?:\bto\b|[~→到至])\s*|\s+-+\s+", re.IGNORECASE)  # between two rates
-LEAST_FALL = 0.002  # of the first loss: less is no fall
+LEAST_FALL = 0.002  # relative to the first loss: less does not count as a fall
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Point:
 
 @dataclass(frozen=True)
 class Band:
-    """Rates that lower the loss, and the one in their middle."""
+    """The range of rates that lower the loss, and its geometric mean."""
 
     low: float
     high: float
@@ -56,9 +56,10 @@ def range_test(
     steps: int = 200,
     every: int = 4,
 ) -> Iterator[Point]:
-    """A point every `every` updates of a copy, until the rate is `high` or the loss blows up.
+    """Train a copy, and yield a Point every `every` updates.
 
-    Raises ValueError when the rates do not rise.
+    Ends when the rate reaches `high` or the loss blows up. Raises ValueError when the rates do not
+    rise.
     """
     check_rates(low, high)
     trial = network.copy().to(network.device)
@@ -82,7 +83,7 @@ def range_test(
 
 
 def useful_band(points: Sequence[Point]) -> Band:
-    """From the rate where a tenth of the fall is done to the one where nine tenths are.
+    """The band from the rate where 10 % of the fall is done to the rate where 90 % is.
 
     Raises ValueError when there are too few points or the loss did not fall.
     """
@@ -104,13 +105,15 @@ def useful_band(points: Sequence[Point]) -> Band:
 
 
 def suggested_schedule(band: Band) -> str:
-    """From the middle of the band down to a tenth of its beginning: training lasts longer than the
-    test, and finishes what it has learnt at rates too low to begin with."""
+    """A cosine from the middle of the band to a tenth of its lowest rate.
+
+    Training lasts longer than the test, and ends well at rates that are too low to begin with.
+    """
     return f"cosine {band.middle:.1e} to {band.low / 10:.1e}"
 
 
 def read_rates(text: str) -> tuple[float, float]:
-    """(lowest, highest) of "1e-7 to 1e-2". Raises ValueError quoting the text."""
+    """(lowest, highest) from "1e-7 to 1e-2". Raises ValueError quoting the text."""
     parts = TO.split(unwrapped(text))
     rates = [rate for part in parts if (rate := number_in(part)) is not None]
     if not len(parts) == len(rates) == 2:
@@ -128,6 +131,6 @@ def check_rates(low: float, high: float) -> None:
 
 
 def running_median(values: Sequence[float]) -> list[float]:
-    """Of each value and its two neighbours; the ends stay."""
+    """The median of each value and its two neighbours; first and last stay as they are."""
     inner = (sorted(values[i - 1 : i + 2])[1] for i in range(1, len(values) - 1))
     return [values[0], *inner, values[-1]]

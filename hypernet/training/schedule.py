@@ -4,13 +4,14 @@
     pair     := rate | rate ':' step
     curve    := name rate ['to' rate] ('warmup' steps | 'cycles' n | 'period' steps | …)*
 
-`rate:N` serves the updates with index < N (the first update has index 0); a rate without a step,
-or with step −1, serves all the rest, and nothing after it counts. When the last step is reached,
-training ends, though more steps were asked for. The surprise: A1111 moves on by one entry per
-update, so an entry whose step is already past still serves one update. What counts for less than it
-seems to is in the schedule's notes; what A1111 misreads (0,00005 as a rate of 0) is refused.
+`rate:N` applies to updates with index < N (the first update has index 0). A rate without a step,
+or with step −1, applies to all the rest, and entries after it are ignored. When the last entry's
+step is reached, training ends, even if more steps were asked for. The surprise: A1111 advances by
+one entry per update, so an entry whose step is already past still applies to one update. Notes
+tell the user about entries that have less effect than they seem to. What A1111 would misread, such
+as 0,00005 as a rate of 0, is refused.
 
-Curves have kohya's names: "cosine 1e-4 to 1e-6 warmup 100". They reach from update 0 to the last
+Curves have kohya's names: "cosine 1e-4 to 1e-6 warmup 100". They span from update 0 to the last
 one, resumed or not: the rate is a pure function of the step and the number of steps.
 """
 
@@ -32,21 +33,21 @@ class Schedule(Protocol):
 
     @property
     def end(self) -> int:
-        """The first index that no rate serves."""
+        """The first index that has no rate."""
         ...
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What the user should know: sentences."""
+        """Sentences that tell the user what may not be as he meant it."""
         ...
 
     def rate_at(self, step: int) -> float | None:
-        """The rate of the update with this 0-based index; None once the schedule has run out."""
+        """The rate of the update with this 0-based index; None after the schedule's end."""
 
 
 @dataclass(frozen=True)
 class RateList:
-    """Rates by update index: entry i serves from begins[i] until the next one begins."""
+    """Rates by update index: rates[i] applies from index begins[i] until the next one begins."""
 
     begins: tuple[int, ...]
     rates: tuple[float, ...]
@@ -68,8 +69,8 @@ class RateList:
 class Curve:
     """A named curve from `high` to `low`, after a linear rise over `warmup` updates.
 
-    Restarts: the first period lasts `period` updates, each further one `mult` times the one before
-    and begins at `decay` times its height (Loshchilov & Hutter 2017).
+    Restarts (Loshchilov & Hutter 2017): the first period lasts `period` updates. Each further one
+    is `mult` times as long as the one before, and begins `decay` times as high above `low`.
     """
 
     name: str
@@ -96,7 +97,7 @@ class Curve:
 
 
 def period_at(done: int, period: float, mult: float) -> tuple[int, float, float]:
-    """(number, place inside, length) of the period in which `done` updates lie."""
+    """(number, place inside, length) of the period that contains update `done`."""
     if mult == 1:
         number = int(done // period)
         return number, done - number * period, period
@@ -132,7 +133,7 @@ SHAPES = {
     "exponential": exponential,  # also upwards: a range test
 }
 
-# Words after the rate: of which curves, and whether the number must be whole.
+# Words that may follow the rate: which curves take them, and whether the number must be whole.
 WORDS = {
     "to": (("linear", "cosine", "cosine_with_restarts", "exponential"), False),
     "warmup": (tuple(SHAPES), True),
@@ -145,9 +146,9 @@ EXAMPLE = '"cosine 1e-4 to 1e-6 warmup 100"'
 
 
 def parse_schedule(text: str, max_steps: int, start: int = 0, what: str = RATE) -> Schedule:
-    """The schedule of `text` for a run from update `start` up to `max_steps` in all.
+    """The schedule in `text`, for a run from update `start` to `max_steps`.
 
-    what: how messages call it. Raises ValueError quoting the text and the part that is wrong.
+    what: the name for it in messages. Raises ValueError quoting the text and the wrong part.
     """
     text = str(text)
     written = unwrapped(text)
@@ -166,7 +167,7 @@ def parse_schedule(text: str, max_steps: int, start: int = 0, what: str = RATE) 
 
 
 def is_over_by(step: int, text: str, what: str = RATE) -> str:
-    """What to say of a schedule that has no rate for this update."""
+    """The error message for a schedule that has no rate for this update."""
     return (
         f'{what} "{text}" has no rate for step {step} and later. '
         'End it with a rate that has no step, as in "5e-5:100, 5e-6".'
@@ -174,15 +175,14 @@ def is_over_by(step: int, text: str, what: str = RATE) -> str:
 
 
 def held_rate(schedule: Schedule, step: int) -> float:
-    """The rate at `step`, or the last one when the schedule has run out: for a clip's limit."""
+    """The rate at `step`, or the last rate after the schedule's end. For limits of gradients."""
     rate = schedule.rate_at(min(step, schedule.end - 1))
     assert rate is not None
     return rate
 
 
 def sampled(schedule: Schedule, most: int = 2000) -> list[tuple[int, float]]:
-    """(step, rate) at about `most` places: evenly, at the last step, and wherever a list goes on to
-    its next rate."""
+    """(step, rate) at about `most` evenly spaced steps, the last one, and each change of a list."""
     places = {*range(0, schedule.end, max(1, schedule.end // most)), schedule.end - 1}
     if isinstance(schedule, RateList):
         places |= {step for step in schedule.begins[:most] if step < schedule.end}
@@ -191,11 +191,11 @@ def sampled(schedule: Schedule, most: int = 2000) -> list[tuple[int, float]]:
 
 # A list
 
-# Commas that A1111 takes for the end of an entry, and signs in place of one.
+# Mistakes with commas: inside a number, where A1111 ends the entry, or missing between entries.
 THOUSANDS = re.compile(r"(:\s*\d{1,3})((?:[,.' ]\d{3})+)(?!\s*[\d.e:])", re.I)  # 5e-5:1,000
 DECIMAL = re.compile(r"(?<![^\s,;])(\d+),(\d[^\s,;]*)")  # 0,00005
 MISSING = re.compile(r"(:\s*\d+)\s*[\s;/|-]\s*(?=[\d.])")  # 5e-5:100 5e-6:200
-NAMED = 10  # entries that a note names
+NAMED = 10  # the most entries that a note names
 
 
 def parse_list(written: str, text: str, max_steps: int, start: int, what: str) -> RateList:
@@ -211,7 +211,7 @@ def parse_list(written: str, text: str, max_steps: int, start: int, what: str) -
     pairs = [
         (pair, *entry)
         for pair in map(str.strip, written.split(","))
-        if (entry := read_pair(pair))  # None for "", and wrong_part knows no other
+        if (entry := read_pair(pair))  # only "" gives None here: wrong_part found no other
     ]
     entries: list[tuple[float, int]] = []
     for _, rate, step in pairs:
@@ -231,7 +231,10 @@ def parse_list(written: str, text: str, max_steps: int, start: int, what: str) -
 
 
 def read_pair(pair: str) -> tuple[float, int | None] | None:
-    """(rate, step), the step None where A1111 reads none: with no colon, or with several."""
+    """(rate, step), or None if it is no entry.
+
+    The step is None where A1111 reads none: without a colon, or with several.
+    """
     rate, *steps = pair.split(":")
     number, whole = number_in(rate), [whole_in(step) for step in steps]
     if number is None or number < 0 or None in whole:
@@ -240,7 +243,7 @@ def read_pair(pair: str) -> tuple[float, int | None] | None:
 
 
 def wrong_part(written: str) -> str | None:
-    """The first part of a list that is no entry, or whose comma may be meant as no end of one."""
+    """The first part that is no entry, or whose comma is probably part of a number; else None."""
     if found := THOUSANDS.search(written) or DECIMAL.search(written):
         return found[0].lstrip(": ")
     pairs = (pair.strip() for pair in written.split(","))
@@ -248,13 +251,13 @@ def wrong_part(written: str) -> str | None:
 
 
 def with_commas_between(written: str) -> str:
-    """What was probably meant: decimal points, whole steps, and a comma after every entry."""
+    """What was probably meant: decimal points, no thousands separators, commas between entries."""
     found = THOUSANDS.sub(lambda match: match[1] + re.sub(r"\D", "", match[2]), written)
     return MISSING.sub(r"\1, ", DECIMAL.sub(r"\1.\2", found))
 
 
 def list_notes(text: str, pairs: list[tuple[str, int | None]], max_steps: int) -> Iterator[str]:
-    """A sentence for what counts for less than it seems to."""
+    """A sentence for each part that has less effect than it seems to."""
     reached = 0
     for place, (pair, step) in enumerate(pairs):
         later = ", ".join(f'"{each}"' for each, _ in pairs[place + 1 :][:NAMED])
@@ -322,7 +325,7 @@ def parse_named_curve(written: str, text: str, max_steps: int, what: str) -> Cur
 
 
 def read_words(name: str, words: list[str], text: str, what: str) -> dict[str, float]:
-    """{"to": 1e-6, "warmup": 100, …} from the words after the rate."""
+    """The words after the rate, as {"to": 1e-6, "warmup": 100, …}."""
     given: dict[str, float] = {}
     for place in range(0, len(words), 2):
         word = words[place].lower()
@@ -360,10 +363,13 @@ def curve_faults(curve: Curve, given: Mapping[str, float]) -> Iterator[str]:
 
 
 def stays_finite(curve: Curve) -> bool:
-    """Is each rate a number? Rates are highest at the first update after the warmup or, where
-    they grow, as by a decay above 1, at the last."""
+    """Are all rates finite?
+
+    They are highest at the first update after the warmup, or at the last update if they grow, as
+    with a decay above 1.
+    """
     places = (curve.warmup, curve.end - 1)
     try:
         return all(math.isfinite(curve.rate_at(place) or 0) for place in places)
-    except OverflowError:  # of powers; products become infinite
+    except OverflowError:  # powers raise it; products become infinite
         return False

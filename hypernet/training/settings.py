@@ -1,7 +1,7 @@
-"""How to train: every setting once, with its default, its range and its words.
+"""The training settings, each with its default, its range and its tooltip.
 
-The node makes its widgets from these fields, so a new one needs no other edit. Defaults are
-A1111's way: AdamW, mean squared error, uniform timesteps, no clip.
+The node makes its widgets from these fields, so a new setting needs no other edit. The defaults
+are A1111's: AdamW, mean squared error, uniform timesteps, no clipping.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ DTYPES = (OWN, "float16", "bfloat16", "float32")
 MOST_STEPS = 10_000_000
 LEAST_PRODIGY = 0.01
 
-# Settings that do not decide what is learnt, only what is kept and measured on the way, and how the
-# same numbers are computed: two runs that differ in nothing else give one network.
+# Settings that do not change what is learnt, only what is saved and measured on the way and how
+# the same numbers are computed. Runs that differ in nothing else give the same network.
 BESIDE_LEARNING = (
     "save_every", "save_optimizer", "probe_every", "checkpointing", "offload", "compile",
 )  # fmt: skip
@@ -39,7 +39,7 @@ def setting(
     step: float | None = None,
     rare: bool = True,
 ) -> Any:
-    """A field with what a widget needs. high is inclusive; rare: few people will touch it."""
+    """A field with all that a widget needs. high is inclusive. rare: few people will change it."""
     return field(
         default=default,
         metadata={
@@ -51,9 +51,9 @@ def setting(
 
 @dataclass(frozen=True, kw_only=True)
 class TrainSettings:
-    """Validated here, shown as widgets by the node, saved with the run.
+    """All settings of a training. The node shows them as widgets, and the run saves them.
 
-    Raises ValueError with every fault found, in one message.
+    Raises ValueError with all faults in one message.
     """
 
     steps: int = setting(
@@ -172,22 +172,21 @@ class TrainSettings:
 
     @cached_property
     def schedule(self) -> Schedule:
-        """What learning_rate says; read once, when the settings are validated."""
+        """The learning_rate, parsed once, when the settings are validated."""
         return parse_schedule(self.learning_rate, self._length)
 
     @cached_property
     def limits(self) -> Schedule:
-        """What clip_limit says, where gradients are clipped; read once, likewise."""
+        """The clip_limit, parsed once. Only meaningful if gradients are clipped."""
         return parse_schedule(self.clip_limit, self._length, what=LIMIT)
 
     @property
     def _length(self) -> int:
-        """steps, or the most where that is no number to reckon with: a schedule's own faults are
-        found in the same message."""
+        """The steps, or MOST_STEPS if they are invalid, so that the schedule can be checked too."""
         return MOST_STEPS if "steps" in range_faults(self) else self.steps
 
     def require_rate(self, step: int) -> None:
-        """Raises ValueError when the schedule is over by this update, although steps are left."""
+        """Raises ValueError when steps are left but the schedule has no rate for this one."""
         if step < self.steps and self.schedule.rate_at(step) is None:
             raise ValueError(is_over_by(step, self.learning_rate))
 
@@ -200,7 +199,7 @@ class TrainSettings:
                 yield f'{each.name} "{word}" is not known. Nearest: {nearest(str(word), options)}.'
 
     def _contradictions(self, wrong: set[str]) -> Iterator[str]:
-        """wrong: fields whose numbers are none to reckon with."""
+        """Yields what is wrong with schedules and timesteps. wrong: fields with invalid numbers."""
         try:
             schedule = self.schedule
         except ValueError as fault:
@@ -231,7 +230,7 @@ class TrainSettings:
 
 
 def range_faults(settings: Any) -> dict[str, str]:
-    """For every field whose number is none, or outside the range the field names: a sentence."""
+    """A sentence for each field whose value is no number, or is outside the field's range."""
     faults = {}
     for each in fields(settings):
         low, high, value = each.metadata["low"], each.metadata["high"], getattr(settings, each.name)
@@ -245,6 +244,6 @@ def range_faults(settings: Any) -> dict[str, str]:
 
 
 def some_steps(end: int) -> Iterator[int]:
-    """About a thousand steps of a schedule, the first and the last among them."""
+    """About a thousand evenly spaced steps of a schedule, including the first and the last."""
     yield from range(0, end, max(1, end // 1000))
     yield end - 1

@@ -1,15 +1,15 @@
 """The training loop: a generator of Steps. The caller owns progress, interruption and saving.
 
-One step is one update: `accumulation` batches of `batch_size` pictures, each with noise and
-timesteps of its own, their gradients averaged, one step of the optimizer. The UNet is frozen and
-only the network learns, in float32. Everything drawn at step n follows from (seed, n); see
-seeding.py.
+One step is one update: the averaged gradients of `accumulation` batches of `batch_size` pictures,
+each with noise and timesteps of its own, then one step of the optimizer. The UNet is frozen; only
+the network learns, in float32. Everything drawn at step n follows from (seed, n); see seeding.py.
 
-A blow-up (health.py) leads back to the last good state, at half the rate; the steps since then are
-made again and counted again, so that n still means n updates. The surprise: Step.done may fall.
+After a blow-up (health.py), training goes back to the last good state and halves the rate. The
+steps since then are repeated and counted again, so that n still means n updates. The surprise:
+Step.done may fall.
 
-Inside a host that runs nodes in inference mode, wrap the whole loop in torch.inference_mode(False):
-a generator cannot do it for its caller.
+If the host runs nodes in inference mode, the caller must wrap the whole loop in
+torch.inference_mode(False), which a generator cannot do for its caller.
 """
 
 from __future__ import annotations
@@ -42,27 +42,27 @@ from .probe import Probe, measure_loss
 from .schedule import held_rate
 from .settings import TrainSettings
 
-KEEP_EVERY = 100  # updates between states to go back to
+KEEP_EVERY = 100  # updates between good states
 MOST_HALVINGS = 3
-LEAST_SCALE = 2.0**-10  # float16: below it, gradients overflow for another reason
+LEAST_SCALE = 2.0**-10  # float16: if gradients overflow below this, the scale is not the reason
 
 
 @dataclass(frozen=True)
 class Step:
-    """What one update did, and what was seen after it."""
+    """What one update did, and what was measured after it."""
 
-    done: int  # updates done since the very beginning, this one included
+    done: int  # updates done since the network's very beginning, including this one
     loss: float  # mean over the step's batches
     rate: float  # the learning rate used
     gradient: float = math.nan  # the norm of all gradients together, before clipping
-    went_back_to: int | None = None  # a blow-up: updates after this one were undone before
+    went_back_to: int | None = None  # after a blow-up: later updates than this one were undone
     notes: tuple[str, ...] = ()  # sentences for the user
-    probe: float | None = None  # the probe's loss, where it was measured
+    probe: float | None = None  # the probe's loss, if it was measured
     residual: Mapping[int, float] = field(default_factory=dict)  # ‖f(x)‖/‖x‖ by width, likewise
 
 
 class TrainingDiverged(RuntimeError):
-    """The loss blew up, also at lower rates. The learner is in its last good state."""
+    """The loss blew up again at lower rates. The learner is in its last good state."""
 
 
 def train(
@@ -74,17 +74,18 @@ def train(
 ) -> Iterator[Step]:
     """Update the learner's network in place, one Step at a time, until steps or schedule run out.
 
-    batch_at(first, number) gives the samples first … first+number−1 of the endless shuffled
-    stream, the same in all processes; each computes its share of them. Begins after the learner's
-    `done` updates. The network is in eval mode, and the record counts the update, whenever the
-    caller has control. Raises ValueError when the schedule has no rate for the first step or the
-    host cannot do what the settings ask, TrainingDiverged when going back has not helped three
-    times.
+    batch_at(first, number) returns samples first … first+number−1 of the endless shuffled stream,
+    the same in all processes; each process computes its share of them. Training begins after the
+    learner's `done` updates. At each yield the network is in eval mode and the update is counted
+    in the record.
+
+    Raises ValueError when the schedule has no rate for the first step or the host cannot do what
+    the settings ask, and TrainingDiverged when going back three times has not helped.
     """
     settings = learner.settings
     check_host(settings, denoiser, processes)
     settings.require_rate(learner.done)
-    schedule = settings.schedule  # whole: steps may fall
+    schedule = settings.schedule  # from step 0 on, because going back may lower the step
     look_first(learner, denoiser, probe)
     if not learner.can_go_back:
         learner.keep_good()
@@ -114,7 +115,7 @@ def train(
 
 
 def check_host(settings: TrainSettings, denoiser: Denoiser, processes: Processes = ALONE) -> None:
-    """Raises ValueError with all that this model, its host or the processes cannot do."""
+    """Raises ValueError listing all settings that model, host or processes do not allow."""
     faults = []
     if settings.batch_size % processes.count:
         faults.append(
@@ -133,7 +134,7 @@ def check_host(settings: TrainSettings, denoiser: Denoiser, processes: Processes
 
 
 def look_first(learner: Learner, denoiser: Denoiser, probe: Probe | None) -> None:
-    """Measure what all later probes are compared with, unless this state has it."""
+    """Measure the first probe, to compare later ones with, unless the state already has it."""
     if probe is None or not learner.settings.probe_every:
         return
     if learner.health.first_loss is None:
@@ -141,7 +142,7 @@ def look_first(learner: Learner, denoiser: Denoiser, probe: Probe | None) -> Non
 
 
 def probe_now(learner: Learner, denoiser: Denoiser, probe: Probe) -> dict:
-    """Measure, judge, and give what a Step tells of it."""
+    """Measure the probe and update the learner's health. Returns the probe's fields of a Step."""
     end = min(learner.settings.max_timestep, len(denoiser.alphas_cumprod))
     first = learner.settings.min_timestep
     found = measure_loss(denoiser, learner.result, probe.batches, first, end)
@@ -153,7 +154,7 @@ def probe_now(learner: Learner, denoiser: Denoiser, probe: Probe) -> dict:
 
 
 def go_back(learner: Learner, fault: str) -> int:
-    """To the last good state at half the rate; the updates done there."""
+    """Go back to the last good state and halve the rate. Returns the state's step."""
     failed, halvings = learner.done + 1, learner.health.halvings
     rate = rate_in_use(learner.optimizer)
     done = learner.go_back()
@@ -176,10 +177,10 @@ def find_gradients(
     batch_at: Callable[[int, int], Batch],
     processes: Processes,
 ) -> tuple[float, float]:
-    """(loss, norm of the gradients) of the next update, gradients in place, true in size.
+    """(loss, norm of the gradients) of the next update. Sets the unscaled gradients in place.
 
-    In float16 the loss is scaled up before the backward pass, less each time it overflows; an
-    overflow is no update.
+    For float16 the loss is scaled up before the backward pass. If the gradients overflow, they are
+    computed again at a smaller scale.
     """
     while True:
         learner.optimizer.zero_grad(set_to_none=True)
@@ -203,7 +204,7 @@ def find_gradients(
         overflown = scales and math.isfinite(loss) and not math.isfinite(gradient)
         if not overflown or learner.scaler.get_scale() < LEAST_SCALE:
             return loss, gradient
-        learner.scaler.update()  # it has seen the overflow, and shrinks
+        learner.scaler.update()  # lowers the scale, because of the overflow
 
 
 def may_checkpoint(learner: Learner, denoiser: Denoiser) -> bool:
@@ -225,7 +226,7 @@ def gradient_norm(network: torch.nn.Module) -> float:
 
 
 def update(learner: Learner, denoiser: Denoiser) -> None:
-    """One step of the optimizer from the gradients in place, clipped."""
+    """Clip the gradients, make one step of the optimizer, and count it."""
     settings, parameters = learner.settings, list(learner.network.parameters())
     if settings.gradient_clip != "off":
         limit = held_rate(settings.limits, learner.done)
@@ -248,7 +249,7 @@ def accumulate(
     batch_at: Callable[[int, int], Batch],
     processes: Processes,
 ) -> Tensor:
-    """Add up the gradients of the next update and give the mean loss, of this process's share."""
+    """Add up the gradients of this process's share of the next update. Returns its mean loss."""
     settings = learner.settings
     saving = denoiser.checkpointed if learner.checkpoints else None
     total = torch.zeros((), device=denoiser.device)
@@ -274,9 +275,9 @@ def accumulate(
 def batch_loss(
     learner: Learner, denoiser: Denoiser, batch: Batch, count: int, processes: Processes
 ) -> Tensor:
-    """The loss of the count-th batch since the beginning, a scalar with its graph.
+    """The loss of batch number `count` since the beginning, a scalar with its graph.
 
-    All is drawn for the whole batch; from there on it is this process's share of it.
+    Random numbers are drawn for the whole batch, and then cut down to this process's share.
     """
     settings, device = learner.settings, denoiser.device
     chance = generator(settings.seed, "noise", count)

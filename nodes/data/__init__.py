@@ -1,1 +1,4 @@
-"""Nodes that bring in pictures and words."""
+"""Nodes that turn a folder of pictures into a dataset with training words.
+
+Load Dataset, Prepare Dataset, Save Prepared Folder, Caption and Training Words.
+"""

@@ -1,4 +1,4 @@
-"""Caption: which words belong to a picture, and the sentences that training makes of them."""
+"""Caption: chooses the caption of each picture, and the templates that make prompts of it."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -130,7 +130,7 @@ class Caption(io.ComfyNode):
         replace_tags: str | None = None,
         tagger: dict | None = None,
     ) -> bool | str:
-        """A host that checks anything hands over tagger too; it is read when the node runs."""
+        """Hosts pass `tagger` here too, but it is only read when the node runs."""
         faults = Faults()
         with faults.of("source_order"):
             read_sources(source_order if source_order is not None else ", ".join(SOURCES))
@@ -165,7 +165,7 @@ def rules_of(
     *, source: str, fixed_text: str, existing: str, trigger_word: str, block_tags: str,
     replace_tags: str, source_order: str, name_pattern: str, name_joint: str, joint: str,
 ) -> CaptionRules:  # fmt: skip
-    """What the widgets ask for. Raises ValueError quoting what cannot be."""
+    """The rules that the widgets describe. Raises ValueError quoting an invalid text."""
     return CaptionRules(
         sources=read_sources(source_order) if source == IN_ORDER else ORDERS[source],
         fixed=fixed_text,
@@ -180,7 +180,7 @@ def rules_of(
 def captioned_by(
     dataset: Dataset, rules: CaptionRules, tagging: Tagging | None
 ) -> tuple[Dataset, list[str]]:
-    """The dataset with its new captions, and what there is to say about them."""
+    """The dataset with its new captions, and notes for the user about them."""
     old = [item.caption if dataset.captioned else item.written for item in dataset.items]
     asked = list(
         dict.fromkeys(
@@ -217,7 +217,7 @@ def captioned_by(
 
 
 def unfound(rules: CaptionRules, items: Sequence[Item], old: Sequence[str]) -> list[str]:
-    """Tags to block or to replace that no caption has, in words."""
+    """A note naming the tags to block or replace that no caption has; [] if there are none."""
     bare = replace(rules, edits=NO_EDITS)
     said = {
         meaning(tag)
@@ -231,13 +231,13 @@ def unfound(rules: CaptionRules, items: Sequence[Item], old: Sequence[str]) -> l
 
 
 def samples(dataset: Dataset) -> list[str]:
-    """The first prompts."""
+    """The prompts of the first five pictures."""
     template = dataset.words.templates[0]
     return [prompt_of(template, item.caption, "[name]") for item in dataset.items[:5]]
 
 
 def with_sidecars(dataset: Dataset, when: str) -> tuple[Dataset, list[str]]:
-    """Write sidecars where they are wanted; the dataset that knows them, and how many, in words."""
+    """Write the sidecars that `when` asks for. Returns the updated dataset and a note."""
     if when == NEVER:
         return dataset, []
     by_picture = {item.path: item.caption for item in reversed(dataset.items) if item.caption}

@@ -1,4 +1,4 @@
-"""LoadDataset: a folder of pictures becomes a description that the other nodes work with."""
+"""LoadDataset: reads a folder of pictures into a dataset, which the other nodes work with."""
 
 import hashlib
 import logging
@@ -20,8 +20,8 @@ from ..shared.sockets import CATEGORY, DatasetSocket
 
 log = logging.getLogger(__name__)
 
-OUTPUT = " [output]"  # behind a name, as ComfyUI's image nodes have it
-DEMO_NOTE = " [demo]"  # likewise, for what comes with the pack
+OUTPUT = " [output]"  # after a name: it lies in the output directory, as in ComfyUI's image nodes
+DEMO_NOTE = " [demo]"  # after a name: it lies in the pack's demo folder
 
 
 class LoadDataset(io.ComfyNode):
@@ -79,7 +79,7 @@ class LoadDataset(io.ComfyNode):
 
     @classmethod
     def fingerprint_inputs(cls, folder: str, subfolders: bool = True, **others) -> str:
-        """Pictures and captions by name, time and size, so that a changed folder is read again."""
+        """A hash of all files' names, times and sizes, so that a changed folder is read again."""
         listing = list_folder(resolve(folder), subfolders)
         stats = [(name, *stamp) for name, stamp in listing.stamps.items()]
         found = repr((str(listing.folder), stats, listing.faults, sorted(others.items())))
@@ -87,7 +87,7 @@ class LoadDataset(io.ComfyNode):
 
     @classmethod
     def validate_inputs(cls, folder: str | None = None, subfolders: bool = True) -> bool | str:
-        if folder is None:  # linked: known only when the node runs
+        if folder is None:  # comes from another node, so it is known only when this one runs
             return True
         faults = Faults()
         with faults.of("folder"):
@@ -114,16 +114,18 @@ class LoadDataset(io.ComfyNode):
 
 
 def resolve(folder: str) -> Path:
-    """The folder that is meant, see `look_up`."""
+    """The folder that a text means; see `look_up`."""
     return look_up(folder)[0]
 
 
 def look_up(folder: str) -> tuple[Path, str]:
-    """The folder as given if that is a full path, else inside the host's input directory, its
-    output directory or the pack's demo folder, as the name says. One that is there by no exact name
-    is looked for by the rule of names.py, and the second value says so.
+    """(the folder that a text means, a note if it was found under another spelling).
 
-    Raises ValueError quoting a folder that the host does not let graphs read, or names that fit
+    A full path is taken as it is. Other names lie in the host's input directory, its output
+    directory or the pack's demo folder, as the name says. If none has exactly this name, a similar
+    one is looked for by the rules of names.py.
+
+    Raises ValueError for a folder that the host does not let graphs read, or if several names fit
     equally.
     """
     if not folder.strip('" \t\n'):
@@ -148,7 +150,7 @@ def look_up(folder: str) -> tuple[Path, str]:
 
 
 def home_of(folder: str) -> tuple[Path, str]:
-    """Where a name begins, and the name without quotes and the note behind it."""
+    """(the folder that a name is relative to, the name without quotes and " [output]" or so)."""
     bare = folder.strip().strip('"')
     text = folder if bare == folder.strip() else bare
     notes = {OUTPUT: output_folder(), DEMO_NOTE: DEMO}
@@ -157,8 +159,11 @@ def home_of(folder: str) -> tuple[Path, str]:
 
 
 def root_of(path: Path, home: Path) -> Path | None:
-    """Inside which folder a graph may read this one, None if it may not. By its letters: a link
-    inside the input directory was put there by the server's owner."""
+    """The allowed folder that contains this path; None if graphs may not read it.
+
+    Links are not resolved, because a link in the input directory was put there by the server's
+    owner.
+    """
     allowed = dataset_folders()
     roots = [home, Path(path.anchor)] if allowed is None else [*allowed, DEMO]
     return next((Path(os.path.abspath(root)) for root in roots if is_inside(path, root)), None)

@@ -1,4 +1,4 @@
-"""PrepareDataset and SavePreparedFolder: what part of each picture is trained on, at which size."""
+"""PrepareDataset chooses the cut and size of each picture; SavePreparedFolder writes the result."""
 
 import logging
 
@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 
 
 def rare(kind: type, name: str, tooltip: str, **limits):
-    """An input that few will touch, with the library's default."""
+    """An advanced input with the library's default."""
     return kind.Input(
         name, default=default(Preparation, name), optional=True, advanced=True,
         tooltip=tooltip, **limits,

@@ -1,4 +1,4 @@
-"""The part of Caption that asks a tagger: its inputs, the model that they name, and the asking."""
+"""The tagger of the Caption node: its inputs, finding its model, and captioning with it."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from ..shared.cache import cache_folder
 log = logging.getLogger(__name__)
 
 NO_TAGGER, NO_MODEL = "none", "(none found)"
-BATCH = 4  # pictures; taggers gain little from more
-# Default thresholds by kind and category; 1 leaves a category out.
+BATCH = 4  # pictures; larger batches are hardly faster
+# Default thresholds by kind of tagger and category of tags; 1 leaves a category out.
 THRESHOLDS = {
     "DeepDanbooru": {"general": 0.5},
     "WD tagger": {"general": 0.35, "character": 0.85, "rating": 1.0},
@@ -41,11 +41,11 @@ def tagger_input() -> io.DynamicCombo.Input:
 
 
 class OpenChoices(list):
-    """Names to choose from, where any other is let through.
+    """Options of a combo that accept any value.
 
-    Hosts hold a value against the options (`value in options`) before they ask the node, and say
-    no more than that it is not in the list. Here the node says which file goes where. An input
-    that validate_inputs names is spared that check, but "tagger.model" can be no argument's name.
+    Hosts check `value in options` before they ask the node, and only report that the value is not
+    in the list. The node has a better message, which says which file to put where. Hosts skip their
+    check for arguments of validate_inputs, but "tagger.model" cannot be an argument's name.
     """
 
     def __contains__(self, value: object) -> bool:
@@ -100,7 +100,7 @@ def folders_of(kind: str) -> list[Path]:
 
 @dataclass(frozen=True, kw_only=True)
 class Tagging:
-    """A tagger as the widgets name it, and how its tags are written."""
+    """The tagger that the widgets choose, and the rules for writing its tags."""
 
     kind: str
     model: Path
@@ -108,8 +108,11 @@ class Tagging:
 
     @classmethod
     def of(cls, chosen: dict[str, Any] | None) -> Tagging | None:
-        """None for no tagger. Raises ValueError for another kind, and FileNotFoundError that says
-        which file goes where."""
+        """The tagging that the widgets describe; None for no tagger.
+
+        Raises ValueError for an unknown kind, and FileNotFoundError, saying which file to put
+        where, if the model is missing.
+        """
         given = {name: value for name, value in (chosen or {}).items() if value is not None}
         kind = given.get("tagger", NO_TAGGER)
         if kind == NO_TAGGER:
@@ -135,7 +138,7 @@ class Tagging:
     def captions(
         self, pictures: Sequence[Path], edits: TagEdits
     ) -> tuple[dict[Path, str], list[ValueError]]:
-        """Words by picture, and what is wrong with pictures that cannot be read."""
+        """(caption by picture, errors of the pictures that cannot be read)."""
         found, faults = {}, []
         cache = cache_of(self.kind, self.model, cache_folder())
         progress = compat.Progress(len(pictures), title="Tagging")

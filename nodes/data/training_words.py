@@ -1,4 +1,4 @@
-"""Training Words: what becomes of captions from step to step, and how often pictures are shown."""
+"""Training Words: shuffles and drops tags while training, and sets how often pictures are shown."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -70,7 +70,7 @@ class TrainingWords(io.ComfyNode):
 
     @classmethod
     def fingerprint_inputs(cls, template_file: str, **others) -> str:
-        """A changed template file is read again."""
+        """The template file's time and size, so that a changed file is read again."""
         if not template_file.strip():
             return ""
         stat = find(template_file).stat()
@@ -106,7 +106,7 @@ def find(template_file: str) -> Path:
 
 
 def shown_by(dataset: Dataset, weights: str) -> tuple[Dataset, list[str]]:
-    """Repeats multiplied by the weights; what a pass shows, in words."""
+    """The dataset with repeats multiplied by the weights, and a note on what a pass shows."""
     rules = read_rules(weights)
     names = (item.path.relative_to(dataset.folder).as_posix() for item in dataset.items)
     found = [
@@ -125,7 +125,7 @@ def shown_by(dataset: Dataset, weights: str) -> tuple[Dataset, list[str]]:
 
 
 def samples(dataset: Dataset) -> list[str]:
-    """What the first pictures may be shown with at seed 0."""
+    """Possible prompts of the first five pictures, at seed 0."""
     return [
         prompt_at(dataset.words, item.caption, "[name]", 0, sample) or "(empty prompt)"
         for sample, item in enumerate(dataset.items[:5])

@@ -1,6 +1,6 @@
-"""What the editor asks the server: pictures, runs, uploads, panels, trainings.
+"""The server's answers to the editor: pictures, runs, uploads, panels and trainings.
 
-ROUTES says by method and path which function answers: compat.add_route makes them known.
+ROUTES maps (method, path) to the function that answers. The pack's extension registers them.
 """
 
 from . import panels, pictures, runs_and_uploads, trainings

@@ -1,6 +1,6 @@
-"""What the editor asks while a graph is being made: what settings mean, before anything runs.
+"""Answers the editor's panels: what the widgets' settings mean, before anything runs.
 
-The answers are the library's own, so a drawing in the editor cannot disagree with the run.
+The answers come from the library, so the editor's drawings always agree with the run.
 """
 
 from functools import lru_cache
@@ -37,12 +37,14 @@ SCHEDULE = {
     "accumulation": int,
     "optimizer": str,
 }
-POINTS = 240  # of a curve, about as many as its picture has pixels
+POINTS = 240  # of a curve, about one per pixel of its drawing
 
 
 def spec_in(body: object) -> HypernetSpec:
-    """By the widgets of Hypernet Config. The model is not known yet: SD 1's widths, unless the
-    widgets name others."""
+    """The spec that the widgets of Hypernet Config describe.
+
+    The model is not known yet, so the widths are SD 1's unless the widgets name others.
+    """
     given = values(body, CONFIG)
     structure, dropout, widths = (
         given.pop(name) for name in ("layer_structure", "dropout_structure", "widths")
@@ -55,14 +57,16 @@ def config(query: dict[str, str], body: object) -> dict:
 
 
 def schedule(query: dict[str, str], body: object) -> dict:
-    """As Train Hypernet will follow it."""
+    """The schedule that Train Hypernet will follow, and warnings about it."""
     settings = TrainSettings(**values(body, SCHEDULE))
     return curve(settings) | {"said": "\n".join(settings_warnings(settings))}
 
 
 def learning_rate(query: dict[str, str], body: object) -> dict:
-    """As the Learning Rate node will answer, with the config and the pictures of the folder that
-    are connected to it, if any."""
+    """What the Learning Rate node will answer.
+
+    Uses the config and the dataset's folder that are connected to the node, if there are any.
+    """
     given = values(body, SCHEDULE | {"pictures": int})
     assert isinstance(body, dict)  # values has refused all else
     if body.get("dataset"):
@@ -82,17 +86,17 @@ def curve(settings: TrainSettings) -> dict:
 
 
 def file(query: dict[str, str], body: object) -> dict:
-    """What the network file of this name is: (label, text) by line."""
+    """The description of a network's file, as lines of (label, text)."""
     path = find(query.get("name", ""))
     stamps = [path.stat()]
-    if path.suffix.lower() == TREE_SUFFIX:  # reads others
+    if path.suffix.lower() == TREE_SUFFIX:  # a tree reads other files
         stamps = [find(name).stat() for name in known_names()]
     return {"lines": described(path, tuple((s.st_mtime_ns, s.st_size) for s in stamps))}
 
 
 @lru_cache(maxsize=64)
 def described(path: Path, stamps: tuple) -> list[tuple[str, str]]:
-    """A file is opened once as long as it has these stamps; large ones take a second."""
+    """The description of a file, kept until its stamps change: a large file takes a second."""
     return as_lines(describe(path, open_network(path, network_folders())))
 
 

@@ -1,12 +1,10 @@
-"""What the editor asks about the pictures of a folder: pages of them, thumbnails, and to write the
-captions that were edited.
+"""Answers the editor about the pictures of a folder, and writes captions that were edited.
 
-    POST /hypernet/pictures    a folder, what to find in it, which part of what is found
+    POST /hypernet/pictures    a folder, a search in it, and which part of the result to send
     GET  /hypernet/thumbnail   ?folder=…&subfolders=…&name=…
-    POST /hypernet/captions    {"edits": {name: words}}: sidecars, the old ones kept as .bak
+    POST /hypernet/captions    {"edits": {name: words}}; writes sidecars, keeps old ones as .bak
 
-A folder is one that Load Dataset would read, and a name one that it would find there: nothing else
-is opened, and nothing else written to.
+Only folders that Load Dataset may read, and pictures that it finds there, are read or written to.
 """
 
 from collections.abc import Mapping
@@ -31,8 +29,11 @@ RULES = (
 
 
 def pictures(query: dict[str, str], body: object) -> dict:
-    """A part of the pictures that have the text and the tag. edits: words that are not saved yet,
-    by name. rules: Caption's widgets, to say what they make of each caption."""
+    """A part of the pictures whose captions contain the text and the tag.
+
+    edits: captions that are not saved yet, by picture. rules: Caption's widgets; if given, the
+    answer also says what they make of each caption.
+    """
     album = album_in(body)
     asked = values(body, {"text": str, "tag": str, "offset": int, "count": int, "edits": dict})
     edits = edits_of(asked["edits"])
@@ -64,7 +65,7 @@ def about(page: Page, folder: Path, rules: CaptionRules | None) -> dict:
 
 
 def picture(query: dict[str, str], body: object) -> Path:
-    """The file of a picture's thumbnail."""
+    """The path of a picture's thumbnail."""
     given = {"folder": query.get("folder"), "subfolders": query.get("subfolders") == "true"}
     album, name = album_in(given), query.get("name", "")
     page = page_of(album.pages(), name)
@@ -72,7 +73,7 @@ def picture(query: dict[str, str], body: object) -> Path:
 
 
 def captions(query: dict[str, str], body: object) -> dict:
-    """Write these captions. One that cannot be written does not keep the others from it."""
+    """Write these captions. If one cannot be written, the others still are."""
     album = album_in(body)
     refuse_demo(album.folder)
     edits = edits_of(values(body, {"edits": dict})["edits"])

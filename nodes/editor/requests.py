@@ -1,11 +1,13 @@
-"""What the editor sends, looked at before it is used: bodies come over the network."""
+"""Checks the bodies of the editor's requests, because they come over the network."""
 
 from typing import Any
 
 
 def values(body: object, kinds: dict[str, type]) -> dict[str, Any]:
-    """These values of a request's body; raises ValueError naming what is missing or of another
-    kind."""
+    """These values of a request's body.
+
+    Raises ValueError naming those that are missing or of another type.
+    """
     given = body if isinstance(body, dict) else {}
     wrong = [
         f"{name} ({kind.__name__})"

@@ -1,8 +1,7 @@
-"""What the editor's own commands ask: which runs there are, and to take in a network file that was
-dropped on the canvas.
+"""Lists runs for the editor, and receives network files that were dropped on the canvas.
 
-A file comes in parts, because hosts limit how much one request may bring. It waits outside of the
-networks' folder until it is whole and has been read as a network; nothing is overwritten.
+A file comes in parts, because hosts limit the size of a request. It is collected in the cache, and
+moves to the networks' folder when it is whole and could be opened. Nothing is overwritten.
 
     GET  /hypernet/runs
     POST /hypernet/upload   {"name", "token", "offset", "data": base64, "last"}
@@ -28,7 +27,7 @@ from .requests import values
 
 MOST_BYTES = 4 * 2**30
 TOKEN = re.compile(r"[0-9a-f]{16}")
-DAY = 24 * 60 * 60  # seconds after which nobody goes on with a part
+DAY = 24 * 60 * 60  # seconds after which an unfinished upload is deleted
 
 
 def runs(query: dict[str, str], body: object) -> dict:
@@ -36,8 +35,10 @@ def runs(query: dict[str, str], body: object) -> dict:
 
 
 def upload(query: dict[str, str], body: object) -> dict:
-    """{} for a part; with the last one {"name"} of the file that is in the folder now. Raises
-    ValueError for what is no network, FileExistsError for a name that another file has."""
+    """Add a part. Returns {}, or after the last part {"name"} of the new file.
+
+    Raises ValueError if it is no network, and FileExistsError if another file has this name.
+    """
     kinds = {"name": str, "token": str, "offset": int, "data": str, "last": bool}
     given = values(body, kinds)
     name, token = check_name(given["name"]), given["token"]
@@ -74,7 +75,7 @@ def add_part(part: Path, offset: int, data: str) -> None:
 
 
 def take_in(part: Path) -> str:
-    """Into the networks' folder, unless the same is there already."""
+    """Move a file to the networks' folder, unless the same file is there already."""
     place = network_folders()[0] / part.name
     if not (place.is_file() and filecmp.cmp(part, place, shallow=False)):
         if place.exists():

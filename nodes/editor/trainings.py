@@ -1,13 +1,13 @@
-"""What the server answers about trainings: how one stands, its previews, and wishes.
+"""Answers the editor about trainings: their state and previews. Passes on requests such as pause.
 
-    GET  /hypernet/runs/state?name=my_style_2    that run
-                        or ?asked=my_style       the newest that a node of this name has trained
-                        or ?node=12              for a name that only the graph knows
+    GET  /hypernet/runs/state?name=my_style_2    the run of this name
+                        or ?asked=my_style       the newest run of a node with this name
+                        or ?node=12              for a node whose name comes from another node
     GET  /hypernet/runs/preview?name=my_style&step=500
     POST /hypernet/runs/ask   {"name": "my_style", "ask": "pause"}
 
-Names come from anywhere: one that cannot be a run's is refused, so that nothing outside the run
-folders is read. Nothing is written.
+Names come over the network. Those that cannot be a run's are refused, so that nothing outside the
+runs' folder is read. Nothing is written.
 """
 
 import re
@@ -25,8 +25,8 @@ MOST_PREVIEWS = 1000
 
 
 def state(query: dict[str, str], body: object) -> dict:
-    """How the run stands, as LiveRun.snapshot says it; {"state": "none"} where there is none."""
-    live, found = look_up(query)  # one look: it may end at any moment
+    """The run's state, as in LiveRun.snapshot; {"state": "none"} if there is no run."""
+    live, found = look_up(query)  # looked up only once, because it may end at any moment
     folder = runs_folder() / found
     if live is not None:
         return live.snapshot() | {"previews": previews(folder)}
@@ -36,7 +36,7 @@ def state(query: dict[str, str], body: object) -> dict:
 
 
 def look_up(query: dict[str, str]) -> tuple[LiveRun | None, str]:
-    """(the training, if it goes on, and its name): by name, or "" where no node has one."""
+    """(the training if it is running, else None; its name, or "" if the node trains nothing)."""
     if "node" in query:
         at_node = [live for live in list(running().values()) if live.node == query["node"]]
         return (at_node[0], at_node[0].name) if at_node else (None, "")
@@ -45,7 +45,7 @@ def look_up(query: dict[str, str]) -> tuple[LiveRun | None, str]:
 
 
 def newest(asked: str) -> str:
-    """The run that a node of this name trains or trained last; it may have got a number."""
+    """The run that a node with this name trains, or trained last. Its name may have a number."""
     trained_now = [live.name for live in list(running().values()) if live.asked == asked]
     if trained_now:
         return trained_now[0]
@@ -66,7 +66,7 @@ def of_folder(name: str, folder: Path) -> dict:
 
 
 def preview(query: dict[str, str], body: object) -> Path:
-    """The picture after that step. Raises OSError where there is none."""
+    """The path of the preview after a step. Raises OSError if there is none."""
     name, step = run_name(query.get("name")), query.get("step", "")
     if not re.fullmatch(r"[0-9]{1,9}", step):
         raise ValueError(f'Step "{step}": give a number.')
@@ -78,7 +78,10 @@ def preview(query: dict[str, str], body: object) -> Path:
 
 
 def ask(query: dict[str, str], body: object) -> dict:
-    """Raises ValueError for what is no wish, OSError where nothing of that name is trained."""
+    """Ask something of a training; see control.ASKS.
+
+    Raises ValueError for anything else, and OSError if nothing of this name is being trained.
+    """
     if not isinstance(body, dict):
         raise ValueError('Give {"name": …, "ask": …}.')
     live = find(run_name(body.get("name")))
@@ -95,14 +98,17 @@ def find(name: str) -> LiveRun:
 
 
 def run_name(name: object) -> str:
-    """As the node makes it from its name input. Raises ValueError when it cannot be a folder's."""
+    """The run's name, as the node makes it from its input. Raises ValueError if it is invalid."""
     if not isinstance(name, str) or not name:
         raise ValueError("Give the name of a run.")
     return bare_path(name)
 
 
 def previews(folder: Path) -> list[int]:
-    """Steps that have one, ascending; of very many some, the newest among them."""
+    """The steps that have a preview, ascending.
+
+    If there are too many, only every n-th is returned, always including the newest.
+    """
     named = re.compile(re.escape(folder.name) + r"-([0-9]{1,9})\.png")
     try:
         names = [named.fullmatch(each.name) for each in (folder / "previews").iterdir()]

@@ -1,1 +1,4 @@
-"""What several nodes use: sockets, cache, progress, the demo model."""
+"""What several nodes need: sockets, the cache folder, progress, checks of typed text.
+
+The Load Demo Model node is here too.
+"""

@@ -1,4 +1,4 @@
-"""Where what was found out or computed once is kept. It may be deleted at any time."""
+"""The folder for things that take time to compute. It may be deleted at any time."""
 
 from pathlib import Path
 

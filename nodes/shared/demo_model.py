@@ -1,4 +1,4 @@
-"""LoadDemoModel: the model that comes with the pack, so that all can be tried before a download."""
+"""LoadDemoModel: loads the tiny model that comes with the pack, to try all without a download."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ DEMO = Path(__file__).parents[2] / "demo"
 
 
 def refuse_demo(folder: Path) -> None:
-    """Raises ValueError where captions are to be written beside the pack's own pictures."""
+    """Raises ValueError if the folder is the pack's own, where no captions may be written."""
     if folder.resolve().is_relative_to(DEMO.resolve()):
         raise ValueError(
             f'The pictures in "{folder.name} [demo]" come with Hypernet and stay as they are. Copy '

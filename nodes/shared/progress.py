@@ -1,16 +1,18 @@
-"""The bar of a node that goes through many pictures, and the user's wish to stop."""
+"""Shows progress over many pictures, and stops when the user interrupts."""
 
 import time
 from collections.abc import Callable
 
 from ...compat import Progress, raise_if_interrupted
 
-PATIENCE = 1.0  # seconds before a bar is shown, and a fifth of that between its updates
+PATIENCE = 1.0  # seconds until a bar is shown; it is updated every fifth of that
 
 
 def watch() -> Callable[[int, int], None]:
-    """each(done, total) for the library's functions: shows progress where there is time to see it,
-    and raises the interrupt."""
+    """A callback each(done, total) for the library's functions.
+
+    It shows progress if the work takes long enough, and raises the user's interrupt.
+    """
     bars: dict[int, Progress] = {}
     due = time.monotonic() + PATIENCE
 

@@ -1,4 +1,4 @@
-"""The sockets of our own, and how widgets get their defaults from the library's dataclasses."""
+"""The pack's own socket types, and widgets made from the library's dataclasses."""
 
 from collections.abc import Sequence
 from dataclasses import Field, dataclass, fields
@@ -17,27 +17,27 @@ DatasetSocket = io.Custom("HYPERNET_DATASET")  # hypernet.dataset.Dataset
 
 @dataclass(frozen=True)
 class Config:
-    """A network to be trained. With every_width the trained model's widths replace the spec's."""
+    """The network to train. every_width: use all widths of the model instead of the spec's."""
 
     spec: HypernetSpec
     every_width: bool
 
 
 def default(settings: type, name: str) -> Any:
-    """The default of a dataclass field: the one place where a widget's default lives."""
+    """The default of a dataclass field. Widgets take theirs from here, so each stands only once."""
     return next(field.default for field in fields(settings) if field.name == name)
 
 
 def first_widgets(settings: type, names: Sequence[str]) -> list[io.Input]:
-    """The widgets of these fields, by their metadata; every prompt must have a value for each."""
+    """Required widgets for these fields, made from their metadata."""
     described = {each.name: each for each in fields(settings)}
     return [widget(described[name], optional=False) for name in names]
 
 
 def more_widgets(settings: type, others: Sequence[str]) -> list[io.Input]:
-    """A widget for every field whose metadata describe one, but for the others.
+    """Optional widgets for all fields whose metadata describe one, except the `others`.
 
-    They are optional, and stand behind all else: saved workflows that lack them still run.
+    They must come after all other inputs, so that saved workflows that lack them still run.
     """
     return [
         widget(each, optional=True)
@@ -58,7 +58,7 @@ def widget(each: Field, *, optional: bool) -> io.Input:
         return io.Boolean.Input(each.name, **shared)
     if isinstance(each.default, str):
         return io.String.Input(each.name, **shared)
-    if each.name == "seed":  # or the editor adds a widget that changes it after every run
+    if each.name == "seed":  # without it the editor adds a widget that changes the seed each run
         shared["control_after_generate"] = False
     kind = io.Int if isinstance(each.default, int) else io.Float
     step = {} if about["step"] is None else {"step": about["step"]}

@@ -1,10 +1,10 @@
-"""Text typed into a widget: what is wrong with it, before anything runs."""
+"""Checks text that was typed into a widget, before anything runs."""
 
 from collections.abc import Callable
 
 
 def fault_of(read: Callable[[str], object], text: str | None) -> bool | str:
-    """What is wrong with a text, if it is known yet."""
+    """For validate_inputs: True, or what is wrong with the text. None is not known yet, so True."""
     try:
         return True if text is None else bool(read(text))
     except ValueError as fault:

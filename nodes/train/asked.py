@@ -1,6 +1,7 @@
-"""What a training is asked to do: everything from the sockets, before anything is decided.
+"""What a training is asked to do: everything from the node's inputs, before anything is decided.
 
-What follows from it alone (the network's shape, the request) is found once, when it is needed.
+What follows from the inputs alone, such as the spec and the request, is computed once, when it is
+first needed.
 """
 
 from collections.abc import Mapping
@@ -34,7 +35,7 @@ NAME = "[name]"  # in a template
 
 
 def check_one_source(dataset: Dataset | None, latents: list, conditioning: list) -> None:
-    """Raises ValueError unless there is a dataset, or else latents and conditioning."""
+    """Raises ValueError unless there is either a dataset or latents with conditioning."""
     given = {"dataset": dataset is not None, "latents": latents, "conditioning": conditioning}
     connected = [key for key, value in given.items() if value]
     if connected not in (["dataset"], ["latents", "conditioning"]):
@@ -49,7 +50,7 @@ class Asked:
     model: Model
     clip: Clip
     vae: Vae
-    dataset: Dataset | None  # or else:
+    dataset: Dataset | None  # None if latents and conditioning are given
     latents: list
     conditioning: list
     config: Config
@@ -58,17 +59,17 @@ class Asked:
     preview: PreviewSettings
     name: str  # with folders, "/" between them
     resume: bool
-    if_taken: str  # which of naming.CHOICES
-    encoders: str  # where they are meanwhile, see encoders.py
+    if_taken: str  # which of run_naming.CHOICES
+    encoders: str  # where VAE and text encoder are while training, see encoders.py
     earlier: Path | None  # the file of the network to begin with
-    node: str  # its id in the graph
-    graph: Mapping[str, object] = field(default_factory=dict)  # which the previews carry
+    node: str  # the node's id in the graph
+    graph: Mapping[str, object] = field(default_factory=dict)  # is written into previews
 
     def check(self) -> list[str]:
-        """All that can be wrong whatever the name is; sentences about what is merely strange."""
+        """Check all that does not depend on the name. Returns warnings; raises ValueError."""
         if lacking := missing_package(self.settings.optimizer):
             raise ValueError(lacking)
-        _ = self.spec, self.given, compat.denoiser  # each raises where it cannot be had
+        _ = self.spec, self.given, compat.denoiser  # each raises if it is not available
         said = list(settings_warnings(self.settings))
         if self.preview.taken_out:
             said.append(
@@ -79,8 +80,10 @@ class Asked:
 
     @property
     def word(self) -> str:
-        """What [name] stands for: the name without folders, and without the number that a run may
-        get, so that training further shows the same prompts."""
+        """What [name] stands for: the name without folders, and without a run's number.
+
+        So a run that trains a network further sees the same prompts.
+        """
         return Path(self.name).name
 
     @cached_property
@@ -94,7 +97,7 @@ class Asked:
 
     @cached_property
     def given(self) -> Given | None:
-        """In place of a dataset."""
+        """The latents and conditioning; None if there is a dataset."""
         if self.dataset is not None:
             return None
         return read_given(
@@ -104,7 +107,7 @@ class Asked:
 
     @cached_property
     def request(self) -> Request:
-        """All but the hash of the pictures, which takes time."""
+        """The request, without the fingerprint of the pictures, which takes time."""
         templates = self.dataset.words.templates if self.dataset else ()
         return make_request(
             self.settings,
@@ -126,15 +129,17 @@ class Asked:
         )
 
     def places(self, steps: list[int]) -> list[int]:
-        """The first sample, by place in the stream, of each of these steps."""
+        """The number of the first sample of each of these steps."""
         samples = self.settings.batch_size * self.settings.accumulation
         return [(step - 1) * samples for step in steps]
 
     def previewer(
         self, words: Mapping[int, EncodedPrompt], size: tuple[int, int], steps: list[int]
     ) -> Previewer:
-        """words: by place, of the samples that previews after these steps may show. CLIP is used
-        here, and may leave afterwards."""
+        """A Previewer for these steps. Uses CLIP, which is not needed afterwards.
+
+        words: the prompts of the samples that previews may show, by sample number.
+        """
         preview, seed = self.preview, self.settings.seed
         prompt = preview.prompt
         chosen = [EncodedPrompt(prompt, compat.conditioning(self.clip, prompt))] if prompt else []

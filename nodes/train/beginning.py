@@ -1,4 +1,4 @@
-"""What a training begins with: nothing, the state of a run, or the file of another network."""
+"""What a training begins with: nothing, the state of a run, or the file of a network."""
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
@@ -27,8 +27,11 @@ Say = Callable[[str], object]
 
 @dataclass(frozen=True, kw_only=True)
 class Beginning:
-    """state: all that a run has learnt. Without one, file and network: weights, step, and the
-    optimizer where a .optim lies beside the file. step: updates that are already done."""
+    """What has been learnt before.
+
+    state: everything, from a run. Otherwise file and network give weights and step, and the
+    optimizer's state if a .optim lies beside the file. step: the updates that are done.
+    """
 
     state: State | None = None
     file: Path | None = None
@@ -41,7 +44,7 @@ class Beginning:
         return self.network.record.step if self.network is not None else 0
 
     def put_weights(self, learner: Learner, say: Say) -> None:
-        """What the file of a network gives. A state is loaded by the run that goes on from it."""
+        """Load weights and optimizer from a network's file. Run.begin loads a state instead."""
         if self.state is not None or self.network is None:
             return
         for each in {id(n): n for n in (learner.network, learner.result)}.values():
@@ -50,14 +53,14 @@ class Beginning:
         self._put_optimizer(learner.optimizer, say)
 
     def put(self, learner: Learner, say: Say) -> None:
-        """All of it, without a run."""
+        """Load everything, in a process that has no Run."""
         self.put_weights(learner, say)
         if self.state is not None:
             load_state(self.state, learner.network, learner)
 
     def _put_optimizer(self, optimizer, say: Say) -> None:
         kind = type(optimizer).__name__
-        assert self.file is not None and self.network is not None  # put_weights has looked
+        assert self.file is not None and self.network is not None  # put_weights has checked
         found = open_optimizer(self.file, self.network)
         beside = optimizer_file(self.file).name
         if found is None:
@@ -69,7 +72,7 @@ class Beginning:
 
 
 def open_single(file: Path) -> Hypernetwork:
-    """The network to begin with; raises ValueError for a tree of them."""
+    """Open the network to begin with. Raises ValueError for a tree of networks."""
     found = open_network(file, compat.network_folders())
     if not isinstance(found, Hypernetwork):
         raise ValueError(
@@ -80,7 +83,7 @@ def open_single(file: Path) -> Hypernetwork:
 
 
 def resume(folder: Path, name: str, spec: HypernetSpec, say: Say) -> Beginning:
-    """The newest state in the folder of an unfinished run."""
+    """Begin with the newest state in the folder of an unfinished run."""
     state, damage = newest_state(folder)
     if damage:
         say(damage)
@@ -90,7 +93,7 @@ def resume(folder: Path, name: str, spec: HypernetSpec, say: Say) -> Beginning:
 
 
 def hindrance(standing: Standing, spec: HypernetSpec) -> str:
-    """Why an unfinished run cannot go on with a network of this shape, in a sentence; or ""."""
+    """A sentence on why an unfinished run cannot be resumed with this spec; "" if it can."""
     try:
         resume(standing.folder, standing.name, spec, lambda damage: None)
     except ValueError as fault:
@@ -99,14 +102,14 @@ def hindrance(standing: Standing, spec: HypernetSpec) -> str:
 
 
 def further(base: Standing, spec: HypernetSpec, steps: int, say: Say) -> Beginning:
-    """The whole state of a finished run, if it is that of its network; or else that network."""
+    """Begin with a finished run's state if it is that of its network, else with the network."""
     try:
         state, _ = newest_state(base.folder)
     except ValueError:
         state = None
     network = None if base.file is None else open_single(base.file)
     if state is not None and (network is None or is_result(state, network)):
-        return Beginning(state=replace(state, written={}))  # checkpoints of the other run
+        return Beginning(state=replace(state, written={}))  # its checkpoints are the other run's
     if network is None or base.file is None:
         raise ValueError(f'The run "{base.name}" in {base.folder} has no network to go on from.')
     if state is not None:

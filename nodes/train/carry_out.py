@@ -1,8 +1,8 @@
-"""A planned training, carried out: what is encoded, how it is trained, and what it leaves.
+"""Carries out a planned training: encodes, trains, and writes the files.
 
-Pictures and prompts are encoded first, VAE and text encoder leave, then the UNet is trained on.
-Everything that matters is on disk before the node returns. Where several processes train together,
-the leading one writes it.
+Pictures and prompts are encoded first. Then VAE and text encoder leave the device, and training
+begins. Everything is on the disk before the node returns. If several processes train together, only
+the leading one writes.
 """
 
 import time
@@ -36,7 +36,7 @@ from .trained import Trained, give_back
 
 
 def run(asked: Asked, notices: Notices) -> Trained:
-    """A network whose file is written, or was before."""
+    """Train the network, or load it if a run of the same request has finished before."""
     with planned(asked, notices.say) as plan:
         live = LiveRun(
             name=plan.found.name, asked=asked.name, node=asked.node, total=asked.settings.steps
@@ -68,23 +68,23 @@ def carry_out(plan: Plan, live: LiveRun, notices: Notices) -> Trained:
 
 
 def encode_in_turn(plan: Plan) -> tuple[Material, Previewer]:
-    """The leading process encodes, the others find it on the disk."""
+    """The leading process encodes first; then the others find the results in the cache."""
     if not plan.processes.leads:
-        plan.processes.told()
+        plan.processes.told()  # wait for the leading process
     found = encode(plan.asked, plan.previewed_steps())
     if plan.processes.leads:
-        plan.processes.told()
+        plan.processes.told()  # let the others begin
     return found
 
 
 def encode(asked: Asked, previewed: list[int]) -> tuple[Material, Previewer]:
-    """Pictures and prompts, each once; then both encoders leave."""
+    """Encode pictures and prompts; then both encoders leave the device."""
     places = asked.places(previewed)
     try:
         if asked.given is not None:
             material = from_given(asked.given, asked.conditioning, places)
         else:
-            assert asked.dataset is not None  # check_one_source has looked
+            assert asked.dataset is not None  # check_one_source has checked
             material = from_dataset(
                 asked.dataset, asked.model, asked.clip, asked.vae,
                 name=asked.word, settings=asked.settings, previewed=places,
@@ -98,8 +98,10 @@ def encode(asked: Asked, previewed: list[int]) -> tuple[Material, Previewer]:
 def learning(
     plan: Plan, network: Hypernetwork, notices: Notices
 ) -> Iterator[tuple[Denoiser, Learner]]:
-    """The UNet, and a learner of the network on its device. Whatever happens, nothing of ours stays
-    on the accelerator."""
+    """Inside, the network is on the UNet's device and has a Learner.
+
+    Afterwards nothing of ours stays on the device, even after an error.
+    """
     asked, ours = plan.asked, [network]
     try:
         with open_denoiser(asked.model, asked.settings, notices.say) as denoiser:
@@ -122,7 +124,7 @@ def train_and_save(
     live: LiveRun,
     notices: Notices,
 ) -> Trained:
-    """In the leading process: all the files."""
+    """Train in the leading process, which writes all files."""
     asked, beginning, name = plan.asked, plan.beginning, network.record.name
     run = Run(plan.folder, name, material.pictures, asked.settings, asked.keeping)
     manifest = manifest_of(plan, network, material)
@@ -155,7 +157,7 @@ def train_and_save(
 
 
 def train_along(plan: Plan, network: Hypernetwork, material: Material, notices: Notices) -> Trained:
-    """In a process that only helps: no file, a black preview, new losses."""
+    """Train in a helping process: no files, a black preview, only new losses."""
     with learning(plan, network, notices) as (denoiser, learner):
         plan.beginning.put(learner, notices.say)
         losses = follow(learner, denoiser, material, plan.processes)
@@ -167,13 +169,13 @@ def train_along(plan: Plan, network: Hypernetwork, material: Material, notices: 
 
 
 def another_file(plan: Plan) -> Path:
-    """For a network whose name somebody has taken while it was trained."""
+    """Another path for the network, if its name was taken while it was trained."""
     folders = runs_folder(), compat.network_folders()
     return network_file(free_name(plan.asked.name, {plan.found.name}, *folders))
 
 
 def say_what_changed(plan: Plan, manifest: dict, notices: Notices) -> None:
-    """What a run that goes on does not learn from any more."""
+    """Tell the user if a resumed run now has other pictures, words or model."""
     if plan.beginning.state is None:
         return
     was = plan.found.before.manifest

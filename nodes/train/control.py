@@ -1,7 +1,7 @@
-"""What people ask of a running training: to pause, to go on, to end with what it has, to save now.
+"""What users can ask of a running training: to pause, to resume, to stop, or to save now.
 
-They ask on the server's threads; the training looks between two updates. Ending this way is no
-interrupt: the network is saved as a finished one, and the graph goes on with it.
+Requests come on the server's threads; the training checks them between two updates. To stop is not
+an interrupt: the network is saved as finished, and the graph continues with it.
 """
 
 import threading
@@ -15,7 +15,7 @@ class Control:
         self._paused = self._stops = self._saves = self._holds = False
 
     def ask(self, what: object) -> None:
-        """From any thread. Raises ValueError for a wish that is not known."""
+        """Ask for one of ASKS, from any thread. Raises ValueError for anything else."""
         if what not in ASKS:
             raise ValueError(f'"{what}" cannot be asked of a training. Ask: {", ".join(ASKS)}.')
         with self._changed:
@@ -31,8 +31,10 @@ class Control:
 
     @property
     def state(self) -> str:
-        """What becomes of a training because of this, "" for nothing: "stopping", "pausing", until
-        the update is over, or "paused"."""
+        """The state that requests put the training into; "" if none does.
+
+        "stopping", "pausing" (until the current update is done), or "paused".
+        """
         if self._stops or not self._paused:
             return "stopping" if self._stops else ""
         return "paused" if self._holds else "pausing"
@@ -42,13 +44,13 @@ class Control:
         return self._stops
 
     def takes_save(self) -> bool:
-        """Was a save asked for? It counts as done from here on."""
+        """Was a save asked for? Also clears the request."""
         with self._changed:
             asked, self._saves = self._saves, False
         return asked
 
     def hold(self, seconds: float) -> bool:
-        """Wait until something new is asked, or so long at most. Does a pause begin with it?"""
+        """Wait for a new request, at most so many seconds. Returns whether a pause begins here."""
         with self._changed:
             begins, self._holds = not self._holds, True
             if not self._saves and not begins:

@@ -1,4 +1,4 @@
-"""The model's UNet as the settings of a training want it."""
+"""Opens the model's UNet for training, as the settings ask."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -14,7 +14,7 @@ from ... import compat
 def open_denoiser(
     model, settings: TrainSettings, say: Callable[[str], object]
 ) -> AbstractContextManager[Denoiser]:
-    """say: hears what cannot be had."""
+    """A context with the Denoiser. say: is told if torch.compile fails."""
     return compat.denoiser(
         model,
         dtype=None if settings.unet_dtype == OWN else getattr(torch, settings.unet_dtype),

@@ -1,4 +1,4 @@
-"""Where VAE and text encoder are while the UNet learns: what TrainHypernet's `encoders` says."""
+"""Puts VAE and text encoder where Train Hypernet's input `encoders` says, while training runs."""
 
 import logging
 
@@ -12,7 +12,10 @@ CHOICES = (TO_RAM, UNLOADED, STAY)
 
 
 def leave(choice: str, *encoders: object) -> None:
-    """They are not needed for a while. Unloaded ones lie in a file; without room for it, in RAM."""
+    """Move encoders that are not needed for a while.
+
+    UNLOADED writes them to a file; if that fails, they stay in RAM.
+    """
     if choice == STAY:
         return
     compat.release(*encoders)

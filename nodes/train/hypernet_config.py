@@ -1,4 +1,4 @@
-"""HypernetConfig: the shape of the network to train, with its size foretold."""
+"""HypernetConfig: chooses the shape of the network to train, and estimates its size."""
 
 from dataclasses import replace
 
@@ -108,10 +108,12 @@ class HypernetConfig(io.ComfyNode):
         dropout_structure: str | None = None,
         widths: str | None = None,
     ) -> bool | str:
-        """A value that comes from another node is None. Each text is looked at together with the
-        ones before it that are right."""
+        """Each text is checked together with the valid ones before it.
+
+        A value that comes from another node is None.
+        """
         faults, spec = Faults(), HypernetSpec(layer_structure=(1, 1))
-        layers = None  # how many, once it is known
+        layers = None  # the number of layers, once it is known
         with faults.of("widths"):
             spec = replace(spec, widths=read_widths(widths or "") or SD1_WIDTHS)
         with faults.of("layer_structure"):
@@ -153,9 +155,9 @@ def every_width(model) -> tuple[int, ...]:
 
 
 def chosen_spec(config: Config, model, before: tuple[int, ...] | None = None) -> HypernetSpec:
-    """The spec to train on this model; before: the widths of the network that is trained further.
+    """The spec to train on this model. Raises ValueError for widths that the model does not have.
 
-    Raises ValueError for widths that the model does not have.
+    before: the widths of the network that is trained further, if there is one.
     """
     widths = every_width(model)
     wanted = replace(config.spec, widths=before or widths) if config.every_width else config.spec
@@ -172,7 +174,7 @@ def chosen_spec(config: Config, model, before: tuple[int, ...] | None = None) ->
 def spec_of(
     found: tuple[int, ...], structure: str, dropout: str, widths: str, **settings
 ) -> HypernetSpec:
-    """The spec that the widgets' texts describe; raises ValueError quoting what is wrong."""
+    """The spec that the widgets' texts describe. Raises ValueError quoting what is wrong."""
     layers = parse_structure(structure)
     return HypernetSpec(
         widths=read_widths(widths) or found,

@@ -1,4 +1,4 @@
-"""LearningRate: which schedule to begin with, why, and how it looks."""
+"""LearningRate: suggests a schedule, says why, and draws it."""
 
 from hypernet.network.spec import HypernetSpec
 from hypernet.training.advice import settings_warnings, spec_warnings, suggest
@@ -91,8 +91,10 @@ def advise(
     spec: HypernetSpec, pictures: int, batch_size: int, accumulation: int, optimizer: str,
     learning_rate: str, steps: int,
 ) -> tuple[TrainSettings, str]:  # fmt: skip
-    """The settings that are meant, with the suggested schedule where none is given, and what there
-    is to say about them. Raises ValueError."""
+    """(settings, advice). A learning_rate or steps that is not given is suggested.
+
+    Raises ValueError for invalid settings.
+    """
     found = suggest(spec, pictures, batch_size, accumulation, optimizer)
     settings = TrainSettings(
         steps=steps or found.steps, learning_rate=learning_rate.strip() or found.learning_rate,

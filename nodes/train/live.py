@@ -1,8 +1,8 @@
-"""A training that can be watched: what is known of it, and what is told to editors that are open.
+"""The live view of a running training: what is known of it, and the events that editors get.
 
-Events only say that there is news, four times a second at most; whoever wants to see more fetches
-it (trainings.py). So a page that is opened late, or in another browser, sees the same. The
-training adds from its own thread, and the server reads from others.
+Events only say that there is news, at most four times a second; editors fetch the rest
+(trainings.py). So a page that is opened later, or in another browser, sees the same. The training
+writes from its own thread, and the server reads from others.
 """
 
 import threading
@@ -23,13 +23,16 @@ from .control import Control
 
 EVENT = "hypernet.step"
 BETWEEN_EVENTS = 0.25  # seconds
-WHILE_PAUSED = 0.2  # seconds between looks at the host's interrupt
+WHILE_PAUSED = 0.2  # seconds between checks of the host's interrupt
 
 
 @dataclass(kw_only=True)
 class LiveRun:
-    """node: its id in the graph that was queued. asked: the name before it got a number. total:
-    updates in all."""
+    """A running training.
+
+    node: the node's id in the queued graph. asked: the name without a number. total: updates in
+    all.
+    """
 
     name: str
     asked: str = ""
@@ -38,7 +41,7 @@ class LiveRun:
     control: Control = field(default_factory=Control)
     history: RunHistory = field(default_factory=RunHistory)
     pace: Pace = field(default_factory=Pace)
-    stage: str = "preparing"  # then "training", "finishing", and how it ended
+    stage: str = "preparing"  # later "training", "finishing", and how it ended
     device: torch.device | None = None
     run: Run | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -52,13 +55,13 @@ class LiveRun:
 
     @property
     def loss(self) -> float:
-        """Of the last 50 updates or so; NaN before the first."""
+        """The smoothed loss of about the last 50 updates; NaN before the first."""
         return self.history.smoothed.last
 
     # What the training says
 
     def begin(self, run: Run, history: RunHistory, said: list[str], device: torch.device) -> None:
-        """The first update comes next. history: what the run's folder knows of it."""
+        """Training begins now. history: what the run's folder knows of earlier updates."""
         with self._lock:
             self.run, self.history, self.device = run, history, device
             self.stage = "training"
@@ -88,14 +91,14 @@ class LiveRun:
         self.enter(how)
 
     def see(self, step: int, **seen: object) -> None:
-        """What is to be known afterwards, too; see hypernet/runs/seen.py for what there is."""
+        """Add an event, and keep it with the run. hypernet/runs/seen.py lists the events."""
         with self._lock:
             self.history.see(step, **seen)
         if self.run is not None:
             self.run.remember(step, **seen)
 
     def tell(self) -> None:
-        """That there is news, to every editor."""
+        """Send every editor the event that there is news."""
         self._told = time.monotonic()
         compat.send_event(
             EVENT,
@@ -108,7 +111,10 @@ class LiveRun:
     # What people see
 
     def snapshot(self) -> dict:
-        """All of it, as JSON says it. Seconds, bytes, updates per second; None: not known yet."""
+        """Everything as plain data for JSON, in seconds, bytes and updates per second.
+
+        None means not known yet.
+        """
         with self._lock:
             left = self.pace.seconds_left(self.total - self.history.step)
             return seen_of(self.history) | {
@@ -123,7 +129,7 @@ class LiveRun:
 
 
 def seen_of(history: RunHistory) -> dict:
-    """What can be told of a run, whether it lasts or is over."""
+    """What the history tells of a run, whether it is running or over, as plain data."""
     return {
         "step": history.step,
         "began": history.began,
@@ -134,8 +140,10 @@ def seen_of(history: RunHistory) -> dict:
 
 
 def memory_in_use(device: torch.device) -> dict | None:
-    """{"used", "total"} bytes of the device, by whomever; of the process where it is the CPU.
-    None where nothing can tell."""
+    """Bytes {"used", "total"} of the device, used by all processes; None if that is unknown.
+
+    On the CPU, "used" is what this process uses.
+    """
     if device.type == "cpu":
         try:
             import psutil  # ComfyUI brings it
@@ -158,7 +166,7 @@ def running() -> dict[str, LiveRun]:
 
 @contextmanager
 def watched(live: LiveRun) -> Iterator[LiveRun]:
-    """Inside the block the server finds it. How the block ends is told, and kept with the run."""
+    """Inside, the server finds the training. How the block ends is sent, and kept with the run."""
     trainings = running()
     trainings[live.name] = live
     live.tell()
@@ -167,7 +175,7 @@ def watched(live: LiveRun) -> Iterator[LiveRun]:
     except Exception as fault:
         live.end("failed", str(fault))
         raise
-    except BaseException:  # the user's interrupt, mostly
+    except BaseException:  # usually the user's interrupt
         live.end("interrupted")
         raise
     else:

@@ -1,7 +1,6 @@
-"""What a network learns from, encoded: a dataset's pictures and words, or LATENT and CONDITIONING.
+"""The encoded training material: from a dataset, or from LATENT and CONDITIONING.
 
-Both give batches by their place in the stream, and the words of a sample for a preview. The
-encoders leave as soon as they are no longer needed, also when something goes wrong before.
+Both give batches by their first sample's number, and the prompts of samples for previews.
 """
 
 import logging
@@ -40,12 +39,12 @@ from ..shared.progress import watch
 
 log = logging.getLogger(__name__)
 
-EMBEDDING = "embedding:"  # a prompt that reads a file, which may change
+EMBEDDING = "embedding:"  # such a prompt reads a file that may change, so it is not kept
 
 
 @dataclass(frozen=True)
 class EncodedPrompt:
-    """A prompt as the host's sampler takes it; the text is "" where only the host knew it."""
+    """A prompt with its CONDITIONING; the text is "" if only the CONDITIONING is known."""
 
     text: str
     conditioning: Conditioning
@@ -54,12 +53,12 @@ class EncodedPrompt:
 @dataclass(frozen=True, kw_only=True)
 class Material:
     batch_at: Callable[[int, int], Batch]
-    probe: Probe | None  # what the health of the network is measured on
-    pictures: int  # that a pass shows
+    probe: Probe | None
+    pictures: int  # how many a pass shows
     size: tuple[int, int]  # width and height of a preview
-    words: Mapping[int, EncodedPrompt]  # of the samples that previews may show
-    about: dict  # for the manifest
-    hash: str  # of all that is learnt from
+    words: Mapping[int, EncodedPrompt]  # the prompts that previews may show, by sample number
+    about: dict  # a description for the manifest
+    hash: str  # the fingerprint of all that is learnt from
 
 
 def from_dataset(
@@ -72,9 +71,9 @@ def from_dataset(
     settings: TrainSettings,
     previewed: list[int],
 ) -> Material:
-    """Pictures and prompts, encoded where an earlier run has not done it.
+    """Encode pictures and prompts, unless the cache has them.
 
-    previewed: the samples, by place in the stream, whose words a preview may need.
+    previewed: the numbers of the samples whose prompts previews may show.
     """
     forget_old(cache_folder())
     contents = Contents(dataset.folder, cache_folder() / "contents")
@@ -107,7 +106,7 @@ def from_dataset(
 def encode_latents(
     dataset: Dataset, model: Model, vae: Vae, contents: Contents
 ) -> tuple[Dataset, EncodedPictures]:
-    """The dataset without pictures that could not be read after all, and the latents."""
+    """(the dataset without pictures that cannot be decoded, the latents)."""
 
     def encode(pixels: Tensor) -> tuple[Tensor, Tensor]:
         return compat.encode_pictures(vae, pixels, model)
@@ -151,7 +150,7 @@ def say_what_stays_in_memory(**encoded: EncodedPictures | EncodedPrompts) -> Non
 def shown_words(
     dataset: Dataset, clip: Clip, name: str, settings: TrainSettings, places: list[int]
 ) -> dict[int, EncodedPrompt]:
-    """What these samples of the stream show, without any picture."""
+    """The prompts of these samples, by sample number, without encoding pictures."""
     dataset = hold_out(dataset, settings.held_out, settings.seed)
     return words_in(dataset, clip, name, settings, places)
 
@@ -159,7 +158,7 @@ def shown_words(
 def words_in(
     dataset: Dataset, clip: Clip, name: str, settings: TrainSettings, places: list[int]
 ) -> dict[int, EncodedPrompt]:
-    """By place, of a dataset that has held out what it will."""
+    """The prompts of these samples, by number. The dataset must know its held-out pictures."""
     texts, seed = {}, settings.seed
     for place in places:
         item = items_at(dataset, seed, place, settings.batch_size)[0]
@@ -173,7 +172,7 @@ def words_in(
 def read_given(
     latents: list, conditioning: list, model: Model, *, seed: int, batch_size: int
 ) -> Given:
-    """LATENT and CONDITIONING as lists; raises ValueError in words when they do not fit."""
+    """Read lists of LATENT and CONDITIONING. Raises ValueError if they do not fit together."""
     pictures = [
         picture for latent in latents for picture in compat.scale_latents(model, latent["samples"])
     ]
@@ -220,7 +219,7 @@ def given_size(given: Given) -> tuple[int, int]:
 
 
 def pictures_hash(dataset: Dataset | None, given: Given | None) -> str:
-    """Of all that is learnt from, as it is asked for: nothing is decoded or encoded."""
+    """The fingerprint of all that is learnt from. Nothing is decoded or encoded for it."""
     if given is not None:
         entries = given.conditions
         contexts = [entry["context"] for entry in entries]

@@ -1,5 +1,8 @@
-"""One training at a time under one name: a lock of the system's, over processes and machines that
-share the output folder. It ends with the process that holds it, however that ends."""
+"""Locks a name, so that only one training at a time uses it.
+
+It is a file lock of the system, valid for all processes and machines that share the output folder.
+It ends with the process that holds it, even if that is killed.
+"""
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
@@ -12,15 +15,15 @@ from .run_naming import LOAD, Found
 
 log = logging.getLogger(__name__)
 
-LOCKS = ".locks"  # beside the runs, for a run that is stopped early leaves no folder
+LOCKS = ".locks"  # beside the runs' folders, because a run that is stopped early has none
 
 
 @contextmanager
 def held(plan: Callable[[Sequence[str]], Found], runs: Path) -> Iterator[Found]:
-    """What plan(busy names) decides, its name held until the block ends.
+    """What plan(busy names) decides. Its name is locked until the block ends.
 
-    A name that somebody else holds is busy, and it is decided anew. So it is when something has
-    changed between the decision and the lock.
+    If somebody else holds the name, it counts as busy, and plan is called again. It is also called
+    again if something has changed between the decision and the lock.
     """
     with ExitStack() as holding:
         busy: list[str] = []

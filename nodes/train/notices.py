@@ -1,4 +1,4 @@
-"""Sentences for the user while a node trains: in the log at once, and later on the node."""
+"""Sentences for the user while a node trains: logged at once, and shown on the node at the end."""
 
 import logging
 import sys
@@ -11,14 +11,14 @@ log = logging.getLogger(__name__)
 
 
 class Notices:
-    """said: all so far, in order."""
+    """Collects sentences for the user. said: all so far, in order."""
 
     def __init__(self) -> None:
         self.said: list[str] = []
         self._listeners: list[Callable[[str], object]] = []
 
     def say(self, sentence: str) -> None:
-        with tqdm.external_write_mode(sys.stderr):  # or it would end the line of the progress
+        with tqdm.external_write_mode(sys.stderr):  # keeps the progress bar's line intact
             log.warning(sentence)
         self.said.append(sentence)
         for hear in self._listeners:
@@ -26,7 +26,7 @@ class Notices:
 
     @contextmanager
     def heard_by(self, hear: Callable[[str], object]) -> Iterator[None]:
-        """Inside, it is told each new sentence, too."""
+        """Inside, `hear` is called with each new sentence."""
         self._listeners.append(hear)
         try:
             yield

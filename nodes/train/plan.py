@@ -1,7 +1,7 @@
-"""What a training will do: decided before any time is spent, and not changed afterwards.
+"""Decides what a training will do, before any time is spent. The plan does not change afterwards.
 
-What was asked (asked.py) meets what lies on the disk: under which name it runs, with what it
-begins, which processes train. All that can be known to be wrong is said here.
+From what was asked (asked.py) and what lies on the disk follow the run's name, what it begins with,
+and which processes train. All errors that can be known in advance are raised here.
 """
 
 from collections.abc import Callable, Iterator
@@ -25,8 +25,11 @@ Say = Callable[[str], object]
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """found: the name that the run has, and what lies there. beginning: what it has learnt before.
-    processes: those that train together."""
+    """What will be done.
+
+    found: the run's name and what lies under it. beginning: what has been learnt before.
+    processes: those that train together.
+    """
 
     asked: Asked
     found: Found
@@ -35,7 +38,7 @@ class Plan:
 
     @property
     def is_trained(self) -> bool:
-        """Is there nothing to do but to load the network?"""
+        """Is the network trained already, so that it only needs to be loaded?"""
         return self.found.kind == LOAD
 
     @property
@@ -43,7 +46,7 @@ class Plan:
         return runs_folder() / self.found.name
 
     def previewed_steps(self) -> list[int]:
-        """Steps after which there is a preview, in order; the last step counts."""
+        """The steps after which a preview is drawn, ascending, including the last step."""
         start = self.beginning.step
         last = max(self.asked.settings.steps, start)
         return [n for n in range(start + 1, last) if self.asked.preview.is_due(n)] + [last]
@@ -51,9 +54,9 @@ class Plan:
 
 @contextmanager
 def planned(asked: Asked, say: Say) -> Iterator[Plan]:
-    """The plan, and the run's name held until the block ends. say: hears what is strange.
+    """The plan. The run's name is locked until the block ends. say: is told warnings.
 
-    Raises ValueError, FileNotFoundError, FileExistsError or OSError where it cannot be done.
+    Raises ValueError, FileNotFoundError, FileExistsError or OSError if it cannot be done.
     """
     for sentence in asked.check():
         say(sentence)
@@ -63,7 +66,7 @@ def planned(asked: Asked, say: Say) -> Iterator[Plan]:
         if found.kind == LOAD:
             yield Plan(asked=asked, found=found, beginning=Beginning(), processes=ALONE)
             return
-        # The leading process finds all faults before it calls the others, who find the same state.
+        # The leading process finds all faults before it starts the others, which see the same.
         beginning = begin_with(asked, found, say) if present().leads else None
         processes = compat.gather_processes()
         if processes.leads:
@@ -78,7 +81,7 @@ def planned(asked: Asked, say: Say) -> Iterator[Plan]:
 
 @contextmanager
 def found_name(asked: Asked) -> Iterator[Found]:
-    """What the leading process has found, its name held; the others are told."""
+    """What the leading process finds, with its name locked. Other processes get the same."""
     if not present().leads:
         yield present().told()
         return
@@ -88,7 +91,7 @@ def found_name(asked: Asked) -> Iterator[Found]:
 
 
 def begin_with(asked: Asked, found: Found, say: Say) -> Beginning:
-    """What it begins with, and whether that can be: all that can be wrong with this name."""
+    """What the run begins with. Raises all errors that depend on the name."""
     steps, folder = asked.settings.steps, runs_folder() / found.name
     if found.kind == RESUME:
         beginning = resume(folder, found.name, asked.spec, say)

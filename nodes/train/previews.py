@@ -1,8 +1,9 @@
-"""Pictures of what a network draws so far, made by the host's sampler while it is being trained.
+"""Draws previews with the host's sampler while a network is being trained.
 
-Nothing of the training is touched: chance is counted there, and the network that draws is the one
-that learns, in evaluation mode. The file has A1111's `parameters` text, which other programs read,
-and the graph as ComfyUI's own pictures have it: dropped on the canvas, a preview opens it.
+Drawing does not affect training, because training's random numbers follow from seed and step. The
+network is the one that learns, in eval mode. The file contains A1111's `parameters` text, which
+other programs read, and the graph as in ComfyUI's own pictures: a preview that is dropped on the
+canvas opens it.
 """
 
 import json
@@ -26,11 +27,13 @@ MULTIPLE = 8  # pixels
 
 @dataclass(frozen=True, kw_only=True)
 class PreviewSettings:
-    """every: updates between previews, 0 for one at the end alone. prompt: "" for the caption
-    that is being learnt; networks that it names in <…> are taken out, as A1111 takes them out of
-    previews. seed: −1 for the training's. width, height: 0 for the training's.
+    """How to draw previews.
 
-    Raises ValueError with every fault found, in one message.
+    every: updates between previews; 0 for only one at the end. prompt: "" for the caption that is
+    being learnt. Tags such as <hypernet:…> are taken out of prompts, as A1111 does for previews.
+    seed: −1 for the training's. width, height: 0 for the training's.
+
+    Raises ValueError with all faults in one message.
     """
 
     every: int = 0
@@ -69,16 +72,15 @@ class PreviewSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class Previewer:
-    """Draws by these settings; words and negative were encoded before CLIP left.
+    """Draws previews. words and negative were encoded before CLIP left the device.
 
-    steps: after which there may be a preview, ascending, and the words of each; one for all is
-    enough.
+    steps: those that may have a preview, ascending. words: a prompt for each, or one for all.
     """
 
     settings: PreviewSettings
     model: Model
     vae: Vae
-    encoders: str  # where the VAE goes after every picture, see encoders.py
+    encoders: str  # where the VAE goes after each picture, see encoders.py
     steps: list[int]
     words: list[EncodedPrompt]
     negative: Conditioning
@@ -87,12 +89,12 @@ class Previewer:
     graph: Mapping[str, object] = field(default_factory=dict)  # "prompt", "workflow"
 
     def words_after(self, step: int) -> EncodedPrompt:
-        """Those of the step, or of the next that has some: a schedule may end early."""
+        """The prompt of this step, or of the next that has one: a schedule may end early."""
         place = bisect_left(self.steps, step)
         return self.words[min(place, len(self.words) - 1)]
 
     def draw(self, network: Hypernetwork, words: EncodedPrompt) -> Tensor:
-        """IMAGE (1, H, W, 3); the VAE is fetched for it."""
+        """An IMAGE (1, H, W, 3). The VAE is loaded for it."""
         wanted = self.settings
         width, height = self.size
         try:
@@ -105,7 +107,7 @@ class Previewer:
             leave(self.encoders, self.vae)
 
     def texts(self, network: Hypernetwork, words: EncodedPrompt, picture: Tensor) -> dict[str, str]:
-        """What the PNG says: `parameters` as A1111 writes it, and all of it as JSON."""
+        """The PNG's texts: `parameters` as A1111 writes it, `hypernet` as JSON, and the graph."""
         wanted, step, name = self.settings, network.record.step, network.record.name
         _, height, width, _ = picture.shape
         lines = [words.text]
@@ -125,12 +127,12 @@ class Previewer:
 
 
 def with_network(model, network: Hypernetwork):
-    """The model as ApplyHypernet at strength 1 gives it."""
+    """The model with the network applied at strength 1."""
     from ..use.apply import ApplyHypernet
 
     return ApplyHypernet.execute(model, network, 1.0)[0]
 
 
 def as_pixels(picture: Tensor) -> np.ndarray:
-    """(H, W, 3), 0 to 255, of an IMAGE's first."""
+    """The first picture of an IMAGE as (H, W, 3) uint8."""
     return (picture[0].clamp(0, 1) * 255).round().byte().cpu().numpy()

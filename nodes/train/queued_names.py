@@ -1,4 +1,4 @@
-"""Two trainings of one name in the host's queue: whoever queues the second is told at once."""
+"""Tells the user at once if another training of the same name is in the host's queue."""
 
 import logging
 
@@ -16,8 +16,10 @@ NOTICE = "hypernet.notice"  # what the editor shows as a passing notice
 
 
 def check_queue(name: str, if_taken: str) -> None:
-    """Where another training of this name is queued already: tell editors which name this one gets,
-    or raise ValueError where it would stop."""
+    """If another training of this name is queued, tell editors which name this one will get.
+
+    Raises ValueError if if_taken is STOP.
+    """
     ahead = sum(trains(prompt, name) for prompt in compat.queued_prompts())
     if not ahead:
         return
@@ -35,7 +37,7 @@ def check_queue(name: str, if_taken: str) -> None:
 
 
 def trains(prompt: dict, name: str) -> bool:
-    """Is there a training of this name in the graph?"""
+    """Does the graph train a network of this name?"""
     return any(
         node.get("class_type") == TRAINS and names(node.get("inputs", {}).get("name"), name)
         for node in prompt.values()
@@ -50,12 +52,12 @@ def names(given: object, name: str) -> bool:
 
 
 def name_after(name: str, ahead: int) -> str:
-    """The name of the one that comes after so many others of this name."""
+    """The name of a training that comes after `ahead` others of this name."""
     folders = runs_folder(), compat.network_folders()
     taken = {live.name for live in list(running().values()) if live.asked == name}
     own = (
         standing_of(name, *folders).kind in ("unfinished", "lost") and not taken
-    )  # the first goes on
+    )  # the first one resumes the run, and needs no new name
     for _ in range(ahead - len(taken) - own):
         taken.add(free_name(name, taken, *folders))
     return free_name(name, taken, *folders)

@@ -1,4 +1,4 @@
-"""LearningRateRangeTest: which rates this network learns at from these pictures, tried out."""
+"""LearningRateRangeTest: finds by trial which rates this network learns at from these pictures."""
 
 import torch
 
@@ -29,7 +29,7 @@ SHOWN_FIRST = ("batch_size", "accumulation", "seed", "optimizer")
 NOT_TESTED = (
     "steps", "learning_rate", "save_every", "ema", "probe_every", "compile", "save_optimizer",
 )  # fmt: skip
-PROBED = 8  # samples, where the material brings no probe
+PROBED = 8  # samples of a probe, if the material has none
 POINTS = 50
 
 
@@ -110,7 +110,7 @@ def tested(
     latents: list, conditioning: list, *, model, clip, vae, config, name: str, rates: str,
     steps: int, dataset: Dataset | None = None, **settings,
 ) -> list[Point]:  # fmt: skip
-    """The points of the test; raises ValueError for settings that make no sense."""
+    """The points of the test. Raises ValueError for invalid settings."""
     check_one_source(dataset, latents, conditioning)
     low, high = read_rates(rates)
     spec = chosen_spec(config, model)
@@ -140,7 +140,7 @@ def try_rates(
     progress = compat.Progress(settings.steps, title="Testing learning rates")
     network = Hypernetwork(spec)
 
-    def batch_at(first: int, number: int):  # asked for before every batch
+    def batch_at(first: int, number: int):  # is called before each batch
         compat.raise_if_interrupted()
         progress.update(first // (size * settings.accumulation))
         return material.batch_at(first, number)

@@ -1,9 +1,9 @@
-"""Under which name a training runs, and with what it begins: decided before pictures are read.
+"""Decides a run's name and what it begins with, before pictures are read.
 
-The names my_style, my_style_2, my_style_3 … are looked at. What is finished and answers the same
-request is loaded; what is unfinished goes on; and only where neither is, a new run begins, under
-the name or, where that is taken, as `if_taken` says. Nothing that is there is ever written to,
-other than an unfinished run that goes on.
+It considers the names my_style, my_style_2, my_style_3 … A finished run of the same request is
+loaded, and an unfinished run is resumed. If there is neither, a new run begins: under the name
+itself, or as `if_taken` says if the name is taken. Nothing that exists is changed, except an
+unfinished run that is resumed.
 """
 
 from collections.abc import Callable, Sequence
@@ -15,14 +15,17 @@ from hypernet.runs.state import spec_differences
 
 ADD, GO_ON, STOP = "add a number", "go on training it", "stop"
 CHOICES = (ADD, GO_ON, STOP)
-NEW, LOAD, RESUME, FURTHER = "new", "load", "resume", "go on"  # kinds of what is found
-MOST_NAMED = 4  # differences that a sentence lists
+NEW, LOAD, RESUME, FURTHER = "new", "load", "resume", "go on"  # Found.kind
+MOST_NAMED = 4  # the most differences that a sentence lists
 
 
 @dataclass(frozen=True, kw_only=True)
 class Found:
-    """What will happen. base: the run that is loaded, resumed or gone on from. begins_with: of the
-    request that the run will answer. said: sentences for the user."""
+    """The decision.
+
+    base: the run that is loaded, resumed or trained further. begins_with: for the run's request.
+    said: sentences for the user.
+    """
 
     kind: str
     name: str
@@ -39,11 +42,12 @@ class Found:
 
 @dataclass(frozen=True, kw_only=True)
 class Looks:
-    """What is read only where a decision hangs on it.
+    """Functions that read files, called only when a decision depends on them.
 
-    pictures() is the hash of the pictures and words that were asked for, sha(standing) that of a
-    network's file. fault(standing) says why a finished network is not what its run wrote, "" if it
-    is. hinders(standing) says why an unfinished run cannot go on, "" if it can.
+    pictures() is the fingerprint of the pictures and words that were asked for. sha(standing) is
+    the hash of a network's file. fault(standing) says why a finished network is not what its run
+    wrote; "" if it is. hinders(standing) says why an unfinished run cannot be resumed; "" if it
+    can.
     """
 
     pictures: Callable[[], str]
@@ -54,7 +58,7 @@ class Looks:
 
 @dataclass(frozen=True, kw_only=True)
 class Wish:
-    """What was asked for. name: without a number."""
+    """What was asked for. name: as the user typed it, without a number added."""
 
     name: str
     request: Request
@@ -62,17 +66,18 @@ class Wish:
     if_taken: str
 
     def is_of(self, standing: Standing) -> bool:
-        """Was it trained under this name, or under this name before it got a number?"""
+        """Was it trained under this name, or under this name with a number added?"""
         return self.name in (standing.name, standing.asked)
 
 
 def plan_name(
     wish: Wish, standings: Sequence[Standing], busy: Sequence[str], free: str, looks: Looks
 ) -> Found:
-    """What to do, from what stands under the name and its numbers.
+    """Decide what to do.
 
-    busy: names that are being trained just now. free: the first name that nothing has. Raises
-    FileExistsError or ValueError, in one sentence, where the user has to decide.
+    standings: what lies under the name and its numbered forms. busy: names that are being trained
+    now. free: the first name that is not taken. Raises FileExistsError or ValueError, in one
+    sentence, if the user has to decide.
     """
     said: list[str] = []
     idle = [each for each in standings if each.name not in busy and not each.is_free]
@@ -106,8 +111,10 @@ def plan_name(
 
 
 def answers(wish: Wish, standing: Standing, standings: Sequence[Standing], looks: Looks) -> bool:
-    """Is it a run of the same request? Where a network is to be trained further, also one that went
-    on from a network of this name."""
+    """Is it a run of the same request?
+
+    If if_taken is GO_ON, a run that continued from a network of this name counts too.
+    """
     if standing.request is None:
         return False
     begun = standing.request.begins_with
@@ -119,11 +126,14 @@ def answers(wish: Wish, standing: Standing, standings: Sequence[Standing], looks
 
 
 def answered(wish: Wish, same: Sequence[Standing], looks: Looks, said: list[str]) -> Found | None:
-    """By a finished run, the longest first, or else by an unfinished one that goes on."""
+    """Load the longest finished run of the same request, or else resume an unfinished one.
+
+    None if there is neither.
+    """
     finished = [each for each in same if each.kind == "finished"]
     for each in sorted(finished, key=lambda one: -one.done):
         if wish.if_taken == GO_ON and not is_over(wish.request, each.done):
-            break  # the rest of it is to be trained
+            break  # it was stopped early, and GO_ON asks to train the rest
         if not (fault := looks.fault(each)):
             return Found(kind=LOAD, name=each.name, base=each, said=tuple(said))
         said.append(f"{fault}.")
@@ -134,7 +144,7 @@ def answered(wish: Wish, same: Sequence[Standing], looks: Looks, said: list[str]
 
 
 def resumed(wish: Wish, idle: Sequence[Standing], looks: Looks, said: list[str]) -> Found | None:
-    """An unfinished run of the name goes on, with other settings than it began with."""
+    """Resume an unfinished run of the name, although its settings differ. None if there is none."""
     for each in idle:
         if each.kind != "unfinished" or not wish.is_of(each):
             continue
@@ -163,7 +173,7 @@ def resume_of(wish: Wish, base: Standing, said: list[str]) -> Found:
 def gone_on(
     wish: Wish, idle: Sequence[Standing], free: str, looks: Looks, said: list[str]
 ) -> Found | None:
-    """A new run from where the newest network of the name ended. None where there is none."""
+    """Begin a new run from the newest network of the name. None if there is none."""
     ours = [each for each in idle if wish.is_of(each) and each.kind in ("finished", "lost", "file")]
     if not ours:
         return None
@@ -173,7 +183,7 @@ def gone_on(
             f"{fault}, so training cannot go on from it. Move that file away, or set if_taken to "
             f'"{ADD}".'
         )
-    if base.request is None:  # what it has, is seen when it is opened
+    if base.request is None:  # its spec and steps are checked when the file is opened
         begins_with = looks.sha(base)
     else:
         if differ := spec_differences(base.request.spec, wish.request.spec):
@@ -190,7 +200,7 @@ def gone_on(
 
 
 def only_steps(wish: Wish, standing: Standing, looks: Looks) -> bool:
-    """Would they be one request if both had as many steps?"""
+    """Are the requests the same except for their steps?"""
     assert standing.request is not None
     settings = {**standing.request.settings, "steps": wish.request.steps}
     return not differences(
@@ -199,7 +209,7 @@ def only_steps(wish: Wish, standing: Standing, looks: Looks) -> bool:
 
 
 def enough(wish: Wish, base: Standing, looks: Looks, said: list[str]) -> Found:
-    """It has all the updates that were asked for: it is loaded if nothing else is otherwise."""
+    """For a base that has enough updates: load it if nothing else differs, or raise ValueError."""
     if base.kind == "finished" and only_steps(wish, base, looks):
         return Found(kind=LOAD, name=base.name, base=base, said=tuple(said))
     raise ValueError(
@@ -209,7 +219,7 @@ def enough(wish: Wish, base: Standing, looks: Looks, said: list[str]) -> Found:
 
 
 def why_taken(wish: Wish, standing: Standing, busy: Sequence[str], looks: Looks) -> str:
-    """'"my_style" is taken by a network trained with learning_rate 1e-3 (now 1e-4)'"""
+    """Why the name is taken: '"my_style" is taken by a network trained with … 1e-3 (now 1e-4)'."""
     name, folder, kind = standing.name, standing.folder, standing.kind
     if name in busy:
         return f'"{name}" is being trained just now by another process'

@@ -1,4 +1,4 @@
-"""Where run_naming.py's decision gets what it hangs on: what stands on the disk under a name."""
+"""Looks on the disk for what run_naming.py needs for its decision."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -16,16 +16,18 @@ from .run_naming import LOAD, Found, Looks, Wish, plan_name
 
 @dataclass(frozen=True, kw_only=True)
 class Search:
-    """pictures: gives the hash of the pictures and words that were asked for."""
+    """Searches for runs. pictures: returns the fingerprint of the pictures and words asked for."""
 
     wish: Wish
     spec: HypernetSpec
     pictures: Callable[[], str]
-    known: dict[tuple, str] = field(default_factory=dict)  # of what was read, while it stays so
+    known: dict[tuple, str] = field(default_factory=dict)  # the cache of `once`
 
     def plan(self, busy: Sequence[str] = ()) -> Found:
-        """What will be done, while others train under the busy names; see naming.plan_name. Raises
-        OSError, too, where it would be done in a folder that cannot be written."""
+        """Decide what to do, while others train under the busy names; see run_naming.plan_name.
+
+        Also raises OSError if a folder that is needed cannot be written.
+        """
         runs, networks = runs_folder(), network_folders()
         standings = [
             standing_of(name, runs, networks) for name in numbered(self.wish.name, runs, networks)
@@ -44,7 +46,7 @@ class Search:
         return found
 
     def once(self, read: Callable[[Standing], str], standing: Standing, what: str = "") -> str:
-        """read(standing), which takes a moment, again only when the run has ended anew."""
+        """read(standing), which is slow, cached until the run has ended again."""
         key = (what or read.__name__, standing.name, standing.ended, standing.done)
         if key not in self.known:
             self.known[key] = read(standing)
@@ -52,6 +54,6 @@ class Search:
 
 
 def sha_of(standing: Standing) -> str:
-    """Of the network's file: what the run says of it, or else the file itself."""
+    """The hash of the network's file: from the run's manifest if it has one, else computed."""
     told = standing.manifest.get("finished", {}).get("sha256")
     return told or (file_hash(standing.file) if standing.file else "")

@@ -1,7 +1,8 @@
-"""What happens between the updates of a training: log, checkpoints, previews, people's wishes.
+"""Does what happens between updates: log, checkpoints, previews, and what users ask for.
 
-Whatever ends the loop, what was trained until then is on disk. Before a preview too, for it is the
-moment when memory runs out. A disk that is full, or a preview that fails, ends nothing.
+Whatever ends the loop, everything trained so far is saved. The state is also saved before each
+preview, because that is when memory may run out. A full disk or a failed preview does not end the
+training.
 """
 
 import time
@@ -42,8 +43,10 @@ class Session:
         return self.learner.done
 
     def learn(self, denoiser: Denoiser, material: Material, start: int) -> None:
-        """Train to the end, the schedule's or the one that is asked for; or to the user's
-        interrupt, which is raised when all is saved."""
+        """Train until the steps or the schedule end, or the user stops.
+
+        An interrupt is raised after everything is saved.
+        """
         steps = train(self.learner, denoiser, material.batch_at, material.probe, self.processes)
         stopped = False
         total, title = self.learner.settings.steps, f'Training "{self.live.name}"'
@@ -74,7 +77,7 @@ class Session:
         self.keep(self.save_state)
 
     def goes_on(self) -> bool:
-        """Does what was asked for since; False when it is to end here. A pause is spent here."""
+        """Do what users have asked for, and wait while paused. Returns False to end training."""
         control = self.live.control
         if control.is_paused and self.run.saved_step != self.done:
             self.keep(self.save_state)
@@ -91,7 +94,7 @@ class Session:
         return False
 
     def after(self, step: Step) -> Image.Image | None:
-        """Log and save the step; the preview, if it is time for one."""
+        """Log the step, save what is due, and return a preview if one is due."""
         self.run.note(step)
         self.live.update(step)
         for sentence in step.notes:
@@ -107,12 +110,12 @@ class Session:
             self.keep(self.save_state)
         try:
             return Image.fromarray(as_pixels(self.draw()))
-        except Exception as fault:  # memory, mostly; hosts and samplers raise all kinds
+        except Exception as fault:  # usually out of memory, but hosts and samplers raise any kind
             self.say(f"There is no preview after step {step.done}: {fault}")
             return None
 
     def tell_first_probe(self, start: int) -> None:
-        """What the probe says of a network without effect, which no Step has."""
+        """Show the first probe, which was measured before training and is in no Step."""
         first = self.learner.health.first_loss
         if first is not None and not self.live.history.probe.buckets:
             self.live.see(start, probe=first)
@@ -124,7 +127,7 @@ class Session:
         self.run.save_state(self.learner.network, self.learner)
 
     def draw(self) -> Tensor:
-        """A picture by the network as it is now, saved among the previews."""
+        """Draw a preview with the network as it is now, and save it."""
         words = self.previewer.words_after(self.done)
         picture = self.previewer.draw(self.learner.result, words)
         texts = self.previewer.texts(self.learner.result, words, picture)
@@ -134,8 +137,11 @@ class Session:
         return picture
 
     def finish(self, file: Path, another: Callable[[], Path]) -> tuple[Tensor, Path]:
-        """Write the network's file; its preview, and the file, which is `another` where somebody
-        has taken its name meanwhile. An interrupt in between finds the state saved."""
+        """Draw the last preview and write the network's file. Returns both.
+
+        The file is another() if the name was taken meanwhile. The state is saved already, so an
+        interrupt loses nothing.
+        """
         try:
             drawn = self.picture if self.pictured == self.done else None
             picture = self.draw() if drawn is None else drawn
@@ -168,7 +174,7 @@ class Session:
         return file
 
     def keep(self, save: Callable[[], object]) -> None:
-        """Save; where there is no room say so, and go on."""
+        """Save. If the disk is full, tell the user and go on."""
         try:
             save()
         except DiskFull as fault:
@@ -178,7 +184,7 @@ class Session:
 def follow(
     learner: Learner, denoiser: Denoiser, material: Material, processes: Processes
 ) -> list[float]:
-    """Train along with the process whose Session this is; all losses. Nothing is written."""
+    """Train along with the leading process, which has the Session. Returns all losses."""
     losses = []
     for step in train(learner, denoiser, material.batch_at, material.probe, processes):
         losses.append(step.loss)

@@ -1,6 +1,6 @@
-"""TrainHypernet: pictures and words in, a hypernetwork and its file out.
+"""TrainHypernet: trains a network on a dataset and writes its file.
 
-A list of latents is one training, not many, so the node takes all its inputs as lists.
+The node takes all inputs as lists, so that a list of latents gives one training, not many.
 """
 
 import logging
@@ -170,7 +170,7 @@ class TrainHypernet(io.ComfyNode):
         continue_from: list | None = None,
         if_taken: list | None = None,
     ) -> bool | str:
-        """Each is a list of one; None in it when the value comes from another node."""
+        """Each argument is a list with one value, which is None if it comes from another node."""
         wanted, rate, network = only(name), only(learning_rate), only(continue_from)
         choice = only(if_taken) or ADD
         faults = compat.Faults()
@@ -185,15 +185,18 @@ class TrainHypernet(io.ComfyNode):
         with faults.of("if_taken"):
             if choice not in IF_TAKEN:
                 raise ValueError(f'if_taken "{choice}": choose one of {", ".join(IF_TAKEN)}.')
-        if wanted is not None and faults.answer() is True:  # otherwise it is not queued anyway
+        if wanted is not None and faults.answer() is True:  # with faults it will not be queued
             with faults.of("name"):
                 check_queue(bare_path(wanted), choice)
         return faults.answer()
 
     @classmethod
     def fingerprint_inputs(cls, continue_from: list | None = None, **others) -> str:
-        """Hosts keep no result of a run that was interrupted, so it goes on when it is queued
-        again; one that ended is kept until the file that it began with changes."""
+        """Time and size of the file that training continues from, so that a changed one counts.
+
+        Hosts cache no result of an interrupted node, so an unfinished run is resumed when it is
+        queued again.
+        """
         network = only(continue_from)
         if network in (None, NOTHING):
             return ""
@@ -224,23 +227,23 @@ class TrainHypernet(io.ComfyNode):
 
 
 def found_note(network: str | None) -> str:
-    """How the name of the network to go on from differs from the file's."""
+    """A note if the name of the network to continue from is spelt differently from the file's."""
     return "" if network in (None, NOTHING) else found_by(network)[0].note
 
 
 def graph_of(hidden) -> dict[str, object]:
-    """What the host writes into pictures, under the same names: output nodes are given it."""
+    """The graph, under the names that the host uses when it writes it into pictures."""
     graph = {"prompt": hidden.prompt, **(hidden.extra_pnginfo or {})}
     return {name: part for name, part in graph.items() if part}
 
 
 def only(values: list | None) -> Any:
-    """The one value of an input, or None. The host has seen to its type."""
+    """The single value of an input, or None. The host has checked its type."""
     return values[0] if values else None
 
 
 def one_of_each(inputs: dict[str, list]) -> dict[str, Any]:
-    """The inputs without their lists; raises ValueError for one with several values."""
+    """The inputs' single values. Raises ValueError if an input has several."""
     several = [f"{name} ({len(each)})" for name, each in inputs.items() if len(each) != 1]
     if several:
         raise ValueError(
@@ -255,9 +258,9 @@ def read_inputs(
     graph: dict, dataset: Dataset | None = None, resume: bool = True,
     continue_from: str = NOTHING, encoders: str = TO_RAM, if_taken: str = ADD, **settings,
 ) -> Asked:  # fmt: skip
-    """Raises ValueError or FileNotFoundError for settings that make no sense.
+    """What the inputs ask for. Raises ValueError or FileNotFoundError for invalid inputs.
 
-    Processes that train together share batches of so many times the batch_size.
+    If several processes train together, the batch size is multiplied by their number.
     """
     check_one_source(dataset, latents, conditioning)
     preview = {key: settings.pop(key) for key in list(settings) if key.startswith("preview_")}

@@ -1,4 +1,4 @@
-"""A network that is trained: just now, or before, by a run of the same request."""
+"""The result of a training: trained just now, or loaded from a finished run of the same request."""
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -21,12 +21,12 @@ from .encoders import leave
 from .material import EncodedPrompt, given_size, given_words, shown_words
 from .run_naming import GO_ON
 
-BESIDE = {"every": None, "taken_out": None}  # of the preview's settings, no picture shows them
+BESIDE = {"every": None, "taken_out": None}  # preview settings that do not change the picture
 
 
 @dataclass(frozen=True, kw_only=True)
 class Trained:
-    """said: how it came to be, in a sentence."""
+    """A trained network and its outputs. said: a sentence on how it was made."""
 
     network: Hypernetwork
     picture: Tensor  # IMAGE, the last preview
@@ -36,11 +36,11 @@ class Trained:
 
 
 def give_back(asked: Asked, base: Standing) -> Trained:
-    """The network of a finished run, which is whole and answers what was asked."""
+    """Load the network of a finished run that has the same request."""
     file = base.file
-    assert file is not None  # "finished" says that it is there
+    assert file is not None  # a finished run has its file
     network = open_network(file, compat.network_folders())
-    assert isinstance(network, Hypernetwork)  # a training leaves no tree
+    assert isinstance(network, Hypernetwork)  # training never writes a tree
     done = network.record.step
     said = f'"{base.name}" is trained already ({done} updates): loaded.'
     if not is_over(asked.request, done):
@@ -56,7 +56,7 @@ def give_back(asked: Asked, base: Standing) -> Trained:
 
 
 def stored_preview(asked: Asked, base: Standing, done: int) -> Tensor | None:
-    """The run's last preview, where the settings of previews are those that it had."""
+    """The run's last preview; None if its settings were others, or it cannot be read."""
     had, wanted = dict(base.manifest.get("preview", {})), asdict(asked.preview)
     if had | BESIDE != wanted | BESIDE:
         return None
@@ -69,7 +69,7 @@ def stored_preview(asked: Asked, base: Standing, done: int) -> Tensor | None:
 
 
 def draw_anew(asked: Asked, base: Standing, network: Hypernetwork) -> Tensor:
-    """As the last preview of a training with today's settings; nothing is saved."""
+    """Draw the last preview again, with the settings of now. Nothing is saved."""
     steps = [network.record.step]
     try:
         previewer = asked.previewer(*shown(asked, asked.places(steps)), steps)
@@ -82,11 +82,11 @@ def draw_anew(asked: Asked, base: Standing, network: Hypernetwork) -> Tensor:
 
 
 def shown(asked: Asked, places: list[int]) -> tuple[dict[int, EncodedPrompt], tuple[int, int]]:
-    """The words of these samples of the stream, and the size of a preview."""
+    """(the prompts of these samples, the size of a preview)."""
     if asked.given is not None:
         words = given_words(asked.given, asked.conditioning, places)
         return words, given_size(asked.given)
     dataset = asked.dataset
-    assert dataset is not None  # check_one_source has looked
+    assert dataset is not None  # check_one_source has checked
     words = shown_words(dataset, asked.clip, asked.word, asked.settings, places)
     return words, (dataset.width, dataset.height)

@@ -1,1 +1,4 @@
-"""Nodes that load, save, apply and inspect networks."""
+"""Nodes that use networks: load, save, apply, inspect, compare, convert, merge and fold them.
+
+load_save.py also finds network files and names for the other nodes.
+"""

@@ -1,4 +1,4 @@
-"""ApplyHypernet: a model that draws what the network has learnt."""
+"""ApplyHypernet: patches a model so that the network acts on it while it generates."""
 
 import logging
 
@@ -12,7 +12,7 @@ from ..shared.sockets import CATEGORY, HypernetSocket
 
 log = logging.getLogger(__name__)
 
-LIMIT = 10.0  # of strengths, either way
+LIMIT = 10.0  # strengths are from −LIMIT to LIMIT
 
 
 class ApplyHypernet(io.ComfyNode):
@@ -82,7 +82,7 @@ class ApplyHypernet(io.ComfyNode):
         end_percent: float | None = None,
         curve: str | None = None,
     ) -> bool | str:
-        """A value that comes from another node is None here; execute looks at it."""
+        """A value that comes from another node is None here; execute checks it."""
         faults = Faults()
         with faults.of("width_factors"):
             parse_widths(width_factors or "")
@@ -124,7 +124,7 @@ class ApplyHypernet(io.ComfyNode):
 
 
 def held_widths(hypernet, text: str) -> tuple[tuple[int, float], ...]:
-    """The factors of a text; raises ValueError for a width that the network does not hold."""
+    """(width, factor) pairs from a text. Raises ValueError for widths the network does not have."""
     factors = parse_widths(text)
     held = hypernet.spec.widths
     missing = [width for width, _ in factors if width not in held]

@@ -1,4 +1,4 @@
-"""CompareHypernets and LabelGrid: networks side by side, and labels around any pictures."""
+"""CompareHypernets draws with several networks in one grid; LabelGrid labels any pictures."""
 
 import itertools
 
@@ -24,7 +24,7 @@ class CompareHypernets(io.ComfyNode):
             description="Draws the same picture with each network (rows) at each strength "
             "(columns), in one labelled grid.",
             search_aliases=["xy plot", "grid", "comparison"],
-            has_intermediate_output=True,  # or an editor that is opened later would not see it
+            has_intermediate_output=True,  # lets an editor that is opened later show the picture
             inputs=[
                 io.Model.Input("model", tooltip="The model to generate with."),
                 io.Vae.Input("vae", tooltip="VAE of the same checkpoint."),

@@ -1,4 +1,4 @@
-"""ConvertHypernet and MergeHypernets."""
+"""ConvertHypernet and MergeHypernets: make a new network of one or of several."""
 
 from dataclasses import replace
 
@@ -137,7 +137,7 @@ class MergeHypernets(io.ComfyNode):
 
 
 def networks() -> list:
-    """Sockets for up to MOST networks, the first of which must be there."""
+    """Sockets for up to MOST networks; only the first is required."""
     return [
         HypernetSocket.Input(
             f"hypernet_{place}", optional=place > 1, tooltip="From Train or Load Hypernet."

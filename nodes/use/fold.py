@@ -1,4 +1,4 @@
-"""FoldHypernet and HypernetToLora: a linear network as part of the weights, here or in a file."""
+"""FoldHypernet folds a linear network into a model; HypernetToLora writes it as a LoRA file."""
 
 from hypernet.apply.fold import rounding_note, weight_changes
 from hypernet.apply.lora_file import Lora, save_lora, to_lora
@@ -10,7 +10,7 @@ from ...compat import io, lora_folder, ui
 from ..shared.sockets import CATEGORY, HypernetSocket
 from .load_save import name_fault
 
-FOLDED = "hypernet_folded"  # attachment: (the model before, networks and strengths since)
+FOLDED = "hypernet_folded"  # attachment: (the unfolded model, the (network, strength) pairs folded)
 
 
 class FoldHypernet(io.ComfyNode):

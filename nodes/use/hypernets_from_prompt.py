@@ -1,4 +1,4 @@
-"""HypernetPrompt: networks named in the prompt, as in A1111."""
+"""HypernetPrompt: applies the networks that the prompt names in tags, as in A1111."""
 
 from hypernet.apply.prompt_tags import find_files, match_files, read_tags, take_out_tags
 from hypernet.formats.networks import open_network
@@ -35,14 +35,17 @@ class HypernetPrompt(io.ComfyNode):
 
     @classmethod
     def fingerprint_inputs(cls, model=None, prompt: str | None = None) -> str:
-        """Files that have changed on disk are read again; any, when a link brings the prompt."""
+        """The time and size of the named files, so that changed files are read again.
+
+        If the prompt comes from another node, all files count.
+        """
         try:
             files = known_names()
             if prompt is not None:
                 files = find_files(read_tags(prompt)[1], files)
             return "\n".join(map(LoadHypernet.fingerprint_inputs, files))
         except (ValueError, OSError):
-            return ""  # execute says what is wrong
+            return ""  # execute raises the error
 
     @classmethod
     def validate_inputs(cls, prompt: str | None = None) -> bool | str:

@@ -1,4 +1,4 @@
-"""Tools around network files: look into one, change its form, join several, compare them."""
+"""InspectHypernet describes a network's file; EstimateHypernet estimates a network's size."""
 
 import json
 

@@ -1,6 +1,6 @@
 """LoadHypernet and SaveHypernet: networks from and to the host's hypernetworks folder.
 
-Hosts list networks; trees of networks (.hns), which no host knows, are found here.
+Hosts list the files of networks, but not trees of networks (.hns), so those are found here.
 """
 
 from collections.abc import Callable
@@ -41,13 +41,13 @@ class LoadHypernet(io.ComfyNode):
 
     @classmethod
     def fingerprint_inputs(cls, name: str) -> str:
-        names = known_names() if name.endswith(TREE_SUFFIX) else [name]  # a tree reads others
+        names = known_names() if name.endswith(TREE_SUFFIX) else [name]  # a tree reads other files
         stats = [(each, find(each).stat()) for each in names]
         return "\n".join(f"{each}/{s.st_mtime_ns}/{s.st_size}" for each, s in stats)
 
     @classmethod
     def validate_inputs(cls, name: str | None = None) -> bool | str:
-        """The list that the editor has may be older than the folder: look again."""
+        """Looks in the folder again, because the editor's list of names may be outdated."""
         try:
             return True if name is None else bool(find(name))
         except (OSError, ValueError) as fault:
@@ -98,18 +98,21 @@ class SaveHypernet(io.ComfyNode):
 
 
 def known_names() -> list[str]:
-    """Networks and trees, relative to their folder, "/"-separated, sorted."""
+    """The names of all networks and trees, relative to their folder, "/"-separated, sorted."""
     trees = [name for folder in network_folders() for name in files_below(folder, [TREE_SUFFIX])]
     return sorted({*network_names(), *trees})
 
 
 def find(name: str) -> Path:
-    """The file that a name means, see `found_by`."""
+    """The file that a name means; see `found_by`."""
     return found_by(name)[1]
 
 
 def found_by(name: str) -> tuple[Match, Path]:
-    """Raises FileNotFoundError with the nearest names, ValueError where several fit equally."""
+    """(how the name was matched, the file).
+
+    Raises FileNotFoundError with the nearest names, and ValueError if several fit equally.
+    """
     names = known_names()
     match = find_name(name, names)
     if match is not None:
@@ -122,7 +125,7 @@ def found_by(name: str) -> tuple[Match, Path]:
 
 
 def new_file(name: str, suffix: str = SUFFIXES[0]) -> Path:
-    """Where a new network of this name goes; raises ValueError or FileExistsError, quoting it."""
+    """The path for a new network. Raises ValueError or FileExistsError quoting the name."""
     path = network_file(bare_path(name, suffix), suffix)
     if path.exists():
         raise FileExistsError(
@@ -141,18 +144,17 @@ def runs_folder() -> Path:
 
 
 def bare_path(name: str, suffix: str = SUFFIXES[0]) -> str:
-    """ "styles/ink": without the suffix, if it was given with it; raises ValueError for what is no
-    name."""
-    return check_path(check_path(name).removesuffix(suffix))  # "...pt" would leave ".."
+    """The name without its suffix, such as "styles/ink". Raises ValueError if it is invalid."""
+    return check_path(check_path(name).removesuffix(suffix))  # checked twice: "...pt" leaves ".."
 
 
 def path_fault(name: str | None) -> bool | str:
-    """What validate_inputs says of a name that may lie in folders."""
+    """For validate_inputs: True, or what is wrong with a name that may have folders."""
     return fault_in(name, bare_path)
 
 
 def name_fault(name: str | None) -> bool | str:
-    """What validate_inputs says of a name without folders."""
+    """For validate_inputs: True, or what is wrong with a name without folders."""
     return fault_in(name, check_name)
 
 
