@@ -1,1 +1,1 @@
-"""Scripts that make the repository's pictures, templates and locales."""
+"""Scripts that make the repository's own pictures, example workflows and locales."""

@@ -1,9 +1,9 @@
-"""Draws the pictures of the help pages in web/docs: each node as it was set, and what it gave.
+"""Draws the pictures of the help pages in web/docs: each node with its settings and its results.
 
     python -m scripts.help_pictures
 
-One graph with every node runs in the stand-in on the bundled tiny model; it trains two networks on
-the way, a few minutes on two cores. What was trained stays in out/help for the next time.
+Runs a graph with all nodes in the stand-in, on the bundled tiny model. It also trains two networks,
+which takes a few minutes on two cores; they stay in out/help for the next time.
 """
 
 from __future__ import annotations
@@ -37,14 +37,14 @@ INK, QUIET, LINK = "#dddddd", "#999999", "#7faed6"
 WIDGETS = ("INT", "FLOAT", "STRING", "BOOLEAN", "COMBO")
 SMALL = {"width": 128, "height": 128}
 SAMPLING = {"seed": 3, "steps": STEPS, "cfg": CFG}
-WORDS = "sleeping face"  # which no training picture shows
+WORDS = "sleeping face"  # no training picture shows it
 STYLE, CALM, EARLY = "my_style", "calm", "early"
-# of half as many pictures as the demo's: enough to see a difference
+# half the demo's batch size, which is enough to see a difference
 TRAINING = DEMO | {"steps": 300, "batch_size": 8, "seed": 1, "preview_every": 100}
 
 
 class Graph(dict):
-    """A prompt in API form that grows; a node's name in it is its picture's."""
+    """A growing prompt in API format. Each node's id is the name of its picture."""
 
     def add(self, node: str, kind: str, /, **inputs: Any) -> list:
         self[node] = {"class_type": kind, "inputs": inputs}
@@ -84,7 +84,7 @@ def config(g: Graph, name: str, activation: str, widths: str, begin: str = "Norm
 
 
 def training() -> Graph:
-    """The two networks that all else is shown with."""
+    """The graph that trains the two networks that the other nodes use."""
     g = begun()
     for node, name, activation in (("train", STYLE, "mish"), ("train calm", CALM, "linear")):
         g.add(
@@ -182,7 +182,7 @@ def all_else() -> Graph:
     return g
 
 
-# What each picture shows beside its node: names of nodes whose pictures or texts these are.
+# What each picture shows beside its node: the pictures and texts of these nodes.
 SHOWN = {
     "load_dataset": ["see load_dataset"],
     "prepare": ["see prepare"],
@@ -206,7 +206,7 @@ SHOWN = {
     "demo_model": ["see drawn demo"],
     "range_test": ["range_test", "see range_test"],
 }
-SAID = {  # under pictures that are one of several
+SAID = {  # labels under pictures that are one of several
     "see drawn without": "without",
     "see drawn apply": "with Apply Hypernet",
     "see drawn prompt": "with the prompt's tag",
@@ -221,7 +221,7 @@ def font(size: int = 13, mono: bool = False) -> ImageFont.FreeTypeFont:
 
 
 def node_picture(described: dict, given: dict[str, Any]) -> Image.Image:
-    """The node as an editor shows it: its sockets, and the widgets that are set or seen first."""
+    """The node as an editor shows it: sockets, and the widgets that are set or always visible."""
     inputs = inputs_of(described)
     sockets = [name for name, (kind, *_) in inputs.items() if kind not in WIDGETS and name in given]
     widgets = [
@@ -279,7 +279,7 @@ def folded(line: str, letters: ImageFont.FreeTypeFont, width: int) -> Iterator[s
 
 
 def results(run: Run, names: list[str], width: int) -> Iterator[Image.Image]:
-    """What nodes of the run showed: texts below each other, then pictures beside each other."""
+    """What the nodes showed: first texts, one below the other, then all pictures side by side."""
     for name in names:
         if texts := run.outputs.get(name, {}).get("text"):
             yield text_picture(plain("\n".join(texts)), width)
@@ -294,7 +294,7 @@ def results(run: Run, names: list[str], width: int) -> Iterator[Image.Image]:
 
 
 def plain(text: str) -> str:
-    """Without the folder of this machine."""
+    """The text with this machine's folder replaced by "ComfyUI/"."""
     return text.replace(f"{OUT.resolve()}/", "ComfyUI/").replace(f"{OUT}/", "ComfyUI/")
 
 
@@ -317,7 +317,7 @@ def beside(pictures: list[Image.Image], gap: int = 8) -> Image.Image:
 
 
 def card(node: Image.Image, given: list[Image.Image]) -> Image.Image:
-    """The node at the left, what it gave at the right."""
+    """A picture with the node on the left and its results on the right."""
     room = SIZE - NODE - 3 * GAP
     for each in given:
         each.thumbnail((room, 420), Image.Resampling.LANCZOS)
@@ -332,7 +332,7 @@ def card(node: Image.Image, given: list[Image.Image]) -> Image.Image:
 
 
 def save(picture: Image.Image, path: Path) -> None:
-    """As WebP, at the best quality that is small enough."""
+    """Save as WebP, at the best quality that needs at most MOST_BYTES."""
     for quality in range(86, 20, -6):
         picture.save(path, quality=quality, method=6)
         if path.stat().st_size <= MOST_BYTES:
@@ -340,7 +340,7 @@ def save(picture: Image.Image, path: Path) -> None:
 
 
 def long_pictures(folder: Path) -> None:
-    """Strips of the demo's pictures, to split."""
+    """Write strips of the demo's pictures, for Prepare Dataset to split."""
     folder.mkdir(parents=True, exist_ok=True)
     for text, names in STRIPS.items():
         found = [open_picture(MODEL.parent / "pictures" / f"{name}.png") for name in names]
@@ -357,7 +357,7 @@ def run_graph(g: Graph) -> Run:
 
 
 def train_once() -> None:
-    """Leave the networks in OUT, and what Train Hypernet said in a text beside them."""
+    """Train the networks into OUT, with Train Hypernet's text in said.txt, unless they exist."""
     if (OUT / "said.txt").exists():
         return
     shutil.rmtree(OUT, ignore_errors=True)
@@ -371,7 +371,7 @@ def train_once() -> None:
 
 
 def clear() -> None:
-    """What an earlier call of this program wrote, and nodes would not write again."""
+    """Delete what an earlier run of this script wrote, because nodes do not overwrite it."""
     for made in ("output/my_prepared_pictures", "output/captioned", "output/temp"):
         shutil.rmtree(OUT / made, ignore_errors=True)
     for pattern in ("copy.*", "calm_small.*", "loras/*"):

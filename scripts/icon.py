@@ -2,7 +2,7 @@
 
     python -m scripts.icon
 
-The icon is the network 1, 2, 1 with its residual: one unit, two, one, and the input that goes by.
+The icon shows the network 1, 2, 1: one unit, two, one, and the input that bypasses them.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from demo.pictures import open_picture
 
 DOCS = Path(__file__).parent.parent / "docs"
 PICTURES = Path(__file__).parent.parent / "demo" / "pictures"
-FINER = 4  # drawn so many times larger, then made smaller: smooth edges
+FINER = 4  # everything is drawn so many times larger and then scaled down, for smooth edges
 DARK, LINE, UNIT, WAY = "#1d2330", "#8fa3c7", "#ffb454", "#5ac8a8"
 NAMES = "grin heart joy_cat skull wink blue_heart scream zany_face star_struck".split()
 

@@ -1,17 +1,17 @@
-"""Writes locales/en from the nodes' own schemas, and says what locales/zh lacks.
+"""Writes locales/en from the nodes' schemas, and prints what locales/zh lacks.
 
     python -m scripts.locales
 
-English words live in the schemas alone: ComfyUI shows locales/en in their place, so a file that
-lags behind them would hide what a node says now. Chinese is written by hand, in the same form:
+English texts are written only in the schemas. But ComfyUI shows locales/en instead of them, so an
+outdated file would hide a node's new texts. Chinese is written by hand, in the same format:
 
     nodeDefs.json   {node id: {display_name, description, inputs: {id: {name, tooltip}},
                     outputs: {place: {name}}}}; a dot in an id becomes "_", as in tagger_model
     main.json       nodeCategories: one entry per part of a category's path
-    settings.json, commands.json      of the editor's settings and commands, by their ids; in both
-                    languages by hand, for they are named in web/
+    settings.json, commands.json      the editor's settings and commands, by their ids; written by
+                    hand in both languages, because they are defined in web/
 
-The editor compiles names and descriptions with vue-i18n, where { } @ and | mean something.
+The editor compiles names and descriptions with vue-i18n, where { } @ and | have a meaning.
 """
 
 from __future__ import annotations
@@ -26,18 +26,18 @@ from hypernet_pack.compat.standalone.graph.object_info import describe
 from hypernet_pack.compat.standalone.graph.socket_types import DYNAMIC_COMBO
 
 LOCALES = Path(__file__).parent.parent / "locales"
-PACK = "hypernet"  # the folder in custom_nodes, by which the editor knows our templates
+PACK = "hypernet"  # the pack's folder in custom_nodes; the editor identifies our templates by it
 Words = dict[str, "Words | str"]
 
 
 def read(language: str, name: str) -> Words:
-    """A file of a language; {} where there is none."""
+    """A file of a language; {} if there is none."""
     path = LOCALES / language / name
     return json.loads(path.read_text("utf-8")) if path.exists() else {}
 
 
 def english() -> dict[str, Words]:
-    """{file name: its content}, of all that the nodes say."""
+    """{file name: its content} with all texts of the nodes."""
     described = descriptions()
     parts = dict.fromkeys(part for each in described for part in each["category"].split("/"))
     return {
@@ -60,7 +60,7 @@ def inputs_of(described: dict) -> dict[str, tuple]:
 
 
 def choices() -> Iterator[tuple[str, str, list[str], str]]:
-    """(node id, input id, its choices, its tooltip) of every menu of fixed choices."""
+    """Yields (node id, input id, its choices, its tooltip) of every menu with fixed choices."""
     for each in descriptions():
         for name, (io_type, *details) in inputs_of(each).items():
             if io_type == "COMBO":
@@ -79,7 +79,7 @@ def words_of(described: dict) -> Words:
 
 
 def input_words(name: str, io_type: str, options: dict | None = None) -> dict[str, Words]:
-    """The words of an input, and of those that a choice of it brings, by their full ids."""
+    """The texts of an input, and of the inputs that its choices add, by their full ids."""
     settings = options or {}
     words = {name: {"name": name.rpartition(".")[2]} | tooltip(settings.get("tooltip"))}
     if io_type != DYNAMIC_COMBO:
@@ -105,7 +105,7 @@ def tooltip(text: str | None) -> dict[str, str]:
 
 
 def leaves(words: Words, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], str]]:
-    """(keys from the top, text) of every text."""
+    """Yields (all keys that lead to it, text) for every text."""
     for key, value in words.items():
         if isinstance(value, dict):
             yield from leaves(value, (*path, key))
@@ -114,7 +114,7 @@ def leaves(words: Words, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str
 
 
 def lacking(wanted: Words, given: Words) -> Words:
-    """The part of `wanted` that `given` has no text for, in its form: ready to translate."""
+    """The part of `wanted` that `given` lacks, in the same format, ready to translate."""
     found: Words = {}
     have = {path for path, text in leaves(given) if text}
     for path, text in leaves(wanted):

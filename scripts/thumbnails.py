@@ -1,11 +1,11 @@
-"""The pictures beside the example workflows: each run in a ComfyUI, on the demo model.
+"""Makes the pictures beside the example workflows, by running each in ComfyUI on the demo model.
 
     python -m scripts.thumbnails http://127.0.0.1:8188 BASE [EXAMPLE ...]
 
-Asks a running ComfyUI that has this pack; BASE is the folder of its models and output, without
-networks of the examples' names. The demo model stands for checkpoints, its 64 pictures for the
-user's, words that it knows for theirs, and short trainings for long ones. No ControlNet fits it, so
-those nodes are bypassed. Whatever else an example says is done as it stands.
+Needs a running ComfyUI with this pack. BASE is the folder with its models and output; networks with
+the examples' names must not be there. The demo model replaces checkpoints, its 64 pictures replace
+the user's, prompts that it knows replace the examples', and trainings are short. No ControlNet fits
+the demo model, so those nodes are bypassed. All else runs as the example says.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ from .workflows import HERE, WIDGETS, fields, first_value
 
 SIZE = 128  # of the demo model's pictures
 WIDTH, MOST_BYTES = 800, 60_000
-GAP, WORD = 8, 90  # pixels between pictures; for the word in front of a row
-PICTURES = ": pictures"  # behind the titles of what is one of two
-SHOWN = ("HypernetPrepare", "Last preview", "Learning rate", "SaveImage")  # otherwise, in order
+GAP, WORD = 8, 90  # pixels: between pictures, and for the word in front of a row
+PICTURES = ": pictures"  # the end of titles of nodes that show one of two rows
+SHOWN = ("HypernetPrepare", "Last preview", "Learning rate", "SaveImage")  # else these, in order
 BYPASSED = 4
 NOTES = ("Note", "MarkdownNote")
 
-# What is changed in an example by node class or title. "" is every example.
+# Changes to the examples' inputs, by node class or title. "" is for all examples.
 CHANGES: dict[str, dict[str, Any]] = {
     "": {
         "HypernetLoadDataset.folder": "pictures [demo]",
@@ -83,18 +83,18 @@ CHANGES: dict[str, dict[str, Any]] = {
     "resume": {"HypernetTrain.steps": 220, "HypernetTrain.learning_rate": "3e-4"},
     "apply": {"Prompt.text": "tired face"},
     "fold_and_export": {"HypernetToLora.rank": 16},
-    "apply_with_lora_and_controlnet": {  # both are of one style
+    "apply_with_lora_and_controlnet": {  # LoRA and network have the same style
         "LoraLoader.strength_model": 0.4,
         "HypernetApply.strength": 0.5,
     },
 }
 
 
-# An example as a prompt
+# Turning an example into a prompt
 
 
 def live(inputs: dict[str, dict], values: Iterator[Any], before: str = "") -> dict[str, Any]:
-    """The values of a node's widgets by the names that a prompt has for them."""
+    """The values of a node's widgets, by their names in a prompt."""
     found = {}
     for name, io_type, options in fields(inputs):
         dynamic = io_type == "COMFY_DYNAMICCOMBO_V3"
@@ -110,8 +110,10 @@ def live(inputs: dict[str, dict], values: Iterator[Any], before: str = "") -> di
 
 
 def as_prompt(content: dict[str, Any], infos: dict[str, dict]) -> dict[str, dict]:
-    """The editor's graph in API format, by the server's /object_info. Bypassed nodes hand on the
-    first input of an output's type."""
+    """The editor's graph in API format. infos: the server's /object_info.
+
+    A bypassed node passes on its first input that has the output's type.
+    """
     nodes = {node["id"]: node for node in content["nodes"] if node["type"] not in NOTES}
     sources = {link[0]: (link[1], link[2]) for link in content["links"]}
 
@@ -140,7 +142,7 @@ def as_prompt(content: dict[str, Any], infos: dict[str, dict]) -> dict[str, dict
 
 
 def on_the_demo_model(prompt: dict[str, dict], changes: dict[str, Any]) -> None:
-    """Put the demo model into the checkpoint's place, and change inputs of the named nodes."""
+    """Replace the checkpoint by the demo model, and change inputs of the named nodes."""
     for node in prompt.values():
         inputs = node["inputs"]
         for name, value in changes.items():
@@ -155,7 +157,7 @@ def on_the_demo_model(prompt: dict[str, dict], changes: dict[str, Any]) -> None:
             node["class_type"], node["inputs"] = "HypernetLoadDemoModel", {}
 
 
-# A ComfyUI that runs it
+# Running it in ComfyUI
 
 
 class Server:
@@ -168,7 +170,7 @@ class Server:
             return json.load(answer)
 
     def run(self, prompt: dict) -> dict[str, list[Image.Image]]:
-        """What nodes show: pictures by title, or by class where a node has none."""
+        """Run a prompt. Returns the nodes' pictures, by title, or by class if there is no title."""
         body = json.dumps({"prompt": prompt}).encode()
         request = urllib.request.Request(
             f"{self.address}/prompt", body, {"Content-Type": "application/json"}
@@ -196,7 +198,7 @@ class Server:
 
 
 def run_example(server: Server, name: str, how: str = "") -> dict[str, list[Image.Image]]:
-    """How: which of the CHANGES, if not those of its name."""
+    """Run an example. how: the key of its CHANGES, if not its name."""
     content = json.loads((HERE / f"{name}.json").read_text("utf-8"))
     for node in content["nodes"]:
         if node["type"].startswith("ControlNet") or (
@@ -208,11 +210,11 @@ def run_example(server: Server, name: str, how: str = "") -> dict[str, list[Imag
     return server.run(prompt)
 
 
-# What is shown
+# Composing what is shown
 
 
 def strip(pictures: list[Image.Image], height: int, word: str = "") -> Image.Image:
-    """Pictures side by side, all of this height, behind a word."""
+    """Pictures side by side, all scaled to this height, after a word."""
     scaled = [each.resize((each.width * height // each.height, height)) for each in pictures]
     left = WORD if word else 0
     page = Image.new("RGB", (left + sum(each.width + GAP for each in scaled), height), "white")
@@ -225,8 +227,10 @@ def strip(pictures: list[Image.Image], height: int, word: str = "") -> Image.Ima
 
 
 def composed(shown: dict[str, list[Image.Image]]) -> Image.Image:
-    """What the example's nodes showed: a row for each of two, the earlier one first; a batch in two
-    rows; or else all in one."""
+    """The example's picture, from what its nodes showed.
+
+    That is a row for each of two nodes, the earlier one first; a batch in two rows; or one row.
+    """
     named = [title for title in shown if title.endswith(PICTURES)]
     named.sort(key=lambda title: not title.startswith(("Before", "Applied")))
     if named:
@@ -245,7 +249,7 @@ def composed(shown: dict[str, list[Image.Image]]) -> Image.Image:
 
 
 def save(picture: Image.Image, path: Path) -> None:
-    """A JPEG of at most MOST_BYTES."""
+    """Save as JPEG of at most MOST_BYTES."""
     page = picture.convert("RGB")
     page = page.resize((WIDTH, page.height * WIDTH // page.width), Image.LANCZOS)
     for quality in range(90, 20, -10):
@@ -256,7 +260,7 @@ def save(picture: Image.Image, path: Path) -> None:
 
 
 def before(server: Server, base: Path, name: str) -> None:
-    """Make what the example finds on a user's disk."""
+    """Make the files that the example expects on a user's disk."""
     networks, loras = base / "models" / "hypernetworks", base / "models" / "loras"
     if name == "compare_checkpoints":
         run = base / "output" / "hypernet" / "my_style"

@@ -1,10 +1,10 @@
-"""Draws the example workflows in the editor's own format, from a few lines each.
+"""Writes the example workflows in the editor's format, from a few lines of code each.
 
     python -m scripts.workflows
 
-Widget values and slots come from the nodes' schemas, so an example is redrawn rather than edited
-when a node gains an input. Nodes may not overlap; groups lie around the nodes they name.
-The pictures beside them are made by `python -m scripts.thumbnails`.
+Widget values and slots come from the nodes' schemas, so when a node gains an input, the examples
+are written again instead of edited. Nodes must not overlap; a group surrounds the nodes it names.
+`python -m scripts.thumbnails` makes the pictures beside them.
 """
 
 from __future__ import annotations
@@ -26,20 +26,20 @@ from demo.drawing import WIDTHS
 HERE = Path(__file__).parent.parent / "example_workflows"
 WIDGETS = ("INT", "FLOAT", "STRING", "BOOLEAN", "COMBO")
 TITLE, SLOT, ROW, TEXT_BOX, FOOT = 30, 20, 24, 64, 80  # pixels of a node's parts
-SPARE = 8  # pixels that Nodes 2.0 draws a row higher
-PANELS = {  # pixels of what the editor draws on our nodes
+SPARE = 8  # pixels by which a row is higher in Nodes 2.0
+PANELS = {  # the heights of our panels on the nodes, in pixels
     "HypernetLoadDataset": 240, "HypernetCaption": 240, "HypernetConfig": 170, "HypernetApply": 80,
     "HypernetTrain": 490, "HypernetLearningRate": 190, "HypernetLoad": 150, "HypernetInspect": 150,
 }  # fmt: skip
-MARGIN, HEADING = 20, 44  # between a group's nodes and its edge; above them
+MARGIN, HEADING = 20, 44  # pixels between a group's nodes and its edge, and above them
 BLUE, VIOLET, GREEN = "#3f789e", "#88A", "#8A8"
 CHECKPOINT = "v1-5-pruned-emaonly-fp16.safetensors"
 
 Box = tuple[int, int, int, int]  # left, top, width, height
-Link = tuple[int, int]  # node, slot of its output
+Link = tuple[int, int]  # node, its output slot
 
-# Nodes of ComfyUI that the stand-in does not have, as its /object_info describes them; a live test
-# compares.
+# ComfyUI's nodes that the stand-in lacks, as ComfyUI's /object_info describes them. A live test
+# compares them.
 FACTOR = {"default": 1.0}
 OTHERS = {
     "LoraLoader": {
@@ -80,27 +80,29 @@ OTHERS = {
 
 
 def fields(inputs: dict[str, dict]) -> Iterable[tuple[str, str, dict]]:
-    """(name, type, options) of a description's inputs, in the order of the editor."""
+    """(name, type, options) of a description's inputs, in the editor's order."""
     for group in ("required", "optional"):
         for name, (io_type, *options) in inputs.get(group, {}).items():
             yield name, io_type, options[0] if options else {}
 
 
 class Drawing:
-    """A workflow being laid out. add() returns the node's number; (number, slot) is an output."""
+    """A workflow that is being laid out. add() returns a number; an output is (number, slot)."""
 
     def __init__(self, descriptions: dict[str, dict]):
         self.descriptions = descriptions
         self.nodes: list[dict] = []
-        self.heights: list[int] = []  # with what Nodes 2.0 adds to rows and foot
+        self.heights: list[int] = []  # including what Nodes 2.0 adds to rows and at the bottom
         self.links: list[list] = []
         self.groups: list[dict] = []
 
     def add(
         self, kind: str, at: tuple[int, int], title: str = "", size: tuple = (320, 0), **given: Any
     ) -> int:
-        """`given` are values of widgets and links (node, slot) of inputs; "tagger.order" is an
-        input that a choice brings."""
+        """Add a node. given: values of widgets, and links (node, slot) of inputs.
+
+        An input that a choice adds is named like "tagger.order".
+        """
         described = self.descriptions[kind]
         number = len(self.nodes) + 1
         sockets, linked, widgets = [], [], []
@@ -118,7 +120,7 @@ class Drawing:
             if options.get("image_upload"):
                 widgets.append("image")  # the button
                 height += ROW
-            if not options.get("advanced"):  # the rest waits behind "Show Advanced"
+            if not options.get("advanced"):  # the others are hidden behind "Show Advanced"
                 height += TEXT_BOX if options.get("multiline") else ROW
                 rows += 1
             if is_link:
@@ -155,9 +157,9 @@ class Drawing:
     def live(
         self, inputs: dict[str, dict], given: dict, before: str = ""
     ) -> Iterable[tuple[str, str, dict]]:
-        """The inputs, and behind each choice those that it brings."""
+        """The inputs; after each choice come the inputs that it adds."""
         for name, io_type, options in fields(inputs):
-            chosen = given.get(name, first_value(options))  # add() takes it out
+            chosen = given.get(name, first_value(options))  # add() removes it from given
             yield f"{before}{name}", io_type, options
             if io_type == DYNAMIC_COMBO:
                 (brought,) = (each for each in options["options"] if each["key"] == chosen)
@@ -193,13 +195,13 @@ class Drawing:
         return number
 
     def box(self, number: int) -> Box:
-        """What the node covers with its rare inputs hidden, its title included."""
+        """The area of the node, including its title, with advanced inputs hidden."""
         node = self.nodes[number - 1]
         left, top = node["pos"]
         return left, top - TITLE, node["size"][0], self.heights[number - 1] + TITLE
 
     def below(self, number: int, gap: int = 60) -> int:
-        """The `at` row of a node under this one."""
+        """The y of `at` for a node below this one."""
         _, top, _, height = self.box(number)
         return top + height + gap + TITLE
 
@@ -242,7 +244,7 @@ class Drawing:
 
 
 def first_value(options: dict) -> Any:
-    """What a widget shows in a new node."""
+    """The value of a widget in a new node."""
     choices = options.get("options") or [""]
     first = choices[0]["key"] if isinstance(choices[0], dict) else choices[0]
     return options.get("default", first)
@@ -262,7 +264,7 @@ def checkpoint(d: Drawing, at: tuple[int, int]) -> int:
 def prompts(
     d: Drawing, at: tuple[int, int], clip: Link, text: str, pixels: int = 512, count: int = 1
 ) -> tuple[Link, Link, Link]:
-    """The prompt, the negative prompt and the empty latent, one below the other."""
+    """Add prompt, negative prompt and empty latent, one below the other."""
     x, y = at
     positive = d.add("CLIPTextEncode", at, title="Prompt", text=text, clip=clip)
     y = d.below(positive)
@@ -277,7 +279,7 @@ def picture(
     d: Drawing, at: tuple[int, int], title: str, prefix: str, model: Link, vae: Link,
     words: tuple[Link, Link, Link], **sampling: Any,
 ) -> list[int]:  # fmt: skip
-    """KSampler, decoder and file; gives their numbers."""
+    """Add KSampler, VAE Decode and Save Image. Returns their numbers."""
     x, y = at
     positive, negative, latent = words
     sampler = d.add(
@@ -296,8 +298,10 @@ def picture(
 def before_and_after(
     d: Drawing, x: int, model: tuple[int, int, int], trained: Link, text: str, **settings: Any
 ) -> None:
-    """Two pictures of one prompt, without and with the network. model: the loader, and the slots
-    of its CLIP and VAE."""
+    """Add two pictures of one prompt, without and with the network.
+
+    model: the loader's number, and its slots for CLIP and VAE.
+    """
     loader, clip, vae = model
     size = {key: settings.pop(key) for key in ("pixels", "count") if key in settings}
     words = prompts(d, (x, 0), (loader, clip), text, **size)
@@ -456,7 +460,7 @@ def resume(d: Drawing) -> None:
 def comparison(
     d: Drawing, x: int, y: int, model: int, networks: list[Link], strengths: str, others: list[int]
 ) -> None:
-    """Compare Hypernets with its prompts and its grid, in a group with the others."""
+    """Add Compare Hypernets with its prompts and its grid, in a group with `others`."""
     positive = d.add(
         "CLIPTextEncode", (x, y), title="Prompt", text="a red fox in the snow", clip=(model, 1)
     )
