@@ -1,11 +1,12 @@
-"""What a hypernetwork costs while generating: one denoising step with it ÷ one without.
+"""Measures what a hypernetwork costs while generating: a denoising step with it ÷ one without.
 
-A UNet of Stable Diffusion 1.5's shape with random weights, 256 × 256 pixels, a batch of 2 (the
-two halves of a guided step), float32 on the CPU. Peers run in a process of their own, against the
-bare step of that process. Writes out/bench/apply.json and prints the table.
+The UNet has Stable Diffusion 1.5's shape and random weights. It denoises 256 × 256 pixels in a
+batch of 2 (the two halves of a guided step), in float32 on the CPU. ComfyUI's own loader runs in a
+process of its own, and is compared with a bare step in that process. Writes out/bench/apply.json
+and prints the table.
 
     python benchmarks/apply.py [ROUNDS]
-    COMFYUI_DIR=… COMFYUI_PYTHON=… python benchmarks/apply.py    core's loader beside ours
+    COMFYUI_DIR=… COMFYUI_PYTHON=… python benchmarks/apply.py    also measures core's loader
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ def main() -> None:
     print(f"{machine()}, {rounds} rounds", flush=True)
     with torch.inference_mode():
         model = random_model(SD15)
-        # a UNet of its own: while a folded model is loaded, its weights are changed
+        # needs its own UNet, because folding changes the weights while the model is loaded
         folded = FoldHypernet.execute(random_model(SD15), SD15.network("linear"), 1.0)[0]
         models = applied(model) | {"folded linear [1,2,1]": folded}
         ways = {f"{what} {SIZE}": step_of(patched) for what, patched in models.items()}
@@ -64,7 +65,7 @@ def tell(done: int) -> None:
 
 
 def applied(model: Model) -> dict[str, Model]:
-    """The model as Apply Hypernet gives it for each row."""
+    """For each row, the model with networks applied by Apply Hypernet."""
     return {
         "relu [1,2,1]": ApplyHypernet.execute(model, SD15.network("relu"), 1.0)[0],
         "linear [1,2,1]": ApplyHypernet.execute(model, SD15.network("linear"), 1.0)[0],
@@ -73,7 +74,7 @@ def applied(model: Model) -> dict[str, Model]:
 
 
 def step_of(model: Model) -> Callable[[], object]:
-    """One call as the sampler makes it: the text arrives as a new tensor each time."""
+    """A step that calls the model as a sampler does, with the text as a new tensor each time."""
     chance = torch.Generator().manual_seed(1)
     latents = torch.randn(2, 4, 32, 32, generator=chance)
     text = torch.randn(2, TEXT_TOKENS, SD15.text_width, generator=chance)
@@ -92,7 +93,7 @@ def step_of(model: Model) -> Callable[[], object]:
 
 
 def peers(rounds: int) -> list[dict]:
-    """Core's loader and our node in a real ComfyUI, if COMFYUI_DIR says where one is."""
+    """Rows for core's loader and our node in a real ComfyUI, if COMFYUI_DIR names one."""
     folder = os.environ.get("COMFYUI_DIR", "")
     if not folder:
         print("COMFYUI_DIR is not set: core's loader is not measured.")

@@ -1,4 +1,4 @@
-"""The part of apply.py that runs in ComfyUI's interpreter; its last line is the rows as JSON.
+"""The part of apply.py that runs in ComfyUI's interpreter. Its last line has the rows as JSON.
 
 python apply_in_comfyui.py COMFYUI_DIR REPOSITORY NETWORK ROUNDS
 """
@@ -23,7 +23,7 @@ def main() -> None:
     from comfy.cli_args import args
 
     args.cpu = True
-    import folder_paths  # noqa: F401  the pack asks whether the host has loaded it
+    import folder_paths  # noqa: F401  by this module the pack recognizes ComfyUI
     from comfy_extras.nodes_hypernetwork import load_hypernetwork_patch
 
     load_pack(Path(repository))
@@ -41,7 +41,7 @@ def main() -> None:
 
 
 def load_pack(repository: Path):
-    """The pack, under a name of its own; from now on `hypernet` is its library."""
+    """Import the pack under a name of its own. From now on `hypernet` is its library."""
     spec = importlib.util.spec_from_file_location(
         "pack", repository / "__init__.py", submodule_search_locations=[str(repository)]
     )

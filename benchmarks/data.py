@@ -1,15 +1,14 @@
-"""What a large dataset costs: 10,000 pictures of 1024 × 1024 pixels in mixed formats.
+"""Measures what a large dataset costs: 10,000 pictures of 1024 × 1024 pixels in mixed formats.
 
-Each row is measured in a process of its own, so that its memory is its own, and against the least
-that the work can be: for a folder, opening every file and reading its first 4 KiB; for pixels,
-Pillow's decoding. "cold" means that nothing is remembered from an earlier time; the system may
-still have the files in memory. Time of the CPU says what it would be on a machine that has nothing
-else to do. Memory is the peak over what the imports took. The folder is 50 pictures, linked again
-and again. Writes out/bench/data.json and prints the table; fails if a limit
-does not hold.
+Each row is measured in a process of its own, so that its memory can be told, and compared with the
+least possible work. For a folder that is opening every file and reading its first 4 KiB; for
+pixels it is decoding with Pillow. "cold" means that the cache is empty, although the system may
+have the files in memory. CPU time shows how long it would take on a machine with nothing else to
+do. Memory is the peak above what the imports took. The folder has hard links to 50 pictures. Writes
+out/bench/data.json and prints the table. Fails if a limit is exceeded.
 
     python benchmarks/data.py [PICTURES]
-    COMFYUI_DIR=… COMFYUI_PYTHON=… python benchmarks/data.py    core's dataset node beside ours
+    COMFYUI_DIR=… COMFYUI_PYTHON=… python benchmarks/data.py    also measures core's dataset node
 """
 
 from __future__ import annotations
@@ -31,16 +30,16 @@ from PIL import Image
 HERE = Path(__file__).resolve().parent
 RESULT = HERE.parent / "out" / "bench" / "data.json"
 PICTURES, DISTINCT, SIDE = 10_000, 50, 1024
-FORMATS = {  # of the distinct pictures, how many and how Pillow is told
+FORMATS = {  # how many of the distinct pictures, and Pillow's options for saving them
     "jpg": (20, {"quality": 90}),
     "png": (18, {"compress_level": 1}),
     "webp": (8, {"quality": 80, "method": 0}),
     "tif": (2, {}),
     "bmp": (2, {}),
 }
-DECODED = 300  # pictures, where pixels are asked for: a time per picture is the same for all
+DECODED = 300  # pictures in rows that decode: they are enough for the time per picture
 MIB = 2**20
-LIMITS = {  # what must hold, by row: seconds for 10,000 pictures, MiB
+LIMITS = {  # by row: the most seconds for 10,000 pictures, and the most MiB
     "Load Dataset, cold": {"seconds": 15.0, "mib": 512},
     "Load Dataset, warm": {"seconds": 2.0, "mib": 512},
     "pixels, one after the other": {"mib": 512},
@@ -123,7 +122,7 @@ def sheet(folder: Path, work: Path) -> Callable[[], object]:
 
 
 def encode_new(folder: Path, work: Path) -> Callable[[], object]:
-    """Latents of pictures that no run has seen; the VAE costs nothing here."""
+    """Encode pictures that are not in the cache. The VAE here takes no time."""
     from hypernet.dataset.content_keys import Contents
     from hypernet.encoding.encode import encode_dataset
     from hypernet.encoding.shards import Shards
@@ -139,7 +138,7 @@ def encode_new(folder: Path, work: Path) -> Callable[[], object]:
 
 
 def second_start(folder: Path, work: Path) -> Callable[[], object]:
-    """What an earlier run has encoded, 4 × 64 × 64 and 77 × 768 numbers a picture, is found."""
+    """Find in the cache what an earlier run encoded: 4 × 64 × 64 and 77 × 768 numbers a picture."""
     from hypernet.dataset.content_keys import Contents
     from hypernet.dataset.reading import read_dataset
     from hypernet.encoding.encode import encode_dataset
@@ -161,7 +160,7 @@ def not_again(given: object) -> None:
 
 
 def fill(folder: Path, work: Path) -> Callable[[], object]:
-    """The latents of all pictures as numbers without meaning: decoding them takes minutes."""
+    """Fill the cache with made-up latents of all pictures, because decoding takes minutes."""
     import torch
 
     from hypernet.dataset.content_keys import Contents
@@ -195,8 +194,10 @@ def keep_prompts(dataset, work: Path, encode: Callable) -> None:
 
 
 def each_its_own(dataset):
-    """Links to fifty pictures are fifty pictures to a cache that knows them by their bytes; other
-    cuts of them are others."""
+    """Give every picture another cut, because the cache identifies pictures by their bytes.
+
+    Otherwise all links to one picture would be one entry.
+    """
     from dataclasses import replace
 
     from hypernet.pictures.crop import Cut
@@ -242,7 +243,7 @@ def some_of(folder: Path, work: Path, height: int = 512):
     return replace(dataset, items=dataset.items[:DECODED])
 
 
-ROWS = {  # what: (the work, the least that it can be)
+ROWS = {  # what: (the work, the least possible work)
     "Load Dataset, cold": (read_folder, open_files),
     "Load Dataset, warm": (read_folder, open_files),
     "is the folder changed?": (notice_changes, open_files),
@@ -289,7 +290,7 @@ def row(what: str, way: Callable, bare: Callable, folder: Path, work: Path) -> d
 
 
 def apart(name: str, folder: Path, work: Path) -> dict:
-    """Seconds and MiB of one function above, in a process of its own."""
+    """Measure one of the functions above in a process of its own: seconds and MiB."""
     command = [sys.executable, __file__, "--row", name, str(folder), str(work)]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
     return json.loads(done.stdout)
@@ -312,7 +313,7 @@ def show(found: dict) -> None:
 
 
 def over(found: dict, count: int) -> list[str]:
-    """The limits that a row does not keep, in words."""
+    """Sentences on the limits that a row exceeds."""
     limits = LIMITS.get(found["what"], {}) if count <= PICTURES else {}
     return [
         f"{found['what']}: {found[unit]} {unit}, at most {limit} wanted"
@@ -322,8 +323,10 @@ def over(found: dict, count: int) -> list[str]:
 
 
 def peers(folder: Path) -> list[dict]:
-    """Core's dataset node on the first pictures, if COMFYUI_DIR says where a ComfyUI is. It has
-    all pixels in memory at once, so its row says what DECODED pictures take."""
+    """A row for core's dataset node, if COMFYUI_DIR names a ComfyUI.
+
+    It holds all pixels in memory at once, so it is measured with DECODED pictures only.
+    """
     comfyui = os.environ.get("COMFYUI_DIR", "")
     if not comfyui:
         print("COMFYUI_DIR is not set: core's dataset node is not measured.")

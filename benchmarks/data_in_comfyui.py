@@ -1,4 +1,4 @@
-"""The part of data.py that runs in ComfyUI's interpreter; its last line is the row as JSON.
+"""The part of data.py that runs in ComfyUI's interpreter. Its last line has the row as JSON.
 
 python data_in_comfyui.py COMFYUI_DIR FOLDER PICTURES
 """

@@ -1,9 +1,9 @@
-"""`kill -9` at random moments of a training run: what is left, and where going on from it ends.
+"""Kills training runs by `kill -9` at random moments, and checks that nothing is lost.
 
-A small network learns on a denoiser of one block and saves after every third update, so that many
-kills meet a save. Killed runs go on from their state, are killed again, and at last end. After
-every kill all checkpoints must open and the state must be whole; every end must be, bit by bit,
-that of a run nobody disturbed. Prints a table; the exit code is 1 when anything was lost.
+A small network trains on a denoiser of one block and saves after every third update, so that many
+kills hit a save. Killed runs are resumed, killed again, and at last finish. After every kill, all
+checkpoints must open and the state must be whole. Every finished run must equal an undisturbed one
+bit by bit. Prints a table; the exit code is 1 if anything was lost.
 
     python benchmarks/faults.py [KILLS] [SEED]      (needs fork: Linux, macOS)
 """
@@ -42,7 +42,7 @@ def main() -> int:
     kills = int(sys.argv[1]) if len(sys.argv) > 1 else KILLS
     chance = random.Random(int(sys.argv[2]) if len(sys.argv) > 2 else 0)
     moments, faults, ends = collections.Counter(), [], 0
-    Learner(Hypernetwork(SPEC), SETTINGS)  # torch imports half of itself for it: once
+    Learner(Hypernetwork(SPEC), SETTINGS)  # makes torch import much of itself once, before forks
     with tempfile.TemporaryDirectory() as top:
         calm = Path(top) / "calm"
         began = time.monotonic()
@@ -66,7 +66,7 @@ def main() -> int:
 
 
 def ended(folder: Path, seconds: float | None) -> bool:
-    """Let the run go on; False if it was killed after so many seconds."""
+    """Resume the run, and kill it after so many seconds. Returns whether it finished before."""
     process = fork.Process(target=go_on, args=(folder,))
     process.start()
     process.join(seconds)
@@ -94,7 +94,7 @@ def go_on(folder: Path) -> None:
 
 
 def denoiser() -> Denoiser:
-    """Its answer is a fixed linear map of the keys and values of one block."""
+    """A denoiser whose prediction is a fixed linear map of the keys and values of one block."""
     weights = torch.randn(4, WIDTH, generator=torch.Generator().manual_seed(3))
 
     def predict(noisy, timesteps, condition, attn1, attn2):
@@ -118,8 +118,8 @@ def batch_at(first: int, number: int) -> Batch:
 
 
 def moment_in(folder: Path) -> str:
-    """What a kill has interrupted, by what it left."""
-    passing = [path.name for path in folder.glob(".*")]  # none, where there is no folder yet
+    """What a kill has interrupted, judged by the files that it left."""
+    passing = [path.name for path in folder.glob(".*")]  # empty if there is no folder yet
     if any(name.startswith(".state") for name in passing):
         return "writing a state"
     if passing:

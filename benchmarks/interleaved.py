@@ -1,7 +1,7 @@
 """Times several ways to do a step, in turns, so that whatever slows the machine slows all of them.
 
-A ratio is the median over the rounds of a way's time ÷ the bare step's in the same round. The row
-"the bare step again" says what the machine's own noise makes of 1.000.
+A ratio is the median, over all rounds, of a way's time ÷ the bare step's time in the same round.
+The row "the bare step again" would be 1.000 without noise, so it shows the machine's noise.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ BARE, AGAIN = "the bare step", "the bare step again"
 def measure(
     bare: Step, ways: dict[str, Step], rounds: int, each: Callable[[int], object] = lambda n: None
 ) -> list[dict]:
-    """Rows {"what", "seconds", "bare_seconds", "ratio"}; each(n) is told of every round."""
+    """Rows {"what", "seconds", "bare_seconds", "ratio"}. Calls each(n) for every round."""
     steps = {BARE: bare, **ways, AGAIN: bare}
     for step in steps.values():
-        step()  # the first one allocates
+        step()  # not timed, because the first one allocates memory
     times: dict[str, list[float]] = {what: [] for what in steps}
     for number in range(rounds):
         for what in rotated(list(steps), number):
@@ -44,7 +44,7 @@ def measure(
 
 
 def rotated(names: list[str], by: int) -> Iterator[str]:
-    """No way is always the one that comes first."""
+    """The names, rotated, so that no way always comes first."""
     yield from (names[(i + by) % len(names)] for i in range(len(names)))
 
 

@@ -1,11 +1,11 @@
-"""What an open editor costs while it shows a long training: the page's heap, minute by minute.
+"""Measures what an open editor costs while it shows a long training.
 
-A run of 100,000 updates grows on the disk while the live view of Train Hypernet is open and hears
-of it four times a second, as from a training. Afterwards the view is moved out of the window and
-the events go on: what the page's process then costs, beside the same page without events. Needs
-what `make test-web` needs. Writes out/bench/live_view.json.
+A run of 100,000 updates grows on the disk while the live view of Train Hypernet is open and gets
+four events a second, as from a training. The page's heap is measured every minute. Then the view is
+moved out of the window, and the CPU time of the page's process is measured with and without events.
+Needs what `make test-web` needs. Writes out/bench/live_view.json.
 
-    python benchmarks/live_view.py [MINUTES]        60 if not told
+    python benchmarks/live_view.py [MINUTES]        60 by default
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ from test_live_view import LOG_HEAD, log_line, look_at_view  # noqa: E402
 
 RESULT = HERE.parent / "out" / "bench" / "live_view.json"
 NAME, UPDATES = "long", 100_000
-EVENTS = 4  # a second
-REST = 60  # seconds for which a page at rest is watched
+EVENTS = 4  # per second
+REST = 60  # seconds for which a page with the view out of sight is measured
 TELL = f"""
 window.comfyAPI.api.api.dispatchCustomEvent("hypernet.step",
   {{ name: "{NAME}", node: "0", state: "training", step: given, total: {UPDATES} }});
@@ -58,7 +58,7 @@ def main() -> None:
 
 
 def watch(editor: Editor, folder: Path, seconds: float) -> list[float]:
-    """MiB of the page's heap, at the beginning and after every minute."""
+    """The page's heap in MiB, at the beginning and after every minute."""
     folder.mkdir(parents=True)
     (folder / "manifest.json").write_text(json.dumps({"settings": {"steps": UPDATES}}))
     session = editor.page.context.new_cdp_session(editor.page)
@@ -93,7 +93,7 @@ def heap(session) -> float:
 
 
 def cost(editor: Editor, told: bool) -> float:
-    """Of a core: what the page's process takes while nobody sees the view."""
+    """The share of a core that the page's process uses while the view is out of sight."""
     editor.page.wait_for_timeout(3000)
     before, begin = page_seconds(), time.monotonic()
     while time.monotonic() - begin < REST:
@@ -104,7 +104,7 @@ def cost(editor: Editor, told: bool) -> float:
 
 
 def page_seconds() -> float:
-    """Seconds of the CPU that the pages of our browser have taken."""
+    """The CPU seconds that the pages of our browser have used."""
     found = 0.0
     for child in psutil.Process().children(recursive=True):
         try:

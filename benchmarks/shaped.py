@@ -1,4 +1,4 @@
-"""UNets of Stable Diffusion's shapes with random weights, and inputs that fit them."""
+"""UNets with Stable Diffusion's shapes and random weights, and inputs that fit them."""
 
 from __future__ import annotations
 
@@ -17,8 +17,11 @@ TEXT_TOKENS = 77
 
 @dataclass(frozen=True, kw_only=True)
 class Shape:
-    """unet: what diffusers calls it where it is not as in SD 1. pooled: width of SDXL's second
-    text, 0 where there is none."""
+    """A kind of model.
+
+    unet: diffusers' settings that differ from SD 1. pooled: the width of SDXL's pooled text, 0 for
+    other models.
+    """
 
     text_width: int
     widths: tuple[int, ...]
@@ -26,7 +29,7 @@ class Shape:
     unet: dict[str, Any] = field(default_factory=dict)
 
     def condition(self, chance: torch.Generator) -> dict[str, torch.Tensor]:
-        """Of one picture."""
+        """A random condition for one picture."""
         found = {"context": torch.randn(1, TEXT_TOKENS, self.text_width, generator=chance)}
         if self.pooled:
             found["pooled"] = torch.randn(1, self.pooled, generator=chance)
@@ -60,7 +63,7 @@ SDXL = Shape(
 def random_model(
     shape: Shape, device: str | torch.device = "cpu", dtype: torch.dtype = torch.float32
 ) -> Model:
-    """Weights lie in RAM until the model is used on its device."""
+    """A model with random weights, which stay in RAM until it is used on its device."""
     from diffusers import UNet2DConditionModel
 
     with torch.inference_mode(False), torch.no_grad():

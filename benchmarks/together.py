@@ -1,10 +1,10 @@
-"""Processes that train together, again and again: how does each of them end?
+"""Runs processes that train together many times, and checks how each of them ends.
 
-Runs the pair of test_parallel.py, and `hypernet run --processes 2` where it trains
-and draws, where the second process has nothing to help with, and where a node fails. A fault at the
-end of a process (a thread that outlives Python, a wait for one that is gone) shows in one of ten.
-Prints how many ended how, and each end as it comes (on stderr, in case somebody stops it). The exit
-code is 1 when one ended otherwise than it should.
+Runs the pair of test_parallel.py, and `hypernet run --processes 2` with a graph that trains and
+draws, with one where the second process has nothing to do, and with one where a node fails. Faults
+at the end of a process (a thread that outlives Python, a wait for a process that is gone) may show
+in only one of ten runs. Prints how many ended in which way, and each end at once on stderr, in case
+somebody stops it. The exit code is 1 if one ended in another way than it should.
 
     python benchmarks/together.py [TIMES] [KIND ...]
 """
@@ -26,7 +26,7 @@ COMMAND = "hypernet_pack.cli.main"
 MODEL = str(ROOT / "demo" / "tiny-sd")
 PICTURES = ROOT / "demo" / "pictures"
 TIMES = 50
-PATIENCE = 600  # seconds until a process counts as hung
+PATIENCE = 600  # seconds after which a process counts as hung
 QUICK = {
     "CheckpointLoaderSimple.ckpt_name": MODEL,
     "HypernetLoadDataset.unreadable": "stop",
@@ -68,7 +68,7 @@ def main() -> int:
 def end_of(
     run: Callable[[Path], list[subprocess.Popen]], expected: tuple[int, ...]
 ) -> tuple[tuple[int, ...], str]:
-    """The processes' exit codes, and what was said last where they ended otherwise."""
+    """(the processes' exit codes, the last line that they printed if those are not expected)."""
     with tempfile.TemporaryDirectory() as folder:
         processes = run(Path(folder))
         try:
@@ -104,7 +104,7 @@ def trains(folder: Path, pictures: Path = PICTURES) -> list[subprocess.Popen]:
 
 
 def fails(folder: Path) -> list[subprocess.Popen]:
-    """A picture that cannot be read, where that is to stop everything."""
+    """A run with a picture that cannot be read, which must stop everything."""
     (folder / "broken.png").write_bytes(b"no picture")
     return trains(folder, folder)
 

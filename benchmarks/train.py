@@ -1,14 +1,17 @@
-"""What training costs: one update ÷ forward and backward of the frozen UNet alone.
+"""Measures what training costs: one update ÷ forward and backward pass of the frozen UNet alone.
 
-A UNet of Stable Diffusion 1.5's shape with random weights. CPU: float32, 256 × 256 pixels, batch 1;
-ours beside the plain way, in which every layer sends keys and values through the network by itself.
-GPU, if there is one: 512 × 512, batch 1; ours with the UNet in float16 beside A1111's loop as facts
-describe it (autocast to float16, GradScaler, checkpointing, attention without fusing, a network
-call per layer), with the peak of memory; and ours on SDXL's shape, 1024 × 1024, batch 1. Writes
-out/bench/train.json and prints the table.
+The UNet has Stable Diffusion 1.5's shape and random weights; the batch size is 1.
+
+CPU: float32, 256 × 256 pixels. Ours is compared with the plain way, in which every layer calls the
+network for its own keys and values.
+GPU, if there is one: 512 × 512 pixels. Ours with the UNet in float16 is compared with a loop like
+A1111's (autocast to float16, GradScaler, checkpointing, unfused attention, a network call per
+layer), with peak memory. Ours is also measured on SDXL's shape at 1024 × 1024.
+
+Writes out/bench/train.json and prints the table.
 
     python benchmarks/train.py [ROUNDS]
-    COMFYUI_DIR=… COMFYUI_PYTHON=… python benchmarks/train.py    core's Train LoRA beside ours
+    COMFYUI_DIR=… COMFYUI_PYTHON=… python benchmarks/train.py    also measures core's Train LoRA
 """
 
 from __future__ import annotations
@@ -48,7 +51,7 @@ Step = Callable[[], object]
 def main() -> None:
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else ROUNDS
     print(f"{machine()}, {rounds} rounds", flush=True)
-    show(theirs := peers(rounds))  # first: it takes 18 GB by itself
+    show(theirs := peers(rounds))  # first, because it needs 18 GB
     with denoiser(random_model(SD15)) as unet:
         ways = {"ours 256² b1": ours(unet, 32), "plain per layer 256² b1": plain(unet, 32)}
         rows = measure(bare(unet, 32), ways, rounds, tell)
@@ -64,19 +67,19 @@ def main() -> None:
 
 
 def peers(rounds: int) -> list[dict]:
-    """Core's Train LoRA and ours in a real ComfyUI on the CPU, if COMFYUI_DIR says where one is."""
+    """Rows for core's Train LoRA and ours in ComfyUI on the CPU, if COMFYUI_DIR names one."""
     folder = os.environ.get("COMFYUI_DIR", "")
     if not folder:
         print("COMFYUI_DIR is not set: core's Train LoRA is not measured.")
         return []
     python = os.environ.get("COMFYUI_PYTHON") or sys.executable
     checkpoint = Path(tempfile.gettempdir()) / "hypernet-live-tests" / "sd15-random.safetensors"
-    if not checkpoint.is_file():  # about 2 GB, kept; the tests in tests/live use it too
+    if not checkpoint.is_file():  # about 2 GB; it is kept, and tests/live uses it too
         writer = HERE.parent / "tests" / "live" / "write_checkpoint.py"
         subprocess.run([python, str(writer), folder, str(checkpoint)], cwd=folder, check=True)
     script = HERE / "train_in_comfyui.py"
     command = [python, str(script), folder, str(HERE.parent), str(checkpoint), str(rounds)]
-    # Freed memory goes back there, or three UNets and what they remember need more than 24 GB.
+    # Without MALLOC_ settings, freed memory is returned. Otherwise three UNets need over 24 GB.
     calm = {name: value for name, value in os.environ.items() if not name.startswith("MALLOC_")}
     done = subprocess.run(
         command, cwd=folder, env=calm, stdout=subprocess.PIPE, text=True, check=True
@@ -101,7 +104,7 @@ def gpu_rows(rounds: int) -> list[dict]:
 def rows_on(
     device: torch.device, shape: Shape, side: int, rounds: int, ways: dict[str, Callable]
 ) -> list[dict]:
-    """The bare step is in float16 here; peaks are of one update of each way, the UNet included."""
+    """Rows with the bare step in float16. Peaks are those of one update, including the UNet."""
     with denoiser(random_model(shape, device, torch.float16)) as unet:
         steps = {what: way(unet, side, shape) for what, way in ways.items()}
         rows = measure(bare(unet, side, shape), steps, rounds, tell)
@@ -126,7 +129,7 @@ def network(unet: Denoiser, shape: Shape) -> Hypernetwork:
 
 
 def inputs(unet: Denoiser, side: int, shape: Shape) -> tuple[Tensor, Tensor, Tensor, dict]:
-    """Latents, noise, timesteps, condition, on the device."""
+    """(latents, noise, timesteps, condition), on the device."""
     batch = batches(side, shape)(0, 1)
     noise = torch.randn(batch.latents.shape)
     timesteps = torch.tensor([500])
@@ -137,7 +140,7 @@ def inputs(unet: Denoiser, side: int, shape: Shape) -> tuple[Tensor, Tensor, Ten
 
 
 def bare(unet: Denoiser, side: int, shape: Shape = SD15) -> Step:
-    """The way to the picture and back, without a network."""
+    """A forward and backward pass without a network."""
 
     def step() -> object:
         noisy, noise, timesteps, condition = inputs(unet, side, shape)
@@ -155,7 +158,7 @@ def ours(unet: Denoiser, side: int, shape: Shape = SD15) -> Step:
 
 
 def plain(unet: Denoiser, side: int, shape: Shape = SD15) -> Step:
-    """A training step as one writes it first."""
+    """A training step in the most obvious way."""
     trained = network(unet, shape).train()
     optimizer = torch.optim.AdamW(trained.parameters(), lr=1e-6)
     patch = TrainingPatch(trained)
@@ -173,8 +176,10 @@ def plain(unet: Denoiser, side: int, shape: Shape = SD15) -> Step:
 
 
 def a1111(unet: Denoiser, side: int, shape: Shape = SD15) -> Step:
-    """The plain step under autocast, with a scaler, checkpointing and attention that is not fused;
-    it clips nothing, which is the default there."""
+    """The plain step with autocast, a scaler, checkpointing and unfused attention, as A1111 does.
+
+    It does not clip gradients, which is A1111's default.
+    """
     trained = network(unet, shape).train()
     optimizer = torch.optim.AdamW(trained.parameters(), lr=1e-6)
     scaler = torch.amp.GradScaler(unet.device.type)

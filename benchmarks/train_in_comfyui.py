@@ -1,8 +1,8 @@
-"""The part of train.py that runs in ComfyUI's interpreter; its last line is the rows as JSON.
+"""The part of train.py that runs in ComfyUI's interpreter. Its last line has the rows as JSON.
 
-Core's Train LoRA runs its whole loop in one call, so it does so on a thread that waits before every
-step, and steps can be measured in turns. It trains a LoRA of its default rank in float32, as we do,
-without checkpointing and with it, which is its default.
+Core's Train LoRA runs its whole loop in one call. So it runs on a thread that waits before each
+step, and steps can be measured in turns. It trains a LoRA of its default rank, in float32 like
+ours, without checkpointing and with it, which is its default.
 
     python train_in_comfyui.py COMFYUI_DIR REPOSITORY CHECKPOINT ROUNDS
 """
@@ -32,7 +32,7 @@ def main() -> None:
 
     args.cpu = True
     import comfy.sd
-    import folder_paths  # noqa: F401  the pack asks whether the host has loaded it
+    import folder_paths  # noqa: F401  by this module the pack recognizes ComfyUI
 
     host = load_pack(Path(repository)).compat
     with torch.inference_mode():
@@ -44,7 +44,7 @@ def main() -> None:
         latents = torch.randn(1, 4, SIDE, SIDE)
         text = torch.randn(1, 77, 768)
         ours = step_of_ours(unet, latents, text)
-        for what, checkpoints in CORES.items():  # one after another: each has a UNet of its own
+        for what, checkpoints in CORES.items():  # not at the same time: each has its own UNet
             core = TrainLora(model, latents, text, checkpoints)
             ways = {what: core.step} if rows else {OURS: ours, what: core.step}
             found = measure(step_of_bare(unet, latents, text), ways, int(rounds), tell)
@@ -83,7 +83,7 @@ def step_of_ours(unet, latents: torch.Tensor, text: torch.Tensor):
 
 
 class TrainLora:
-    """Core's node, one step at a time."""
+    """Core's Train LoRA node, run one step at a time."""
 
     def __init__(self, model, latents: torch.Tensor, text: torch.Tensor, checkpoints: bool):
         import comfy_extras.nodes_train as core
@@ -113,7 +113,7 @@ class TrainLora:
         self._there.release()
 
     def wait(self) -> bool:
-        """Called before every step, on the thread: is there one more?"""
+        """Called on the thread before every step. Returns whether there is another one."""
         self._there.release()
         self._go.acquire()
         return not self._ends
@@ -131,7 +131,7 @@ class TrainLora:
 
 
 class Steps:
-    """What core's loop takes for a progress bar."""
+    """Takes the place of the progress bar in core's loop."""
 
     def __init__(self, training: TrainLora):
         self._training = training
