@@ -2,9 +2,9 @@
 
 It is a diffusers folder with the architecture of Stable Diffusion 1, but tiny: channels of 48, 112
 and 128, norms with 8 groups, and a text encoder of width 96 with 24 positions and 1,656 tokens.
-ComfyUI's classes assume channels that are multiples of the first, 32 groups and 49,408 tokens. In
-the UNet and the text encoder, the caller can change that. In the VAE he cannot, so its layers are
-replaced by ones that fit the weights.
+ComfyUI's classes assume channels that are multiples of the first, 32 groups and 49,408 tokens. The
+UNet's and the text encoder's classes let the caller change that. The VAE's class does not, so its
+layers are replaced by ones that fit the weights.
 
 ComfyUI must be able to load a model again, to make a copy that does not stream its weights or one
 for another device. So each patcher is given the function of this module that loads it.

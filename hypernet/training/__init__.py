@@ -1,1 +1,1 @@
-"""Trains a network: the loop, its settings, schedules and optimizers, and what watches over it."""
+"""Trains a network: the loop, its settings, schedules and optimizers, and checks of its health."""

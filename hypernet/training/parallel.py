@@ -27,8 +27,8 @@ from torch import Tensor, nn
 class Processes:
     """This process's number and how many there are.
 
-    Methods exchange data, so every process must call them; `leads` and `share` are exceptions.
-    They raise ConnectionError when another process has ended.
+    All methods but `share` exchange data with the other processes: every process must call them,
+    and they raise ConnectionError when another process has ended.
     """
 
     number: int = 0

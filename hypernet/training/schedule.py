@@ -38,7 +38,7 @@ class Schedule(Protocol):
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """Sentences that tell the user what may not be as he meant it."""
+        """Sentences for the user about parts that may not mean what was intended."""
         ...
 
     def rate_at(self, step: int) -> float | None:
