@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from PIL import Image
 
 from hypernet import open_network
@@ -27,6 +28,11 @@ def run(number, names):
 
 def test_the_guide_shows_the_same_lines_in_both_languages():
     assert blocks("library.md") == blocks("library.zh.md")
+
+
+@pytest.mark.parametrize("page", ["README.md", "README.zh-CN.md"])
+def test_the_readme_shows_the_lines_that_train(page):
+    assert blocks("library.md")[1] in (ROOT / page).read_text("utf-8")
 
 
 def test_the_lines_that_train_leave_a_network_and_a_picture(
