@@ -148,7 +148,7 @@ def test_a_pause_holds_the_training_where_it_can_be_saved_until_it_is_resumed(
     def pause():
         states.append(ask("pause"))
         ask("save")
-        threading.Thread(target=during_pause).start()
+        threading.Thread(target=copy_context().run, args=(during_pause,)).start()
 
     at_step(monkeypatch, 3, pause)
     result = run(graph(**SHORT))
