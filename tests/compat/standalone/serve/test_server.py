@@ -57,6 +57,9 @@ class Say(io.ComfyNode):
         return io.NodeOutput(words, ui={"text": (words,)})
 
 
+WAITS = threading.Event()  # is a Wait running?
+
+
 class Wait(io.ComfyNode):
     """Shows a picture and stays until it is interrupted."""
 
@@ -67,6 +70,7 @@ class Wait(io.ComfyNode):
     @classmethod
     def execute(cls):
         Progress(10).update(3, RED)
+        WAITS.set()
         while not is_interrupted():
             time.sleep(0.01)
         raise_if_interrupted()
@@ -105,10 +109,9 @@ class Service:
         assert status == 200, answer
         return answer["prompt_id"]
 
-    def until_something_runs(self) -> None:
-        """An interrupt that comes before stops nothing."""
-        while not self.get("/api/queue")["queue_running"]:
-            time.sleep(0.01)
+    def until_it_waits(self) -> None:
+        """Until the first Wait of the test runs. An interrupt that comes before stops nothing."""
+        assert WAITS.wait(60)
 
     def ended(self, prompt_id: str) -> dict:
         for _ in range(3000):
@@ -131,6 +134,7 @@ class Service:
 
 @pytest.fixture
 def served(tmp_path: Path) -> Iterator[Service]:
+    WAITS.clear()
     names = ("input", "output", "models", "user")
     for name in (*names, "frontend"):
         (tmp_path / name).mkdir()
@@ -408,7 +412,7 @@ def test_only_requested_outputs_run(served):
 
 def test_a_running_prompt_is_interrupted_and_waiting_ones_are_removed(served):
     running_id, waiting_id = (served.queue(("Wait", {})) for _ in range(2))
-    served.until_something_runs()
+    served.until_it_waits()
     assert served.post("/api/interrupt", {"prompt_id": waiting_id})[0] == 200
     assert served.post("/api/queue", {"delete": [waiting_id]})[0] == 200
     assert served.get("/api/prompt") == {"exec_info": {"queue_remaining": 1}}
@@ -432,7 +436,7 @@ def test_a_stop_that_comes_too_late_stops_nothing_else():
 def test_previews_reach_the_editor_in_the_form_that_it_reads(served, metadata):
     def run():
         prompt_id = served.queue(("Wait", {}), client_id="me")
-        served.until_something_runs()
+        served.until_it_waits()
         time.sleep(0.3)  # until its picture is out
         served.post("/api/interrupt", {})
         return prompt_id
@@ -454,6 +458,7 @@ def test_previews_reach_the_editor_in_the_form_that_it_reads(served, metadata):
 
 def test_a_reloaded_editor_is_told_what_runs(served):
     served.queue(("Wait", {}), client_id="me")
+    served.until_it_waits()
     said = heard(served, lambda: None, "progress_state")
     assert [name for name, _ in said[:3]] == ["status", "execution_start", "executing"]
     served.post("/api/interrupt", {})
@@ -465,7 +470,7 @@ def test_nodes_can_ask_what_runs_and_what_waits(served):
     said = served.queue(("Say", {"words": "after it"}))
     kinds = [[node["class_type"] for node in each.values()] for each in editor.queued_prompts()]
     assert kinds == [["Wait"], ["Say"]]
-    served.until_something_runs()
+    served.until_it_waits()
     served.post("/api/interrupt", {})
     served.ended(waiting), served.ended(said)
     assert editor.queued_prompts() == []
