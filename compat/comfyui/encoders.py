@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from comfy.ldm.models.autoencoder import DiagonalGaussianRegularizer
 from torch import Tensor
 
-from hypernet.pictures.sdxl_sizes import sizes_in_options
-
+from ..prompt_entries import entries
 from ..sockets import Conditioning
 from .ordinary_tensors import ordinary
 
@@ -81,17 +80,5 @@ def conditioning(clip: CLIP, text: str) -> Conditioning:
 def read_conditioning(conditioning: Conditioning) -> list[dict[str, Tensor]]:
     return [
         {key: ordinary(value.float()) for key, value in entry.items()}
-        for contexts, options in conditioning
-        for entry in _entries(contexts, options)
+        for entry in entries(conditioning)
     ]
-
-
-def _entries(contexts: Tensor, options: Mapping[str, Any]) -> Iterator[dict[str, Tensor]]:
-    pooled = options.get("pooled_output")
-    for place, context in enumerate(contexts):
-        entry = {"context": context}
-        if pooled is not None:
-            entry["pooled"] = pooled[place % len(pooled)]
-        if "height" in options and "width" in options:  # as CLIPTextEncodeSDXL says
-            entry["sizes"] = torch.tensor(sizes_in_options(options, 0, 0))
-        yield entry

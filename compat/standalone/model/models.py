@@ -19,9 +19,9 @@ from hypernet.apply import patches
 from hypernet.apply.fold import AttentionWeights, attention_names
 from hypernet.diffusers.denoiser import denoiser as library_denoiser
 from hypernet.encoding.unload import unload as unload_weights
-from hypernet.pictures.sdxl_sizes import sizes_in_options
 from hypernet.training.diffusion import Denoiser
 
+from ...prompt_entries import entries
 from .patched_model import UNET_PREFIX, Model
 from .sampling import Conditioning, sample
 from .text import Clip
@@ -62,20 +62,8 @@ def conditioning(clip: Clip, text: str) -> Conditioning:
 def read_conditioning(conditioning: Conditioning) -> list[dict[str, Tensor]]:
     return [
         {key: value.to("cpu", torch.float32, copy=True) for key, value in entry.items()}
-        for contexts, options in conditioning
-        for entry in _entries(contexts, options)
+        for entry in entries(conditioning)
     ]
-
-
-def _entries(contexts: Tensor, options: Mapping[str, Any]) -> Iterator[dict[str, Tensor]]:
-    pooled = options.get("pooled_output")
-    for place, context in enumerate(contexts):
-        entry = {"context": context}
-        if pooled is not None:
-            entry["pooled"] = pooled[place % len(pooled)]
-        if "height" in options and "width" in options:
-            entry["sizes"] = torch.tensor(sizes_in_options(options, 0, 0))
-        yield entry
 
 
 @torch.inference_mode(False)
