@@ -11,6 +11,8 @@ from dataclasses import dataclass, field, fields
 from functools import cached_property
 from typing import Any
 
+import torch
+
 from ..network.vocabulary import nearest
 from .diffusion import LATENT_SAMPLING, LOSSES, TIMESTEPS
 from .optimizers import OPTIMIZERS, optimizer_fault
@@ -179,6 +181,11 @@ class TrainSettings:
     def limits(self) -> Schedule:
         """The clip_limit, parsed once. Only meaningful if gradients are clipped."""
         return parse_schedule(self.clip_limit, self._length, what=LIMIT)
+
+    @property
+    def arithmetic(self) -> torch.dtype | None:
+        """The unet_dtype as torch has it; None for the UNet's own."""
+        return None if self.unet_dtype == OWN else getattr(torch, self.unet_dtype)
 
     @property
     def _length(self) -> int:

@@ -3,10 +3,8 @@
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 
-import torch
-
 from hypernet.training.diffusion import Denoiser
-from hypernet.training.settings import OWN, TrainSettings
+from hypernet.training.settings import TrainSettings
 
 from ... import compat
 
@@ -17,7 +15,7 @@ def open_denoiser(
     """A context with the Denoiser. say: is told if torch.compile fails."""
     return compat.denoiser(
         model,
-        dtype=None if settings.unet_dtype == OWN else getattr(torch, settings.unet_dtype),
+        dtype=settings.arithmetic,
         offload=settings.offload,
         compiled=say if settings.compile else None,
     )
