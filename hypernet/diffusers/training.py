@@ -20,13 +20,13 @@ from ..apply.patches import attention_widths
 from ..devices import as_tensors_name_it
 from ..network.hypernetwork import Hypernetwork, Record
 from ..network.spec import HypernetSpec, listed
-from ..training.batches import Examples, all_prompts
+from ..training.batches import Examples, prompts_of_run
 from ..training.diffusion import Batch
 from ..training.given_latents import Given
 from ..training.held_out import hold_out
 from ..training.learner import Learner
 from ..training.probe import Probe
-from ..training.settings import OWN, TrainSettings
+from ..training.settings import TrainSettings
 from ..training.train import Step
 from ..training.train import train as updates
 from .denoiser import PREDICTIONS, denoiser, placed
@@ -133,7 +133,7 @@ def _steps(
             unet,
             *levels,
             device,
-            dtype=None if settings.unet_dtype == OWN else getattr(torch, settings.unet_dtype),
+            dtype=settings.arithmetic,
             offload=settings.offload,
             compiled=warnings.warn if settings.compile else None,
             loaded=nullcontext if settings.offload else partial(placed, unet, device),
@@ -225,8 +225,7 @@ def encoded(
     dataset, latents = encode_pairs(pipeline, pairs, size)
     dataset = hold_out(dataset, settings.held_out, settings.seed)
     seed, batch_size = settings.seed, settings.batch_size
-    samples = settings.steps * settings.accumulation * batch_size
-    prompts = all_prompts(dataset, "", seed, samples, batch_size, settings.probe_every > 0)
+    prompts = prompts_of_run(dataset, "", settings)
     examples = Examples(
         dataset=dataset,
         name="",

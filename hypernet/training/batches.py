@@ -20,6 +20,7 @@ from ..seeding import generator
 from .diffusion import Batch
 from .held_out import probed_items
 from .probe import Probe
+from .settings import TrainSettings
 
 Condition = Mapping[str, Tensor]
 
@@ -104,6 +105,13 @@ def prompts_at(
         prompt_at(dataset.words, dataset.items[item].caption, name, seed, sample)
         for sample, item in zip(samples, items, strict=True)
     ]
+
+
+def prompts_of_run(dataset: Dataset, name: str, settings: TrainSettings) -> list[str]:
+    """All prompts that a run with these settings can use, its probe included."""
+    samples = settings.steps * settings.accumulation * settings.batch_size
+    probes = settings.probe_every > 0
+    return all_prompts(dataset, name, settings.seed, samples, settings.batch_size, probes)
 
 
 def all_prompts(

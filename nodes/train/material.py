@@ -24,7 +24,7 @@ from hypernet.encoding.shards import Shards, forget_old
 from hypernet.network.spec import listed
 from hypernet.pictures.latent_size import size_in_pixels
 from hypernet.runs.fingerprints import dataset_hash, tensors_hash
-from hypernet.training.batches import Examples, all_prompts, items_at, prompts_at
+from hypernet.training.batches import Examples, items_at, prompts_at, prompts_of_run
 from hypernet.training.diffusion import Batch
 from hypernet.training.given_latents import Given
 from hypernet.training.held_out import hold_out
@@ -127,10 +127,8 @@ def encode_words(
     def encode(texts: list[str]) -> list[dict[str, Tensor]]:
         return compat.encode_texts(clip, texts)
 
-    samples = settings.steps * settings.accumulation * settings.batch_size
-    probed = settings.probe_every > 0
     return encode_prompts(
-        all_prompts(dataset, name, settings.seed, samples, settings.batch_size, probed),
+        prompts_of_run(dataset, name, settings),
         encode,
         Shards(cache_folder() / "prompts" / text_key(encode)),
         watch(),
