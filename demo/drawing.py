@@ -16,12 +16,18 @@ STEPS, CFG = 24, 4.0
 
 
 def draw(
-    model, clip, vae, prompts: list[str], *, seed: int = 0, batch: int = 16, cfg: float = CFG
+    model,
+    clip,
+    vae,
+    prompts: list[str],
+    *,
+    seed: int = 0,
+    batch: int = 16,
+    cfg: float = CFG,
+    steps: int = STEPS,
+    sampler: str = "euler",
 ) -> Tensor:
-    """Pictures (N, 128, 128, 3) in 0..1, one per prompt.
-
-    The noise depends on the seed and the prompt's place in the list, not on `batch`.
-    """
+    """Pictures (N, 128, 128, 3) in 0..1, one per prompt. The noise depends on seed and batch."""
     empty = clip.encode("")[0]
     pictures = []
     for first in range(0, len(prompts), batch):
@@ -32,8 +38,10 @@ def draw(
             [[empty, {}]],
             torch.zeros(len(words), 4, 16, 16),
             seed=seed + first,
-            steps=STEPS,
+            steps=steps,
             cfg=cfg,
+            sampler=sampler,
+            shown=False,
         )
         pictures.append(vae.decode(latents))
     return torch.cat(pictures)

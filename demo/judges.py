@@ -58,6 +58,10 @@ class Judge(nn.Module):
         return (self.look(pictures) + self.look(pictures.flip(-1))) / 2
 
     def look(self, pictures: Tensor) -> Tensor:
+        return self.decide(self.features(pictures))
+
+    def features(self, pictures: Tensor) -> Tensor:
+        """What the decision is made from, (B, 432)."""
         pixels = self.pixels(F.avg_pool2d(pictures, 2) * 2 - 1).flatten(2)
         shapes = self.shapes(pictures * 2 - 1).flatten(2)
         found = [
@@ -65,7 +69,7 @@ class Judge(nn.Module):
             *(pixels.mean(dim=2), pixels.amax(dim=2)),
             *(shapes.mean(dim=2), shapes.amax(dim=2), shapes.std(dim=2)),
         ]
-        return self.decide(torch.cat(found, dim=1))
+        return torch.cat(found, dim=1)
 
 
 def histogram(pictures: Tensor) -> Tensor:
