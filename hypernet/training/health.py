@@ -14,6 +14,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from statistics import mean
 
 from ..network.spec import HypernetSpec
 from .probe import Measure
@@ -28,7 +29,9 @@ SHAKY = 1.5  # times the reference: the state is too poor to go back to
 LEAST_FALL = 0.005  # of the probe's loss, relative to the first one
 LEAST_CHANGE = 0.1  # of the residual, relative to the first one
 PATIENCE = 500  # updates before the user is told that nothing has been learnt
-BURNT = 1.0  # ‖f(x)‖/‖x‖: above it the network outweighs the model's own keys
+QUIET = 0.1  # mean of ‖f(x)‖/‖x‖: A1111's recipe stays at 0.07, ours comes to 0.4 (recipes.md)
+BURNT = 2.0  # ‖f(x)‖/‖x‖ of a width; networks with 1.4 still draw well (docs/recipes.md)
+MOST_STEERED = 3  # halvings or doublings of the rate
 OVERFIT = 1.05  # times the lowest probe loss of held-out pictures,
 OVERFIT_PROBES = 3  # in so many probes in a row
 
@@ -41,6 +44,7 @@ class Health:
     total: float = 0.0  # their decaying sum
     reference: float | None = None  # the smoothed loss after SETTLED of them
     halvings: int = 0  # of the learning rate, one per blow-up
+    steered: int = 0  # more of them, by the size of what the network adds; negative: doublings
     first_loss: float | None = None  # of the probe
     first_residual: float = 0.0  # the largest of all widths
     best_loss: float | None = None
@@ -52,6 +56,11 @@ class Health:
     def smoothed(self) -> float:
         """The exponentially weighted mean of the losses; NaN before the first."""
         return smooth(self.total, self.counted)
+
+    @property
+    def factor(self) -> float:
+        """What the scheduled rate is multiplied by."""
+        return 0.5 ** (self.halvings + self.steered)
 
     @property
     def is_steady(self) -> bool:
@@ -101,7 +110,7 @@ def after_probe(
     worse = held_out and found.loss > OVERFIT * best
     health = replace(health, rises=health.rises + 1 if worse else 0)
     troubles = {
-        "blank": blank_round(health, step, loudest, spec),
+        "blank": blank_round(health, step, found.residual, spec),
         "burns": burning(health, found.residual, step),
         "overfits": overfitting(health, found.loss),
     }
@@ -109,20 +118,54 @@ def after_probe(
     return replace(health, said=(*health.said, *new)), tuple(new.values())
 
 
-def blank_round(health: Health, step: int, loudest: float, spec: HypernetSpec) -> str:
-    """The note that nothing is being learnt; "" while it is too early, or something is."""
+def steered(
+    health: Health, done: int, steps: int, residual: Mapping[int, float]
+) -> tuple[Health, str]:
+    """(health, a note) after the rate is corrected by what the network adds; the note may be "".
+
+    Nobody can know from a model's widths alone how large that becomes. After a quarter of the steps
+    it should be heard, and it should never outweigh the model's own keys and values.
+    """
+    loudest, usual = max(residual.values()), mean(residual.values())
+    if loudest > BURNT and health.steered < MOST_STEERED:
+        added, word, by = loudest, "halved", 1
+    elif done * 4 >= steps and usual < QUIET and health.steered > -MOST_STEERED:
+        added, word, by = usual, "doubled", -1
+    else:
+        return health, ""
+    return replace(health, steered=health.steered + by), (
+        f"Step {done}: the network adds {added:.0%} to keys and values, so the learning rate is "
+        f"{word}."
+    )
+
+
+def blank_round(
+    health: Health, step: int, residual: Mapping[int, float], spec: HypernetSpec
+) -> str:
+    """The note that nothing is being learnt; "" while it is too early, or something is.
+
+    A probe's loss may fall by a third while pictures stay as they are, because the loss is mostly
+    colours. So what the network adds to keys and values decides, too.
+    """
     fall = 0.0
     if health.first_loss and health.best_loss is not None:
         fall = 1 - health.best_loss / health.first_loss
+    loudest, usual = max(residual.values(), default=0.0), mean(residual.values() or [0.0])
     change = abs(loudest / health.first_residual - 1) if health.first_residual else math.inf
-    if step < PATIENCE or fall >= LEAST_FALL or change >= LEAST_CHANGE:
+    stays = fall < LEAST_FALL and change < LEAST_CHANGE
+    if step < PATIENCE or not (stays or usual < QUIET):
         return ""
-    why = "Raise the learning rate."
+    why = "Raise the learning rate, or leave it to auto."
     if spec.layer_norm:
         most = ", most of all with linear" if spec.activation == "linear" else ""
         why = (
             f"Layer norm begins with a scale near 0 and holds the network back{most}: use about "
             "10 times the learning rate, or turn layer norm off."
+        )
+    if not stays:
+        return (
+            f"Step {step}: pictures hardly change so far. The network adds {usual:.1%} to keys and "
+            f"values; 20% to 60% is usual. {why}"
         )
     return (
         f"Step {step}: nothing has been learnt so far. The probe's loss has fallen by "

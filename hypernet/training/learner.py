@@ -132,7 +132,7 @@ class Learner:
             self.scaler.load_state_dict(dict(state["scaler"]))
         self.health = Health(**{**state["health"], "said": tuple(state["health"]["said"])})
         if state["learning_rate"] != self.settings.learning_rate:
-            self.health = replace(self.health, halvings=0)
+            self.health = replace(self.health, halvings=0, steered=0)
         if state.get("decide_losses", self._decide_losses()) != self._decide_losses():
             self.health = replace(self.health, counted=0, total=0.0, reference=None)
 

@@ -1,7 +1,8 @@
 """The training settings, each with its default, its range and its tooltip.
 
-The node makes its widgets from these fields, so a new setting needs no other edit. The defaults
-are A1111's: AdamW, mean squared error, uniform timesteps, no clipping.
+The defaults are A1111's: AdamW, mean squared error, uniform timesteps, no clipping. The node makes
+its widgets from the fields of auto.AutoSettings, which inherits from here and leaves some of them
+open, so a new setting needs no other edit.
 """
 
 from __future__ import annotations
@@ -165,6 +166,17 @@ class TrainSettings:
         "Write the optimizer's state beside every checkpoint and the finished network (.optim), "
         "as A1111 does, to train it further anywhere. Twice the size of the network.",
     )
+    preserve: float = setting(
+        0.0,
+        "Weight of drawing everyday things as without the network, so that the model forgets "
+        "less; 1 is usual. 0: off.",
+        0, 100, step=0.1,
+    )  # fmt: skip
+    preserve_every: int = setting(
+        8, "Batches per batch of everyday things. Fewer preserve more and take more time.", 1, 1000
+    )
+
+    steer: bool = False  # the size of what the network adds corrects the rate (health.steered)
 
     def __post_init__(self) -> None:
         numbers = range_faults(self)
@@ -189,8 +201,8 @@ class TrainSettings:
 
     @property
     def _length(self) -> int:
-        """The steps, or MOST_STEPS if they are invalid, so that the schedule can be checked too."""
-        return MOST_STEPS if "steps" in range_faults(self) else self.steps
+        """The steps, or MOST_STEPS if they are invalid or open, to check the schedule anyway."""
+        return MOST_STEPS if "steps" in range_faults(self) else self.steps or MOST_STEPS
 
     def require_rate(self, step: int) -> None:
         """Raises ValueError when steps are left but the schedule has no rate for this one."""
@@ -201,23 +213,13 @@ class TrainSettings:
         if fault := optimizer_fault(self.optimizer):
             yield fault
         for each in fields(self):
-            options, word = each.metadata["options"], getattr(self, each.name)
+            options, word = each.metadata.get("options"), getattr(self, each.name)
             if options and word not in options and each.name != "optimizer":
                 yield f'{each.name} "{word}" is not known. Nearest: {nearest(str(word), options)}.'
 
     def _contradictions(self, wrong: set[str]) -> Iterator[str]:
         """Yields what is wrong with schedules and timesteps. wrong: fields with invalid numbers."""
-        try:
-            schedule = self.schedule
-        except ValueError as fault:
-            yield str(fault)
-        else:
-            highest = max(schedule.rate_at(step) or 0.0 for step in some_steps(schedule.end))
-            if self.optimizer == "Prodigy" and highest < LEAST_PRODIGY:
-                yield (
-                    f'{RATE} "{self.learning_rate}" would keep Prodigy from learning: it finds '
-                    'the rate itself, and this is a factor on it. Give 1, or "cosine 1".'
-                )
+        yield from self._rate_faults()
         if self.gradient_clip != "off":
             try:
                 limits = self.limits
@@ -235,14 +237,28 @@ class TrainSettings:
                 f"{self.max_timestep}: no noise level is left."
             )
 
+    def _rate_faults(self) -> Iterator[str]:
+        try:
+            schedule = self.schedule
+        except ValueError as fault:
+            yield str(fault)
+            return
+        highest = max(schedule.rate_at(step) or 0.0 for step in some_steps(schedule.end))
+        if self.optimizer == "Prodigy" and highest < LEAST_PRODIGY:
+            yield (
+                f'{RATE} "{self.learning_rate}" would keep Prodigy from learning: it finds the '
+                'rate itself, and this is a factor on it. Give 1, or "cosine 1".'
+            )
+
 
 def range_faults(settings: Any) -> dict[str, str]:
     """A sentence for each field whose value is no number, or is outside the field's range."""
     faults = {}
     for each in fields(settings):
-        low, high, value = each.metadata["low"], each.metadata["high"], getattr(settings, each.name)
+        low, value = each.metadata.get("low"), getattr(settings, each.name)
         if low is None:
             continue
+        high = each.metadata["high"]
         if not isinstance(value, (int, float)) or not low <= value <= high:
             faults[each.name] = f"{each.name} {value}: give {low:,} to {high:,}."
         elif isinstance(each.default, int) and not isinstance(value, int):

@@ -34,10 +34,11 @@ from .diffusion import (
     min_snr_weight,
     predicted,
 )
-from .health import after_loss, after_probe, blow_up
+from .health import after_loss, after_probe, blow_up, steered
 from .learner import Learner
 from .optimizers import rate_in_use, set_rate
 from .parallel import ALONE, Processes, drawing_for_all
+from .preservation import is_due, preservation_loss, with_other_prompts
 from .probe import Probe, measure_loss
 from .schedule import held_rate
 from .settings import TrainSettings
@@ -45,6 +46,8 @@ from .settings import TrainSettings
 KEEP_EVERY = 100  # updates between good states
 MOST_HALVINGS = 3
 LEAST_SCALE = 2.0**-10  # float16: if gradients overflow below this, the scale is not the reason
+
+Others = Mapping[str, Tensor] | None  # encoded prompts of other things
 
 
 @dataclass(frozen=True)
@@ -71,13 +74,15 @@ def train(
     batch_at: Callable[[int, int], Batch],
     probe: Probe | None = None,
     processes: Processes = ALONE,
+    others: Others = None,
 ) -> Iterator[Step]:
     """Update the learner's network in place, one Step at a time, until steps or schedule run out.
 
     batch_at(first, number) returns samples first … first+number−1 of the endless shuffled stream,
     the same in all processes; each process computes its share of them. Training begins after the
     learner's `done` updates. At each yield the network is in eval mode and the update is counted
-    in the record.
+    in the record. others: encoded prompts of other things for settings.preserve, as the condition
+    of a Batch.
 
     Raises ValueError when the schedule has no rate for the first step or the host cannot do what
     the settings ask, and TrainingDiverged when going back three times has not helped.
@@ -94,8 +99,8 @@ def train(
         rate = schedule.rate_at(learner.done)
         if rate is None:
             return
-        set_rate(learner.optimizer, rate * 0.5**learner.health.halvings)
-        loss, gradient = find_gradients(learner, denoiser, batch_at, processes)
+        set_rate(learner.optimizer, rate * learner.health.factor)
+        loss, gradient = find_gradients(learner, denoiser, batch_at, processes, others)
         if fault := blow_up(learner.health, loss, gradient):
             went_back_to = go_back(learner, fault)
             look_first(learner, denoiser, probe)
@@ -150,6 +155,11 @@ def probe_now(learner: Learner, denoiser: Denoiser, probe: Probe) -> dict:
         learner.health, learner.done, found, learner.network.spec, probe.held_out
     )
     learner.notes += notes
+    if learner.settings.steer and learner.done:
+        learner.health, note = steered(
+            learner.health, learner.done, learner.settings.steps, found.residual
+        )
+        learner.notes += [note] if note else []
     return {"probe": found.loss, "residual": found.residual}
 
 
@@ -176,6 +186,7 @@ def find_gradients(
     denoiser: Denoiser,
     batch_at: Callable[[int, int], Batch],
     processes: Processes,
+    others: Others,
 ) -> tuple[float, float]:
     """(loss, norm of the gradients) of the next update. Sets the unscaled gradients in place.
 
@@ -185,7 +196,7 @@ def find_gradients(
     while True:
         learner.optimizer.zero_grad(set_to_none=True)
         try:
-            total = accumulate(learner, denoiser, batch_at, processes)
+            total = accumulate(learner, denoiser, batch_at, processes, others)
         except torch.OutOfMemoryError:
             if not may_checkpoint(learner, denoiser):
                 raise
@@ -248,6 +259,7 @@ def accumulate(
     denoiser: Denoiser,
     batch_at: Callable[[int, int], Batch],
     processes: Processes,
+    others: Others,
 ) -> Tensor:
     """Add up the gradients of this process's share of the next update. Returns its mean loss."""
     settings = learner.settings
@@ -264,12 +276,55 @@ def accumulate(
                 quickened(learner.network),
             ):
                 loss = batch_loss(learner, denoiser, batch, count, processes)
-                loss = loss / settings.accumulation
-                (learner.scaler.scale(loss) if needs_scale(denoiser) else loss).backward()
-            total += loss.detach()
+                add_gradients(learner, denoiser, loss)
+                if others is not None and is_due(settings, count):
+                    kept = preserving_loss(learner, denoiser, batch, others, count, processes)
+                    add_gradients(learner, denoiser, settings.preserve * kept)
+            total += loss.detach() / settings.accumulation
     finally:
         learner.network.eval()
     return total
+
+
+def add_gradients(learner: Learner, denoiser: Denoiser, loss: Tensor) -> None:
+    part = loss / learner.settings.accumulation
+    (learner.scaler.scale(part) if needs_scale(denoiser) else part).backward()
+
+
+def preserving_loss(
+    learner: Learner,
+    denoiser: Denoiser,
+    batch: Batch,
+    others: Mapping[str, Tensor],
+    count: int,
+    processes: Processes,
+) -> Tensor:
+    """How far the network moves what is drawn of other things, for the pictures of this batch."""
+    chance = generator(learner.settings.seed, "preserve", count)
+    batch = with_other_prompts(batch, others, chance)
+    timesteps, noise = noise_for(learner, denoiser, batch, chance)
+    batch, timesteps, noise = (
+        share_of(batch, processes), processes.share(timesteps), processes.share(noise)
+    )  # fmt: skip
+    with global_chance(learner.settings.seed, "dropout", count, denoiser.device):
+        return preservation_loss(denoiser, batch, noise, timesteps, *patches(learner, denoiser))
+
+
+def patches(learner: Learner, denoiser: Denoiser) -> tuple[TrainingPatch, TrainingPatch]:
+    """The patches of one forward pass, for self- and cross-attention."""
+    computed_once = not (learner.checkpoints or denoiser.recomputes)
+    network = learner.network
+    return TrainingPatch(network), TrainingPatch(network, remember=computed_once)
+
+
+def noise_for(
+    learner: Learner, denoiser: Denoiser, batch: Batch, chance: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """(timesteps (B,), noise (B, c, h, w)) for a whole batch, drawn from `chance`."""
+    settings, number = learner.settings, len(batch.latents)
+    first, end = settings.min_timestep, min(settings.max_timestep, len(denoiser.alphas_cumprod))
+    timesteps = draw_timesteps(settings.timesteps, number, first, end, chance)
+    return timesteps, draw_noise(batch.latents.shape, settings.noise_offset, chance)
 
 
 def batch_loss(
@@ -281,21 +336,11 @@ def batch_loss(
     """
     settings, device = learner.settings, denoiser.device
     chance = generator(settings.seed, "noise", count)
-    timesteps = draw_timesteps(
-        settings.timesteps,
-        len(batch.latents),
-        settings.min_timestep,
-        min(settings.max_timestep, len(denoiser.alphas_cumprod)),
-        chance,
-    )
-    noise = draw_noise(batch.latents.shape, settings.noise_offset, chance)
+    timesteps, noise = noise_for(learner, denoiser, batch, chance)
     batch = share_of(batch, processes)
     timesteps, noise = processes.share(timesteps), processes.share(noise)
-    computed_once = not (learner.checkpoints or denoiser.recomputes)
-    attn1 = TrainingPatch(learner.network)
-    attn2 = TrainingPatch(learner.network, remember=computed_once)
     with global_chance(settings.seed, "dropout", count, device):
-        found, target = predicted(denoiser, batch, noise, timesteps, attn1, attn2)
+        found, target = predicted(denoiser, batch, noise, timesteps, *patches(learner, denoiser))
     error = elementwise_loss(settings.loss, found, target, settings.huber_delta)
     if settings.min_snr_gamma:
         alpha = denoiser.alphas_cumprod[timesteps]

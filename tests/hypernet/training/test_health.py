@@ -8,7 +8,7 @@ import torch
 
 from hypernet import HypernetSpec, Hypernetwork
 from hypernet.training.diffusion import Batch, Denoiser
-from hypernet.training.health import Health, after_loss, after_probe, blow_up
+from hypernet.training.health import Health, after_loss, after_probe, blow_up, steered
 from hypernet.training.probe import Measure, measure_loss
 
 SPEC = HypernetSpec()
@@ -92,12 +92,13 @@ BLANK = r"^Step 500: nothing has been learnt so far.* by 0.00% since the beginni
 @pytest.mark.parametrize(
     ("losses", "residuals", "spec", "words"),
     [
-        ([1] * 6, [0.1] * 6, SPEC, BLANK + "Raise the learning rate.$"),
+        ([1] * 6, [0.1] * 6, SPEC, BLANK + "Raise the learning rate, or leave it to auto.$"),
         ([1] * 6, [0.01] * 6, NORMED, BLANK + "Layer norm .*most of all with linear: use about 10"),
         ([1] * 2, [0.1] * 2, SPEC, ""),  # step 250: too early
-        ([1, 0.99, 0.99, 0.99], [0.1] * 4, SPEC, ""),  # it learns
-        ([1] * 4, [0.1, 0.1, 0.12, 0.15], SPEC, ""),  # it moves
-        ([1, 0.9, 0.9, 0.9], [0.1, 0.5, 1.2, 1.3], SPEC, "^Step 500: the network burns.*768: 1.20"),
+        ([1, 0.99, 0.99, 0.99], [0.2] * 4, SPEC, ""),  # it learns
+        ([1] * 4, [0.15, 0.15, 0.18, 0.22], SPEC, ""),  # it moves
+        ([1, 0.9, 0.7], [0.01, 0.04, 0.07], SPEC, "^Step 500: pictures hardly.* 5.3% .* to auto.$"),
+        ([1, 0.9, 0.9, 0.9], [0.2, 0.5, 2.2, 2.3], SPEC, "^Step 500: the network burns.*768: 2.20"),
         ([1, 0.9, 0.9], [2.0, 2.5, 3.0], SPEC, ""),  # it began like that
         ([1, 0.5] + [0.6] * 5, [0.2] * 7, SPEC, r"overfits.* lowest at step 250 \(0.5\).* now 0.6"),
         ([1, 0.5, 0.6, 0.51, 0.6, 0.6], [0.2] * 6, SPEC, ""),
@@ -141,3 +142,20 @@ def test_a_probe_measures_loss_and_residual_with_timesteps_all_over_the_range():
     assert measure_loss(denoiser, network, [batch, batch], 0, 1000) == first
     hidden = batch._replace(weights=torch.zeros(2, 1, 2, 2))
     assert measure_loss(denoiser, network, [hidden, hidden], 0, 1000).loss == 0
+
+
+@pytest.mark.parametrize(
+    ("done", "residual", "before", "after", "words"),
+    [
+        (100, {8: 0.01}, 0, 0, ""),  # too early to say
+        (250, {8: 0.01, 16: 0.05}, 0, -1, "Step 250: the network adds 3% .* rate is doubled."),
+        (250, {8: 0.01, 16: 0.05}, -3, -3, ""),  # it has not helped three times
+        (250, {8: 0.02, 16: 0.5}, 0, 0, ""),
+        (100, {8: 0.1, 16: 2.5}, 0, 1, "Step 100: the network adds 250% .* rate is halved."),
+        (100, {8: 0.1, 16: 2.5}, 3, 3, ""),
+    ],
+)
+def test_what_the_network_adds_steers_the_rate(done, residual, before, after, words):
+    health, note = steered(Health(steered=before), done, 1000, residual)
+    assert health == Health(steered=after) and re.match(words or "$", note)
+    assert health.factor == 0.5**after

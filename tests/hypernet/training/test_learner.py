@@ -186,7 +186,7 @@ BESIDE = {
     "steps": 25, "batch_size": 2, "accumulation": 2, "seed": 1, "save_every": 1,
     "gradient_clip": "norm", "clip_limit": "1", "probe_every": 1, "held_out": 1,
     "checkpointing": "on", "latent_sampling": "once", "unet_dtype": "float32", "offload": True,
-    "compile": True, "save_optimizer": True,
+    "compile": True, "save_optimizer": True, "preserve": 1.0, "preserve_every": 2, "steer": True,
 }  # fmt: skip
 
 
