@@ -4,7 +4,7 @@ import {setting, words} from "./language.js";
 import {configOf} from "./network.js";
 import {folderAbove} from "./pictures.js";
 
-const SETTINGS = ["learning_rate", "steps", "batch_size", "accumulation", "optimizer"];
+const SETTINGS = ["learning_rate", "steps", "batch_size", "accumulation", "optimizer", "preset"];
 const say = words("curve");
 
 makers.HypernetLearningRate = (node) =>
@@ -14,17 +14,20 @@ makers.HypernetTrain = (node) =>
 
 /** @type {Asks} */
 function scheduleOf(node) {
-	const body = widgetValues(node, SETTINGS);
-	return body && {path: "schedule", body};
+	const given = widgetValues(node, SETTINGS);
+	return given && {path: "schedule", body: {...given, config: configAbove(node)}};
 }
 
 /** @type {Asks} */
 function adviceFor(node) {
 	const given = widgetValues(node, [...SETTINGS, "pictures"]);
-	if (!given) return undefined;
-	const config = upstream(node, "config");
-	const asked = config?.comfyClass === "HypernetConfig" ? configOf(config) : undefined;
-	return {path: "learning_rate", body: {...given, config: asked, dataset: folderAbove(node)}};
+	const more = {config: configAbove(node), dataset: folderAbove(node)};
+	return given && {path: "learning_rate", body: {...given, ...more}};
+}
+
+function configAbove(/** @type {EditorNode} */ node) {
+	const found = upstream(node, "config");
+	return found && configOf(found);
 }
 
 /** @type {Shows<ScheduleAnswer>} */

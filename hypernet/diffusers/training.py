@@ -10,8 +10,9 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import nullcontext
+from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeGuard
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeGuard
 
 import torch
 from torch import Tensor, nn
@@ -20,14 +21,17 @@ from ..apply.patches import attention_widths
 from ..devices import as_tensors_name_it
 from ..network.hypernetwork import Hypernetwork, Record
 from ..network.spec import HypernetSpec, listed
-from ..training.batches import Examples, prompts_of_run
+from ..pictures.latent_size import PIXELS
+from ..training.auto import Choice, settle
+from ..training.batches import Examples, prompts_of_run, stack
 from ..training.diffusion import Batch
 from ..training.given_latents import Given
 from ..training.held_out import hold_out
 from ..training.learner import Learner
+from ..training.preservation import other_prompts
 from ..training.probe import Probe
 from ..training.settings import TrainSettings
-from ..training.train import Step
+from ..training.train import Others, Step
 from ..training.train import train as updates
 from .denoiser import PREDICTIONS, denoiser, placed
 from .encoders import Pair, Size, encode_pairs, encode_prompts, training_size
@@ -71,7 +75,8 @@ def train(
     size: training width and height in pixels; None for the pipeline's own. scheduler: provides the
     noise levels; None for the pipeline's. A UNet alone needs one. device: where to train; None for
     where the UNet is. With settings.offload, the UNet's blocks visit it. name: of the network.
-    Saving is up to the caller, whatever the settings say about it.
+    Saving is up to the caller, whatever the settings say about it. What the settings leave open is
+    chosen here; `training.choice` says what and why.
 
     Raises TypeError if something is no UNet, pipeline, pair or batch, and ValueError if a model,
     size or picture can't be used for training. If this model can't do what the settings ask for,
@@ -83,22 +88,26 @@ def train(
     check_widths(spec, unet)
     levels = noise_levels(scheduler or getattr(pipeline, "scheduler", None))
     if pipeline is None:
-        batch_at, probe = given_batches(unet, items, settings).batch_at, None
+        choice, material = from_batches(unet, items, spec, settings)
     else:
-        batch_at, probe = encoded(pipeline, items, settings, training_size(pipeline, size))
+        choice, material = from_pairs(
+            pipeline, items, spec, settings, training_size(pipeline, size)
+        )
     device = as_tensors_name_it(unet.device if device is None else torch.device(device))
-    learner = Learner(Hypernetwork(spec, Record(name=name)).to(device), settings)
-    return Training(learner, _steps(unet, levels, device, learner, batch_at, probe))
+    learner = Learner(Hypernetwork(spec, Record(name=name)).to(device), choice.settings)
+    return Training(learner, choice, _steps(unet, levels, device, learner, material))
 
 
 class Training(Iterator[Step]):
-    """An iterator of Steps. `network` is what has been learnt so far, to use and to save.
+    """An iterator of Steps. `network` is what has been learnt so far, to use and to save; `choice`
+    has the settings, with nothing open.
 
     From the first Step to the last, the UNet is frozen and its attention layers call patches. The
     pipeline can still generate pictures between two Steps. `close` restores the UNet earlier.
     """
 
-    def __init__(self, learner: Learner, steps: Generator[Step]) -> None:
+    def __init__(self, learner: Learner, choice: Choice, steps: Generator[Step]) -> None:
+        self.choice = choice
         self._learner = learner
         self._steps = steps
 
@@ -122,8 +131,7 @@ def _steps(
     levels: tuple[Tensor, str],
     device: torch.device,
     learner: Learner,
-    batch_at: BatchAt,
-    probe: Probe | None,
+    material: Material,
 ) -> Generator[Step]:
     settings = learner.settings
     with (
@@ -139,7 +147,8 @@ def _steps(
             loaded=nullcontext if settings.offload else partial(placed, unet, device),
         ) as opened,
     ):
-        yield from updates(learner, opened, batch_at, probe)
+        batch_at, probe, others = material
+        yield from updates(learner, opened, batch_at, probe, others=others)
 
 
 def every_width(pipeline_or_unet: Any) -> tuple[int, ...]:
@@ -218,23 +227,48 @@ def noise_levels(scheduler: Any) -> tuple[Tensor, str]:
 # --- what is learnt from -------------------------------------------------------------------------
 
 
-def encoded(
-    pipeline: Any, pairs: Iterable[object], settings: TrainSettings, size: Size
-) -> tuple[BatchAt, Probe | None]:
-    """A function that makes batches of these pairs, and the probe if settings ask for one."""
+class Material(NamedTuple):
+    """What a training reads. probe and others are None where the settings do not ask for them."""
+
+    batch_at: BatchAt
+    probe: Probe | None = None
+    others: Others = None  # prompts of other things
+
+
+def from_pairs(
+    pipeline: Any, pairs: Iterable[object], spec: HypernetSpec, settings: TrainSettings, size: Size
+) -> tuple[Choice, Material]:
+    width, height = size
+    choice = settle(settings, spec, (height // PIXELS, width // PIXELS))
+    settings = choice.settings
     dataset, latents = encode_pairs(pipeline, pairs, size)
     dataset = hold_out(dataset, settings.held_out, settings.seed)
-    seed, batch_size = settings.seed, settings.batch_size
-    prompts = prompts_of_run(dataset, "", settings)
     examples = Examples(
         dataset=dataset,
         name="",
-        seed=seed,
+        seed=settings.seed,
         latents=latents,
-        conditions=encode_prompts(pipeline, prompts),
+        conditions=encode_prompts(pipeline, prompts_of_run(dataset, "", settings)),
         sampling=settings.latent_sampling,
     )
-    return examples.batch_at, examples.probe(batch_size) if settings.probe_every else None
+    others = None
+    if settings.preserve:
+        texts = encode_prompts(pipeline, other_prompts(item.caption for item in dataset.items))
+        others = stack(list(texts.values()))
+    probe = examples.probe(settings.batch_size) if settings.probe_every else None
+    return choice, Material(examples.batch_at, probe, others)
+
+
+def from_batches(
+    unet: UNet2DConditionModel,
+    batches: Iterable[object],
+    spec: HypernetSpec,
+    settings: TrainSettings,
+) -> tuple[Choice, Material]:
+    given = given_batches(unet, batches, settings)
+    rows, columns = given.latents[0].shape[-2:]
+    choice = settle(without_prompts(settings), spec, (rows, columns))
+    return choice, Material(given.batch_at)
 
 
 def given_batches(
@@ -258,6 +292,16 @@ def given_batches(
     return Given(
         latents=latents, conditions=conditions, seed=settings.seed, batch_size=settings.batch_size
     )
+
+
+def without_prompts(settings: TrainSettings) -> TrainSettings:
+    """The settings for a UNet alone, which can encode no prompts to preserve. Raises ValueError."""
+    if settings.preserve > 0:
+        raise ValueError(
+            f"preserve {settings.preserve:g} needs prompts, and a UNet alone cannot encode them: "
+            "give a pipeline, or 0."
+        )
+    return replace(settings, preserve=0.0)
 
 
 def check_batch(

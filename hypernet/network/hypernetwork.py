@@ -23,6 +23,8 @@ from torch import Tensor, nn
 from .spec import HypernetSpec
 from .vocabulary import ACTIVATIONS, INITIALIZATIONS, ZERO_OUTPUT
 
+START = "hypernet_start"  # a key of Record.extra, which other programs ignore
+
 
 @dataclass(kw_only=True)
 class Record:
@@ -34,6 +36,18 @@ class Record:
     sd_checkpoint_name: str | None = None
     optional_info: str | None = None
     extra: dict = field(default_factory=dict)  # unknown keys, written back unchanged
+
+    @property
+    def start(self) -> float:
+        """The share of sampling before which the network had better not act; 0 unless recorded."""
+        found = self.extra.get(START, 0.0)
+        return found if isinstance(found, float) and 0 <= found < 1 else 0.0
+
+    @start.setter
+    def start(self, share: float) -> None:
+        self.extra = {key: value for key, value in self.extra.items() if key != START}
+        if share:
+            self.extra[START] = share
 
 
 class SkipBlock(nn.Module):

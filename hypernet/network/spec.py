@@ -16,6 +16,7 @@ from .vocabulary import (
     ACTIVATIONS,
     FLAT_AT_ZERO,
     INITIALIZATIONS,
+    NORMAL,
     UNUSABLE_ACTIVATIONS,
     ZERO_OUTPUT,
     nearest,
@@ -51,7 +52,7 @@ class HypernetSpec:
     widths: tuple[int, ...] = SD1_WIDTHS
     layer_structure: tuple[float, ...] = (1, 2, 1)
     activation: str = "linear"
-    weight_initialization: str = "Normal"
+    weight_initialization: str = NORMAL
     layer_norm: bool = False
     dropout_structure: tuple[float, ...] = ()
     activate_output: bool = False

@@ -71,12 +71,13 @@ FLAT_AT_ZERO = ("relu", "relu6", "hardshrink", "softshrink", "tanhshrink")
 
 Fill = Callable[[torch.Tensor, torch.Generator | None], object]
 
+NORMAL = "Normal"  # A1111's default
 ZERO_OUTPUT = "ZeroOutput"
 
 # Xavier has gain 1. For Kaiming, A1111 passes "leakyrelu" with a slope of 0, and "relu" for all
 # other activations; the gain is √2 either way. Biases are zero.
 INITIALIZATIONS: dict[str, Fill] = {
-    "Normal": lambda weight, generator: nn.init.normal_(weight, 0.0, 0.01, generator=generator),
+    NORMAL: lambda weight, generator: nn.init.normal_(weight, 0.0, 0.01, generator=generator),
     "KaimingUniform": lambda weight, generator: nn.init.kaiming_uniform_(
         weight, nonlinearity="relu", generator=generator
     ),

@@ -1,32 +1,16 @@
-"""Suggests how to train, from recipes that people have published; each advice names its source.
+"""Names what is known to go wrong, before any time is spent.
 
-None of these recipes was measured systematically, and some contradict each other, so a suggestion
-is only a place to begin. The base is the schedule that no source contradicts: a high rate first,
-then low ones, 5e-5:100, 5e-6:1500, 1e-6. All other findings are factors on its rates.
+Shapes and settings that people have reported to work badly, each with its source. Rates, steps and
+noise are chosen by auto.py.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from ..network.spec import HypernetSpec, listed
-from ..network.vocabulary import ZERO_OUTPUT
-from .optimizers import OPTIMIZERS
+from .auto import usual_rate
 from .settings import TrainSettings, some_steps
-
-BASE = ((5e-5, 100), (5e-6, 1500), (1e-6, None))
-BASE_REASON = (
-    "Begin with 5e-5:100, 5e-6:1500, 1e-6: warm first, then low (the lists of A1111's issue 4965)."
-)
-STEPS = 10_000
-STEPS_REASON = (
-    "10,000 to 20,000 steps at 5e-6 (StableDiffusionBook's guide); it begins to cook at about "
-    "17,000 (A1111's discussion 2670)."
-)
-LEAST_STEPS = 2000
-HIGHEST = 1e-4  # without layer norm
-HIGHEST_REASON = "No rate above 1e-4: swish was unstable there, also with a clip (A1111's 3842)."
 
 NAN_PRONE = ("KaimingUniform", "KaimingNormal")
 POOR = {
@@ -40,82 +24,7 @@ IN_CORE = (
     "linear", "relu", "leakyrelu", "elu", "swish", "tanh", "sigmoid", "softsign", "mish",
 )  # fmt: skip
 FEW = 10  # pictures
-
-
-@dataclass(frozen=True, kw_only=True)
-class Suggestion:
-    """A schedule, a number of steps, and the reasons: a sentence each, with its source."""
-
-    learning_rate: str
-    steps: int
-    reasons: tuple[str, ...]
-
-
-def suggest(
-    spec: HypernetSpec,
-    pictures: int,
-    batch_size: int = 1,
-    accumulation: int = 1,
-    optimizer: str = "AdamW",
-) -> Suggestion:
-    """What to train this network with. Raises ValueError when a number is below 1."""
-    numbers = {"pictures": pictures, "batch_size": batch_size, "accumulation": accumulation}
-    if faults := [f"{name} {n}: give at least 1." for name, n in numbers.items() if n < 1]:
-        raise ValueError(" ".join(faults))
-    samples = batch_size * accumulation
-    factors = list(factors_for(spec, pictures, samples))
-    factor, reasons = 1.0, [BASE_REASON]
-    for number, reason in factors:
-        factor *= number
-        reasons.append(f"× {number:.3g}: {reason}")
-    if not spec.layer_norm and factor * BASE[0][0] > HIGHEST:
-        factor = HIGHEST / BASE[0][0]
-        reasons.append(HIGHEST_REASON)
-    steps = max(LEAST_STEPS, round(STEPS / larger_batch(samples) / 100) * 100)
-    reasons.append(STEPS_REASON)
-    if optimizer == "Prodigy":
-        text = "constant 1"
-        reasons.append("Prodigy finds the rate itself; none of the rates above is used.")
-    else:
-        for_optimizer = {"Adafactor": 100.0, "Lion": 0.2}.get(optimizer, 1.0)
-        if for_optimizer != 1:
-            reasons.append(f"× {for_optimizer:g}: {optimizer}, {OPTIMIZERS[optimizer].about}.")
-        text = as_schedule(factor * for_optimizer)
-    return Suggestion(learning_rate=text, steps=steps, reasons=tuple(reasons))
-
-
-def factors_for(spec: HypernetSpec, pictures: int, samples: int) -> Iterator[tuple[float, str]]:
-    """Yields (factor on the rate, reason with its source)."""
-    by_count = min(max(30 / pictures, 0.2), 2.0)
-    if not 25 <= pictures <= 36:
-        yield by_count, f"{pictures} pictures; 5e-6 is for about 30, less for more (Japanese wiki)."
-    if samples > 2:
-        yield (
-            larger_batch(samples),
-            f"{samples} pictures per update; 8 took 4 times the rate (aria1th on arca.live).",
-        )
-    if spec.layer_norm:
-        yield 10.0, "layer norm begins near 0 and holds back (our toy regression; reports agree)."
-    if spec.activation == "relu":
-        yield 0.2, "relu; between the guide's 5e-6 and the 2e-7 of arca.live 61492265."
-    if spec.activation in ("swish", "hardswish"):
-        yield 2.0, "swish wants a higher rate (StableDiffusionBook's guide)."
-    if spec.weight_initialization == ZERO_OUTPUT:
-        yield 2 / 3, "ZeroOutput learns sooner (our demo: 2e-4 went further than 3e-4 with Normal)."
-    if any(spec.dropout_structure[1:]):
-        yield 1.5, "dropout wants a higher rate (StableDiffusionBook's guide)."
-
-
-def larger_batch(samples: int) -> float:
-    return min(max(samples / 2, 1.0), 4.0)
-
-
-def as_schedule(factor: float) -> str:
-    """The base schedule as text, with every rate multiplied by the factor."""
-    parts = (
-        f"{rate * factor:.2g}" + ("" if until is None else f":{until}") for rate, until in BASE
-    )
-    return ", ".join(parts)
+FAR = 10  # times the usual rate
 
 
 def spec_warnings(spec: HypernetSpec, pictures: int | None = None) -> list[str]:
@@ -173,7 +82,7 @@ def small(spec: HypernetSpec) -> HypernetSpec:
     return HypernetSpec(widths=spec.widths, layer_structure=(1, 1))
 
 
-def settings_warnings(settings: TrainSettings) -> list[str]:
+def settings_warnings(settings: TrainSettings, spec: HypernetSpec) -> list[str]:
     """A sentence for every setting that is allowed but probably a mistake."""
     found = []
     schedule = settings.schedule
@@ -185,18 +94,16 @@ def settings_warnings(settings: TrainSettings) -> list[str]:
             f'Training ends after step {schedule.end} of {settings.steps}, where "'
             f'{settings.learning_rate}" does. End it with a rate that has no step to go on.'
         )
-    rates = [schedule.rate_at(step) or 0.0 for step in some_steps(schedule.end)]
-    low, high = OPTIMIZERS[settings.optimizer].rates
-    if max(rates) > 10 * high:
-        found.append(
-            f"A rate of {max(rates):g} is high for {settings.optimizer}, which is used with "
-            f"{low:g} to {high:g}: colours may burn."
-        )
-    if max(rates) < low / 10:
-        found.append(
-            f"A rate of {max(rates):g} is low for {settings.optimizer}, which is used with "
-            f"{low:g} to {high:g}: it may learn nothing."
-        )
+    highest = max(schedule.rate_at(step) or 0.0 for step in some_steps(schedule.end))
+    usual = usual_rate(spec, settings.steps, settings.optimizer)
+    far = {"high": highest > FAR * usual, "low": highest * FAR * 2 < usual}
+    expected = {"high": "colours may burn", "low": "it may learn nothing"}
+    found += [
+        f"A rate of {highest:g} is {word} for {settings.optimizer} and this network, where auto "
+        f"takes {usual:.2g}: {expected[word]}."
+        for word, is_so in far.items()
+        if is_so
+    ]
     if settings.ema and settings.steps < 5 / (1 - settings.ema):
         found.append(
             f"An average over 1/(1 − {settings.ema:g}) updates hardly follows in "

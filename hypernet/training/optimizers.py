@@ -1,7 +1,7 @@
 """The optimizers: how each is built, and which learning rates it needs.
 
-A rate that suits one optimizer does not suit another, so each row says what is usual. Some come in
-packages of their own, which are imported only when that optimizer is chosen.
+A rate that suits one optimizer does not suit another, so each row has a factor on AdamW's. Some
+come in packages of their own, which are imported only when that optimizer is chosen.
 """
 
 from __future__ import annotations
@@ -25,29 +25,29 @@ class Kind:
     package: str
     class_name: str
     install: str  # what pip installs
-    rates: tuple[float, float]  # the usual lowest and highest
+    factor: float | None  # on AdamW's rate; None: it finds the rate itself, and gets factors on it
     about: str
     arguments: dict[str, Any] = field(default_factory=dict)
 
 
 OPTIMIZERS = {
     "AdamW": Kind(
-        "torch.optim", "AdamW", "torch", (5e-7, 5e-5), "A1111's; people's recipes mean this one"
+        "torch.optim", "AdamW", "torch", 1.0, "A1111's; people's recipes mean this one"
     ),
     "AdamW 8-bit": Kind(
-        "bitsandbytes.optim", "AdamW8bit", "bitsandbytes", (5e-7, 5e-5),
+        "bitsandbytes.optim", "AdamW8bit", "bitsandbytes", 1.0,
         "AdamW with a quarter of its memory; the rates of AdamW",
     ),
     "Adafactor": Kind(
-        "torch.optim", "Adafactor", "torch>=2.5", (5e-5, 5e-3),
+        "torch.optim", "Adafactor", "torch>=2.5", 100.0,
         "almost no memory; the rate is relative to a weight's size, so about 100 times AdamW's",
     ),
     "Lion": Kind(
-        "lion_pytorch", "Lion", "lion-pytorch", (5e-8, 1e-5),
+        "lion_pytorch", "Lion", "lion-pytorch", 0.2,
         "half of AdamW's memory; 3 to 10 times less rate and more weight decay than AdamW",
     ),
     "Prodigy": Kind(
-        "prodigyopt", "Prodigy", "prodigyopt", (0.1, 2.0),
+        "prodigyopt", "Prodigy", "prodigyopt", None,
         "finds the rate itself; the schedule is a factor on it, so give 1 or a curve from 1",
         {"use_bias_correction": True, "safeguard_warmup": True},
     ),

@@ -35,14 +35,10 @@ class Point:
 
 @dataclass(frozen=True)
 class Band:
-    """The range of rates that lower the loss, and its geometric mean."""
+    """The range of rates that lower the loss."""
 
     low: float
     high: float
-
-    @property
-    def middle(self) -> float:
-        return (self.low * self.high) ** 0.5
 
 
 def range_test(
@@ -104,12 +100,13 @@ def useful_band(points: Sequence[Point]) -> Band:
     return Band(points[tenth].rate, points[most].rate)
 
 
-def suggested_schedule(band: Band) -> str:
-    """A cosine from the middle of the band to a tenth of its lowest rate.
+def corrected(rate: float, band: Band, part: float) -> float:
+    """The rate, brought to where it learns.
 
-    Training lasts longer than the test, and ends well at rates that are too low to begin with.
+    part: the steps of the test ÷ those of the training. A rate that is too low for a short test may
+    do for a long training, so the band reaches further down there.
     """
-    return f"cosine {band.middle:.1e} to {band.low / 10:.1e}"
+    return min(max(rate, band.low * part), band.high)
 
 
 def read_rates(text: str) -> tuple[float, float]:

@@ -8,15 +8,18 @@ from pathlib import Path
 
 from hypernet.formats.networks import TREE_SUFFIX, open_network
 from hypernet.network.spec import SD1_WIDTHS, HypernetSpec
+from hypernet.network.vocabulary import NORMAL
 from hypernet.tools.drawing import outline
 from hypernet.tools.report import as_lines, describe
 from hypernet.training.advice import settings_warnings
+from hypernet.training.auto import AutoSettings, settle
+from hypernet.training.presets import AUTO
 from hypernet.training.schedule import RateList, sampled
 from hypernet.training.settings import TrainSettings
 
 from ...compat import network_folders
 from ..train.hypernet_config import spec_of
-from ..train.learning_rate import advise
+from ..train.learning_rate import SD1_LATENT, advise
 from ..use.load_save import find, known_names
 from .pictures import album_in
 from .requests import values
@@ -36,6 +39,7 @@ SCHEDULE = {
     "batch_size": int,
     "accumulation": int,
     "optimizer": str,
+    "preset": str,
 }
 POINTS = 240  # of a curve, about one per pixel of its drawing
 
@@ -43,9 +47,12 @@ POINTS = 240  # of a curve, about one per pixel of its drawing
 def spec_in(body: object) -> HypernetSpec:
     """The spec that the widgets of Hypernet Config describe.
 
-    The model is not known yet, so the widths are SD 1's unless the widgets name others.
+    The model is not known yet, so the widths are SD 1's unless the widgets name others. An open
+    initialization does not matter here.
     """
     given = values(body, CONFIG)
+    if given["weight_initialization"] == AUTO:
+        given["weight_initialization"] = NORMAL
     structure, dropout, widths = (
         given.pop(name) for name in ("layer_structure", "dropout_structure", "widths")
     )
@@ -57,9 +64,14 @@ def config(query: dict[str, str], body: object) -> dict:
 
 
 def schedule(query: dict[str, str], body: object) -> dict:
-    """The schedule that Train Hypernet will follow, and warnings about it."""
-    settings = TrainSettings(**values(body, SCHEDULE))
-    return curve(settings) | {"said": "\n".join(settings_warnings(settings))}
+    """The schedule that Train Hypernet will follow, and warnings about it.
+
+    Where something is open, it is what the preset chooses for the connected config on SD 1.
+    """
+    asked, spec = AutoSettings(**values(body, SCHEDULE)), spec_above(body)
+    choice = settle(asked, spec, SD1_LATENT)
+    said = [*choice.reasons, *settings_warnings(choice.settings, spec)]
+    return curve(choice.settings) | {"said": "\n".join(said)}
 
 
 def learning_rate(query: dict[str, str], body: object) -> dict:
@@ -71,9 +83,14 @@ def learning_rate(query: dict[str, str], body: object) -> dict:
     assert isinstance(body, dict)  # values has refused all else
     if body.get("dataset"):
         given["pictures"] = len(album_in(body["dataset"]).pages())
-    spec = spec_in(body["config"]) if body.get("config") else HypernetSpec()
-    settings, said = advise(spec, **given)
+    settings, said = advise(spec_above(body), SD1_LATENT, **given)
     return curve(settings) | {"said": said}
+
+
+def spec_above(body: object) -> HypernetSpec:
+    """The spec of the config that is connected to the node; the usual one if there is none."""
+    assert isinstance(body, dict)  # values has refused all else
+    return spec_in(body["config"]) if body.get("config") else HypernetSpec()
 
 
 def curve(settings: TrainSettings) -> dict:

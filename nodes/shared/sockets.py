@@ -17,10 +17,15 @@ DatasetSocket = io.Custom("HYPERNET_DATASET")  # hypernet.dataset.Dataset
 
 @dataclass(frozen=True)
 class Config:
-    """The network to train. every_width: use all widths of the model instead of the spec's."""
+    """The network to train.
+
+    every_width: use all widths of the model instead of the spec's. is_open: the preset of the
+    training chooses the weight_initialization.
+    """
 
     spec: HypernetSpec
     every_width: bool
+    is_open: bool = False
 
 
 def default(settings: type, name: str) -> Any:
@@ -44,6 +49,12 @@ def more_widgets(settings: type, others: Sequence[str]) -> list[io.Input]:
         for each in fields(settings)
         if each.metadata and each.name not in others
     ]
+
+
+def last_widgets(settings: type, names: Sequence[str]) -> list[io.Input]:
+    """Optional widgets for these fields."""
+    described = {each.name: each for each in fields(settings)}
+    return [widget(described[name], optional=True) for name in names]
 
 
 def widget(each: Field, *, optional: bool) -> io.Input:

@@ -13,10 +13,12 @@ from hypernet.dataset.items import Dataset
 from hypernet.formats.optim_file import file_hash
 from hypernet.network.hypernetwork import Hypernetwork
 from hypernet.network.spec import HypernetSpec
+from hypernet.pictures.latent_size import PIXELS
 from hypernet.runs.fingerprints import changes_hash, model_hash
 from hypernet.runs.request import Request, make_request
 from hypernet.runs.run import Keeping
 from hypernet.training.advice import settings_warnings
+from hypernet.training.auto import Choice, chosen_start, records_start, settle
 from hypernet.training.given_latents import Given
 from hypernet.training.optimizers import missing_package
 from hypernet.training.settings import TrainSettings
@@ -54,7 +56,7 @@ class Asked:
     latents: list
     conditioning: list
     config: Config
-    settings: TrainSettings
+    wanted: TrainSettings  # some of it may be open
     keeping: Keeping
     preview: PreviewSettings
     name: str  # with folders, "/" between them
@@ -67,10 +69,10 @@ class Asked:
 
     def check(self) -> list[str]:
         """Check all that does not depend on the name. Returns warnings; raises ValueError."""
-        if lacking := missing_package(self.settings.optimizer):
+        if lacking := missing_package(self.wanted.optimizer):
             raise ValueError(lacking)
         _ = self.spec, self.given, compat.denoiser  # each raises if it is not available
-        said = list(settings_warnings(self.settings))
+        said = [*self.choice.reasons, *settings_warnings(self.settings, self.spec)]
         if self.preview.taken_out:
             said.append(
                 f"Taken out of the prompts of previews: {' '.join(self.preview.taken_out)}. "
@@ -88,7 +90,34 @@ class Asked:
 
     @cached_property
     def spec(self) -> HypernetSpec:
-        return chosen_spec(self.config, self.model, self.before and self.before.spec.widths)
+        before = self.before and self.before.spec
+        return chosen_spec(self.config, self.model, self.wanted.preset, before)
+
+    @cached_property
+    def choice(self) -> Choice:
+        """The settings without anything open, and why each was chosen."""
+        return settle(self.wanted, self.spec, self.latent)
+
+    @property
+    def settings(self) -> TrainSettings:
+        return self.choice.settings
+
+    @property
+    def latent(self) -> tuple[int, int]:
+        """Rows and columns of the latents; pictures in buckets have about as many."""
+        if self.dataset is not None:
+            return self.dataset.height // PIXELS, self.dataset.width // PIXELS
+        assert self.given is not None  # there is a dataset, or these
+        rows, columns = self.given.latents[0].shape[-2:]
+        return rows, columns
+
+    @property
+    def start(self) -> float:
+        """The share of sampling before which the network should not act."""
+        if not records_start(self.wanted):
+            return 0.0
+        sampling = self.model.get_model_object("model_sampling")
+        return chosen_start(sampling.percent_to_sigma, self.latent)
 
     @cached_property
     def before(self) -> Hypernetwork | None:
@@ -102,7 +131,7 @@ class Asked:
             return None
         return read_given(
             self.latents, self.conditioning, self.model,
-            seed=self.settings.seed, batch_size=self.settings.batch_size,
+            seed=self.wanted.seed, batch_size=self.wanted.batch_size,
         )  # fmt: skip
 
     @cached_property

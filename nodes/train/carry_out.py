@@ -55,6 +55,7 @@ def carry_out(plan: Plan, live: LiveRun, notices: Notices) -> Trained:
     network = Hypernetwork(plan.asked.spec, Record(name=Path(plan.found.name).name))
     network.record.sd_checkpoint = plan.asked.request.model
     network.record.sd_checkpoint_name = compat.model_name(plan.asked.model) or None
+    network.record.start = plan.asked.start
     seen = material.hash, plan.beginning.step, network.record.sd_checkpoint
     if not plan.processes.agree(seen):
         raise ValueError(
@@ -82,7 +83,9 @@ def encode(asked: Asked, previewed: list[int]) -> tuple[Material, Previewer]:
     places = asked.places(previewed)
     try:
         if asked.given is not None:
-            material = from_given(asked.given, asked.conditioning, places)
+            material = from_given(
+                asked.given, asked.conditioning, asked.clip, asked.settings, places
+            )
         else:
             assert asked.dataset is not None  # check_one_source has checked
             material = from_dataset(

@@ -11,8 +11,10 @@ from hypernet.network.spec import (
     parse_structure,
     read_widths,
 )
-from hypernet.network.vocabulary import ACTIVATIONS, INITIALIZATIONS
+from hypernet.network.vocabulary import ACTIVATIONS, INITIALIZATIONS, NORMAL
 from hypernet.training.advice import spec_warnings
+from hypernet.training.auto import chosen_initialization
+from hypernet.training.presets import AUTO
 
 from ... import compat
 from ...compat import Faults, io, ui
@@ -44,12 +46,13 @@ class HypernetConfig(io.ComfyNode):
                 ),
                 io.Combo.Input(
                     "weight_initialization",
-                    options=list(INITIALIZATIONS),
-                    default=default(HypernetSpec, "weight_initialization"),
+                    options=[AUTO, *INITIALIZATIONS],
+                    default=AUTO,
                     advanced=True,
-                    tooltip="How weights begin. Normal is the quiet one of A1111: standard "
-                    "deviation 0.01. ZeroOutput is ours: the network begins as nothing, as a LoRA "
-                    "does, and learns sooner; A1111 opens its files too.",
+                    tooltip="How weights begin. auto: as the preset of the training says. Normal "
+                    "is the quiet one of A1111: standard deviation 0.01. ZeroOutput is ours: the "
+                    "network begins as nothing, as a LoRA does, and learns sooner; A1111 opens its "
+                    "files too.",
                 ),
                 io.Boolean.Input(
                     "layer_norm",
@@ -133,10 +136,11 @@ class HypernetConfig(io.ComfyNode):
         dropout_structure: str, activate_output: bool, widths: str, seed: int, model=None,
     ) -> io.NodeOutput:  # fmt: skip
         found = SD1_WIDTHS if model is None else every_width(model)
+        is_open = weight_initialization == AUTO
         spec = spec_of(
             found, layer_structure, dropout_structure, widths,
-            activation=activation, weight_initialization=weight_initialization,
-            layer_norm=layer_norm, activate_output=activate_output, seed=seed,
+            activation=activation, layer_norm=layer_norm, activate_output=activate_output,
+            weight_initialization=NORMAL if is_open else weight_initialization, seed=seed,
         )  # fmt: skip
         trained = listed(spec.widths)
         if model is None and not widths.strip():
@@ -145,7 +149,7 @@ class HypernetConfig(io.ComfyNode):
             f"{spec.parameters:,} parameters, {as_size(spec.file_bytes)} a file, widths {trained}"
         )
         summary = "\n".join([summary, *(f"Note: {warning}" for warning in spec_warnings(spec))])
-        config = Config(spec, every_width=not widths.strip())
+        config = Config(spec, every_width=not widths.strip(), is_open=is_open)
         return io.NodeOutput(config, summary, ui=ui.PreviewText(summary))
 
 
@@ -154,13 +158,19 @@ def every_width(model) -> tuple[int, ...]:
     return tuple(sorted({width for widths in kinds.values() for width in widths}))
 
 
-def chosen_spec(config: Config, model, before: tuple[int, ...] | None = None) -> HypernetSpec:
+def chosen_spec(
+    config: Config, model, preset: str, before: HypernetSpec | None = None
+) -> HypernetSpec:
     """The spec to train on this model. Raises ValueError for widths that the model does not have.
 
-    before: the widths of the network that is trained further, if there is one.
+    before: that of the network that is trained further, if there is one.
     """
-    widths = every_width(model)
-    wanted = replace(config.spec, widths=before or widths) if config.every_width else config.spec
+    widths, wanted = every_width(model), config.spec
+    if config.every_width:
+        wanted = replace(wanted, widths=before.widths if before else widths)
+    if config.is_open:
+        begins = before.weight_initialization if before else chosen_initialization(preset, wanted)
+        wanted = replace(wanted, weight_initialization=begins)
     missing = sorted(set(wanted.widths) - set(widths))
     if missing:
         raise ValueError(

@@ -1,14 +1,18 @@
-"""LearningRate: suggests a schedule, says why, and draws it."""
+"""LearningRate: shows the schedule that a training will follow, says why, and draws it."""
 
 from hypernet.network.spec import HypernetSpec
-from hypernet.training.advice import settings_warnings, spec_warnings, suggest
+from hypernet.pictures.latent_size import PIXELS
+from hypernet.training.advice import settings_warnings, spec_warnings
+from hypernet.training.auto import AutoSettings, settle
 from hypernet.training.optimizers import OPTIMIZERS
 from hypernet.training.plots import schedule_picture
-from hypernet.training.schedule import parse_schedule
+from hypernet.training.presets import AUTO, PRESETS
 from hypernet.training.settings import MOST_STEPS, TrainSettings
 
 from ...compat import io, ui
 from ..shared.sockets import CATEGORY, ConfigSocket, DatasetSocket
+
+SD1_LATENT = (64, 64)  # rows and columns
 
 
 class LearningRate(io.ComfyNode):
@@ -18,8 +22,8 @@ class LearningRate(io.ComfyNode):
             node_id="HypernetLearningRate",
             display_name="Learning Rate",
             category=CATEGORY,
-            description="Suggests a learning rate schedule by the recipes that people wrote down, "
-            "says why, and draws it.",
+            description="Shows what Train Hypernet chooses by itself, says why, and draws the "
+            "learning rate.",
             search_aliases=["learning rate calculator", "hypernetwork schedule", "lr"],
             inputs=[
                 io.Int.Input(
@@ -52,7 +56,11 @@ class LearningRate(io.ComfyNode):
                     tooltip="Shape of the network. Without it: 1, 2, 1, linear.",
                 ),
                 DatasetSocket.Input(
-                    "dataset", optional=True, tooltip="The pictures, to count them."
+                    "dataset", optional=True, tooltip="The pictures: their number and their size."
+                ),
+                io.Combo.Input(
+                    "preset", options=list(PRESETS), default=AUTO, optional=True,
+                    tooltip="Whose suggestion to see, as in Train Hypernet.",
                 ),
             ],
             outputs=[
@@ -66,7 +74,7 @@ class LearningRate(io.ComfyNode):
     @classmethod
     def validate_inputs(cls, learning_rate: str | None = None) -> bool | str:
         try:
-            parse_schedule((learning_rate or "").strip() or "1", MOST_STEPS)
+            AutoSettings(learning_rate=(learning_rate or "").strip() or AUTO)
         except ValueError as fault:
             return str(fault)
         return True
@@ -74,13 +82,17 @@ class LearningRate(io.ComfyNode):
     @classmethod
     def execute(
         cls, pictures: int, batch_size: int, accumulation: int, optimizer: str,
-        learning_rate: str, steps: int, config=None, dataset=None,
+        learning_rate: str, steps: int, config=None, dataset=None, preset: str = AUTO,
     ) -> io.NodeOutput:  # fmt: skip
         spec = config.spec if config else HypernetSpec()
-        pictures = len(dataset.items) if dataset else pictures
+        latent = SD1_LATENT
+        if dataset:
+            pictures = len(dataset.items)
+            latent = dataset.height // PIXELS, dataset.width // PIXELS
         settings, advice = advise(
-            spec, pictures, batch_size, accumulation, optimizer, learning_rate, steps
-        )
+            spec, latent, pictures, batch_size=batch_size, accumulation=accumulation,
+            optimizer=optimizer, learning_rate=learning_rate, steps=steps, preset=preset,
+        )  # fmt: skip
         plot = schedule_picture(settings.schedule, settings.learning_rate)
         return io.NodeOutput(
             settings.learning_rate, settings.steps, advice, plot, ui=ui.PreviewText(advice)
@@ -88,19 +100,13 @@ class LearningRate(io.ComfyNode):
 
 
 def advise(
-    spec: HypernetSpec, pictures: int, batch_size: int, accumulation: int, optimizer: str,
-    learning_rate: str, steps: int,
-) -> tuple[TrainSettings, str]:  # fmt: skip
-    """(settings, advice). A learning_rate or steps that is not given is suggested.
+    spec: HypernetSpec, latent: tuple[int, int], pictures: int, *, learning_rate: str, **given
+) -> tuple[TrainSettings, str]:
+    """(settings without anything open, advice). An empty learning_rate is open.
 
     Raises ValueError for invalid settings.
     """
-    found = suggest(spec, pictures, batch_size, accumulation, optimizer)
-    settings = TrainSettings(
-        steps=steps or found.steps, learning_rate=learning_rate.strip() or found.learning_rate,
-        batch_size=batch_size, accumulation=accumulation, optimizer=optimizer,
-    )  # fmt: skip
-    warnings = [*spec_warnings(spec, pictures), *settings_warnings(settings)]
-    suggestion = f"Suggested: {found.learning_rate} for {found.steps:,} steps."
-    lines = [suggestion, *found.reasons, *(f"Note: {warning}" for warning in warnings)]
-    return settings, "\n".join(lines)
+    asked = AutoSettings(learning_rate=learning_rate.strip() or AUTO, **given)
+    choice = settle(asked, spec, latent)
+    warnings = [*spec_warnings(spec, pictures), *settings_warnings(choice.settings, spec)]
+    return choice.settings, "\n".join([*choice.reasons, *(f"Note: {each}" for each in warnings)])

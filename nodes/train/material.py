@@ -24,13 +24,21 @@ from hypernet.encoding.shards import Shards, forget_old
 from hypernet.network.spec import listed
 from hypernet.pictures.latent_size import size_in_pixels
 from hypernet.runs.fingerprints import dataset_hash, tensors_hash
-from hypernet.training.batches import Examples, items_at, prompts_at, prompts_of_run
+from hypernet.training.batches import (
+    Examples,
+    items_at,
+    prompts_at,
+    prompts_of_run,
+    stack,
+)
 from hypernet.training.diffusion import Batch
 from hypernet.training.given_latents import Given
 from hypernet.training.held_out import hold_out
 from hypernet.training.prefetch import Prefetched
+from hypernet.training.preservation import other_prompts
 from hypernet.training.probe import Probe
 from hypernet.training.settings import TrainSettings
+from hypernet.training.train import Others
 
 from ... import compat
 from ...compat import Clip, Conditioning, Model, Vae
@@ -59,6 +67,7 @@ class Material:
     words: Mapping[int, EncodedPrompt]  # the prompts that previews may show, by sample number
     about: dict  # a description for the manifest
     hash: str  # the fingerprint of all that is learnt from
+    others: Others = None  # prompts of other things, for settings.preserve
 
 
 def from_dataset(
@@ -100,6 +109,7 @@ def from_dataset(
         words=words_in(dataset, clip, name, settings, previewed),
         about=asdict(dataset),
         hash=dataset_hash(dataset, contents),
+        others=encode_others([item.caption for item in dataset.items], clip, settings),
     )
 
 
@@ -123,17 +133,31 @@ def encode_words(
     dataset: Dataset, clip: Clip, name: str, settings: TrainSettings
 ) -> EncodedPrompts:
     """All prompts that the training and its probe will read."""
+    return encode_texts_once(prompts_of_run(dataset, name, settings), clip)
+
+
+def encode_texts_once(prompts: list[str], clip: Clip) -> EncodedPrompts:
+    """Each prompt is encoded once, for all runs that use the same text encoder."""
 
     def encode(texts: list[str]) -> list[dict[str, Tensor]]:
         return compat.encode_texts(clip, texts)
 
     return encode_prompts(
-        prompts_of_run(dataset, name, settings),
+        prompts,
         encode,
         Shards(cache_folder() / "prompts" / text_key(encode)),
         watch(),
         lasting=lambda text: EMBEDDING not in text,
     )
+
+
+def encode_others(captions: list[str], clip: Clip, settings: TrainSettings) -> Others:
+    """Prompts of other things, which shall look as without the network; None if that is off."""
+    if not settings.preserve:
+        return None
+    prompts = other_prompts(captions)
+    found = encode_texts_once(prompts, clip)
+    return stack([found[prompt] for prompt in prompts])
 
 
 def say_what_stays_in_memory(**encoded: EncodedPictures | EncodedPrompts) -> None:
@@ -186,7 +210,9 @@ def read_given(
     return found
 
 
-def from_given(given: Given, conditioning: list, previewed: list[int]) -> Material:
+def from_given(
+    given: Given, conditioning: list, clip: Clip, settings: TrainSettings, previewed: list[int]
+) -> Material:
     return Material(
         batch_at=given.batch_at,
         probe=None,
@@ -195,6 +221,7 @@ def from_given(given: Given, conditioning: list, previewed: list[int]) -> Materi
         words=given_words(given, conditioning, previewed),
         about={"latents": len(given.latents), "conditions": len(given.conditions)},
         hash=pictures_hash(None, given),
+        others=encode_others([], clip, settings),
     )
 
 

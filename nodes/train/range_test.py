@@ -5,13 +5,15 @@ import torch
 from hypernet.dataset.items import Dataset
 from hypernet.network.hypernetwork import Hypernetwork
 from hypernet.network.spec import HypernetSpec
+from hypernet.training.auto import as_cosine, usual_rate
 from hypernet.training.plots import range_picture
+from hypernet.training.presets import AUTO, PRESETS
 from hypernet.training.probe import Probe
 from hypernet.training.range_test import (
     Point,
+    corrected,
     range_test,
     read_rates,
-    suggested_schedule,
     useful_band,
 )
 from hypernet.training.settings import TrainSettings
@@ -28,9 +30,11 @@ from .train_hypernet import one_of_each, only
 SHOWN_FIRST = ("batch_size", "accumulation", "seed", "optimizer")
 NOT_TESTED = (
     "steps", "learning_rate", "save_every", "ema", "probe_every", "compile", "save_optimizer",
+    "preserve", "preserve_every",
 )  # fmt: skip
 PROBED = 8  # samples of a probe, if the material has none
 POINTS = 50
+STEPS = PRESETS[AUTO].steps
 
 
 class LearningRateRangeTest(io.ComfyNode):
@@ -95,13 +99,18 @@ class LearningRateRangeTest(io.ComfyNode):
     def execute(
         cls, latents: list | None = None, conditioning: list | None = None, **inputs
     ) -> io.NodeOutput:
+        given = one_of_each(inputs)
         with torch.inference_mode(False):
-            points = tested(latents or [], conditioning or [], **one_of_each(inputs))
+            points = tested(latents or [], conditioning or [], **given)
         band = useful_band(points)
-        schedule, plot = suggested_schedule(band), range_picture(points, band)
+        spec = chosen_spec(given["config"], given["model"], AUTO)
+        chosen = usual_rate(spec, STEPS, given["optimizer"])
+        schedule = as_cosine(corrected(chosen, band, given["steps"] / STEPS), STEPS)
+        plot = range_picture(points, band)
         shown = ui.PreviewImage(plot, cls=cls).as_dict()
         shown["text"] = [
-            f"Rates from {band.low:.1e} to {band.high:.1e} lower the loss. Suggested: {schedule}"
+            f"Rates from {band.low:.1e} to {band.high:.1e} lower the loss; auto takes "
+            f"{chosen:.2g}. For {STEPS:,} steps: {schedule}"
         ]
         return io.NodeOutput(schedule, band.low, band.high, plot, ui=shown)
 
@@ -113,14 +122,14 @@ def tested(
     """The points of the test. Raises ValueError for invalid settings."""
     check_one_source(dataset, latents, conditioning)
     low, high = read_rates(rates)
-    spec = chosen_spec(config, model)
     settings = TrainSettings(**settings, steps=steps, learning_rate=f"{high!r}")
+    spec = chosen_spec(config, model, AUTO)
     try:
         if dataset is None:
             given = read_given(
                 latents, conditioning, model, seed=settings.seed, batch_size=settings.batch_size
             )
-            material = from_given(given, conditioning, [])
+            material = from_given(given, conditioning, clip, settings, [])
         else:
             material = from_dataset(
                 dataset, model, clip, vae, name=name, settings=settings, previewed=[]

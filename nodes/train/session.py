@@ -47,7 +47,10 @@ class Session:
 
         An interrupt is raised after everything is saved.
         """
-        steps = train(self.learner, denoiser, material.batch_at, material.probe, self.processes)
+        steps = train(
+            self.learner, denoiser, material.batch_at, material.probe, self.processes,
+            others=material.others,
+        )  # fmt: skip
         stopped = False
         total, title = self.learner.settings.steps, f'Training "{self.live.name}"'
         progress = compat.Progress(total, done=start, title=title)

@@ -11,9 +11,9 @@ import torch
 
 from hypernet.dataset.items import Dataset
 from hypernet.runs.run import Keeping
+from hypernet.training.auto import AutoSettings
 from hypernet.training.parallel import present
-from hypernet.training.schedule import parse_schedule
-from hypernet.training.settings import TrainSettings
+from hypernet.training.presets import AUTO
 
 from ... import compat
 from ...compat import io
@@ -24,6 +24,7 @@ from ..shared.sockets import (
     HypernetSocket,
     default,
     first_widgets,
+    last_widgets,
     more_widgets,
 )
 from ..use.load_save import bare_path, find, found_by, known_names
@@ -39,6 +40,11 @@ from .run_naming import CHOICES as IF_TAKEN
 log = logging.getLogger(__name__)
 
 NOTHING = "nothing"  # to continue from
+LATEST = (
+    "preserve",
+    "preserve_every",
+    "preset",
+)  # after all others: workflows keep values by their places
 SHOWN_FIRST = ("steps", "learning_rate", "batch_size", "accumulation", "seed", "save_every")
 
 
@@ -69,7 +75,7 @@ class TrainHypernet(io.ComfyNode):
                     tooltip="Name of the file, with folders if you like: styles/ink. The last part "
                     "is [name] in templates. What is there is never overwritten: see if_taken.",
                 ),
-                *first_widgets(TrainSettings, SHOWN_FIRST),
+                *first_widgets(AutoSettings, SHOWN_FIRST),
                 io.Boolean.Input(
                     "resume", default=True, advanced=True,
                     tooltip="Go on with an unfinished run of this name. Off: begin anew beside it.",
@@ -138,7 +144,7 @@ class TrainHypernet(io.ComfyNode):
                     min=0, max=8192, step=8, optional=True, advanced=True,
                     tooltip="Height of the previews in pixels; 0 for the training height.",
                 ),
-                *more_widgets(TrainSettings, SHOWN_FIRST),
+                *more_widgets(AutoSettings, (*SHOWN_FIRST, *LATEST)),
                 io.Combo.Input(
                     "encoders", options=list(CHOICES), default=TO_RAM,
                     optional=True, advanced=True,
@@ -153,6 +159,7 @@ class TrainHypernet(io.ComfyNode):
                     "that is there and train it up to steps, saved with a number, too; or stop. "
                     "With the same settings it is loaded, whatever this says.",
                 ),
+                *last_widgets(AutoSettings, LATEST),
             ],
             outputs=[
                 HypernetSocket.Output("hypernet", display_name="hypernet"),
@@ -178,7 +185,7 @@ class TrainHypernet(io.ComfyNode):
             if wanted is not None:
                 bare_path(wanted)
         with faults.of("learning_rate"):
-            parse_schedule("1" if rate is None else rate, max_steps=10_000_000)
+            AutoSettings(learning_rate=AUTO if rate is None else rate)
         with faults.of("continue_from"):
             if network not in (None, NOTHING):
                 find(network)
@@ -272,6 +279,6 @@ def read_inputs(
         if_taken=if_taken, encoders=encoders, node=node, graph=graph,
         preview=PreviewSettings(**{key.removeprefix("preview_"): preview[key] for key in preview}),
         keeping=Keeping(**{key: settings.pop(key) for key in kept}),
-        settings=TrainSettings(**settings),
+        wanted=AutoSettings(**settings),
         earlier=None if continue_from == NOTHING else find(continue_from),
     )  # fmt: skip

@@ -12,6 +12,7 @@ from ..shared.sockets import CATEGORY, HypernetSocket
 
 log = logging.getLogger(__name__)
 
+AS_TRAINED = -1.0  # a start_percent
 LIMIT = 10.0  # strengths are from −LIMIT to LIMIT
 
 
@@ -49,10 +50,10 @@ class ApplyHypernet(io.ComfyNode):
                     "the text, 320 fine and 1280 coarse parts of the picture. Others have 1.",
                 ),
                 io.Float.Input(
-                    "start_percent", default=0.0, min=0.0, max=1.0, step=0.01,
+                    "start_percent", default=AS_TRAINED, min=AS_TRAINED, max=1.0, step=0.01,
                     optional=True, advanced=True,
                     tooltip="Part of the way from noise (0) to picture (1) before which the "
-                    "network does nothing.",
+                    "network does nothing. -1: as its training recorded, 0 if it did not.",
                 ),
                 io.Float.Input(
                     "end_percent", default=1.0, min=0.0, max=1.0, step=0.01,
@@ -87,7 +88,7 @@ class ApplyHypernet(io.ComfyNode):
         with faults.of("width_factors"):
             parse_widths(width_factors or "")
         with faults.of("start_percent" if end_percent is None else "end_percent"):
-            start = 0.0 if start_percent is None else start_percent
+            start = 0.0 if start_percent in (None, AS_TRAINED) else start_percent
             make_schedule(float, start, 1.0 if end_percent is None else end_percent)
         with faults.of("curve"):
             parse_strength_curve(curve or "")
@@ -96,17 +97,18 @@ class ApplyHypernet(io.ComfyNode):
     @classmethod
     def execute(
         cls, model, hypernet, strength: float, strength_k: float = 1.0, strength_v: float = 1.0,
-        width_factors: str = "", start_percent: float = 0.0, end_percent: float = 1.0,
+        width_factors: str = "", start_percent: float = AS_TRAINED, end_percent: float = 1.0,
         curve: str = "", applies_to: str = PROMPTS[0],
     ) -> io.NodeOutput:  # fmt: skip
         sampling = model.get_model_object("model_sampling")
+        start = hypernet.record.start if start_percent == AS_TRAINED else start_percent
         effect = Effect(
             strength=strength,
             keys=strength_k,
             values=strength_v,
             widths=held_widths(hypernet, width_factors),
             schedule=make_schedule(
-                sampling.percent_to_sigma, start_percent, end_percent, parse_strength_curve(curve)
+                sampling.percent_to_sigma, start, end_percent, parse_strength_curve(curve)
             ),
             prompts=applies_to,
         )

@@ -21,7 +21,8 @@ from hypernet.network.hypernetwork import Record
 from hypernet.text.file_names import check_name
 from hypernet.tools.convert import with_widths
 from hypernet.tools.merge import weighted
-from hypernet.training.advice import spec_warnings, suggest
+from hypernet.training.advice import spec_warnings
+from hypernet.training.auto import AutoSettings, settle
 from hypernet.training.health import Health, after_probe
 from hypernet.training.probe import Measure
 from hypernet.training.settings import TrainSettings
@@ -139,9 +140,11 @@ SAID = {
         "第 500 步：到目前为止什么也没学到。探针的损失从开始以来只下降了 0.00%。"
         "层归一化的缩放从接近 0 开始，拖慢了网络，与 linear 同用时尤其如此：",
     ),
-    "reasons of a suggestion": (
-        lambda _: "\n".join(suggest(HypernetSpec(), 8, 1, 1, "Lion").reasons),
-        "× 0.2：Lion，显存是 AdamW 的一半，学习率低 3 到 10 倍，权重衰减更大。",
+    "reasons of a choice": (
+        lambda _: "\n".join(
+            settle(AutoSettings(optimizer="Lion"), HypernetSpec(), (64, 64)).reasons
+        ),
+        "2,000 步，各层平均有 1128 个输入",
     ),
     "a warning": (
         lambda _: spec_warnings(HypernetSpec(activation="swish", layer_norm=True))[0],
@@ -180,8 +183,11 @@ def test_what_nobody_knows_stays_as_it_is(chinese, said):
 
 
 def test_a_known_sentence_is_told_beside_unknown_ones(chinese):
-    said = "What? Raise the learning rate. And <b>that</b>.\nEvery picture has a mirrored copy."
-    told = "What? 请提高学习率。And <b>that</b>.\n每张图片都有一张镜像副本。"
+    said = (
+        "What? Raise the learning rate, or leave it to auto. And <b>that</b>.\n"
+        "Every picture has a mirrored copy."
+    )
+    told = "What? 请提高学习率，或交给 auto。And <b>that</b>.\n每张图片都有一张镜像副本。"
     assert chinese([said]) == [told]
 
 

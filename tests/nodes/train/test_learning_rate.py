@@ -1,5 +1,6 @@
 """The Learning Rate node and the warnings of Hypernet Config, as a graph sees them."""
 
+from dataclasses import fields
 from types import SimpleNamespace
 
 import pytest
@@ -8,7 +9,7 @@ from hypernet_pack.nodes.train.hypernet_config import HypernetConfig
 from hypernet_pack.nodes.train.learning_rate import LearningRate
 
 from hypernet import HypernetSpec
-from hypernet.training.settings import TrainSettings
+from hypernet.training.auto import AutoSettings
 
 
 def advise(**changes):
@@ -18,11 +19,16 @@ def advise(**changes):
     return LearningRate.execute(**given | changes).result
 
 
-def test_the_suggestion_its_reasons_and_its_picture_come_out():
+def test_the_choice_its_reasons_and_its_picture_come_out():
     rate, steps, advice, plot = advise()
-    assert (rate, steps) == ("5e-05:100, 5e-06:1500, 1e-06", 10_000)
-    assert "A1111's issue 4965" in advice and "Note:" not in advice
+    assert (rate, steps) == ("cosine 2.2e-05 warmup 100", 2000)
+    assert "2,000 steps for layers with" in advice and "Note:" not in advice
     assert plot.shape[0] == 1 and plot.shape[-1] == 3
+
+
+def test_every_preset_can_be_seen():
+    rate, steps, advice, _ = advise(preset="guide")
+    assert (rate, steps) == ("5e-6", 10_000) and "StableDiffusionBook" in advice
 
 
 def test_a_schedule_of_ones_own_goes_through_and_is_judged():
@@ -30,14 +36,14 @@ def test_a_schedule_of_ones_own_goes_through_and_is_judged():
     assert (rate, steps) == ("1e-2:50", 100)
     assert "Note: Training ends after step 50 of 100" in advice
     assert "0.01 is high for AdamW" in advice
-    assert "Suggested: 5e-05:100" in advice
 
 
 def test_config_and_dataset_are_read_where_they_are_connected():
     config = Config(HypernetSpec(layer_norm=True), every_width=True)
-    rate, _, advice, _ = advise(config=config, dataset=SimpleNamespace(items=[None] * 60))
-    assert rate == "0.00025:100, 2.5e-05:1500, 5e-06"
-    assert "60 pictures" in advice and "may learn nothing" in advice
+    dataset = SimpleNamespace(items=[None] * 60, width=128, height=128)
+    rate, _, advice, _ = advise(config=config, dataset=dataset)
+    assert rate == "cosine 0.00022 warmup 100"
+    assert "latents of 16 × 16" in advice and "may learn nothing" in advice
 
 
 @pytest.mark.parametrize(
@@ -61,11 +67,12 @@ def test_hypernet_config_warns_in_its_summary():
 
 
 def test_every_setting_has_a_widget_with_its_default_range_and_words():
-    widgets = {each.id: each for each in more_widgets(TrainSettings, ["steps"])}
-    assert "steps" not in widgets and len(widgets) == len(TrainSettings.__dataclass_fields__) - 1
+    widgets = {each.id: each for each in more_widgets(AutoSettings, ["steps"])}
+    described = [each.name for each in fields(AutoSettings) if each.metadata]
+    assert ["steps", *widgets] == described
     assert all(each.tooltip and each.optional for each in widgets.values())
     assert {name: each.default for name, each in widgets.items()} == {
-        name: getattr(TrainSettings(), name) for name in widgets
+        name: getattr(AutoSettings(), name) for name in widgets
     }
     assert widgets["optimizer"].options[0] == "AdamW"
     assert (widgets["ema"].min, widgets["ema"].max, widgets["ema"].step) == (0, 0.99999, 0.0001)

@@ -5,7 +5,7 @@ from hypernet_pack import compat
 from hypernet_pack.compat.standalone.progress import request_interrupt
 from hypernet_pack.nodes.train.range_test import LearningRateRangeTest
 
-from hypernet.training.range_test import Band, read_rates, suggested_schedule
+from hypernet.training.range_test import Band, corrected, read_rates
 from hypernet.training.schedule import parse_schedule
 
 
@@ -38,9 +38,9 @@ def test_a_band_a_plot_and_a_schedule_come_out_and_no_network_is_written(host, g
     result = run(rate_graph(graph))
     assert result.status == "success", error_of(result)
     shown = result.outputs["test"]
-    assert len(shown["images"]) == 1 and "lower the loss. Suggested: cosine" in shown["text"][0]
-    schedule = shown["text"][0].partition("Suggested: ")[2]
-    assert 1e-5 < parse_schedule(schedule, 100).rate_at(0) < 1
+    assert len(shown["images"]) == 1 and "lower the loss; auto takes" in shown["text"][0]
+    schedule = shown["text"][0].partition("2,000 steps: ")[2]
+    assert 1e-5 < parse_schedule(schedule, 2000).rate_at(100) < 1
     assert not files_in(folder / "output") and not files_in(folder / "models")
 
 
@@ -74,11 +74,12 @@ def test_what_cannot_be_tested_is_said_in_words(host, graph, changes, words):
     assert result.status != "success" and words in error_of(result)
 
 
-def test_the_suggestion_is_a_schedule_that_train_hypernet_takes():
-    schedule = suggested_schedule(Band(1e-5, 1e-3))
-    assert schedule == "cosine 1.0e-04 to 1.0e-06"
-    rates = [parse_schedule(schedule, 1000).rate_at(step) for step in (0, 999)]
-    assert rates == pytest.approx([1e-4, 1e-6], rel=0.01)
+@pytest.mark.parametrize(("rate", "found"), [(1e-7, 1e-6), (1e-5, 1e-5), (1, 1e-3)])
+def test_a_rate_is_corrected_only_where_it_does_not_learn(rate, found):
+    assert corrected(rate, Band(1e-5, 1e-3), part=0.1) == pytest.approx(found)
+
+
+def test_two_rates_are_read():
     assert read_rates(" 1e-7 to 1e-2 ") == (1e-7, 1e-2)
 
 
