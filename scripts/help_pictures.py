@@ -23,7 +23,6 @@ from PIL import Image, ImageDraw, ImageFont
 
 from demo.drawing import CFG, MODEL, STEPS, WIDTHS
 from demo.pictures import open_picture
-from demo.show import TRAINING as DEMO
 
 from .locales import descriptions, inputs_of
 
@@ -39,8 +38,10 @@ SMALL = {"width": 128, "height": 128}
 SAMPLING = {"seed": 3, "steps": STEPS, "cfg": CFG}
 WORDS = "sleeping face"  # no training picture shows it
 STYLE, CALM, EARLY = "my_style", "calm", "early"
-# half the demo's batch size, which is enough to see a difference
-TRAINING = DEMO | {"steps": 300, "batch_size": 8, "seed": 1, "preview_every": 100}
+TRAINING = {
+    "steps": 300, "learning_rate": "cosine 4e-4 to 2e-6 warmup 20", "batch_size": 8,
+    "noise_offset": 0.5, "seed": 1, "save_every": 100, "preview_every": 100, "held_out": 0,
+}  # fmt: skip
 
 
 class Graph(dict):

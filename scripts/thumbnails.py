@@ -24,7 +24,6 @@ from typing import Any
 from PIL import Image, ImageDraw, ImageFont
 
 from demo.drawing import WIDTHS
-from demo.show import TRAINING
 
 from .workflows import HERE, WIDGETS, fields, first_value
 
@@ -58,8 +57,8 @@ CHANGES: dict[str, dict[str, Any]] = {
         "HypernetTrain.preview_cfg": 4.0,
         "HypernetTrain.batch_size": 8,
         "HypernetTrain.steps": 150,
-        "HypernetTrain.learning_rate": TRAINING["learning_rate"],
-        "HypernetTrain.noise_offset": TRAINING["noise_offset"],
+        "HypernetTrain.learning_rate": "cosine 4e-4 to 2e-6 warmup 20",
+        "HypernetTrain.noise_offset": 0.5,
         "HypernetTrain.held_out": 0,
         "HypernetTrain.probe_every": 0,
         "HypernetTrain.preview_every": 50,
@@ -75,12 +74,11 @@ CHANGES: dict[str, dict[str, Any]] = {
         "HypernetCaption.source": "sidecar, then file name",
         "HypernetCaption.tagger": "none",
         "HypernetCaption.trigger_word": "",
-        "HypernetLearningRate.steps": 40,
-        "HypernetLearningRate.learning_rate": "5e-5:10, 5e-4",
+        "HypernetTrain.steps": 40,
         "HypernetTrain.name": "my_subject_quickly",
         "HypernetTrain.preview_prompt": "worried face",
     },
-    "resume": {"HypernetTrain.steps": 220, "HypernetTrain.learning_rate": "3e-4"},
+    "resume": {"HypernetTrain.steps": 220},
     "apply": {"Prompt.text": "tired face"},
     "fold_and_export": {"HypernetToLora.rank": 16},
     "apply_with_lora_and_controlnet": {  # LoRA and network have the same style

@@ -21,8 +21,6 @@ from hypernet_pack.compat.standalone.graph.object_info import describe
 from hypernet_pack.compat.standalone.graph.socket_types import DYNAMIC_COMBO
 from hypernet_pack.compat.standalone.nodes.core import CORE_NODES
 
-from demo.drawing import WIDTHS
-
 HERE = Path(__file__).parent.parent / "example_workflows"
 WIDGETS = ("INT", "FLOAT", "STRING", "BOOLEAN", "COMBO")
 TITLE, SLOT, ROW, TEXT_BOX, FOOT = 30, 20, 24, 64, 80  # pixels of a node's parts
@@ -327,7 +325,7 @@ def first_network_demo(d: Drawing) -> None:
         (-440, 0), (380, 330),
         "1. Press **Run**. The model and the 64 pictures of faces and hearts came with Hypernet: "
         "nothing is downloaded.\n"
-        "2. Watch *Train Hypernet*: every 50 updates it draws what it has learnt. Then compare "
+        "2. Watch *Train Hypernet*: every 100 updates it draws what it has learnt. Then compare "
         "*Before* and *After*.\n"
         "3. Change the *Prompt* to something simple, such as **sleeping face**, **purple heart** "
         "or **pizza**, and press **Run** again: only the pictures are made anew.\n\n"
@@ -341,16 +339,12 @@ def first_network_demo(d: Drawing) -> None:
     )  # fmt: skip
     words = d.add("HypernetCaption", (0, d.below(data)), dataset=(data, 0))
     d.group("1. What to learn", [model, data, words], BLUE)
-    config = d.add(
-        "HypernetConfig", (400, 0), weight_initialization="ZeroOutput",
-        widths=WIDTHS, model=(model, 0),
-    )  # fmt: skip
+    config = d.add("HypernetConfig", (400, 0), model=(model, 0))
     trainer = d.add(
         "HypernetTrain", (400, d.below(config, 60)), size=(360, 0),
         model=(model, 0), clip=(model, 1), vae=(model, 2), dataset=(words, 0), config=(config, 0),
-        name="my_first_network", steps=150, learning_rate="cosine 3e-4 to 1e-6 warmup 20",
-        batch_size=8, seed=1, noise_offset=0.5, preview_prompt="grinning face", preview_cfg=4.0,
-        preview_every=50, held_out=0, probe_every=0,
+        name="my_first_network", preset="quick look", preview_prompt="grinning face",
+        preview_cfg=4.0, preview_every=100,
     )  # fmt: skip
     d.group("2. How", [config, trainer], VIOLET)
     before_and_after(
@@ -372,7 +366,7 @@ def train_style(d: Drawing) -> None:
     data = d.add("HypernetLoadDataset", (0, d.below(model)), folder="my_pictures")
     words = d.add("HypernetCaption", (0, d.below(data)), dataset=(data, 0))
     d.group("1. What to learn", [model, data, words], BLUE)
-    config = d.add("HypernetConfig", (400, 0), activation="mish", model=(model, 0))
+    config = d.add("HypernetConfig", (400, 0), model=(model, 0))
     trainer = d.add(
         "HypernetTrain", (400, d.below(config, 60)), size=(360, 0),
         model=(model, 0), clip=(model, 1), vae=(model, 2), dataset=(words, 0), config=(config, 0),
@@ -390,7 +384,7 @@ def train_subject_with_tagger(d: Drawing) -> None:
         "and choose it in *Caption*. A **name.txt** beside a picture counts before the tagger.\n"
         "2. Choose the *trigger word* that shall call the subject, and block the tags that "
         "describe it always (its hair, say): what is not said is learnt.\n"
-        "3. Press **Run**. *Learning Rate* proposes rate and steps for the pictures it finds.",
+        "3. Press **Run**. *Learning Rate* shows what *Train Hypernet* chooses, and why.",
     )  # fmt: skip
     model = checkpoint(d, (0, 0))
     data = d.add("HypernetLoadDataset", (0, d.below(model)), folder="my_subject")
@@ -409,7 +403,7 @@ def train_subject_with_tagger(d: Drawing) -> None:
         dataset=(tags, 0), shuffle=True, keep_first=1, tag_dropout=0.1, caption_dropout=0.05,
     )  # fmt: skip
     d.group("2. Words", [tags, words], BLUE)
-    config = d.add("HypernetConfig", (820, 0), size=(360, 0), activation="mish", model=(model, 0))
+    config = d.add("HypernetConfig", (820, 0), size=(360, 0), model=(model, 0))
     rate = d.add(
         "HypernetLearningRate", (820, d.below(config)), size=(360, 0),
         config=(config, 0), dataset=(words, 0),
@@ -417,7 +411,7 @@ def train_subject_with_tagger(d: Drawing) -> None:
     trainer = d.add(
         "HypernetTrain", (820, d.below(rate)), size=(360, 0),
         model=(model, 0), clip=(model, 1), vae=(model, 2), dataset=(words, 0), config=(config, 0),
-        name="my_subject", learning_rate=(rate, 0), steps=(rate, 1), preview_every=250,
+        name="my_subject", preview_every=250,
     )  # fmt: skip
     d.group("3. How", [config, rate, trainer], VIOLET)
     grid = d.add(
@@ -436,8 +430,8 @@ def resume(d: Drawing) -> None:
         (-440, 0), (380, 330),
         "1. *continue_from*, among the advanced inputs of *Train Hypernet*, names the network to "
         "go on with. A **.optim** file of its name beside it brings the optimizer's state.\n"
-        "2. Give more *steps* than it has had (they count on from there), a lower rate, and "
-        "another *name*: the earlier file is kept.\n"
+        "2. Give more *steps* than it has had (they count on from there), and another *name*: the "
+        "earlier file is kept.\n"
         "3. Press **Run**, and compare both networks with the model alone.\n\n"
         "A run that was interrupted needs none of this: queue it again, and it goes on.",
     )  # fmt: skip
@@ -445,12 +439,11 @@ def resume(d: Drawing) -> None:
     data = d.add("HypernetLoadDataset", (0, d.below(model)), folder="my_pictures")
     words = d.add("HypernetCaption", (0, d.below(data)), dataset=(data, 0))
     d.group("1. The same pictures", [model, data, words], BLUE)
-    config = d.add("HypernetConfig", (400, 0), activation="mish", model=(model, 0))
+    config = d.add("HypernetConfig", (400, 0), model=(model, 0))
     trainer = d.add(
         "HypernetTrain", (400, d.below(config, 60)), size=(360, 0),
         model=(model, 0), clip=(model, 1), vae=(model, 2), dataset=(words, 0), config=(config, 0),
-        name="my_style_longer", continue_from="my_style.pt", steps=4000,
-        learning_rate="5e-6:3000, 1e-6", preview_every=250,
+        name="my_style_longer", continue_from="my_style.pt", steps=4000, preview_every=250,
     )  # fmt: skip
     d.group("2. Further", [config, trainer], VIOLET)
     earlier = d.add("HypernetLoad", (840, 0), title="The earlier network", name="my_style.pt")
