@@ -89,6 +89,11 @@ class ApplyHypernet(io.ComfyNode):
             parse_widths(width_factors or "")
         with faults.of("start_percent" if end_percent is None else "end_percent"):
             start = 0.0 if start_percent in (None, AS_TRAINED) else start_percent
+            if start < 0:
+                raise ValueError(
+                    f"start_percent {start:g}: give 0 to 1, or {AS_TRAINED:g} for what the "
+                    "training recorded."
+                )
             make_schedule(float, start, 1.0 if end_percent is None else end_percent)
         with faults.of("curve"):
             parse_strength_curve(curve or "")

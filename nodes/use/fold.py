@@ -44,8 +44,19 @@ class FoldHypernet(io.ComfyNode):
         changes = dict(weight_changes(compat.attention_weights(before), chain, folded=folded))
         changed = compat.with_weight_changes(model, changes)
         changed.set_attachments(FOLDED, (before, chain))
-        note = rounding_note(model.model_dtype())
-        return io.NodeOutput(changed, ui=ui.PreviewText(note) if note else None)
+        notes = [rounding_note(model.model_dtype()), start_note(hypernet)]
+        said = "\n".join(filter(None, notes))
+        return io.NodeOutput(changed, ui=ui.PreviewText(said) if said else None)
+
+
+def start_note(hypernet) -> str:
+    """A note if the network should begin to act later, which a folded one cannot; else ""."""
+    if not hypernet.record.start:
+        return ""
+    return (
+        f"The network was trained to act from {hypernet.record.start:g} of sampling on; in the "
+        "weights it acts from the beginning. Use less strength."
+    )
 
 
 class HypernetToLora(io.ComfyNode):

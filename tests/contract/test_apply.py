@@ -77,7 +77,7 @@ DEFAULTS = {
     "strength_k": 1.0,
     "strength_v": 1.0,
     "width_factors": "",
-    "start_percent": 0.0,
+    "start_percent": -1.0,
     "end_percent": 1.0,
     "curve": "",
     "applies_to": "both",
@@ -107,6 +107,7 @@ def test_what_leaves_nothing_to_act_gives_the_plain_picture(host: Host, inputs, 
         {"strength": 0.5, "strength_k": 2.0, "strength_v": 2.0},
         {"curve": "0.5: 1"},
         {"applies_to": "positive"},
+        {"start_percent": 0.0},
     ],
 )
 def test_what_amounts_to_the_whole_network_gives_its_picture(host: Host, inputs, whole):
@@ -147,6 +148,7 @@ def test_a_network_that_fits_in_part_says_so_on_the_node(host: Host):
         ({"width_factors": "768"}, 'Factors "768"'),
         ({"curve": "0: 1, 2: 0"}, "must rise from 0 to 1"),
         ({"start_percent": 0.8, "end_percent": 0.2}, "start 0.8 is not before end 0.2"),
+        ({"start_percent": -0.5}, "start_percent -0.5: give 0 to 1, or -1"),
     ],
 )
 def test_wrong_texts_are_refused_before_anything_runs(host: Host, inputs, words):
