@@ -7,10 +7,12 @@ h w latent rows and columns.
 from .formats.networks import open_network, save_network
 from .network.hypernetwork import Hypernetwork, Record
 from .network.spec import HypernetSpec, parse_structure
+from .training.auto import AutoSettings
 from .training.schedule import parse_schedule
 from .training.settings import TrainSettings
 
 __all__ = [
+    "AutoSettings",
     "HypernetSpec",
     "Hypernetwork",
     "Record",

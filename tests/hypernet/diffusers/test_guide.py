@@ -47,10 +47,10 @@ def test_the_lines_that_train_leave_a_network_and_a_picture(
     names = {}
     run(1, names)
     network = open_network("my_style.pt")
-    assert network.record.step == 300 and network.spec.widths == (16, 24, 32)
+    assert network.record.step == 500 and network.spec.widths == (16, 24, 32)
     assert math.isfinite(names["step"].loss)
     assert all(weight.isfinite().all() for weight in network.parameters())
-    assert re.search(r"^300 [01]\.\d+$", capsys.readouterr().out, re.MULTILINE)
+    assert re.search(r"^500 [01]\.\d+$", capsys.readouterr().out, re.MULTILINE)
     with Image.open("dog.png") as picture:
         assert picture.size == (16, 16)
 
