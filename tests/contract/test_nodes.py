@@ -115,7 +115,7 @@ WRONG = [
     ("apply", "strength", None, "required_input_missing", "strength"),
     ("apply", "hypernet", ["loader", 0], "return_type_mismatch", "HYPERNET"),
     ("network", "name", "no such.pt", "custom_validation_failed", 'no hypernetwork "no such.pt"'),
-    ("train", "steps", 0, "value_smaller_than_min", ""),
+    ("train", "steps", -1, "value_smaller_than_min", ""),
     ("train", "steps", "many", "invalid_input_type", "many"),
     ("train", "name", "../b", "custom_validation_failed", "../b"),
     ("train", "learning_rate", "1e-3:oops", "custom_validation_failed", "oops"),

@@ -102,6 +102,9 @@ OTHER = {
     "offload": [True],
     "compile": [True],
     "save_optimizer": [True],
+    "preserve": [1.0],
+    "preserve_every": [2],
+    "steer": [True],
 }
 CHANGES = [{name: value} for name, values in OTHER.items() for value in values]
 BEGINNINGS = {
@@ -237,6 +240,8 @@ def trained_by_hand(first, settings, dropout):
             torch.nn.utils.clip_grad_norm_(parameters, float(settings.clip_limit))
         for group in optimizer.param_groups:
             group["lr"] = settings.schedule.rate_at(step)
+            if settings.steer:  # so small a network is too quiet after every update
+                group["lr"] *= 2.0 ** (step - first.done)
         optimizer.step()
         optimizer.zero_grad()
         decay = min(settings.ema, (2 + step) / (11 + step))

@@ -25,6 +25,7 @@ SCHEDULE = {
     "batch_size": 1,
     "accumulation": 1,
     "optimizer": "AdamW",
+    "preset": "auto",
 }
 
 
@@ -91,7 +92,7 @@ def test_the_suggestion_is_that_of_the_node():
     found = ask("learning_rate", given)
     assert (found["learning_rate"], found["steps"], found["said"]) == (rate, steps, advice)
     normed = ask("learning_rate", given | {"config": CONFIG})
-    assert "layer norm begins near 0" in normed["said"]
+    assert "× 10 because layer norm holds back" in normed["said"]
 
 
 def test_many_short_cycles_are_drawn_at_once():

@@ -8,6 +8,10 @@ from hypernet_pack.nodes.shared.demo_model import DEMO
 from PIL import Image
 
 HERE = {"folder": "my_pictures", "subfolders": True}
+DEEP = {
+    "layer_structure": "1, 2, 4, 2, 1", "activation": "linear", "weight_initialization": "auto",
+    "layer_norm": False, "dropout_structure": "", "activate_output": False, "widths": "",
+}  # fmt: skip
 ALL = {"text": "", "tag": "", "offset": 0, "count": 50, "edits": {}}
 RULES = {
     "source": "sidecar, then file name", "fixed_text": "", "existing": "ignore",
@@ -95,12 +99,12 @@ def test_only_folders_that_graphs_may_read_are_listed(pictures, monkeypatch):
     assert ask("pictures", HERE | ALL)["total"] == 3
 
 
-def test_the_suggested_rate_counts_the_pictures_of_a_folder(pictures):
+def test_advice_counts_the_pictures_of_a_folder(pictures):
     given = {
         "pictures": 30, "learning_rate": "", "steps": 0, "batch_size": 1, "accumulation": 1,
-        "optimizer": "AdamW", "dataset": HERE,
+        "optimizer": "AdamW", "preset": "auto", "dataset": HERE, "config": DEEP,
     }  # fmt: skip
-    assert "3 pictures;" in ask("learning_rate", given)["said"]
+    assert "3 pictures are few for structure" in ask("learning_rate", given)["said"]
 
 
 def test_the_pictures_of_the_pack_keep_their_captions(pictures):
