@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo edit test test-js test-web test-web-oldest test-live test-gpu lint bench-apply bench-data bench-train stress-parallel clean
+.PHONY: demo edit test test-js test-web test-web-oldest test-live test-gpu lint bench-apply bench-data bench-quality bench-train stress-parallel clean
 
 $(VENV)/installed: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 10), "Python 3.10 or newer is needed; try make PYTHON=python3.12"'
@@ -76,6 +76,11 @@ bench-train: $(VENV)/installed
 
 bench-data: $(VENV)/installed
 	$(BIN)/python benchmarks/data.py
+
+# Hypernetworks against LoRA, in two styles: hours on a CPU. It goes on where it was stopped, and
+# several at once share the work.
+bench-quality: $(VENV)/installed
+	$(BIN)/python -m benchmarks.quality $(WHICH)
 
 # Do processes that train together end as they should, 50 times in a row? TIMES=5 asks less often.
 stress-parallel: $(VENV)/installed

@@ -1,0 +1,259 @@
+"""Which way of teaching a style is better? Trains each on the demo's model, and measures.
+
+The ways (ROWS) learn from the same pictures in the same batches with the same noise, in two styles:
+Twemoji, and Fluent's flat pictures of the same 64 names (benchmarks/fluent). What is measured is
+in judging.py. Nothing is compared at one point: every way is applied at several strengths, and read
+off at equal drift and at equal content.
+
+    python -m benchmarks.quality            train and measure what is missing, then print the tables
+    python -m benchmarks.quality --tables   only print them
+    python -m benchmarks.quality --only "defaults; LoRA"
+
+Every measurement is a file in out/quality, so it can be stopped and run again at any time, also by
+several processes at once. Writes out/quality/quality.md, quality.json and contact sheets.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import torch
+from hypernet_pack.compat.standalone.model.checkpoint import load_checkpoint
+from hypernet_pack.compat.standalone.model.models import denoiser, encode_pictures, encode_texts
+from safetensors.torch import load_file
+from torch import Tensor
+
+from demo.drawing import MODEL
+from demo.judges import Judges, load_judges, with_weights
+from demo.pictures import open_picture, to_tensor
+from hypernet.seeding import sample_order
+from hypernet.training.diffusion import Batch
+from hypernet.training.preservation import other_prompts
+
+from .judging import Look, scores
+from .methods import Recipe, applied, learn
+from .tables import write_tables
+
+HERE = Path(__file__).resolve().parent
+DEMO = HERE.parent / "demo"
+OUT = HERE.parent / "out" / "quality"
+STYLES = {"twemoji": DEMO / "pictures", "fluent": HERE / "fluent"}
+SEEDS = (0, 1, 2)
+STRENGTHS = (0.4, 0.6, 0.8, 1.0, 1.2, 1.4)
+FEW = (0.6, 0.8, 1.0)
+PARTS = (0.25, 0.5)  # of the steps; how much has been learnt there?
+
+WIDE = {"widths": (48, 96, 112, 128), "weight_initialization": "ZeroOutput"}
+NARROW = WIDE | {"layer_structure": (1, 0.5, 1)}
+MISH = WIDE | {"activation": "mish"}
+AS_A1111 = WIDE | {"weight_initialization": "Normal"}
+ATTENTION = {"rank": 8, "targets": "attention"}
+
+
+def lora(rate: str, **changes: object) -> Recipe:
+    return Recipe(
+        settings={
+            "steps": 2000, "learning_rate": f"cosine {rate} warmup 100", "noise_offset": 0.5,
+        },
+        lora=ATTENTION | changes,
+    )  # fmt: skip
+
+
+# LoRA has the defaults' schedule, noise offset and start: with them it does better than without.
+ROWS = {
+    "defaults": Recipe(spec=WIDE),
+    "LoRA": lora("2e-3"),
+    "defaults, 1, 0.5, 1": Recipe(spec=NARROW),
+    "defaults, mish": Recipe(spec=MISH),
+    "preserve_every 4": Recipe(spec=WIDE, settings={"preserve_every": 4}),
+    "without preserve": Recipe(spec=WIDE, settings={"preserve": 0.0}),
+    "A1111": Recipe(spec=AS_A1111, settings={"preset": "A1111"}, start=0.0),
+    "LoRA, all linear": lora("2e-3", targets="all linear"),
+    "LoRA, rank 32": lora("2e-3", rank=32),
+    "DoRA": lora("2e-3", dora=True),
+    **{f"LoRA at {rate}": lora(rate) for rate in ("5e-4", "1e-3", "3e-3", "4e-3")},
+    "quick look": Recipe(spec=WIDE, settings={"preset": "quick look"}),
+    "6,000 steps": Recipe(spec=WIDE, settings={"steps": 6000}),
+    "30 pictures": Recipe(spec=WIDE, pictures=30),
+    "10 pictures": Recipe(spec=WIDE, pictures=10),
+}
+BOTH_STYLES = (
+    "defaults", "LoRA", "defaults, 1, 0.5, 1", "defaults, mish", "preserve_every 4",
+    "without preserve", "A1111", "LoRA, all linear", "LoRA, rank 32", "DoRA",
+)  # fmt: skip
+ALL_SEEDS = ("defaults", "LoRA", "defaults, 1, 0.5, 1")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cell:
+    """One training. Its result is measured at points: (part of the steps, strength)."""
+
+    row: str
+    style: str
+    seed: int
+
+    @property
+    def recipe(self) -> Recipe:
+        return ROWS[self.row]
+
+    @property
+    def points(self) -> list[tuple[float, float]]:
+        main = self.row in ("defaults", "LoRA")
+        found = [(1.0, strength) for strength in (STRENGTHS if main else FEW)]
+        if not main:
+            return found
+        if self.seed:  # the ends of the curve say little, and every point takes time
+            return found[1:-1]
+        return found + [(part, 1.0) for part in PARTS]
+
+    @property
+    def file(self) -> Path:
+        name = f"{self.style} {self.row} {self.seed}"
+        return OUT / f"{name.replace(', ', '-').replace(' ', '_')}.json"
+
+
+def cells() -> list[Cell]:
+    """All cells, the most important first."""
+    found = [
+        Cell(row=row, style=style, seed=seed)
+        for seed in SEEDS
+        for style in STYLES
+        for row in ROWS
+        if (row in BOTH_STYLES or style == "twemoji") and (seed == 0 or row in ALL_SEEDS)
+    ]
+    return sorted(found, key=lambda cell: cell.row not in ALL_SEEDS)
+
+
+class Bench:
+    """The model with one style's pictures and judges."""
+
+    def __init__(self, style: str) -> None:
+        self.model, self.clip, self.vae = load_checkpoint(MODEL)
+        drawing, *_ = load_checkpoint(MODEL)
+        if torch.backends.cpu.get_cpu_capability().startswith("AVX512"):
+            drawing.module.to(torch.bfloat16)  # three times as fast there
+        self.look = Look(model=drawing, clip=self.clip, vae=self.vae)
+        self.judges = judges_of(style)
+        files = sorted(STYLES[style].glob("*.png"))
+        pictures = to_tensor([open_picture(file) for file in files]).movedim(1, -1).float() / 255
+        self.latents = torch.cat(
+            [encode_pictures(self.vae, each, self.model)[0] for each in pictures.split(16)]
+        )
+        captions = [DEMO / "pictures" / f"{file.stem}.txt" for file in files]
+        self.texts = self.encode([file.read_text("utf-8").strip() for file in captions])
+        self.others = {"context": self.encode(other_prompts([]))}
+
+    def encode(self, prompts: list[str]) -> Tensor:
+        found = [each["context"] for each in encode_texts(self.clip, prompts)]
+        return torch.stack([each.reshape(-1, each.shape[-1]) for each in found])
+
+    def batch_at(self, seed: int, pictures: int):
+        def batch_at(first: int, number: int) -> Batch:
+            rows = sample_order(seed, pictures, first, number)
+            return Batch(self.latents[rows], {"context": self.texts[rows]})
+
+        return batch_at
+
+    def train(self, cell: Cell) -> list[dict]:
+        recipe = cell.recipe
+        batch_at = self.batch_at(cell.seed, recipe.pictures or len(self.latents))
+        with denoiser(self.model) as opened:
+            reached = learn(
+                recipe, cell.seed, self.model, opened, batch_at, self.others, {*PARTS, 1.0}
+            )
+            return [asdict(each) for each in reached]
+
+    def measure(self, cell: Cell) -> None:
+        """Train the cell if that has not been done, and measure what is missing."""
+        kept = cell.file.with_suffix(".pt")
+        if not kept.exists():
+            trained = self.train(cell)
+            torch.save(trained, kept.with_suffix(".new"))
+            kept.with_suffix(".new").replace(kept)
+        trained = torch.load(kept, weights_only=True)
+        found = read(cell)
+        found["reached"] = [{k: v for k, v in each.items() if k != "weights"} for each in trained]
+        found["bare"] = scores(self.judges, self.look, self.look.plain)
+        found["parameters"] = sum(w.numel() for w in trained[-1]["weights"].values())
+        for part, strength in cell.points:
+            if f"{part:g}@{strength:g}" in found["points"]:
+                continue
+            weights = next(each["weights"] for each in trained if each["part"] == part)
+            with applied(cell.recipe, weights, strength, self.look.model) as styled:
+                pictures = self.look.draw(styled)
+            found["points"][f"{part:g}@{strength:g}"] = scores(self.judges, self.look, pictures)
+            shown = (pictures[: len(pictures) // 2 : 4] * 255).round().byte()
+            torch.save(shown, cell.file.with_suffix(f".{part:g}@{strength:g}.pictures"))
+            write(cell.file, found)
+
+
+def judges_of(style: str) -> Judges:
+    judges = load_judges()
+    if style == "twemoji":
+        return judges
+    weights = load_file(HERE / style / "judge.safetensors")
+    return replace(judges, style_judge=with_weights(3, weights, ""))
+
+
+def read(cell: Cell) -> dict:
+    if cell.file.exists():
+        return json.loads(cell.file.read_text("utf-8"))
+    return {"row": cell.row, "style": cell.style, "seed": cell.seed, "points": {}}
+
+
+def write(file: Path, found: dict) -> None:
+    file.with_suffix(".tmp").write_text(json.dumps(found, indent=1) + "\n", "utf-8")
+    file.with_suffix(".tmp").replace(file)
+
+
+@contextmanager
+def taken(cell: Cell) -> Iterator[bool]:
+    """Is the cell ours to do, or does another process do it?"""
+    lock = cell.file.with_suffix(".lock")
+    try:
+        os.close(os.open(lock, os.O_CREAT | os.O_EXCL))
+    except FileExistsError:
+        yield False
+        return
+    try:
+        yield True
+    finally:
+        lock.unlink()
+
+
+def is_done(cell: Cell) -> bool:
+    return {f"{part:g}@{strength:g}" for part, strength in cell.points} <= read(cell)[
+        "points"
+    ].keys()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--tables", action="store_true", help="only print the tables")
+    parser.add_argument("--only", default="", help="these rows, separated by semicolons")
+    options = parser.parse_args()
+    OUT.mkdir(parents=True, exist_ok=True)
+    only = [row.strip() for row in options.only.split(";") if row.strip()]
+    benches: dict[str, Bench] = {}
+    for cell in [] if options.tables else cells():
+        if (only and cell.row not in only) or is_done(cell):
+            continue
+        with taken(cell) as is_ours:
+            if not is_ours:
+                continue
+            if cell.style not in benches:
+                benches[cell.style] = Bench(cell.style)
+            print(f"{cell.row}, {cell.style}, seed {cell.seed}", file=sys.stderr, flush=True)
+            benches[cell.style].measure(cell)
+    write_tables([read(cell) for cell in cells() if cell.file.exists()], OUT)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,71 @@
+"""How the quality bench reads its curves, and what it measures on."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from benchmarks.quality import ALL_SEEDS, BOTH_STYLES, ROWS, cells
+from benchmarks.tables import spread, style_at_content, style_at_drift, until_learnt
+from hypernet.training.preservation import WORDS
+
+ROOT = Path(__file__).parents[2]
+
+
+def point(style, content, drift):
+    return {"style": style, "content": content, "drift": drift}
+
+
+CELL = {
+    "bare": point(0.0, 1.0, 0.0),
+    "points": {
+        "1@1": point(0.8, 0.9, 0.2),
+        "1@0.5": point(0.2, 1.0, 0.1),
+        "0.5@1": point(0.6, 0.9, 0.2),
+        "0.25@1": point(0.4, 0.9, 0.2),
+    },
+    "reached": [{"done": 2000, "seconds": 100.0}],
+}
+
+
+@pytest.mark.parametrize(
+    ("drift", "style"), [(0.0, 0.0), (0.05, 0.1), (0.1, 0.2), (0.15, 0.5), (0.2, 0.8), (0.3, None)]
+)
+def test_style_is_read_off_at_a_drift(drift, style):
+    assert style_at_drift(CELL, drift) == (style if style is None else pytest.approx(style))
+
+
+@pytest.mark.parametrize(("content", "style"), [(1.0, 0.2), (0.95, 0.5), (0.9, 0.8), (0.5, 0.8)])
+def test_style_is_the_best_that_still_shows_what_was_asked_for(content, style):
+    assert style_at_content(CELL, content) == pytest.approx(style)
+
+
+def test_updates_until_it_is_learnt_lie_between_two_lengths():
+    assert until_learnt(CELL) == pytest.approx((1500, 75))
+    assert until_learnt(CELL | {"points": {"1@1": point(0.6, 1, 0)}}) is None
+
+
+@pytest.mark.parametrize(
+    ("values", "text"), [([0.5], "0.50"), ([0.5, 0.7], "0.60 ± 0.14"), ([None], "–")]
+)
+def test_a_mean_has_its_spread(values, text):
+    assert spread(values) == text
+
+
+def test_every_row_is_measured_and_the_main_ones_with_all_seeds():
+    found = list(cells())
+    assert {cell.row for cell in found} == set(ROWS) and set(ALL_SEEDS) <= set(BOTH_STYLES)
+    for row in ALL_SEEDS:
+        assert sum(cell.row == row for cell in found) == 6
+    assert len({cell.file for cell in found}) == len(found)
+
+
+def test_what_drift_is_measured_on_is_nothing_that_is_preserved():
+    others = json.loads((ROOT / "benchmarks" / "others.json").read_text("utf-8"))
+    words = {word for name in others for word in name["caption"].split()}
+    assert len(others) >= 64 and not words & set(WORDS)
+
+
+def test_every_open_setting_of_a_row_can_be_settled():
+    for recipe in ROWS.values():
+        assert recipe.train_settings(0).schedule.rate_at(0)
