@@ -1,6 +1,7 @@
 """Make the two judges of judges.py from real pictures.
 
     python -m demo.making.train_judges GOOGLE TWITTER ICONS --vae demo/tiny-sd/vae --work DIR
+    python -m demo.making.train_judges … --style fluent-emoji-flat --out DIR    a style judge alone
 
 GOOGLE and TWITTER are the unpacked npm packages of pictures.py, ICONS the folder with those of
 hands.py. Every picture goes through the VAE: unchanged, with a little noise on its latents, because
@@ -14,11 +15,15 @@ sees four more hands, and half of its pictures are in other colours (damage.reca
 DIR keeps the reconstructions, so that a second run begins with the training, and a sheet of what
 the judges saw. Training the bundled style judge took 13 minutes on one core. The content judge
 would take an hour there; it took two minutes on a GPU, with the same functions.
+
+With --style, the second set is one of hands.py instead of Twemoji, for the quality bench. Only a
+style judge is made, of the names that this set has.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -28,13 +33,14 @@ import torch
 import torch.nn.functional as F
 from diffusers import AutoencoderKL
 from PIL import Image
+from safetensors.torch import save_file
 from torch import Generator, Tensor
 
 from ..judges import SIDE, STYLES, Judge, fullest_bins, save_judges
 from ..pictures import SIGNS, Emoji, open_set, read_names
 from . import damage
 from .choose import hashed, split
-from .hands import open_hands
+from .hands import HANDS, open_hands
 from .learning import HALF
 
 # Stages: what a picture went through. The first four are imperfect at most; the last is damaged.
@@ -214,6 +220,28 @@ def draw_sheet(seen: Tensor, rows: Tensor) -> Image.Image:
     return Image.fromarray((page * 255).round().byte().movedim(0, -1).numpy())
 
 
+def make_style_judge(names: list[Emoji], options: argparse.Namespace) -> None:
+    """Write judge.safetensors and judge.json into options.out."""
+    pictures, drawn = open_hands(names, options.icons)
+    place = HANDS.index(options.style)
+    rows = drawn[place].nonzero().flatten()
+    names = [names[row] for row in rows.tolist()]
+    vae = AutoencoderKL.from_pretrained(options.vae).float().eval()
+    sets = open_set(names, options.google, "google"), pictures[place, rows]
+    seen = torch.stack([reconstruct(vae, each, seed=i) for i, each in enumerate(sets)])
+    learnt = torch.tensor([i for i, name in enumerate(names) if not is_kept_from_style(name)])
+    unseen = [
+        i for i, n in enumerate(names) if is_kept_from_style(n) and n.subcategory not in SIGNS
+    ]
+    judge = train_style(seen, learnt, options.style_steps)
+    record = measure_style(judge, seen, torch.tensor(unseen))
+    print(record)
+    options.out.mkdir(parents=True, exist_ok=True)
+    weights = {k: v.half() if v.is_floating_point() else v for k, v in judge.state_dict().items()}
+    save_file({k: v.contiguous() for k, v in weights.items()}, options.out / "judge.safetensors")
+    (options.out / "judge.json").write_text(json.dumps(record, indent=1) + "\n", "utf-8")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("google", type=Path)
@@ -224,10 +252,14 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path(__file__).parents[1] / "judges")
     parser.add_argument("--style-steps", type=int, default=1800)
     parser.add_argument("--content-steps", type=int, default=7000)
+    parser.add_argument("--style", choices=HANDS, help="another set than Twemoji; a style judge")
     options = parser.parse_args()
     options.work.mkdir(parents=True, exist_ok=True)
 
     names = read_names(options.google, options.twitter)
+    if options.style:
+        make_style_judge(names, options)
+        return
     kept = options.work / "reconstructions.pt"
     if not kept.exists():
         vae = AutoencoderKL.from_pretrained(options.vae).float().eval()
