@@ -18,7 +18,7 @@ from hypernet.runs.fingerprints import changes_hash, model_hash
 from hypernet.runs.request import Request, make_request
 from hypernet.runs.run import Keeping
 from hypernet.training.advice import settings_warnings
-from hypernet.training.auto import Choice, chosen_start, records_start, settle
+from hypernet.training.auto import AutoSettings, Choice, chosen_start, records_start, settle
 from hypernet.training.given_latents import Given
 from hypernet.training.optimizers import missing_package
 from hypernet.training.settings import TrainSettings
@@ -56,7 +56,7 @@ class Asked:
     latents: list
     conditioning: list
     config: Config
-    wanted: TrainSettings  # some of it may be open
+    wanted: AutoSettings
     keeping: Keeping
     preview: PreviewSettings
     name: str  # with folders, "/" between them
