@@ -27,7 +27,7 @@ TITLE, SLOT, ROW, TEXT_BOX, FOOT = 30, 20, 24, 64, 80  # pixels of a node's part
 SPARE = 8  # pixels by which a row is higher in Nodes 2.0
 PANELS = {  # the heights of our panels on the nodes, in pixels
     "HypernetLoadDataset": 240, "HypernetCaption": 240, "HypernetConfig": 170, "HypernetApply": 80,
-    "HypernetTrain": 490, "HypernetLearningRate": 190, "HypernetLoad": 150, "HypernetInspect": 150,
+    "HypernetTrain": 560, "HypernetLearningRate": 190, "HypernetLoad": 150, "HypernetInspect": 150,
 }  # fmt: skip
 MARGIN, HEADING = 20, 44  # pixels between a group's nodes and its edge, and above them
 BLUE, VIOLET, GREEN = "#3f789e", "#88A", "#8A8"

@@ -10,7 +10,7 @@ const say = words("curve");
 makers.HypernetLearningRate = (node) =>
 	addPanel(node, {height: 190, question: () => adviceFor(node), show});
 makers.HypernetTrain = (node) =>
-	addPanel(node, {height: 106, grows: false, question: () => scheduleOf(node), show});
+	addPanel(node, {height: 176, grows: false, question: () => scheduleOf(node), show});
 
 /** @type {Asks} */
 function scheduleOf(node) {

@@ -94,6 +94,19 @@ def test_the_curve_of_a_schedule_is_drawn_with_what_is_said_about_it(editor):
     panel.get_by_text('"1e-2:x" should be a rate').wait_for()
 
 
+def test_what_is_left_open_is_shown_as_it_will_be_chosen(editor):
+    config = add(editor, "HypernetConfig", layer_structure="1, 2, 1")
+    train = add(editor, "HypernetTrain", 1)
+    editor.run(CONNECT, [config, train, "config"])
+    fit(editor)
+    panels(editor).get_by_text("2,000 steps for layers with 1128 inputs").wait_for()
+    editor.shot("train-auto")
+    change = """for (const widget of app.graph.getNodeById(given[0]).widgets)
+        if (widget.name === "preset") widget.value = given[1]"""
+    editor.run(change, [train, "guide"])
+    panels(editor).get_by_text("steps 10000: StableDiffusionBook's guide").wait_for()
+
+
 def test_a_file_says_what_it_is_also_where_it_is_applied(editor, network):
     load = add(editor, "HypernetLoad", name=network.name)
     apply = add(editor, "HypernetApply", 1)
