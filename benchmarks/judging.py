@@ -65,6 +65,10 @@ def read(part: str) -> list[dict]:
     return json.loads(NAMES[part].read_text("utf-8"))
 
 
+def held_out() -> list[dict]:
+    return read("held out")
+
+
 @torch.no_grad()
 def features(judges: Judges, pictures: Tensor) -> Tensor:
     small = seen(pictures)
@@ -73,16 +77,15 @@ def features(judges: Judges, pictures: Tensor) -> Tensor:
 
 
 def scores(judges: Judges, look: Look, pictures: Tensor) -> dict[str, float]:
-    held_out = len(read("held out"))
+    ours = len(held_out())
     wanted = [each["subcategory"] for each in look.asked]
     right = [f == a for f, a in zip(judges.subcategory(pictures), wanted, strict=True)]
-    ours, others = right[:held_out], right[held_out:]
-    now, before = (features(judges, p[held_out:]) for p in (pictures, look.plain))
+    now, before = (features(judges, p[ours:]) for p in (pictures, look.plain))
     apart = torch.pdist(before).mean()
     return {
-        "style": float(judges.style(pictures[:held_out]).mean()),
-        "content": sum(ours) / len(ours),
+        "style": float(judges.style(pictures[:ours]).mean()),
+        "content": sum(right[:ours]) / ours,
         "drift": float((now - before).norm(dim=1).mean() / apart),
-        "content_others": sum(others) / len(others),
-        "pixels": float((pictures[held_out:] - look.plain[held_out:]).abs().mean()),
+        "content_others": sum(right[ours:]) / len(right[ours:]),
+        "pixels": float((pictures[ours:] - look.plain[ours:]).abs().mean()),
     }

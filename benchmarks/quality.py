@@ -37,9 +37,9 @@ from hypernet.seeding import sample_order
 from hypernet.training.diffusion import Batch
 from hypernet.training.preservation import other_prompts
 
-from .judging import Look, scores
+from .judging import Look, held_out, scores
 from .methods import Recipe, applied, learn
-from .tables import write_tables
+from .tables import write_sheet, write_tables
 
 HERE = Path(__file__).resolve().parent
 DEMO = HERE.parent / "demo"
@@ -48,6 +48,7 @@ STYLES = {"twemoji": DEMO / "pictures", "fluent": HERE / "fluent"}
 SEEDS = (0, 1, 2)
 STRENGTHS = (0.4, 0.6, 0.8, 1.0, 1.2, 1.4)
 FEW = (0.6, 0.8, 1.0)
+SHOWN = 4  # every so many held-out names are on the contact sheets
 PARTS = (0.25, 0.5)  # of the steps; how much has been learnt there?
 
 WIDE = {"widths": (48, 96, 112, 128), "weight_initialization": "ZeroOutput"}
@@ -189,7 +190,7 @@ class Bench:
             with applied(cell.recipe, weights, strength, self.look.model) as styled:
                 pictures = self.look.draw(styled)
             found["points"][f"{part:g}@{strength:g}"] = scores(self.judges, self.look, pictures)
-            shown = (pictures[: len(pictures) // 2 : 4] * 255).round().byte()
+            shown = (pictures[: len(held_out()) : SHOWN] * 255).round().byte()
             torch.save(shown, cell.file.with_suffix(f".{part:g}@{strength:g}.pictures"))
             write(cell.file, found)
 
@@ -234,6 +235,20 @@ def is_done(cell: Cell) -> bool:
     ].keys()
 
 
+def pictures_of(style: str) -> dict[str, Path]:
+    """The pictures of every way at strength 1, with the first seed."""
+    files = {
+        cell.row: cell.file.with_suffix(".1@1.pictures")
+        for cell in cells()
+        if cell.style == style and cell.seed == SEEDS[0]
+    }
+    return {row: file for row, file in files.items() if file.exists()}
+
+
+def names_shown() -> list[str]:
+    return [each["caption"] for each in held_out()[::SHOWN]]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--tables", action="store_true", help="only print the tables")
@@ -253,6 +268,8 @@ def main() -> None:
             print(f"{cell.row}, {cell.style}, seed {cell.seed}", file=sys.stderr, flush=True)
             benches[cell.style].measure(cell)
     write_tables([read(cell) for cell in cells() if cell.file.exists()], OUT)
+    for style in STYLES:
+        write_sheet(pictures_of(style), names_shown(), OUT / f"{style}.jpg")
 
 
 if __name__ == "__main__":

@@ -11,6 +11,8 @@ from statistics import mean, stdev
 from PIL import Image
 from torch import load
 
+from demo.drawing import sheet
+
 from .interleaved import machine
 
 DRIFTS = (0.15, 0.2, 0.25)
@@ -29,24 +31,27 @@ def curve(cell: Mapping) -> list[tuple[float, Point]]:
     return [(0.0, cell["bare"]), *sorted(measured.items())]
 
 
-def style_at_drift(cell: Mapping, drift: float) -> float | None:
-    """The style where the curve first reaches this drift; None if it never does."""
-    for (_, low), (_, high) in pairwise(curve(cell)):
-        if low["drift"] <= drift <= high["drift"]:
-            part = (drift - low["drift"]) / max(high["drift"] - low["drift"], 1e-9)
-            return low["style"] + part * (high["style"] - low["style"])
-    return None
+def style_at_drift(cell: Mapping, drift: float) -> float:
+    """The best style along the curve that moves other pictures no further than this."""
+    return best_style(cell, lambda point: point["drift"] <= drift)
 
 
 def style_at_content(cell: Mapping, content: float) -> float:
     """The best style along the curve where at least this share shows what was asked for."""
+    return best_style(cell, lambda point: point["content"] >= content)
+
+
+def best_style(cell: Mapping, is_allowed: Callable[[Point], bool]) -> float:
+    """The best style among the allowed points of the curve, which is straight between two."""
     best = 0.0
     for (_, low), (_, high) in pairwise(curve(cell)):
-        for part in (step / 20 for step in range(21)):
-            shown, style = (
-                low[name] + part * (high[name] - low[name]) for name in ("content", "style")
-            )
-            best = max(best, style) if shown >= content else best
+        for part in (step / 100 for step in range(101)):
+            between = {
+                name: round(low[name] + part * (high[name] - low[name]), 9)
+                for name in ("style", "content", "drift")
+            }
+            if is_allowed(between):
+                best = max(best, between["style"])
     return best
 
 
@@ -156,11 +161,10 @@ def write_tables(cells: list[dict], out: Path) -> None:
     print(text)
 
 
-def contact_sheet(out: Path, style: str, titles: Mapping[str, Path], to: Path) -> None:
-    """A row of pictures for each way, from the file that holds them."""
-    lines = [load(file, weights_only=True) for file in titles.values()]
-    page = Image.new("RGB", (128 * len(lines[0]), 128 * len(lines)), "white")
-    for down, pictures in enumerate(lines):
-        for across, picture in enumerate(pictures):
-            page.paste(Image.fromarray(picture.numpy()), (128 * across, 128 * down))
-    page.save(to)
+def write_sheet(shown: Mapping[str, Path], words: Sequence[str], to: Path) -> None:
+    """A sheet with a column for each way, from the files that hold its pictures."""
+    columns = [
+        [Image.fromarray(picture.numpy()) for picture in load(file, weights_only=True)]
+        for file in shown.values()
+    ]
+    sheet(columns, list(words), list(shown)).save(to, quality=80)

@@ -29,10 +29,10 @@ CELL = {
 
 
 @pytest.mark.parametrize(
-    ("drift", "style"), [(0.0, 0.0), (0.05, 0.1), (0.1, 0.2), (0.15, 0.5), (0.2, 0.8), (0.3, None)]
+    ("drift", "style"), [(0.0, 0.0), (0.05, 0.1), (0.1, 0.2), (0.15, 0.5), (0.2, 0.8), (0.3, 0.8)]
 )
-def test_style_is_read_off_at_a_drift(drift, style):
-    assert style_at_drift(CELL, drift) == (style if style is None else pytest.approx(style))
+def test_style_is_the_best_that_drifts_no_further(drift, style):
+    assert style_at_drift(CELL, drift) == pytest.approx(style)
 
 
 @pytest.mark.parametrize(("content", "style"), [(1.0, 0.2), (0.95, 0.5), (0.9, 0.8), (0.5, 0.8)])
