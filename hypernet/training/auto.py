@@ -131,7 +131,7 @@ def settle(asked: TrainSettings, spec: HypernetSpec, latent: tuple[int, int]) ->
     if asked.noise_offset == OPEN:
         fill("noise_offset", *chosen_offset(preset, latent))
     if asked.preserve == OPEN:
-        fill("preserve", preset.preserve, about)
+        fill("preserve", preset.preserve, "other things stay as the model draws them.")
     return Choice(settings=TrainSettings(**given), reasons=tuple(reasons))
 
 

@@ -232,7 +232,7 @@ def test_panels_speak_chinese_too(open_editor, renderer, theme):
     fit(editor)
     panels(editor).get_by_text("个参数").wait_for()
     panels(editor).get_by_text("使用 swish 时建议不用层归一化。").wait_for()
-    panels(editor).get_by_text("建议：").wait_for()
+    panels(editor).get_by_text("按您的模型和步数选定").wait_for()
     panels(editor).get_by_text("加载超网络").wait_for()
     panels(editor).get_by_text("nowhere”。请填 input 目录里的文件夹").wait_for()
     editor.shot("panels")
