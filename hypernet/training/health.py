@@ -144,7 +144,7 @@ def blank_round(
 ) -> str:
     """The note that nothing is being learnt; "" while it is too early, or something is.
 
-    A probe's loss may fall by a third while pictures stay as they are, because the loss is mostly
+    A probe's loss may fall by a quarter while pictures stay as they are, because the loss is mostly
     colours. So what the network adds to keys and values decides, too.
     """
     fall = 0.0
