@@ -50,7 +50,7 @@ def test_known_disappointments_are_named_and_nothing_else(found, pictures, words
         (dict(learning_rate="1e-5:300"), 'ends after step 300 of 2000, where "1e-5:300" does'),
         (
             dict(learning_rate="1e-2"),
-            "0.01 is high for AdamW and this network, where auto takes 9.3e-06",
+            "0.01 is high for AdamW and this network, where auto takes 2.2e-05",
         ),
         (dict(learning_rate="1e-9"), "1e-09 is low for AdamW and this network, where auto takes"),
         (dict(learning_rate="cosine 1e-5 warmup 5000"), "is shortened to 200"),

@@ -71,7 +71,7 @@ def test_a_larger_picture_needs_less_offset_and_starts_earlier():
 
 @pytest.mark.parametrize(
     ("optimizer", "highest"),
-    [("AdamW", 9.3e-6), ("Lion", 1.9e-6), ("Adafactor", 9.3e-4), ("Prodigy", 1.0)],
+    [("AdamW", 2.2e-5), ("Lion", 4.4e-6), ("Adafactor", 2.2e-3), ("Prodigy", 1.0)],
 )
 def test_the_rate_suits_the_optimizer(optimizer, highest):
     schedule = chosen(optimizer=optimizer).schedule
@@ -95,7 +95,7 @@ def test_beside_a_typed_rate_nothing_is_added():
 @pytest.mark.parametrize(
     ("asked", "words"),
     [
-        (dict(), "learning_rate cosine 9.3e-06 warmup 100: 2,000 steps for layers with"),
+        (dict(), "learning_rate cosine 2.2e-05 warmup 100: 2,000 steps for layers with"),
         (dict(steps=500), "500 steps for layers with"),
         (dict(preset="guide"), "steps 10000: StableDiffusionBook"),
         (dict(preset="guide", steps=50), 'preset "guide" has steps 10000; yours, 50, is used'),

@@ -21,7 +21,7 @@ def advise(**changes):
 
 def test_the_choice_its_reasons_and_its_picture_come_out():
     rate, steps, advice, plot = advise()
-    assert (rate, steps) == ("cosine 9.3e-06 warmup 100", 2000)
+    assert (rate, steps) == ("cosine 2.2e-05 warmup 100", 2000)
     assert "2,000 steps for layers with" in advice and "Note:" not in advice
     assert plot.shape[0] == 1 and plot.shape[-1] == 3
 
@@ -42,7 +42,7 @@ def test_config_and_dataset_are_read_where_they_are_connected():
     config = Config(HypernetSpec(layer_norm=True), every_width=True)
     dataset = SimpleNamespace(items=[None] * 60, width=128, height=128)
     rate, _, advice, _ = advise(config=config, dataset=dataset)
-    assert rate == "cosine 9.3e-05 warmup 100"
+    assert rate == "cosine 0.00022 warmup 100"
     assert "latents of 16 × 16" in advice and "may learn nothing" in advice
 
 
