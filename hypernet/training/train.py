@@ -302,10 +302,7 @@ def preserving_loss(
     """How far the network moves what is drawn of other things, for the pictures of this batch."""
     chance = generator(learner.settings.seed, "preserve", count)
     batch = with_other_prompts(batch, others, chance)
-    timesteps, noise = noise_for(learner, denoiser, batch, chance)
-    batch, timesteps, noise = (
-        share_of(batch, processes), processes.share(timesteps), processes.share(noise)
-    )  # fmt: skip
+    batch, timesteps, noise = share_with_noise(learner, denoiser, batch, chance, processes)
     with global_chance(learner.settings.seed, "dropout", count, denoiser.device):
         return preservation_loss(denoiser, batch, noise, timesteps, *patches(learner, denoiser))
 
@@ -317,28 +314,31 @@ def patches(learner: Learner, denoiser: Denoiser) -> tuple[TrainingPatch, Traini
     return TrainingPatch(network), TrainingPatch(network, remember=computed_once)
 
 
-def noise_for(
-    learner: Learner, denoiser: Denoiser, batch: Batch, chance: torch.Generator
-) -> tuple[Tensor, Tensor]:
-    """(timesteps (B,), noise (B, c, h, w)) for a whole batch, drawn from `chance`."""
+def share_with_noise(
+    learner: Learner,
+    denoiser: Denoiser,
+    batch: Batch,
+    chance: torch.Generator,
+    processes: Processes,
+) -> tuple[Batch, Tensor, Tensor]:
+    """This process's share of a batch, with its timesteps (B,) and noise (B, c, h, w).
+
+    Random numbers are drawn for the whole batch, and then cut down to the share.
+    """
     settings, number = learner.settings, len(batch.latents)
     first, end = settings.min_timestep, min(settings.max_timestep, len(denoiser.alphas_cumprod))
     timesteps = draw_timesteps(settings.timesteps, number, first, end, chance)
-    return timesteps, draw_noise(batch.latents.shape, settings.noise_offset, chance)
+    noise = draw_noise(batch.latents.shape, settings.noise_offset, chance)
+    return share_of(batch, processes), processes.share(timesteps), processes.share(noise)
 
 
 def batch_loss(
     learner: Learner, denoiser: Denoiser, batch: Batch, count: int, processes: Processes
 ) -> Tensor:
-    """The loss of batch number `count` since the beginning, a scalar with its graph.
-
-    Random numbers are drawn for the whole batch, and then cut down to this process's share.
-    """
+    """The loss of batch number `count` since the beginning, a scalar with its graph."""
     settings, device = learner.settings, denoiser.device
     chance = generator(settings.seed, "noise", count)
-    timesteps, noise = noise_for(learner, denoiser, batch, chance)
-    batch = share_of(batch, processes)
-    timesteps, noise = processes.share(timesteps), processes.share(noise)
+    batch, timesteps, noise = share_with_noise(learner, denoiser, batch, chance, processes)
     with global_chance(settings.seed, "dropout", count, device):
         found, target = predicted(denoiser, batch, noise, timesteps, *patches(learner, denoiser))
     error = elementwise_loss(settings.loss, found, target, settings.huber_delta)
