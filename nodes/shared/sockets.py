@@ -33,10 +33,12 @@ def default(settings: type, name: str) -> Any:
     return next(field.default for field in fields(settings) if field.name == name)
 
 
-def first_widgets(settings: type, names: Sequence[str]) -> list[io.Input]:
-    """Required widgets for these fields, made from their metadata."""
+def chosen_widgets(
+    settings: type, names: Sequence[str], *, optional: bool = False
+) -> list[io.Input]:
+    """Widgets for these fields, made from their metadata."""
     described = {each.name: each for each in fields(settings)}
-    return [widget(described[name], optional=False) for name in names]
+    return [widget(described[name], optional=optional) for name in names]
 
 
 def more_widgets(settings: type, others: Sequence[str]) -> list[io.Input]:
@@ -49,12 +51,6 @@ def more_widgets(settings: type, others: Sequence[str]) -> list[io.Input]:
         for each in fields(settings)
         if each.metadata and each.name not in others
     ]
-
-
-def last_widgets(settings: type, names: Sequence[str]) -> list[io.Input]:
-    """Optional widgets for these fields."""
-    described = {each.name: each for each in fields(settings)}
-    return [widget(described[name], optional=True) for name in names]
 
 
 def widget(each: Field, *, optional: bool) -> io.Input:

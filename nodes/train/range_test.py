@@ -20,7 +20,7 @@ from hypernet.training.settings import TrainSettings
 
 from ... import compat
 from ...compat import io, ui
-from ..shared.sockets import CATEGORY, ConfigSocket, DatasetSocket, first_widgets, more_widgets
+from ..shared.sockets import CATEGORY, ConfigSocket, DatasetSocket, chosen_widgets, more_widgets
 from .asked import check_one_source
 from .denoiser import open_denoiser
 from .hypernet_config import chosen_spec
@@ -69,7 +69,7 @@ class LearningRateRangeTest(io.ComfyNode):
                     "steps", default=200, min=20, max=10_000,
                     tooltip="Updates in all, while the rate rises. More are slower and finer.",
                 ),
-                *first_widgets(TrainSettings, SHOWN_FIRST),
+                *chosen_widgets(TrainSettings, SHOWN_FIRST),
                 io.Latent.Input(
                     "latents", optional=True, tooltip="Encoded pictures in place of a dataset.",
                 ),

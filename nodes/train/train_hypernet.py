@@ -22,9 +22,8 @@ from ..shared.sockets import (
     ConfigSocket,
     DatasetSocket,
     HypernetSocket,
+    chosen_widgets,
     default,
-    first_widgets,
-    last_widgets,
     more_widgets,
 )
 from ..use.load_save import bare_path, find, found_by, known_names
@@ -40,11 +39,8 @@ from .run_naming import CHOICES as IF_TAKEN
 log = logging.getLogger(__name__)
 
 NOTHING = "nothing"  # to continue from
-LATEST = (
-    "preserve",
-    "preserve_every",
-    "preset",
-)  # after all others: workflows keep values by their places
+# After all others, because workflows keep values by their places.
+LATEST = ("preserve", "preserve_every", "preset")
 SHOWN_FIRST = ("steps", "learning_rate", "batch_size", "accumulation", "seed", "save_every")
 
 
@@ -75,7 +71,7 @@ class TrainHypernet(io.ComfyNode):
                     tooltip="Name of the file, with folders if you like: styles/ink. The last part "
                     "is [name] in templates. What is there is never overwritten: see if_taken.",
                 ),
-                *first_widgets(AutoSettings, SHOWN_FIRST),
+                *chosen_widgets(AutoSettings, SHOWN_FIRST),
                 io.Boolean.Input(
                     "resume", default=True, advanced=True,
                     tooltip="Go on with an unfinished run of this name. Off: begin anew beside it.",
@@ -159,7 +155,7 @@ class TrainHypernet(io.ComfyNode):
                     "that is there and train it up to steps, saved with a number, too; or stop. "
                     "With the same settings it is loaded, whatever this says.",
                 ),
-                *last_widgets(AutoSettings, LATEST),
+                *chosen_widgets(AutoSettings, LATEST, optional=True),
             ],
             outputs=[
                 HypernetSocket.Output("hypernet", display_name="hypernet"),
