@@ -8,12 +8,10 @@ from pathlib import Path
 
 from hypernet.formats.networks import TREE_SUFFIX, open_network
 from hypernet.network.spec import SD1_WIDTHS, HypernetSpec
-from hypernet.network.vocabulary import NORMAL
 from hypernet.tools.drawing import outline
 from hypernet.tools.report import as_lines, describe
 from hypernet.training.advice import settings_warnings
 from hypernet.training.auto import AutoSettings, settle
-from hypernet.training.presets import AUTO
 from hypernet.training.schedule import RateList, sampled
 from hypernet.training.settings import TrainSettings
 
@@ -47,12 +45,9 @@ POINTS = 240  # of a curve, about one per pixel of its drawing
 def spec_in(body: object) -> HypernetSpec:
     """The spec that the widgets of Hypernet Config describe.
 
-    The model is not known yet, so the widths are SD 1's unless the widgets name others. An open
-    initialization does not matter here.
+    The model is not known yet, so the widths are SD 1's unless the widgets name others.
     """
     given = values(body, CONFIG)
-    if given["weight_initialization"] == AUTO:
-        given["weight_initialization"] = NORMAL
     structure, dropout, widths = (
         given.pop(name) for name in ("layer_structure", "dropout_structure", "widths")
     )

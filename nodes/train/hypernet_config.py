@@ -140,7 +140,7 @@ class HypernetConfig(io.ComfyNode):
         spec = spec_of(
             found, layer_structure, dropout_structure, widths,
             activation=activation, layer_norm=layer_norm, activate_output=activate_output,
-            weight_initialization=NORMAL if is_open else weight_initialization, seed=seed,
+            weight_initialization=weight_initialization, seed=seed,
         )  # fmt: skip
         trained = listed(spec.widths)
         if model is None and not widths.strip():
@@ -182,13 +182,18 @@ def chosen_spec(
 
 
 def spec_of(
-    found: tuple[int, ...], structure: str, dropout: str, widths: str, **settings
-) -> HypernetSpec:
-    """The spec that the widgets' texts describe. Raises ValueError quoting what is wrong."""
-    layers = parse_structure(structure)
+    found: tuple[int, ...], structure: str, dropout: str, widths: str,
+    *, weight_initialization: str, **settings,
+) -> HypernetSpec:  # fmt: skip
+    """The spec that the widgets' texts describe. Raises ValueError quoting what is wrong.
+
+    An initialization that is left to the preset counts as Normal here, see chosen_spec.
+    """
+    layers, begins = parse_structure(structure), weight_initialization
     return HypernetSpec(
         widths=read_widths(widths) or found,
         layer_structure=layers,
         dropout_structure=parse_dropout(dropout, len(layers)),
+        weight_initialization=NORMAL if begins == AUTO else begins,
         **settings,
     )
