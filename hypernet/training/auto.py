@@ -101,9 +101,9 @@ class Choice:
     reasons: tuple[str, ...] = ()
 
 
-def records_start(asked: TrainSettings) -> bool:
+def records_start(asked: AutoSettings) -> bool:
     """Does training by these settings also choose from where on the network acts?"""
-    return isinstance(asked, AutoSettings) and asked.is_rate_open and PRESETS[asked.preset].is_ours
+    return asked.is_rate_open and PRESETS[asked.preset].is_ours
 
 
 def settle(asked: TrainSettings, spec: HypernetSpec, latent: tuple[int, int]) -> Choice:
@@ -139,13 +139,7 @@ def typed_over(asked: AutoSettings, preset: Preset) -> Iterator[str]:
     """A sentence for every value that is typed where the preset has another."""
     if asked.preset == AUTO:
         return  # there, everything typed is meant
-    open_values = {
-        "steps": OPEN_STEPS,
-        "learning_rate": AUTO,
-        "noise_offset": OPEN,
-        "preserve": OPEN,
-    }
-    for name, is_open in open_values.items():
+    for name, is_open in OPEN_VALUES.items():
         typed, has = getattr(asked, name), getattr(preset, name)
         if typed != is_open and has is not None and typed != has:
             yield (
@@ -167,10 +161,8 @@ def chosen_rate(preset: Preset, steps: int, optimizer: str, spec: HypernetSpec) 
     """(learning_rate, a reason)."""
     if preset.learning_rate is not None:
         return preset.learning_rate, f"{preset.about}."
-    schedule, factor = (
-        as_cosine(usual_rate(spec, steps, optimizer), steps),
-        OPTIMIZERS[optimizer].factor,
-    )
+    factor = OPTIMIZERS[optimizer].factor
+    schedule = as_cosine(usual_rate(spec, steps, optimizer), steps)
     if factor is None:
         return schedule, f"{optimizer} finds the rate itself."
     why = [f"{steps:,} steps for layers with {mean_inputs(spec):.0f} inputs in the mean"]

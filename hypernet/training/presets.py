@@ -12,14 +12,14 @@ from ..network.vocabulary import NORMAL, ZERO_OUTPUT
 
 AUTO = "auto"
 OPEN_STEPS = 0
-OPEN = -1.0  # a noise_offset or an preserve
+OPEN = -1.0  # a noise_offset or a preserve
 
 PRESERVE = 1.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class Preset:
-    """The settings of a preset. None: follows from model, pictures and steps (auto.py)."""
+    """The settings of a preset. None: follows from model, picture size and steps (auto.py)."""
 
     steps: int
     learning_rate: str | None
