@@ -33,8 +33,6 @@ TARGETS = {
     "attention": ["to_q", "to_k", "to_v", "to_out.0"],
     "all linear": ["to_q", "to_k", "to_v", "to_out.0", "proj", "net.2", "proj_in", "proj_out"],
 }
-
-
 LATENT = (16, 16)  # the bundled model's
 
 
@@ -176,11 +174,12 @@ def applied(recipe: Recipe, weights: Weights, strength: float, model: Model) -> 
         network.load_state_dict(weights)
         yield ApplyHypernet.execute(model, network, strength, start_percent=recipe.start)[0]
         return
+    dtype = model.model_dtype()  # of the UNet alone
     with adapted(model.module, recipe, 0) as parameters:
         with torch.no_grad():
             for name, weight in parameters.items():
                 weight.copy_(weights[name])
-        model.module.to(model.model_dtype())
+        model.module.to(dtype)
         with acting_from(model, recipe.start, strength):
             yield model
 

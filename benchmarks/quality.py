@@ -17,14 +17,14 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import torch
+from filelock import FileLock, Timeout  # torch brings it
 from hypernet_pack.compat.standalone.model.checkpoint import load_checkpoint
 from hypernet_pack.compat.standalone.model.models import denoiser, encode_pictures, encode_texts
 from safetensors.torch import load_file
@@ -33,6 +33,7 @@ from torch import Tensor
 from demo.drawing import MODEL
 from demo.judges import Judges, load_judges, with_weights
 from demo.pictures import open_picture, to_tensor
+from hypernet.atomic_files import write_whole
 from hypernet.seeding import sample_order
 from hypernet.training.diffusion import Batch
 from hypernet.training.preservation import other_prompts
@@ -67,7 +68,7 @@ def lora(rate: str, **changes: object) -> Recipe:
     )  # fmt: skip
 
 
-# LoRA has the defaults' schedule, noise offset and start: with them it does better than without.
+# LoRA has the defaults' kind of schedule, noise offset and start, and a rate of its own.
 ROWS = {
     "defaults": Recipe(spec=WIDE),
     "LoRA": lora("2e-3"),
@@ -106,7 +107,7 @@ class Cell:
 
     @property
     def points(self) -> list[tuple[float, float]]:
-        main = self.row in ("defaults", "LoRA")
+        main = self.row in ALL_SEEDS
         found = [(1.0, strength) for strength in (STRENGTHS if main else FEW)]
         if not main:
             return found
@@ -130,6 +131,12 @@ def cells() -> list[Cell]:
         if (row in BOTH_STYLES or style == "twemoji") and (seed == 0 or row in ALL_SEEDS)
     ]
     return sorted(found, key=lambda cell: cell.row not in ALL_SEEDS)
+
+
+def as_key(point: tuple[float, float]) -> str:
+    """ "0.5@1": after half of the steps, at strength 1."""
+    part, strength = point
+    return f"{part:g}@{strength:g}"
 
 
 class Bench:
@@ -175,24 +182,24 @@ class Bench:
         """Train the cell if that has not been done, and measure what is missing."""
         kept = cell.file.with_suffix(".pt")
         if not kept.exists():
-            trained = self.train(cell)
-            torch.save(trained, kept.with_suffix(".new"))
-            kept.with_suffix(".new").replace(kept)
+            write_whole(kept, partial(torch.save, self.train(cell)))
         trained = torch.load(kept, weights_only=True)
         found = read(cell)
         found["reached"] = [{k: v for k, v in each.items() if k != "weights"} for each in trained]
         found["bare"] = scores(self.judges, self.look, self.look.plain)
         found["parameters"] = sum(w.numel() for w in trained[-1]["weights"].values())
         for part, strength in cell.points:
-            if f"{part:g}@{strength:g}" in found["points"]:
+            key = as_key((part, strength))
+            if key in found["points"]:
                 continue
             weights = next(each["weights"] for each in trained if each["part"] == part)
             with applied(cell.recipe, weights, strength, self.look.model) as styled:
                 pictures = self.look.draw(styled)
-            found["points"][f"{part:g}@{strength:g}"] = scores(self.judges, self.look, pictures)
+            found["points"][key] = scores(self.judges, self.look, pictures)
             shown = (pictures[: len(held_out()) : SHOWN] * 255).round().byte()
-            torch.save(shown, cell.file.with_suffix(f".{part:g}@{strength:g}.pictures"))
-            write(cell.file, found)
+            torch.save(shown, cell.file.with_suffix(f".{key}.pictures"))
+            text = json.dumps(found, indent=1) + "\n"
+            write_whole(cell.file, lambda file, text=text: file.write(text.encode()))
 
 
 def judges_of(style: str) -> Judges:
@@ -209,30 +216,8 @@ def read(cell: Cell) -> dict:
     return {"row": cell.row, "style": cell.style, "seed": cell.seed, "points": {}}
 
 
-def write(file: Path, found: dict) -> None:
-    file.with_suffix(".tmp").write_text(json.dumps(found, indent=1) + "\n", "utf-8")
-    file.with_suffix(".tmp").replace(file)
-
-
-@contextmanager
-def taken(cell: Cell) -> Iterator[bool]:
-    """Is the cell ours to do, or does another process do it?"""
-    lock = cell.file.with_suffix(".lock")
-    try:
-        os.close(os.open(lock, os.O_CREAT | os.O_EXCL))
-    except FileExistsError:
-        yield False
-        return
-    try:
-        yield True
-    finally:
-        lock.unlink()
-
-
 def is_done(cell: Cell) -> bool:
-    return {f"{part:g}@{strength:g}" for part, strength in cell.points} <= read(cell)[
-        "points"
-    ].keys()
+    return set(map(as_key, cell.points)) <= read(cell)["points"].keys()
 
 
 def pictures_of(style: str) -> dict[str, Path]:
@@ -260,9 +245,7 @@ def main() -> None:
     for cell in [] if options.tables else cells():
         if (only and cell.row not in only) or is_done(cell):
             continue
-        with taken(cell) as is_ours:
-            if not is_ours:
-                continue
+        with suppress(Timeout), FileLock(cell.file.with_suffix(".lock"), blocking=False):
             if cell.style not in benches:
                 benches[cell.style] = Bench(cell.style)
             print(f"{cell.row}, {cell.style}, seed {cell.seed}", file=sys.stderr, flush=True)
