@@ -30,6 +30,7 @@ PANELS = {  # the heights of our panels on the nodes, in pixels
     "HypernetTrain": 560, "HypernetLearningRate": 190, "HypernetLoad": 150, "HypernetInspect": 150,
 }  # fmt: skip
 MARGIN, HEADING = 20, 44  # pixels between a group's nodes and its edge, and above them
+BELOW = 60  # and below them: older editors' Nodes 2.0 are higher still
 BLUE, VIOLET, GREEN = "#3f789e", "#88A", "#8A8"
 CHECKPOINT = "v1-5-pruned-emaonly-fp16.safetensors"
 
@@ -216,7 +217,7 @@ class Drawing:
             left - MARGIN,
             top - HEADING,
             right - left + 2 * MARGIN,
-            bottom - top + HEADING + MARGIN,
+            bottom - top + HEADING + BELOW,
         ]
         self.groups.append({"title": title, "bounding": bounding, "color": color})
 
