@@ -22,7 +22,9 @@ import torch
 from torch import Tensor, nn
 
 from ..network.hypernetwork import Hypernetwork, Record, ResidualMlp
+from ..network.places import Pair
 from ..network.spec import HypernetSpec, dropout_from_flags, listed
+from .plain_values import json_value
 
 NUMBER = (int, float)
 NUMBERS = (list, tuple)
@@ -57,18 +59,23 @@ def to_payload(network: Hypernetwork, dtype: torch.dtype = torch.float32) -> dic
 
     Raises ValueError if a weight is not finite or too large for dtype.
     """
-    spec = network.spec
+    pairs = to_states(network, dtype)
+    return {**{pair.width: sides for pair, sides in pairs.items()}, **to_settings(network)}
+
+
+def to_states(network: Hypernetwork, dtype: torch.dtype) -> dict[Pair, tuple[dict, dict]]:
+    """The state dicts of keys and values of every pair. Raises as to_payload does."""
     pairs = {}
-    for width in spec.widths:
-        pairs[int(width)] = tuple(to_state(network.mlp(width, side), dtype) for side in ("k", "v"))
-    for width, sides in pairs.items():
+    for pair in network.spec.pairs:
+        sides = to_state(network.mlp(pair, "k"), dtype), to_state(network.mlp(pair, "v"), dtype)
         if not all(is_finite(tensor) for state in sides for tensor in state.values()):
             raise ValueError(
                 f'The network "{network.record.name}" holds NaN or infinite numbers at width '
-                f"{width} as {str(dtype).removeprefix('torch.')}: it is not saved. A file with "
+                f"{pair.name} as {str(dtype).removeprefix('torch.')}: it is not saved. A file with "
                 "them would draw nothing but black."
             )
-    return {**pairs, **to_settings(network)}
+        pairs[pair] = sides
+    return pairs
 
 
 def to_settings(network: Hypernetwork) -> dict[str, Any]:
@@ -354,26 +361,6 @@ def read_record(payload: Mapping, file_name: str) -> Record:
         optional_info=payload.get("optional_info"),
         extra=extra,
     )
-
-
-def json_value(value: Any, room: list[int] | None = None, depth: int = 0) -> Any:
-    """The value as it would come back from JSON: tuples become lists.
-
-    Raises ValueError for other types, and for values that are endless or very large.
-    """
-    room = [10_000] if room is None else room
-    room[0] -= 1
-    if room[0] < 0 or depth > 20:
-        raise ValueError("too large")
-    if value is None or type(value) in (bool, int, str):
-        return value
-    if type(value) is float and math.isfinite(value):
-        return value
-    if isinstance(value, (list, tuple)):
-        return [json_value(entry, room, depth + 1) for entry in value]
-    if isinstance(value, Mapping) and all(type(key) is str for key in value):
-        return {key: json_value(entry, room, depth + 1) for key, entry in value.items()}
-    raise ValueError(f"{type(value).__name__} is not plain")
 
 
 @torch.no_grad()

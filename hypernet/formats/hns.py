@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import ast
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +24,7 @@ import torch
 from torch import Tensor, nn
 
 from ..network.hypernetwork import Hypernetwork, Record
+from ..network.places import Place
 from ..text.links import files_below
 from ..text.names import find_name
 
@@ -212,7 +213,19 @@ def read_tree(
 
     part = load(path.resolve(), ())
     note = " ".join(dict.fromkeys(notes)) or None
-    return NetworkTree(part, networks, Record(name=path.stem, optional_info=note))
+    kind = shared_architecture(networks.values(), path.name)
+    record = Record(name=path.stem, optional_info=note, architecture=kind)
+    return NetworkTree(part, networks, record)
+
+
+def shared_architecture(networks: Iterable[Hypernetwork], file_name: str) -> str:
+    kinds = {network.record.architecture for network in networks}
+    if len(kinds) > 1:
+        names = ", ".join(sorted(kind or "UNets" for kind in kinds))
+        raise ValueError(
+            f'"{file_name}" mixes networks for {names}: no model has the places of all.'
+        )
+    return kinds.pop()
 
 
 def read_text(file: Path) -> Part:
@@ -278,9 +291,10 @@ def free_key(stem: str, taken: dict[str, Hypernetwork]) -> str:
 
 @dataclass(frozen=True)
 class TreeSpec:
-    """The part of a HypernetSpec that a tree has: the widths that any of its networks changes."""
+    """The part of a HypernetSpec that a tree has: what any of its networks changes."""
 
     widths: tuple[int, ...]
+    places: tuple[tuple[str, int], ...] = ()
 
 
 class NetworkTree(nn.Module):
@@ -296,7 +310,8 @@ class NetworkTree(nn.Module):
         self.networks = nn.ModuleList(networks.values())
         self.record = record or Record()
         widths = {width for network in networks.values() for width in network.spec.widths}
-        self.spec = TreeSpec(tuple(sorted(widths)))
+        places = {place for network in networks.values() for place in network.spec.places}
+        self.spec = TreeSpec(tuple(sorted(widths)), tuple(sorted(places)))
         self.eval()
 
     def named(self, name: str) -> Hypernetwork:
@@ -305,31 +320,39 @@ class NetworkTree(nn.Module):
         assert isinstance(network, Hypernetwork)  # a ModuleList doesn't tell what is in it
         return network
 
-    def keys(self, context: Tensor, strength: float | Tensor = 1.0) -> Tensor:
+    def keys(
+        self, context: Tensor, strength: float | Tensor = 1.0, place: Place | None = None
+    ) -> Tensor:
         """Transform the input of `to_k`: (B, T, C) → same shape and dtype.
 
-        Returns the input itself for a width that the tree doesn't have.
+        Returns the input itself for a width and place that the tree doesn't have.
         """
-        return self._transform("keys", self.part, context, strength)
+        return self._transform("keys", self.part, context, strength, place)
 
-    def values(self, context: Tensor, strength: float | Tensor = 1.0) -> Tensor:
+    def values(
+        self, context: Tensor, strength: float | Tensor = 1.0, place: Place | None = None
+    ) -> Tensor:
         """Transform the input of `to_v`, as `keys` does for `to_k`."""
-        return self._transform("values", self.part, context, strength)
+        return self._transform("values", self.part, context, strength, place)
+
+    def holds(self, width: int, place: Place | None = None) -> bool:
+        return any(self.named(name).holds(width, place) for name in self.names)
 
     def _transform(
-        self, side: str, part: Part, context: Tensor, strength: float | Tensor
+        self, side: str, part: Part, context: Tensor, strength: float | Tensor, place: Place | None
     ) -> Tensor:
-        if context.shape[-1] not in self.spec.widths:
+        if not self.holds(context.shape[-1], place):
             return context
         if isinstance(part, Leaf):
-            return getattr(self.named(part.name), side)(context, part.strength * strength)
+            strength = part.strength * strength
+            return getattr(self.named(part.name), side)(context, strength, place)
         if isinstance(part, Sequential):
             for each in part.parts:
-                context = self._transform(side, each, context, strength)
+                context = self._transform(side, each, context, strength, place)
             return context
         total = torch.zeros_like(context, dtype=torch.float32)
         for each, weight in zip(part.parts, part.weights, strict=True):
-            total = total + weight * self._transform(side, each, context, strength).float()
+            total = total + weight * self._transform(side, each, context, strength, place).float()
         return total.to(context.dtype)
 
     @property

@@ -1,10 +1,10 @@
 """Opens and saves network files. Nothing is executed, overwritten or half written.
 
-The suffix decides the format: `.pt` (a1111.py), `.safetensors` (safetensors_file.py), or `.hns`, a
-tree of other files (hns.py, read only). The sizes that a file claims are checked before any memory
-is allocated, and torch's weights-only reader refuses code. A new file is written under a temporary
-name, flushed to disk and then renamed. So even after a power cut there is either the old file or
-the complete new one.
+The suffix decides the format: `.pt` (a1111.py), `.safetensors` (safetensors_file.py; networks for
+transformers also placed.py), or `.hns`, a tree of other files (hns.py, read only). The sizes that a
+file claims are checked before any memory is allocated, and torch's weights-only reader refuses
+code. A new file is written under a temporary name, flushed to disk and then renamed. So even after
+a power cut there is either the old file or the complete new one.
 """
 
 from __future__ import annotations
@@ -22,9 +22,11 @@ from .a1111 import from_payload, to_payload
 from .file_kinds import kind_of
 from .hns import Network, read_tree
 from .pickle_check import check_pt
+from .placed import from_placed, is_placed, to_placed
 from .safetensors_file import read_safetensors, to_bytes
 
-SUFFIXES = (".pt", ".safetensors")  # formats that can be written
+SAFETENSORS = ".safetensors"
+SUFFIXES = (".pt", SAFETENSORS)  # formats that can be written
 TREE_SUFFIX = ".hns"
 
 
@@ -46,9 +48,10 @@ def open_single(path: Path) -> Hypernetwork:
         raise FileNotFoundError(f'There is no hypernetwork file "{path}".')
     try:
         with torch.inference_mode(False):
-            safetensors = path.suffix.lower() == ".safetensors"
-            payload = read_safetensors(path) if safetensors else read_payload(path)
-            return from_payload(payload, path.name)
+            if path.suffix.lower() != SAFETENSORS:
+                return from_payload(read_payload(path), path.name)
+            payload = read_safetensors(path)
+            return (from_placed if is_placed(payload) else from_payload)(payload, path.name)
     except ValueError as fault:
         if kind := kind_of(path):
             raise ValueError(
@@ -99,9 +102,15 @@ def save_network(
         raise FileExistsError(
             f'"{path}" exists and is kept. Choose another name, or move that file away.'
         )
-    payload = to_payload(network, dtype)
+    if network.spec.places and path.suffix != SAFETENSORS:
+        kind = network.record.architecture or "a transformer"
+        raise ValueError(
+            f'"{path.name}": a network for {kind} is saved as "{SAFETENSORS}" only. A '
+            f'"{path.suffix}" of it would act on models that it was not made for.'
+        )
+    payload = to_placed(network, dtype) if network.spec.places else to_payload(network, dtype)
     payload["name"] = payload["name"] or path.stem
-    if path.suffix == ".safetensors":
+    if path.suffix == SAFETENSORS:
         content = to_bytes(payload)
         write_whole(path, lambda file: file.write(content), overwrite=overwrite)
     else:

@@ -1,7 +1,8 @@
 """The `.safetensors` format of a network: the tensors of the `.pt`, and its settings as JSON.
 
-    tensors     <width>.<k or v>.<A1111's name>, such as 768.k.linear.0.weight
-    metadata    "hypernetwork": all string keys of the `.pt`, as JSON
+    tensors     <pair>.<k or v>.<A1111's name>, such as 768.k.linear.0.weight, or in networks for
+                transformers joint.3072.k.linear.0.weight (placed.py)
+    metadata    "hypernetwork": all settings of the `.pt`, as JSON
 
 A header that doesn't match the size of the file is refused before any tensor is read.
 """
@@ -19,31 +20,33 @@ from typing import Any
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
+from .placed import NAME
+
 RECORD = "hypernetwork"
 MOST_HEADER = 4 * 2**20
 MOST_RECORD = 2**20
 MOST_TENSORS = 20_000
 
-TENSOR_NAME = re.compile(r"([0-9]{1,9})\.([kv])\.(.+)")
+TENSOR_NAME = re.compile(rf"([0-9]{{1,9}}|{NAME.pattern})\.([kv])\.(.+)")
 READABLE = {"F64", "F32", "F16", "BF16", "F8_E4M3", "F8_E5M2"}
 
 
 def to_bytes(payload: Mapping[Any, Any]) -> bytes:
-    """The bytes of a file with the content of a `.pt`."""
+    """The bytes of a file with the content of a `.pt`, or of placed.to_placed."""
+    pairs = {key: value for key, value in payload.items() if isinstance(value, tuple)}
     tensors = {
-        f"{width}.{side}.{name}": tensor
-        for width, pair in payload.items()
-        if isinstance(width, int)
-        for side, state in zip("kv", pair, strict=True)
+        f"{pair}.{side}.{name}": tensor
+        for pair, sides in pairs.items()
+        for side, state in zip("kv", sides, strict=True)
         for name, tensor in state.items()
     }
-    settings = {key: value for key, value in payload.items() if isinstance(key, str)}
+    settings = {key: value for key, value in payload.items() if key not in pairs}
     record = json.dumps(settings, ensure_ascii=False, allow_nan=False)
     return save(tensors, metadata={RECORD: record})
 
 
 def read_safetensors(path: Path) -> dict[Any, Any]:
-    """The payload, as in the `.pt` of the same network.
+    """The payload, as in the `.pt` of the same network, or as placed.from_placed takes it.
 
     A file without our metadata is read like a `.pt` without settings. Raises ValueError with the
     file and the reason.
@@ -53,8 +56,8 @@ def read_safetensors(path: Path) -> dict[Any, Any]:
         with safe_open(path, framework="pt", device="cpu") as file:
             names = check_tensors(file, path.name)
             payload = read_record(file.metadata() or {}, path.name)
-            for width, side, name, whole in names:
-                pair = payload.setdefault(width, ({}, {}))
+            for key, side, name, whole in names:
+                pair = payload.setdefault(key, ({}, {}))
                 pair["kv".index(side)][name] = file.get_tensor(whole)
     except SafetensorError as fault:
         raise ValueError(f'"{path.name}" is damaged: {str(fault)[:200]}.') from fault
@@ -75,8 +78,8 @@ def check_length(path: Path) -> None:
         raise ValueError(f'"{path.name}": a header of {header} bytes is no hypernetwork\'s.')
 
 
-def check_tensors(file: Any, file_name: str) -> list[tuple[int, str, str, str]]:
-    """(width, side, A1111's name, whole name) of every tensor, without reading their data."""
+def check_tensors(file: Any, file_name: str) -> list[tuple[int | str, str, str, str]]:
+    """(width or pair, side, A1111's name, whole name) of every tensor; their data are not read."""
     names = list(file.keys())
     if not names or len(names) > MOST_TENSORS:
         raise ValueError(f'"{file_name}" is not a hypernetwork: it holds {len(names)} tensors.')
@@ -90,7 +93,8 @@ def check_tensors(file: Any, file_name: str) -> list[tuple[int, str, str, str]]:
             )
         if (kind := file.get_slice(whole).get_dtype()) not in READABLE:
             raise ValueError(f'"{file_name}": "{whole[:80]}" holds {kind}, which is no weight.')
-        found.append((int(match[1]), match[2], match[3], whole))
+        *_, side, name = match.groups()
+        found.append((int(match[1]) if match[1].isdecimal() else match[1], side, name, whole))
     return found
 
 

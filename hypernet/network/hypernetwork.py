@@ -3,8 +3,9 @@
     keys(x) = x + strength · f_k(x)      values(x) = x + strength · f_v(x)
 
 The layers are in A1111's order: Linear, activation, LayerNorm, Dropout. All attention layers with
-the same input width share a pair, self- and cross-attention alike. As in A1111, everything is
-computed in float32, and the result is converted back to the dtype of the context.
+the same input width share a pair, self- and cross-attention alike; in a transformer also by place,
+see places.py. As in A1111, everything is computed in float32, unless the spec says otherwise, and
+the result is converted back to the dtype of the context.
 
 aria1th's extension also has networks of residual blocks, y = resampled(x) + g(x), with the order
 Linear, LayerNorm, Dropout, activation. For these f(x) = blocks(x) − x, so the formula above holds.
@@ -20,6 +21,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .places import Pair, Place
 from .spec import HypernetSpec
 from .vocabulary import ACTIVATIONS, INITIALIZATIONS, ZERO_OUTPUT
 
@@ -35,6 +37,7 @@ class Record:
     sd_checkpoint: str | None = None  # short hash
     sd_checkpoint_name: str | None = None
     optional_info: str | None = None
+    architecture: str = ""  # of the model it was trained on; "" for UNets, where widths tell
     extra: dict = field(default_factory=dict)  # unknown keys, written back unchanged
 
     @property
@@ -133,6 +136,10 @@ class ResidualMlp(nn.Module):
                 nn.init.constant_(layer.weight, 0.25)
 
 
+def module_name(pair: Pair) -> str:
+    return pair.name.replace(".", "-")  # torch has no dots in the names of modules
+
+
 class Hypernetwork(nn.Module):
     """The weights for one spec, and the record of where they come from. Starts in eval mode.
 
@@ -149,49 +156,70 @@ class Hypernetwork(nn.Module):
             with torch.device("meta"):
                 self.pairs = nn.ModuleDict(
                     {
-                        str(width): nn.ModuleDict(
-                            {"k": ResidualMlp(width, spec), "v": ResidualMlp(width, spec)}
+                        module_name(pair): nn.ModuleDict(
+                            {side: ResidualMlp(pair.width, spec) for side in ("k", "v")}
                         )
-                        for width in spec.widths
+                        for pair in spec.pairs
                     }
                 )
             self.to_empty(device="cpu")
             if not blank:
                 generator = torch.Generator().manual_seed(spec.seed)
-                for width in spec.widths:
+                for pair in spec.pairs:
                     for side in ("k", "v"):
-                        self.mlp(width, side).initialize(spec.weight_initialization, generator)
+                        self.mlp(pair, side).initialize(spec.weight_initialization, generator)
         self.eval()
 
-    def mlp(self, width: int, side: str) -> ResidualMlp:
-        """The f for keys ("k") or values ("v") of a width that the network has."""
-        pair = self.pairs[str(width)]
-        assert isinstance(pair, nn.ModuleDict)  # torch's containers don't tell what is in them
-        mlp = pair[side]
+    def mlp(self, pair: Pair | int, side: str) -> ResidualMlp:
+        """The f for keys ("k") or values ("v") of a pair that the network has.
+
+        A number is a width of a network for UNets.
+        """
+        modules = self.pairs[module_name(pair if isinstance(pair, Pair) else Pair(pair))]
+        assert isinstance(modules, nn.ModuleDict)  # torch's containers don't tell what is in them
+        mlp = modules[side]
         assert isinstance(mlp, ResidualMlp)
         return mlp
 
-    def keys(self, context: Tensor, strength: float | Tensor = 1.0) -> Tensor:
-        """Transform the input of `to_k`: (B, T, C) → same shape and dtype.
+    def keys(
+        self, context: Tensor, strength: float | Tensor = 1.0, place: Place | None = None
+    ) -> Tensor:
+        """Transform the input of `to_k`: (B, T, C) → same shape and dtype; (B, …, C) too.
 
-        Returns the input itself for a width that the network doesn't have.
+        place: where in a transformer it is read. Returns the input itself for a width and place
+        that the network doesn't have.
         """
-        return self._transform("k", context, strength)
+        return self._transform("k", context, strength, place)
 
-    def values(self, context: Tensor, strength: float | Tensor = 1.0) -> Tensor:
+    def values(
+        self, context: Tensor, strength: float | Tensor = 1.0, place: Place | None = None
+    ) -> Tensor:
         """Transform the input of `to_v`, as `keys` does for `to_k`."""
-        return self._transform("v", context, strength)
+        return self._transform("v", context, strength, place)
 
-    def _transform(self, side: str, context: Tensor, strength: float | Tensor) -> Tensor:
-        width = context.shape[-1]
-        if str(width) not in self.pairs:
+    def holds(self, width: int, place: Place | None = None) -> bool:
+        return self.spec.pair_at(width, place) is not None
+
+    def _transform(
+        self, side: str, context: Tensor, strength: float | Tensor, place: Place | None
+    ) -> Tensor:
+        pair = self.spec.pair_at(context.shape[-1], place)
+        if pair is None:
             return context
+        if self.spec.arithmetic == "bfloat16":
+            return self._in_bfloat16(self.mlp(pair, side), context, strength)
         x = context.float()
-        residual = self.mlp(width, side)(x)
+        residual = self.mlp(pair, side)(x)
         if residual.requires_grad or residual.dtype != x.dtype:  # in training, or under autocast
             return (x + residual * strength).to(context.dtype)
         # in place, which is a tenth faster at width 320
         return residual.mul_(strength).add_(x).to(context.dtype)
+
+    def _in_bfloat16(self, mlp: ResidualMlp, context: Tensor, strength: float | Tensor) -> Tensor:
+        """Products are computed in bfloat16, whatever dtype the weights have."""
+        with torch.autocast(context.device.type, torch.bfloat16):
+            residual = mlp(context.bfloat16())
+        return context + (residual * strength).to(context.dtype)
 
     @property
     def device(self) -> torch.device:

@@ -10,8 +10,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from ..text.parsing import read_numbers
+from .places import PLACES, Pair, Place
 from .vocabulary import (
     ACTIVATIONS,
     FLAT_AT_ZERO,
@@ -28,8 +30,10 @@ SD1_WIDTHS = (320, 640, 768, 1280)
 MOST_NUMBERS = 2**31
 MOST_LAYERS = 64
 MOST_WIDTHS = 64
+MOST_GROUPS = 64
 LARGEST_FACTOR = 1024
 NARROWEST = 4  # no model is narrower; a smaller number was the "1" of "1,280"
+ARITHMETICS = ("float32", "bfloat16")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +50,10 @@ class HypernetSpec:
     different, see hypernetwork.py, and activate_output has no effect. upsample_linear: the skip
     path of those blocks is a matrix; otherwise it is resampled by the nearest neighbour.
 
+    places: (stream, width) of what gets a pair in a transformer; empty for a UNet, where widths
+    tell. groups: equal parts of its depth, each with pairs of its own. arithmetic: the dtype that
+    the network computes in; weights are float32 while training, whatever it is.
+
     Raises ValueError with all faults in one message.
     """
 
@@ -59,14 +67,22 @@ class HypernetSpec:
     seed: int = 0
     skip_connection: bool = False
     upsample_linear: bool = False
+    places: tuple[tuple[str, int], ...] = ()
+    groups: int = 1
+    arithmetic: str = ARITHMETICS[0]
 
     def __post_init__(self) -> None:
         for name in ("widths", "layer_structure", "dropout_structure"):
             object.__setattr__(self, name, tuple(getattr(self, name)))
+        if self.places:
+            places = sorted({(stream, width) for stream, width in self.places})
+            object.__setattr__(self, "places", tuple(places))
+            object.__setattr__(self, "widths", tuple(width for _, width in places))
         object.__setattr__(self, "widths", tuple(sorted(set(self.widths))))
         if not self.dropout_structure:
             object.__setattr__(self, "dropout_structure", (0.0,) * len(self.layer_structure))
         faults = [*self._structure_faults(), *self._word_faults(), *self._dropout_faults()]
+        faults += self._place_faults()
         if faults:
             raise ValueError(" ".join(faults))
 
@@ -145,25 +161,63 @@ class HypernetSpec:
             return [f'Dropout structure "{listed(dropout)}": each must be at least 0, below 1.']
         return []
 
+    def _place_faults(self) -> list[str]:
+        faults = []
+        if strange := sorted({stream for stream, _ in self.places} - {*PLACES}):
+            faults.append(
+                f'Places "{", ".join(strange)}": a model has none of this name. '
+                f"There are {', '.join(PLACES)}."
+            )
+        most = MOST_GROUPS if self.places else 1
+        if not 1 <= self.groups <= most:
+            faults.append(
+                f"groups {self.groups}: give 1 to {most}."
+                if self.places
+                else f"groups {self.groups}: a UNet has 1, its widths tell its blocks apart."
+            )
+        if self.arithmetic not in ARITHMETICS:
+            faults.append(f'arithmetic "{self.arithmetic}": give {" or ".join(ARITHMETICS)}.')
+        return faults
+
+    @cached_property
+    def pairs(self) -> tuple[Pair, ...]:
+        """The pairs of MLPs that the network consists of."""
+        if not self.places:
+            return tuple(Pair(width) for width in self.widths)
+        groups = [None] if self.groups == 1 else range(self.groups)
+        return tuple(Pair(width, stream, g) for stream, width in self.places for g in groups)
+
+    def pair_at(self, width: int, place: Place | None = None) -> Pair | None:
+        """The pair that acts on a layer with this width of input, at this place of a model.
+
+        A network for UNets acts by width alone. None if no pair does.
+        """
+        if not self.places:
+            return Pair(width) if width in self.widths else None
+        if place is None or (place.stream, width) not in self.places:
+            return None
+        group = None if self.groups == 1 else place.depth * self.groups // place.of
+        return Pair(width, place.stream, group)
+
     @property
     def parameters(self) -> int:
         """The number of weights in the network."""
         total = 0
-        for width in self.widths:
+        for width in [width for _, width in self.places] or self.widths:
             sizes = [int(width * factor) for factor in self.layer_structure]
             for i, (rows, columns) in enumerate(zip(sizes[1:], sizes[:-1], strict=True)):
                 total += rows * columns + rows
                 total += 2 * rows if self.layer_norm else 0
                 total += self.activation == "prelu" and self.is_activated(i)
                 total += rows * columns if self.upsample_linear else 0
-        return 2 * total
+        return 2 * self.groups * total
 
     @property
     def file_bytes(self) -> int:
-        """The size of a saved .pt file: float32 weights, and torch's overhead for each tensor."""
+        """The size of a saved file: float32 weights, and torch's overhead for each tensor."""
         layers = len(self.layer_structure) - 1
-        tensors = 2 * len(self.widths) * layers * (4 if self.layer_norm else 2)
-        tensors += 2 * len(self.widths) * layers if self.upsample_linear else 0
+        tensors = 2 * len(self.pairs) * layers * (4 if self.layer_norm else 2)
+        tensors += 2 * len(self.pairs) * layers if self.upsample_linear else 0
         return 4 * self.parameters + 190 * tensors + 2000
 
     def is_activated(self, layer: int) -> bool:

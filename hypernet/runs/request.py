@@ -27,11 +27,10 @@ from typing import Any
 from ..network.spec import HypernetSpec
 from ..training.schedule import LIMIT, Schedule, parse_schedule
 from ..training.settings import BESIDE_LEARNING, TrainSettings
-from .state import in_text, through_json
+from .state import SHAPE, in_text, through_json
 
 UNKNOWN = "?"  # not recorded by an earlier version; counts as equal to everything
 PICTURES = "other pictures or words"
-SHAPE = through_json(asdict(HypernetSpec()))  # defaults for spec fields that older runs lack
 
 
 @dataclass(frozen=True, kw_only=True)

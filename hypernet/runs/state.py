@@ -145,7 +145,7 @@ def check_same_network(state: State, spec: HypernetSpec, what: str) -> None:
 
     what: whose state it is, such as 'The unfinished run "style" in …'.
     """
-    differences = spec_differences(state.spec, through_json(asdict(spec)))
+    differences = spec_differences(SHAPE | dict(state.spec), through_json(asdict(spec)))
     if differences:
         raise ValueError(
             f"{what} trains another network: {differences}. To go on with it, use the same network "
@@ -199,6 +199,9 @@ def does_not_fit(what: Any, fault: Exception) -> ValueError:
 def through_json(value: Any) -> Any:
     """The value after a round trip through JSON; tuples become lists."""
     return json.loads(json.dumps(value, default=str))
+
+
+SHAPE = through_json(asdict(HypernetSpec()))  # defaults for spec fields that older runs lack
 
 
 def bytes_in(value: Any) -> int:
