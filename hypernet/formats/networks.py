@@ -18,6 +18,7 @@ import torch
 
 from ..atomic_files import write_whole
 from ..network.hypernetwork import Hypernetwork
+from ..network.spec import HypernetSpec
 from .a1111 import from_payload, to_payload
 from .file_kinds import kind_of
 from .hns import Network, read_tree
@@ -28,6 +29,11 @@ from .safetensors_file import read_safetensors, to_bytes
 SAFETENSORS = ".safetensors"
 SUFFIXES = (".pt", SAFETENSORS)  # formats that can be written
 TREE_SUFFIX = ".hns"
+
+
+def suffix_for(spec: HypernetSpec) -> str:
+    """The suffix of the files that training writes."""
+    return SAFETENSORS if spec.places else SUFFIXES[0]
 
 
 def open_network(path: str | os.PathLike, folders: Sequence[str | os.PathLike] = ()) -> Network:

@@ -6,6 +6,7 @@ import tempfile
 from pathlib import Path
 
 from ..disk_space import NO_ROOM, as_size, existing, free_bytes
+from ..formats.networks import SUFFIXES
 from ..network.spec import HypernetSpec
 from ..training.settings import TrainSettings
 from .run import Keeping
@@ -49,9 +50,13 @@ def networks_to_come(folder: Path, settings: TrainSettings, keeping: Keeping, st
     every = settings.save_every
     numbered = max(0, last // every - start // every) if every else 0
     if keeping.keep_last:
-        there = sum(path.stem.rpartition("-")[2].isdecimal() for path in folder.glob("*-*.pt"))
+        there = sum(is_checkpoint(path) for path in folder.glob("*-*.*"))
         numbered = min(numbered, max(1, keeping.keep_last + 1 - there))
-    return numbered + 2 + (not any(folder.glob("*-best.pt")))
+    return numbered + 2 + (not any(path.suffix in SUFFIXES for path in folder.glob("*-best.*")))
+
+
+def is_checkpoint(path: Path) -> bool:
+    return path.suffix in SUFFIXES and path.stem.rpartition("-")[2].isdecimal()
 
 
 def check_writable(folder: Path) -> None:

@@ -8,6 +8,7 @@
       <name>-<n>.pt         the network after exactly n updates
       <name>-<n>.pt.optim   its optimizer's state, if asked for
       <name>-best.pt        the network with the best score so far
+                            (of a transformer's network these end in .safetensors)
       previews/             pictures with their prompt, seed and step inside
       tensorboard/          if asked for
 
@@ -33,7 +34,7 @@ from PIL.PngImagePlugin import PngInfo
 
 from ..atomic_files import remove_passing, write_whole
 from ..disk_space import NO_ROOM, SPARE, DiskFull, as_size, free_bytes, no_room
-from ..formats.networks import open_network, save_network
+from ..formats.networks import SUFFIXES, open_network, save_network, suffix_for
 from ..formats.optim_file import optimizer_file, save_optimizer
 from ..network.hypernetwork import Hypernetwork
 from ..training.learner import Learner
@@ -240,7 +241,7 @@ class Run:
 
     def save_checkpoint(self, network: Hypernetwork) -> Path:
         """Save `<name>-<n>.pt`. It may replace one: the same step of a run gives the same file."""
-        path = self.folder / f"{self.name}-{network.record.step}.pt"
+        path = self.folder / f"{self.name}-{network.record.step}{suffix_for(network.spec)}"
         with self._room_for(path.name, network.spec.file_bytes):
             save_network(network, path, overwrite=True)
         self.written[path.name] = mark(path)
@@ -257,7 +258,7 @@ class Run:
         """Save `<name>-best.pt` if the score is lower than all before. Returns whether it was."""
         if self._best is not None and not score < self._best:
             return False
-        path = self.folder / f"{self.name}-best.pt"
+        path = self.folder / f"{self.name}-best{suffix_for(network.spec)}"
         extra = network.record.extra
         network.record.extra = extra | {SCORE: float(score)}
         try:
@@ -269,10 +270,11 @@ class Run:
         return True
 
     def _best_so_far(self) -> float | None:
-        try:
-            return open_network(self.folder / f"{self.name}-best.pt").record.extra.get(SCORE)
-        except (OSError, ValueError):
-            return None
+        for suffix in SUFFIXES:
+            with suppress(OSError, ValueError):
+                best = open_network(self.folder / f"{self.name}-best{suffix}")
+                return best.record.extra.get(SCORE)
+        return None
 
     def save_preview(self, pixels: np.ndarray, step: int, words: Mapping[str, str]) -> Path:
         """Save previews/<name>-<step>.png. pixels (H, W, 3), 0 to 255; words become metadata."""
@@ -291,7 +293,7 @@ class Run:
         if not self.keeping.keep_last:
             return
         ours = [name for name, known in self.written.items() if mark(self.folder / name) == known]
-        ours.sort(key=lambda name: int(name.removesuffix(".pt").rpartition("-")[2]))
+        ours.sort(key=lambda name: int(Path(name).stem.rpartition("-")[2]))
         for name in ours[: -self.keeping.keep_last]:
             (self.folder / name).unlink()
             optimizer_file(self.folder / name).unlink(missing_ok=True)

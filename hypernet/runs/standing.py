@@ -23,7 +23,7 @@ from typing import Any
 import torch
 
 from ..formats.hns import Network
-from ..formats.networks import open_network
+from ..formats.networks import SUFFIXES, open_network
 from ..formats.optim_file import file_hash
 from ..text.file_names import check_path
 from .history import LOG, logged
@@ -32,7 +32,6 @@ from .request import Request, request_in
 from .state import State, is_unfinished, newest_state
 
 MANIFEST = "manifest.json"
-SUFFIX = ".pt"  # of the networks that training writes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +61,7 @@ def standing_of(name: str, runs: Path, networks: Sequence[Path]) -> Standing:
     """What lies under this name in the folder of runs and the folders of networks."""
     folder = runs / name
     there = {"name": name, "folder": folder, "asked": name}
-    file = network_in(f"{name}{SUFFIX}", networks)
+    file = network_in([name + suffix for suffix in SUFFIXES], networks)
     if not (folder / MANIFEST).exists() and not is_unfinished(folder):
         if holds_files(folder):
             return Standing(kind="leftovers", file=file, **there)
@@ -87,9 +86,9 @@ def standing_of(name: str, runs: Path, networks: Sequence[Path]) -> Standing:
     if "seconds" not in manifest and not (file and is_by(folder, file)):
         if is_unfinished(folder):
             return Standing(kind="unfinished", file=file, **there)
-        kind = "leftovers" if any(folder.glob("*.pt")) else "file" if file else "free"
+        kind = "leftovers" if holds_networks(folder) else "file" if file else "free"
         return Standing(kind=kind, file=file, **there)
-    written = network_in(finished.get("file", f"{name}{SUFFIX}"), networks)
+    written = network_in([finished["file"]], networks) if "file" in finished else file
     return Standing(kind="finished" if written else "lost", file=written, **there)
 
 
@@ -119,8 +118,14 @@ def finished_entry(file: Path, networks: Path, step: int) -> dict[str, Any]:
     }
 
 
-def network_in(name: str, networks: Sequence[Path]) -> Path | None:
-    return next((folder / name for folder in networks if (folder / name).is_file()), None)
+def network_in(names: Sequence[str], networks: Sequence[Path]) -> Path | None:
+    """The first of these files that is in one of the folders."""
+    files = (folder / name for folder in networks for name in names)
+    return next((file for file in files if file.is_file()), None)
+
+
+def holds_networks(folder: Path) -> bool:
+    return any(file.suffix in SUFFIXES for file in folder.glob("*.*"))
 
 
 def holds_files(folder: Path) -> bool:
@@ -139,7 +144,7 @@ def updates(folder: Path) -> int:
 def numbered(asked: str, runs: Path, networks: Sequence[Path]) -> list[str]:
     """The name itself, and its numbered forms that exist: my_style, my_style_2, …"""
     stem = Path(asked).name
-    pattern = re.compile(re.escape(stem) + r"_([1-9][0-9]{0,5})(\.pt)?")
+    pattern = re.compile(re.escape(stem) + r"_([1-9][0-9]{0,5})(\.pt|\.safetensors)?")
     numbers = {
         int(match[1])
         for folder in (runs, *networks)

@@ -51,7 +51,7 @@ def spec_in(body: object) -> HypernetSpec:
     structure, dropout, widths = (
         given.pop(name) for name in ("layer_structure", "dropout_structure", "widths")
     )
-    return spec_of(SD1_WIDTHS, structure, dropout, widths, **given)
+    return spec_of({"": SD1_WIDTHS}, structure, dropout, widths, **given)
 
 
 def config(query: dict[str, str], body: object) -> dict:

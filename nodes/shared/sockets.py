@@ -1,6 +1,7 @@
 """The pack's own socket types, and widgets made from the library's dataclasses."""
 
 from collections.abc import Sequence
+from collections.abc import Set as AnySet
 from dataclasses import Field, dataclass, fields
 from typing import Any
 
@@ -19,13 +20,15 @@ DatasetSocket = io.Custom("HYPERNET_DATASET")  # hypernet.dataset.Dataset
 class Config:
     """The network to train.
 
-    every_width: use all widths of the model instead of the spec's. is_open: the preset of the
-    training chooses the weight_initialization.
+    open: which fields of the spec are only a guess yet. The model decides widths and
+    layer_structure, the preset of the training decides weight_initialization. places, groups: for
+    transformers, see hypernet/network/for_model.py.
     """
 
     spec: HypernetSpec
-    every_width: bool
-    is_open: bool = False
+    open: AnySet[str]
+    places: tuple[str, ...] = ()
+    groups: int = 1
 
 
 def default(settings: type, name: str) -> Any:

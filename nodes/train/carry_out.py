@@ -13,6 +13,7 @@ from pathlib import Path
 
 import torch
 
+from hypernet.formats.networks import suffix_for
 from hypernet.network.hypernetwork import Hypernetwork, Record
 from hypernet.runs.history import read_history
 from hypernet.runs.run import Run
@@ -147,7 +148,7 @@ def train_and_save(
     if live.control.stops:
         notices.say(f"Ended after step {learner.done} of {asked.settings.steps}, as you asked.")
     live.enter("finishing")
-    picture, file = session.finish(network_file(plan.found.name), lambda: another_file(plan))
+    picture, file = session.finish(result_file(plan, plan.found.name), lambda: another_file(plan))
     ended = {
         "seconds": round(time.monotonic() - began, 1),
         "finished": finished_entry(file, compat.network_folders()[0], learner.done),
@@ -167,14 +168,18 @@ def train_along(plan: Plan, network: Hypernetwork, material: Material, notices: 
     width, height = material.size
     return Trained(
         network=learner.result, picture=torch.zeros(1, height, width, 3), losses=losses,
-        file=network_file(plan.found.name), said="",
+        file=result_file(plan, plan.found.name), said="",
     )  # fmt: skip
 
 
 def another_file(plan: Plan) -> Path:
     """Another path for the network, if its name was taken while it was trained."""
     folders = runs_folder(), compat.network_folders()
-    return network_file(free_name(plan.asked.name, {plan.found.name}, *folders))
+    return result_file(plan, free_name(plan.asked.name, {plan.found.name}, *folders))
+
+
+def result_file(plan: Plan, name: str) -> Path:
+    return network_file(name, suffix_for(plan.asked.spec))
 
 
 def say_what_changed(plan: Plan, manifest: dict, notices: Notices) -> None:

@@ -3,7 +3,17 @@
 from dataclasses import replace
 
 from hypernet.disk_space import as_size
+from hypernet.network.for_model import (
+    USUAL,
+    Streams,
+    fitted,
+    read_places,
+    usual_structure,
+    widths_of,
+)
+from hypernet.network.places import PLACES
 from hypernet.network.spec import (
+    MOST_GROUPS,
     SD1_WIDTHS,
     HypernetSpec,
     listed,
@@ -33,9 +43,10 @@ class HypernetConfig(io.ComfyNode):
             inputs=[
                 io.String.Input(
                     "layer_structure",
-                    default=listed(default(HypernetSpec, "layer_structure")),
+                    default=AUTO,
                     tooltip="Layer widths as factors of the attention width; begins and ends "
-                    "with 1. Common: 1, 2, 1 · 1, 2, 2, 1 · 1, 2, 4, 2, 1.",
+                    "with 1. auto: 1, 2, 1 in Stable Diffusion, 1, 0.25, 1 in larger models. "
+                    "Common: 1, 2, 1 · 1, 2, 2, 1 · 1, 2, 4, 2, 1.",
                 ),
                 io.Combo.Input(
                     "activation",
@@ -91,6 +102,24 @@ class HypernetConfig(io.ComfyNode):
                     advanced=True,
                     tooltip="Seed of the first weights.",
                 ),
+                io.String.Input(
+                    "places",
+                    default="",
+                    optional=True,
+                    advanced=True,
+                    tooltip="In transformers, such as Flux: the streams to train, e.g. image, "
+                    f"joint; of {', '.join(PLACES)}. Empty: all that the model has.",
+                ),
+                io.Int.Input(
+                    "groups",
+                    default=1,
+                    min=1,
+                    max=MOST_GROUPS,
+                    optional=True,
+                    advanced=True,
+                    tooltip="In transformers: into how many parts the blocks are divided, each "
+                    "with weights of its own. More learn more, in a larger file.",
+                ),
                 io.Model.Input(
                     "model",
                     optional=True,
@@ -110,6 +139,7 @@ class HypernetConfig(io.ComfyNode):
         layer_structure: str | None = None,
         dropout_structure: str | None = None,
         widths: str | None = None,
+        places: str | None = None,
     ) -> bool | str:
         """Each text is checked together with the valid ones before it.
 
@@ -121,79 +151,103 @@ class HypernetConfig(io.ComfyNode):
             spec = replace(spec, widths=read_widths(widths or "") or SD1_WIDTHS)
         with faults.of("layer_structure"):
             if layer_structure is not None:
-                structure = parse_structure(layer_structure)
+                structure = read_structure(layer_structure, USUAL)
                 spec = replace(spec, layer_structure=structure, dropout_structure=())
                 layers = len(structure)
         with faults.of("dropout_structure"):
             dropout = parse_dropout(dropout_structure or "", layers)
             if layers is not None:
                 replace(spec, dropout_structure=dropout)
+        with faults.of("places"):
+            read_places(places or "")
         return faults.answer()
 
     @classmethod
     def execute(
         cls, layer_structure: str, activation: str, weight_initialization: str, layer_norm: bool,
         dropout_structure: str, activate_output: bool, widths: str, seed: int, model=None,
+        places: str = "", groups: int = 1,
     ) -> io.NodeOutput:  # fmt: skip
-        found = SD1_WIDTHS if model is None else every_width(model)
-        is_open = weight_initialization == AUTO
-        spec = spec_of(
-            found, layer_structure, dropout_structure, widths,
-            activation=activation, layer_norm=layer_norm, activate_output=activate_output,
-            weight_initialization=weight_initialization, seed=seed,
+        streams = {"": SD1_WIDTHS} if model is None else compat.attention_widths(model)
+        typed = {
+            "layer_structure": layer_structure,
+            "weight_initialization": weight_initialization,
+            "widths": widths,
+        }
+        config = Config(
+            spec_of(
+                streams, layer_structure, dropout_structure, widths,
+                activation=activation, layer_norm=layer_norm, activate_output=activate_output,
+                weight_initialization=weight_initialization, seed=seed,
+            ),
+            open={name for name, text in typed.items() if text.strip() in ("", AUTO)},
+            places=read_places(places),
+            groups=groups,
         )  # fmt: skip
-        trained = listed(spec.widths)
-        if model is None and not widths.strip():
-            trained = f"{trained} (as for SD 1.x; the trained model decides)"
-        summary = (
-            f"{spec.parameters:,} parameters, {as_size(spec.file_bytes)} a file, widths {trained}"
-        )
-        summary = "\n".join([summary, *(f"Note: {warning}" for warning in spec_warnings(spec))])
-        config = Config(spec, every_width=not widths.strip(), is_open=is_open)
+        summary = summary_of(config, streams, is_known=model is not None)
         return io.NodeOutput(config, summary, ui=ui.PreviewText(summary))
 
 
-def every_width(model) -> tuple[int, ...]:
-    kinds = compat.attention_widths(model)
-    return tuple(sorted({width for widths in kinds.values() for width in widths}))
+def summary_of(config: Config, streams: Streams, *, is_known: bool) -> str:
+    """The size of the network, and warnings. streams: those of SD 1 if no model is known."""
+    if is_known:
+        spec = fitted(
+            config.spec, streams, every_width=False, chosen=config.places, groups=config.groups
+        )
+    else:
+        spec = config.spec
+    trained = listed(spec.widths)
+    if spec.places:
+        trained = f"{trained} in {', '.join(dict(spec.places))}"
+    elif not is_known and "widths" in config.open:
+        trained = f"{trained} (as for SD 1.x; the trained model decides)"
+    size = f"{spec.parameters:,} parameters, {as_size(spec.file_bytes)} a file, widths {trained}"
+    return "\n".join([size, *(f"Note: {warning}" for warning in spec_warnings(spec))])
 
 
 def chosen_spec(
     config: Config, model, preset: str, before: HypernetSpec | None = None
 ) -> HypernetSpec:
-    """The spec to train on this model. Raises ValueError for widths that the model does not have.
+    """The spec to train on this model. Raises ValueError for what the model does not have.
 
     before: that of the network that is trained further, if there is one.
     """
-    widths, wanted = every_width(model), config.spec
-    if config.every_width:
-        wanted = replace(wanted, widths=before.widths if before else widths)
-    if config.is_open:
+    streams, wanted, places = compat.attention_widths(model), config.spec, config.places
+    if "layer_structure" in config.open:
+        structure = before.layer_structure if before else usual_structure(streams)
+        same = len(structure) == len(wanted.layer_structure)
+        dropout = wanted.dropout_structure if same else ()
+        wanted = replace(wanted, layer_structure=structure, dropout_structure=dropout)
+    if before:
+        places = places or tuple(dict(before.places))
+        if "widths" in config.open:
+            wanted = replace(wanted, widths=before.widths)
+    if "weight_initialization" in config.open:
         begins = before.weight_initialization if before else chosen_initialization(preset, wanted)
         wanted = replace(wanted, weight_initialization=begins)
-    missing = sorted(set(wanted.widths) - set(widths))
-    if missing:
-        raise ValueError(
-            f"Widths {listed(missing)} are not in this model, which has {listed(widths)}. "
-            "Leave widths empty in Hypernet Config to train all of them, and continue from a "
-            "network for this kind of model."
-        )
-    return wanted
+    every_width = "widths" in config.open and not before
+    return fitted(wanted, streams, every_width=every_width, chosen=places, groups=config.groups)
 
 
 def spec_of(
-    found: tuple[int, ...], structure: str, dropout: str, widths: str,
+    streams: Streams, structure: str, dropout: str, widths: str,
     *, weight_initialization: str, **settings,
 ) -> HypernetSpec:  # fmt: skip
     """The spec that the widgets' texts describe. Raises ValueError quoting what is wrong.
 
     An initialization that is left to the preset counts as Normal here, see chosen_spec.
     """
-    layers, begins = parse_structure(structure), weight_initialization
+    layers = read_structure(structure, usual_structure(streams))
+    begins = weight_initialization
     return HypernetSpec(
-        widths=read_widths(widths) or found,
+        widths=read_widths(widths) or widths_of(streams),
         layer_structure=layers,
         dropout_structure=parse_dropout(dropout, len(layers)),
         weight_initialization=NORMAL if begins == AUTO else begins,
         **settings,
     )
+
+
+def read_structure(text: str, usual: tuple[float, ...]) -> tuple[float, ...]:
+    """The structure in a text, or the usual one. Raises ValueError quoting the text."""
+    return usual if text.strip().lower() == AUTO else parse_structure(text)

@@ -39,7 +39,7 @@ def test_a_schedule_of_ones_own_goes_through_and_is_judged():
 
 
 def test_config_and_dataset_are_read_where_they_are_connected():
-    config = Config(HypernetSpec(layer_norm=True), every_width=True)
+    config = Config(HypernetSpec(layer_norm=True), open={"widths"})
     dataset = SimpleNamespace(items=[None] * 60, width=128, height=128)
     rate, _, advice, _ = advise(config=config, dataset=dataset)
     assert rate == "cosine 0.00022 warmup 100"
