@@ -135,6 +135,7 @@ Z_IMAGE = LUMINA2 | {
     "n_heads": 9,
     "n_kv_heads": 9,
     "axes_dims": ROPE,
+    "ffn_dim_multiplier": 8 / 3,
     "rope_theta": 256.0,
     "z_image_modulation": True,
     "time_scale": 1000.0,
