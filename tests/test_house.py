@@ -35,7 +35,7 @@ FLOORS = (
     ("diffusers", "runs", "tools"),
     ("training",),
     ("apply", "encoding", "taggers"),
-    ("dataset", "formats"),
+    ("dataset", "families", "formats"),
     ("captions", "checked_json", "network", "pictures"),
     ("atomic_files", "devices", "disk_space", "seeding", "text"),
 )
