@@ -230,6 +230,47 @@ UNET = {
     "adm_in_channels": None,
     "use_temporal_attention": False,
 }
+LONGCAT = FLUX | {"vec_in_dim": None, "guidance_embed": False, "txt_ids_dims": [1, 2]}
+OVIS = LONGCAT | {"yak_mlp": True, "txt_norm": True}
+RADIANCE = CHROMA | {
+    "image_model": "chroma_radiance",
+    "in_channels": 3,
+    "out_channels": 3,
+    "patch_size": 8,
+    "nerf_hidden_size": 16,
+    "nerf_mlp_ratio": 2,
+    "nerf_depth": 1,
+    "nerf_max_freqs": 4,
+    "nerf_tile_size": 512,
+    "nerf_final_head_type": "conv",
+    "nerf_embedder_dtype": torch.float32,
+    "use_x0": False,
+    "use_sequential_txt_ids": False,
+}
+MAGE_FLOW = QWEN_IMAGE | {"image_model": "mage_flow", "in_channels": 128}
+OMNIGEN2 = {
+    "image_model": "omnigen2",
+    "hidden_size": HIDDEN,
+    "num_layers": 3,
+    "num_refiner_layers": 2,
+    "num_attention_heads": 4,
+    "num_kv_heads": 2,
+    "multiple_of": 32,
+    "axes_dim_rope": (4, 6, 6),
+    "axes_lens": (64, 32, 32),
+    "text_feat_dim": TEXT,
+}
+ERNIE = {
+    "image_model": "ernie",
+    "hidden_size": HIDDEN,
+    "num_attention_heads": HEADS,
+    "num_layers": 3,
+    "ffn_hidden_size": 96,
+    "text_in_dim": TEXT,
+    "rope_axes_dim": tuple(ROPE),
+}
+WAN_CAMERA = WAN | {"model_type": "camera_2.2", "in_dim": 36}
+WAN_VACE = WAN | {"model_type": "vace", "vace_layers": 1, "vace_in_dim": 96}
 FILM = (16, 2, 8, 8)  # frames of a latent between its channels and its rows
 RECIPES = {
     "unet": Recipe("SD15", UNET, (4, 8, 8)),
@@ -247,6 +288,14 @@ RECIPES = {
     "anima": Recipe("Anima", COSMOS | {"image_model": "anima"}, (16, 1, 8, 8)),
     "hidream": Recipe("HiDream", HIDREAM),
     "krea2": Recipe("Krea2", KREA2, (16, 1, 8, 8), text=2 * TEXT),
+    "longcat_image": Recipe("LongCatImage", LONGCAT),
+    "ovis_image": Recipe("FluxSchnell", OVIS),
+    "chroma_radiance": Recipe("ChromaRadiance", RADIANCE, (3, 32, 32)),
+    "mage_flow": Recipe("MageFlow", MAGE_FLOW, (128, 4, 4)),
+    "omnigen2": Recipe("Omnigen2", OMNIGEN2),
+    "ernie": Recipe("ErnieImage", ERNIE, (128, 4, 4)),
+    "wan_camera": Recipe("WAN22_Camera", WAN_CAMERA, FILM),
+    "wan_vace": Recipe("WAN21_Vace", WAN_VACE, FILM),
 }
 TOKENS = 7
 

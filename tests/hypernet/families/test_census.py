@@ -172,7 +172,7 @@ def test_a_foreign_layer_is_measured_by_its_weight():
         setattr(owner, name, Packed(getattr(owner, name)))
     assert take_census(model) == bare
     layer.weight = nn.Parameter(torch.zeros(8)) if (layer := getattr(owner, name)) else None
-    with pytest.raises(ValueError, match="a Packed does not say how wide it is"):
+    with pytest.raises(ValueError, match="Packed has no in_features"):
         take_census(model)
 
 
