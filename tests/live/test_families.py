@@ -33,6 +33,17 @@ LINES = {
     "anima": "anima, comfy.ldm.anima.model.Anima, 12 sites, self 3x64, cross 3x24",
     "hidream": "hidream, comfy.ldm.hidream.model.HiDreamImageTransformer2DModel, 14 sites, "
     f"{JOINT}",
+    "longcat_image": f"longcat_image, comfy.ldm.flux.model.Flux, 7 sites, {JOINT}",
+    "ovis_image": f"ovis_image, comfy.ldm.flux.model.Flux, 7 sites, {JOINT}",
+    "chroma_radiance": "chroma_radiance, comfy.ldm.chroma_radiance.model.ChromaRadiance, 7 sites, "
+    f"{JOINT}",
+    "mage_flow": "mage_flow, comfy.ldm.mage_flow.model.MageFlowTransformer2DModel, 12 sites, "
+    "image 3x64, text 3x64",
+    "omnigen2": "omnigen2, comfy.ldm.omnigen.omnigen2.OmniGen2Transformer2DModel, 14 sites, "
+    "text 2x64, image 2x64, joint 3x64",
+    "ernie": "ernie, comfy.ldm.ernie.model.ErnieImageModel, 6 sites, joint 3x64",
+    "wan_camera": "wan, comfy.ldm.wan.model.CameraWanModel, 12 sites, self 3x64, cross 3x64",
+    "wan_vace": "wan, comfy.ldm.wan.model.VaceWanModel, 12 sites, self 3x64, cross 3x64",
     "krea2": "krea2, comfy.ldm.krea2.model.SingleStreamDiT, 6 sites, joint 3x64",
 }
 

@@ -361,6 +361,8 @@ def conditioning(name: str, seed: int = 1, tokens: int = TOKENS) -> list:
         more["conditioning_llama3"] = random(1, 2, tokens, TEXT)
     if name == "wan_i2v":
         more["clip_vision_output"] = SimpleNamespace(penultimate_hidden_states=random(1, 257, 1280))
+    if name == "omnigen2":
+        more["attention_mask"] = torch.ones(1, tokens, dtype=torch.long)
     if name == "anima":
         more["t5xxl_ids"] = torch.arange(5)
         more["t5xxl_weights"] = torch.ones(5)
