@@ -36,7 +36,7 @@ def line_of(name: str) -> str:
     try:
         census = take_census(diffusion_model)
         inputs = tiny_models.inputs(tiny)
-        reach.check(diffusion_model, lambda: model.apply_model(**inputs), census.sites)
+        reach.check(diffusion_model, model.apply_model, inputs, census.sites)
     except Exception as fault:  # one family says nothing of the others
         return f"{name}: {kind.__module__}.{kind.__qualname__}: {fault!r}"
     return (

@@ -73,12 +73,72 @@ def reach(run: Callable[[], Any], bare: Calls, layer: nn.Module, rows: slice | N
     return first_difference(bare, found)
 
 
-def check(model: nn.Module, run: Callable[[], Any], sites: Any) -> None:
+def check(model: nn.Module, call: Callable[..., Any], inputs: dict, sites: Any) -> None:
     """Every site of a census changes keys or values, and those of its stream.
 
     Sites of one stream run one after the other. "image" and "text" share an attention and have
-    each its own tokens in it; the other streams have all tokens of theirs.
+    each its own tokens in it; the other streams have all tokens of theirs. What goes into the first
+    block of a stream comes from the picture, from the text, or from both, as SOURCES has it.
     """
+    for site in sites:
+        if site.place.depth == 0:
+            found = sources(model.get_submodule(site.path), call, inputs)
+            assert found == SOURCES[site.place.stream], (site, found)
+    check_reach(model, lambda: call(**inputs), sites)
+
+
+SOURCES = {
+    "self": {"picture"},
+    "cross": {"text"},
+    "cross_image": set(),  # from a picture that is given beside the text
+    "image": {"picture"},
+    "text": {"text"},
+    "joint": {"picture", "text"},
+}
+NAMES = {  # of inputs, in the calls of both hosts
+    "picture": ("x", "sample", "hidden_states"),
+    "text": (
+        "c_crossattn",
+        "cap_feats",
+        "encoder_hidden_states",
+        "encoder_hidden_states_t5",
+        "encoder_hidden_states_llama3",
+        "text_bth",
+    ),
+}
+
+
+def sources(layer: nn.Module, call: Callable[..., Any], inputs: dict) -> set[str]:
+    """Which of picture and text change what goes into the layer."""
+
+    def other(value: Any) -> Any:
+        if isinstance(value, list):
+            return [other(each) for each in value]
+        return value + torch.randn(value.shape, generator=torch.Generator().manual_seed(3))
+
+    bare = input_of(layer, lambda: call(**inputs))
+    found = set()
+    for source, names in NAMES.items():
+        present = [name for name in names if name in inputs]
+        assert present, source
+        changed = inputs | {name: other(inputs[name]) for name in present}
+        if not torch.equal(bare, input_of(layer, lambda changed=changed: call(**changed))):
+            found.add(source)
+    return found
+
+
+def input_of(layer: nn.Module, run: Callable[[], Any]) -> Tensor:
+    kept: list[Tensor] = []
+    hook = layer.register_forward_pre_hook(lambda _layer, args: kept.append(args[0].clone()))
+    try:
+        with torch.no_grad():
+            run()
+    finally:
+        hook.remove()
+    return kept[0]
+
+
+def check_reach(model: nn.Module, run: Callable[[], Any], sites: Any) -> None:
     bare = attention_of(run)
     found: dict[tuple[str, int, str], Reach] = {}
     for site in sites:

@@ -58,7 +58,7 @@ def test_each_family_has_its_streams_with_their_blocks_and_widths(name):
 @pytest.mark.parametrize("name", EXPECTED)
 def test_each_site_changes_keys_or_values_of_its_stream_and_nothing_else(name):
     model, inputs = tiny_models.build(name)
-    check(model, lambda: model(**inputs), take_census(model).sites)
+    check(model, model, inputs, take_census(model).sites)
 
 
 def test_a_unet_is_counted_in_the_order_in_which_it_runs():
@@ -69,7 +69,7 @@ def test_a_unet_is_counted_in_the_order_in_which_it_runs():
     for first in (0, 8):  # of "self", of "cross": keys and values of four blocks
         parts = [site.path.split("_")[0] for site in census.sites[first : first + 8 : 2]]
         assert parts == ["down", "mid", "up", "up"]
-    check(model, lambda: model(**inputs), census.sites)
+    check(model, model, inputs, census.sites)
 
 
 def test_every_class_of_the_table_is_tried_here():
@@ -152,7 +152,7 @@ def test_a_projection_that_peft_has_wrapped_is_found_from_outside():
     assert wrapped == bare
     layer = model.get_submodule(wrapped.sites[0].path)
     assert isinstance(layer, peft.tuners.lora.LoraLayer)
-    check(model, lambda: model(**inputs), wrapped.sites[:4])
+    check(model, model, inputs, wrapped.sites[:4])
 
 
 class Packed(nn.Module):
