@@ -1,0 +1,132 @@
+"""Changes the inputs of keys and values at the linear layers that make them, on any architecture.
+
+    k = W_k · change(x)      v = W_v · change(x)      all other rows read x as before
+
+For the length of a block, every layer gets a `forward` of its own, as an instance attribute; then
+it gets back what it had. Unlike hooks of torch, torch.compile heeds it, also when it comes after
+compiling; unlike a replaced layer, weights keep their names, so LoRAs still find them.
+
+A layer that makes keys or values alone is called with the changed input, whatever its class. One
+that makes several at once is cut into blocks of rows, each with its own input, so that nothing is
+computed twice. That needs plain weights. Quantized layers, and those whose `forward` somebody else
+has set (a bypass adapter), are called whole for x, keys and values, and their rows are picked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    from ..families import Site
+
+Forward = Callable[..., Tensor]
+# (site, "k" or "v", x) → the changed x, or x itself where nothing changes; x: (…, C)
+Change = Callable[["Site", str, Tensor], Tensor]
+# (layer, x) → its weight (rows, C) and bias as F.linear takes them with x, for the length of a
+# block; None where the layer computes something else
+Read = Callable[[nn.Module, Tensor], AbstractContextManager[tuple[Tensor, Tensor | None]] | None]
+
+
+def read_plain(
+    layer: nn.Module, x: Tensor
+) -> AbstractContextManager[tuple[Tensor, Tensor | None]] | None:
+    """Weight and bias of torch's own Linear, whose weight is an ordinary tensor."""
+    if type(layer) is not nn.Linear or type(layer.weight) is not nn.Parameter:
+        return None
+    return nullcontext((layer.weight, layer.bias))
+
+
+@contextmanager
+def installed(
+    model: nn.Module, sites: Sequence[Site], change: Change, read: Read = read_plain
+) -> Iterator[None]:
+    """Inside the block, the model's keys and values are made of changed inputs at these sites.
+
+    Not for use inside one another: several changes are composed into one. Where weights are
+    computed again in the backward pass, that pass belongs inside the block too.
+    """
+    found: list[tuple[nn.Module, Forward | None]] = []
+    try:
+        for site in sites:
+            layer = model.get_submodule(site.path)
+            foreign = vars(layer).get("forward")
+            # before it is set, so that an interrupt between the two leaves nothing behind
+            found.append((layer, foreign))
+            layer.forward = changed_forward(layer, site, change, None if foreign else read)
+        yield
+    finally:
+        for layer, foreign in reversed(found):
+            if foreign is not None:
+                layer.forward = foreign
+            else:
+                vars(layer).pop("forward", None)
+
+
+def changed_forward(layer: nn.Module, site: Site, change: Change, read: Read | None) -> Forward:
+    """The forward of a layer with changed inputs. read: None if its weights are not all of it."""
+    own: Forward = layer.forward
+    if site.side != "kv":
+        return lambda x, *more, **named: own(change(site, site.side, x), *more, **named)
+
+    def forward(x: Tensor, *more: object, **named: object) -> Tensor:
+        for_keys, for_values = change(site, "k", x), change(site, "v", x)
+        if for_keys is x and for_values is x:
+            return own(x, *more, **named)
+        inputs = x, for_keys, for_values, x
+        reading = read(layer, x) if read is not None and not (more or named) else None
+        if reading is None:
+            return by_picked_rows(lambda each: own(each, *more, **named), inputs, site.rows)
+        with reading as (weight, bias):
+            return by_row_blocks(weight, bias, inputs, site.rows)
+
+    return forward
+
+
+def by_row_blocks(
+    weight: Tensor, bias: Tensor | None, inputs: Sequence[Tensor], rows: Sequence[int]
+) -> Tensor:
+    """(…, sum of rows): block i of the weight's rows, applied to input i (…, C)."""
+    parts = []
+    for start, end, x in joined(inputs, rows):
+        parts.append(F.linear(x, weight[start:end], None if bias is None else bias[start:end]))
+    return torch.cat(parts, dim=-1)
+
+
+def by_picked_rows(own: Forward, inputs: Sequence[Tensor], rows: Sequence[int]) -> Tensor:
+    """The same result, of whole calls with each different input."""
+    wholes: list[tuple[Tensor, Tensor]] = []
+    parts = []
+    for start, end, x in joined(inputs, rows):
+        made = next((whole for seen, whole in wholes if seen is x), None)
+        if made is None:
+            # some layers clamp their input in place, which others still have to read
+            made = own(x.clone())
+            wholes.append((x, made))
+        parts.append(made[..., start:end])
+    return torch.cat(parts, dim=-1)
+
+
+def joined(inputs: Sequence[Tensor], rows: Sequence[int]) -> Iterator[tuple[int, int, Tensor]]:
+    """Yields (first row, end, input); neighbours with the same input are one block."""
+    ends = [0]
+    for count in rows:
+        ends.append(ends[-1] + count)
+    begun: tuple[int, int, Tensor] | None = None
+    for (start, end), x in zip(pairwise(ends), inputs, strict=True):
+        if start == end:
+            continue
+        if begun is not None and begun[2] is x:
+            begun = begun[0], end, x
+            continue
+        if begun is not None:
+            yield begun
+        begun = start, end, x
+    if begun is not None:
+        yield begun
