@@ -15,7 +15,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -27,6 +27,11 @@ from ..network.spec import listed
 from .effect import Effect, StrengthCurve
 from .memo import Memo, version
 from .onednn import quicken
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+    from ..network.places import Pair, Place
 
 Manage = Callable[[nn.Module], list]
 
@@ -44,7 +49,50 @@ def make_patches(
     return HypernetPatch(weights, effect), HypernetPatch(weights, effect, Memo())
 
 
-class HypernetPatch:
+class PlacedEffect:
+    """A network's weights and an effect, as hosts move and clean what lies among their patches."""
+
+    def __init__(self, weights: PlacedWeights, effect: Effect):
+        self.weights = weights
+        self.effect = effect
+        self._moments = Memo()
+        self._schedules: dict[torch.device, StrengthCurve] = {}
+
+    def _moment(self, sigmas: Tensor | None) -> float | Tensor:
+        """The schedule's factor: a float if reading it costs nothing, otherwise a tensor (1,)."""
+        schedule = self.effect.schedule
+        if schedule is None or sigmas is None:
+            return 1.0
+        if sigmas.device not in self._schedules:
+            self._schedules[sigmas.device] = schedule.to(sigmas.device)
+        schedule = self._schedules[sigmas.device]
+        (factor,) = self._moments.recall(None, (sigmas,), lambda: (schedule.factor(sigmas),))
+        if factor.device.type == "cpu" and not torch.compiler.is_compiling():
+            return factor.item()
+        return factor
+
+    def to(self, target: Any) -> Self:
+        """Called by ComfyUI with devices and dtypes when it moves a model; dtypes are ignored.
+
+        So weights arrive before the first block needs them, and leave with the model.
+        """
+        if isinstance(target, torch.device):
+            self.weights.go_to(target)
+            if self.effect.schedule is not None:
+                target = as_tensors_name_it(target)
+                self._schedules = {target: self.effect.schedule.to(target)}
+        return self
+
+    def models(self) -> list:
+        """What the host should load and count together with the model."""
+        return self.weights.managed
+
+    def cleanup(self) -> None:
+        """Called by ComfyUI at the end of a sampling run."""
+        self._moments.clear()
+
+
+class HypernetPatch(PlacedEffect):
     """Sends keys and values of every block through a network, if it has their width.
 
     With a memo, tokens that are not the picture's own (the text) are computed once, as long as
@@ -52,11 +100,8 @@ class HypernetPatch:
     """
 
     def __init__(self, weights: PlacedWeights, effect: Effect, memo: Memo | None = None):
-        self.weights = weights
-        self.effect = effect
+        super().__init__(weights, effect)
         self._memo = memo
-        self._moments = Memo()
-        self._schedules: dict[torch.device, StrengthCurve] = {}
 
     def __call__(
         self,
@@ -106,40 +151,10 @@ class HypernetPatch:
         keys, values = self._memo.recall(key, inputs, compute)
         return keys, values
 
-    def _moment(self, sigmas: Tensor | None) -> float | Tensor:
-        """The schedule's factor: a float if reading it costs nothing, otherwise a tensor (1,)."""
-        schedule = self.effect.schedule
-        if schedule is None or sigmas is None:
-            return 1.0
-        if sigmas.device not in self._schedules:
-            self._schedules[sigmas.device] = schedule.to(sigmas.device)
-        schedule = self._schedules[sigmas.device]
-        (factor,) = self._moments.recall(None, (sigmas,), lambda: (schedule.factor(sigmas),))
-        if factor.device.type == "cpu" and not torch.compiler.is_compiling():
-            return factor.item()
-        return factor
-
-    def to(self, target: Any) -> HypernetPatch:
-        """Called by ComfyUI with devices and dtypes when it moves a model; dtypes are ignored.
-
-        So weights arrive before the first block needs them, and leave with the model.
-        """
-        if isinstance(target, torch.device):
-            self.weights.go_to(target)
-            if self.effect.schedule is not None:
-                target = as_tensors_name_it(target)
-                self._schedules = {target: self.effect.schedule.to(target)}
-        return self
-
-    def models(self) -> list:
-        """What the host should load and count together with the model."""
-        return self.weights.managed
-
     def cleanup(self) -> None:
-        """Called by ComfyUI at the end of a sampling run."""
-        for memo in (self._memo, self._moments):
-            if memo is not None:
-                memo.clear()
+        super().cleanup()
+        if self._memo is not None:
+            self._memo.clear()
 
 
 def full_precision(device: torch.device) -> AbstractContextManager:
@@ -169,16 +184,21 @@ def change_chunks(
 
 
 class FrozenNetwork(nn.Module):
-    """A network for inference: float32, eval mode, no gradients, whatever its source has."""
+    """A network for inference: eval mode, no gradients, whatever its source has.
+
+    Its weights are float32, or bfloat16 if its spec says so.
+    """
 
     def __init__(self, network: Network, device: torch.device):
         super().__init__()
         with torch.inference_mode(False), torch.no_grad():
             weights = {
                 id(weight): nn.Parameter(
-                    weight.detach().to(device, torch.float32), requires_grad=False
+                    weight.detach().to(device, getattr(torch, leaf.spec.arithmetic)),
+                    requires_grad=False,
                 )
-                for weight in network.parameters()
+                for leaf in leaves(network)
+                for weight in leaf.parameters()
             }
             self.network = copy.deepcopy(network, weights).eval()
         quicken(self.network)
@@ -191,8 +211,17 @@ class FrozenNetwork(nn.Module):
     def values(self) -> Callable[..., Tensor]:
         return self.network.values
 
-    def holds(self, width: int) -> bool:
-        return width in self.network.spec.widths
+    def holds(self, width: int, place: Place | None = None) -> bool:
+        return self.network.holds(width, place)
+
+    def pairs_at(self, width: int, place: Place | None) -> tuple[Pair | None, ...]:
+        """Which pair of each of its networks acts there."""
+        return tuple(leaf.spec.pair_at(width, place) for leaf in leaves(self.network))
+
+
+def leaves(network: Network) -> list[Hypernetwork]:
+    """The network, or all networks of a tree."""
+    return [each for each in network.modules() if isinstance(each, Hypernetwork)]
 
 
 class PlacedWeights:
