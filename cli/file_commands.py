@@ -17,7 +17,7 @@ import torch
 
 from hypernet.apply.effect import Effect
 from hypernet.apply.lora_file import save_lora, to_lora
-from hypernet.apply.patches import check_fit, make_patches
+from hypernet.apply.patches import check_fit
 from hypernet.apply.prompt_tags import take_out_tags
 from hypernet.atomic_files import write_whole
 from hypernet.disk_space import as_size
@@ -177,11 +177,9 @@ def compare_files(arguments: argparse.Namespace) -> str:
     }
 
     def draw(network: Network | None, strength: float) -> torch.Tensor:
-        patched = model.clone()
+        patched = model
         if network:
-            attn1, attn2 = make_patches(network, Effect(strength=strength))
-            patched.set_model_attn1_patch(attn1)
-            patched.set_model_attn2_patch(attn2)
+            patched = models.with_network(model, network, Effect(strength=strength))
         return models.generate(patched, vae, *words, **wanted)[0]
 
     (sheet,) = compare.compared(networks, strengths, draw)

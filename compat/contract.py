@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from PIL import Image
     from torch import Tensor
 
+    from hypernet.apply.effect import Effect
     from hypernet.apply.fold import AttentionWeights
+    from hypernet.formats.hns import Network
     from hypernet.training.diffusion import Denoiser
     from hypernet.training.parallel import Processes
 
@@ -260,27 +262,18 @@ def changes_of(model: Model | Clip | Vae) -> dict:
 
 
 def attention_widths(model: Model) -> dict[str, tuple[int, ...]]:
-    """{"attn1": widths, "attn2": widths}, the input sizes of to_k.
+    """The input sizes of what makes keys and values: {stream: widths}, see network/places.py.
 
-    Raises ValueError naming the architecture if patches cannot act on it.
+    In a UNet the streams are "attn1" and "attn2". Raises ValueError naming the architecture if the
+    census does not know it.
     """
     ...
 
 
-def manage(module: torch.nn.Module) -> list:
-    """Let the host manage the memory of a module that patches use.
+def with_network(model: Model, network: Network, effect: Effect) -> Model:
+    """A clone of the model on which the network acts, after those that act on it already.
 
-    Returns a list for a patch's models(). For every model with such a patch, the host moves the
-    module to the device, in place, and counts its memory.
-    """
-    ...
-
-
-def track_changes(model: Model) -> None:
-    """Make text and noise levels reach attention as ordinary tensors in this clone.
-
-    Their _version then shows when somebody writes into them, even in inference mode. If the model
-    is compiled, its code also heeds patches.
+    The host moves the network's weights with the model. Raises ValueError as attention_widths does.
     """
     ...
 

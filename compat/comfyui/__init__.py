@@ -46,12 +46,11 @@ _find = on_demand(
         ".model": (
             "attention_widths",
             "changes_of",
-            "manage",
             "model_file",
             "model_name",
-            "track_changes",
         ),
         ".sampling": ("generate",),
+        ".sites": ("with_network",),
         ".training": ("denoiser",),
     },
 )

@@ -6,23 +6,22 @@ so one cannot see whether they were written to. `track_changes` gives attention 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import comfy.model_management as management
 import torch
-from comfy.ldm.cosmos.predict2 import MiniTrainDIT
-from comfy.ldm.modules.diffusionmodules.openaimodel import (
-    UNetModel,
-)
+from comfy.ldm.modules.diffusionmodules.openaimodel import UNetModel
 from comfy.model_patcher import CoreModelPatcher
 from comfy.patcher_extension import WrapperExecutor, WrappersMP
+
+from hypernet.families import take_census
 
 from ..compiled_models import CompiledAgain, drops_guards
 from .ordinary_tensors import versioned
 
 if TYPE_CHECKING:
+    from comfy.model_base import BaseModel
     from comfy.model_patcher import ModelPatcher
     from comfy.sd import CLIP, VAE
     from torch import Tensor
@@ -46,40 +45,20 @@ def changes_of(model: ModelPatcher | CLIP | VAE) -> dict[str, Any]:
 
 
 def attention_widths(model: ModelPatcher) -> dict[str, tuple[int, ...]]:
+    unet = uncompiled(model.get_model_object("diffusion_model"))
+    if not isinstance(unet, UNetModel):
+        return take_census(unet).widths()
     found: dict[str, set[int]] = {"attn1": set(), "attn2": set()}
-    for kind, to_k in _patched_projections(model):
-        found[kind].add(to_k.in_features)
+    for path, module in unet.named_modules():
+        kind = path.rpartition(".")[2]
+        if kind in found and hasattr(module, "to_k"):
+            found[kind].add(module.to_k.in_features)
     return {kind: tuple(sorted(widths)) for kind, widths in found.items()}
 
 
-class Projection(Protocol):
-    """A linear layer of torch, or one of ComfyUI's own kinds."""
-
-    in_features: int
-
-
-def _patched_projections(model: ModelPatcher) -> Iterator[tuple[str, Projection]]:
-    """Yields (kind, to_k) of each attention layer that calls its patches before its projections.
-
-    Raises ValueError for other architectures, which call patches elsewhere, with other tensors, or
-    not at all.
-    """
-    unet = model.get_model_object("diffusion_model")
-    if isinstance(unet, UNetModel):
-        for name, module in unet.named_modules():
-            kind = name.rpartition(".")[2]
-            if kind in ("attn1", "attn2") and hasattr(module, "to_k"):
-                yield kind, module.to_k
-    elif isinstance(unet, MiniTrainDIT):
-        for module in unet.modules():
-            if hasattr(module, "is_selfattn") and hasattr(module, "k_proj"):
-                yield "attn1" if module.is_selfattn else "attn2", module.k_proj
-    else:
-        raise ValueError(
-            f"this model is a {type(model.model).__name__} ({type(unet).__name__}), which has no "
-            "place where a hypernetwork can act before its attention. Hypernetworks work with "
-            "Stable Diffusion 1, 2 and XL, Cosmos Predict2 and Anima."
-        )
+def uncompiled(module: torch.nn.Module) -> torch.nn.Module:
+    """The module that torch.compile has wrapped, or the module itself."""
+    return getattr(module, "_orig_mod", module)
 
 
 def manage(module: torch.nn.Module) -> list:
@@ -113,18 +92,9 @@ class _Tracked:
         transformer_options: dict[str, Any] | None = None,
         **others: Any,
     ) -> Tensor:
-        """Calls apply_model with ordinary tensors for text and noise levels.
-
-        The text gets its final dtype here, because a later cast in inference mode would make an
-        inference tensor again.
-        """
-        if c_crossattn is not None:
-            dtype = apply.class_obj.get_dtype_inference()
-            c_crossattn = versioned(c_crossattn.to(x.device, dtype))
-        options = dict(transformer_options or {})
-        if "sigmas" in options:
-            options["sigmas"] = versioned(options["sigmas"])
-        return self._heeding_patches(apply)(x, t, c_concat, c_crossattn, control, options, **others)
+        """Calls apply_model with ordinary tensors for text and noise levels."""
+        text, options = ordinary_inputs(apply.class_obj, x, c_crossattn, transformer_options)
+        return self._heeding_patches(apply)(x, t, c_concat, text, control, options, **others)
 
     def _heeding_patches(self, apply: WrapperExecutor) -> WrapperExecutor:
         """Let compiled models heed patches; see compiled_models.py.
@@ -145,3 +115,19 @@ class _Tracked:
         return WrapperExecutor.new_class_executor(
             apply.original, apply.class_obj, wrappers, apply.idx
         )
+
+
+def ordinary_inputs(
+    model: BaseModel, x: Tensor, text: Tensor | None, options: dict[str, Any] | None
+) -> tuple[Tensor | None, dict[str, Any]]:
+    """Text and transformer_options of a call of apply_model, with ordinary tensors.
+
+    The text gets its final dtype here, because a later cast in inference mode would make an
+    inference tensor again.
+    """
+    if text is not None:
+        text = versioned(text.to(x.device, model.get_dtype_inference()))
+    options = dict(options or {})
+    if "sigmas" in options:
+        options["sigmas"] = versioned(options["sigmas"])
+    return text, options

@@ -16,7 +16,7 @@ from .folders import (
     output_folder,
 )
 from .graph import io, ui
-from .host import ComfyExtension, host_name, manage, track_changes
+from .host import ComfyExtension, host_name
 from .many_processes import gather_processes
 from .progress import Interrupted, Progress, is_interrupted, raise_if_interrupted
 from .routes import add_route, kept, queued_prompts, send_event
@@ -41,6 +41,7 @@ __getattr__ = on_demand(
             "release",
             "scale_latents",
             "unload",
+            "with_network",
             "with_weight_changes",
         ),
     },
@@ -59,7 +60,6 @@ __all__ = [
     "is_interrupted",
     "kept",
     "lora_folder",
-    "manage",
     "model_folders",
     "network_folders",
     "network_names",
@@ -67,6 +67,5 @@ __all__ = [
     "queued_prompts",
     "raise_if_interrupted",
     "send_event",
-    "track_changes",
     "ui",
 ]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from .graph import io
 
 
@@ -19,11 +17,3 @@ class ComfyExtension:
 
 def host_name() -> str:
     return "hypernet stand-in"
-
-
-def manage(module: Any) -> list:
-    return []  # this host doesn't count memory; patches move their weights in to(device)
-
-
-def track_changes(model: Any) -> None:
-    """Nothing to do: `run_unet` passes ordinary tensors to every model."""

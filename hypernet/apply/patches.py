@@ -15,7 +15,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -29,8 +29,6 @@ from .memo import Memo, version
 from .onednn import quicken
 
 if TYPE_CHECKING:
-    from typing_extensions import Self
-
     from ..network.places import Pair, Place
 
 Manage = Callable[[nn.Module], list]
@@ -47,6 +45,9 @@ def make_patches(
     weights = PlacedWeights(network, manage)
     effect = effect or Effect()
     return HypernetPatch(weights, effect), HypernetPatch(weights, effect, Memo())
+
+
+Itself = TypeVar("Itself", bound="PlacedEffect")
 
 
 class PlacedEffect:
@@ -71,7 +72,7 @@ class PlacedEffect:
             return factor.item()
         return factor
 
-    def to(self, target: Any) -> Self:
+    def to(self: Itself, target: Any) -> Itself:
         """Called by ComfyUI with devices and dtypes when it moves a model; dtypes are ignored.
 
         So weights arrive before the first block needs them, and leave with the model.

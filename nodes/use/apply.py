@@ -3,7 +3,7 @@
 import logging
 
 from hypernet.apply.effect import PROMPTS, Effect, make_schedule, parse_strength_curve, parse_widths
-from hypernet.apply.patches import check_fit, make_patches
+from hypernet.apply.patches import check_fit
 from hypernet.network.spec import listed
 
 from ... import compat
@@ -122,11 +122,7 @@ class ApplyHypernet(io.ComfyNode):
         warning = check_fit(hypernet, compat.attention_widths(model))
         if warning:
             log.warning(warning)
-        patched = model.clone()
-        attn1, attn2 = make_patches(hypernet, effect, compat.manage)
-        patched.set_model_attn1_patch(attn1)
-        patched.set_model_attn2_patch(attn2)
-        compat.track_changes(patched)
+        patched = compat.with_network(model, hypernet, effect)
         return io.NodeOutput(patched, ui=ui.PreviewText(warning) if warning else None)
 
 

@@ -16,9 +16,11 @@ import torch
 from torch import Tensor
 
 from hypernet.apply import patches
+from hypernet.apply.effect import Effect
 from hypernet.apply.fold import AttentionWeights, attention_names
 from hypernet.diffusers.denoiser import denoiser as library_denoiser
 from hypernet.encoding.unload import unload as unload_weights
+from hypernet.formats.hns import Network
 from hypernet.training.diffusion import Denoiser
 
 from ...prompt_entries import entries
@@ -89,6 +91,14 @@ def free_memory() -> None:
 
 def attention_widths(model: Model) -> dict[str, tuple[int, ...]]:
     return patches.attention_widths(model.module)
+
+
+def with_network(model: Model, network: Network, effect: Effect) -> Model:
+    patched = model.clone()
+    attn1, attn2 = patches.make_patches(network, effect)
+    patched.set_model_attn1_patch(attn1)
+    patched.set_model_attn2_patch(attn2)
+    return patched
 
 
 def attention_weights(model: Model) -> Iterator[AttentionWeights]:

@@ -1,0 +1,114 @@
+"""Networks on ComfyUI's models: attention patches in UNets, the sites of a census in all others.
+
+Only UNets call patches before their projections. In any other model each call of `apply_model` is
+wrapped: for its length, the sites get the patches that ComfyUI keeps under the name "hypernet". It
+moves, counts and cleans those as it does others, clones copy their list, and hooks of prompts add
+to it. `apply_model` is what all families call, with the very model of this call, also where there
+are several cards.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
+
+from comfy.ldm.modules.diffusionmodules.openaimodel import UNetModel
+from comfy.ops import CastBiasWeightContext, disable_weight_init
+from comfy.patcher_extension import WrapperExecutor, WrappersMP
+from torch import Tensor, nn
+
+from hypernet.apply.patches import make_patches
+from hypernet.apply.site_patches import SitePatch, applied
+from hypernet.apply.sites import read_plain
+from hypernet.families import Census, take_census
+
+from .model import manage, ordinary_inputs, track_changes, uncompiled
+
+if TYPE_CHECKING:
+    from comfy.model_patcher import ModelPatcher
+
+    from hypernet.apply.effect import Effect
+    from hypernet.formats.hns import Network
+
+NAME = "hypernet"  # of our patches and of the wrapper
+
+
+def with_network(model: ModelPatcher, network: Network, effect: Effect) -> ModelPatcher:
+    patched = model.clone()
+    unet = uncompiled(patched.get_model_object("diffusion_model"))
+    if isinstance(unet, UNetModel):
+        attn1, attn2 = make_patches(network, effect, manage)
+        patched.set_model_attn1_patch(attn1)
+        patched.set_model_attn2_patch(attn2)
+        track_changes(patched)
+        return patched
+    patched.set_model_patch(SitePatch(network, effect, manage), NAME)
+    heed_site_patches(patched, unet)
+    return patched
+
+
+def heed_site_patches(model: ModelPatcher, unet: nn.Module) -> None:
+    """Let this clone, and clones of it, heed patches at the sites of the model.
+
+    Raises ValueError for a model that the census does not know.
+    """
+    census = take_census(unet)
+    if not model.get_wrappers(WrappersMP.APPLY_MODEL, NAME):
+        wrapper = _AtSites()
+        wrapper.known[unet] = census
+        model.add_wrapper_with_key(WrappersMP.APPLY_MODEL, NAME, wrapper)
+
+
+class _AtSites:
+    """Wraps BaseModel.apply_model of one model and its clones."""
+
+    def __init__(self) -> None:
+        self.known: WeakKeyDictionary[nn.Module, Census] = WeakKeyDictionary()
+
+    def __call__(
+        self,
+        apply: WrapperExecutor,
+        x: Tensor,
+        t: Tensor,
+        c_concat: Tensor | None = None,
+        c_crossattn: Tensor | None = None,
+        control: dict[str, Any] | None = None,
+        transformer_options: dict[str, Any] | None = None,
+        **others: Any,
+    ) -> Tensor:
+        text, options = ordinary_inputs(apply.class_obj, x, c_crossattn, transformer_options)
+        unet = uncompiled(apply.class_obj.diffusion_model)
+        if unet not in self.known:  # the copy of the model on another card
+            self.known[unet] = take_census(unet)
+        with applied(unet, self.known[unet].sites, found_in(options), options, read_weights):
+            return apply(x, t, c_concat, text, control, options, **others)
+
+
+def found_in(options: Mapping[str, Any]) -> list[SitePatch]:
+    return options.get("patches", {}).get(NAME, [])
+
+
+OWN = disable_weight_init.Linear
+
+
+def read_weights(
+    layer: nn.Module, x: Tensor
+) -> AbstractContextManager[tuple[Tensor, Tensor | None]] | None:
+    """Weight and bias of ComfyUI's Linear, as its own forward gets them for x.
+
+    They are on x's device and in its dtype, with the LoRAs that are added on the fly. None for
+    layers that do something else with them: quantized ones, and those of other packs.
+    """
+    if not isinstance(layer, OWN):
+        return read_plain(layer, x)
+    kind = type(layer)
+    computes = kind.forward, kind.forward_comfy_cast_weights
+    if computes != (OWN.forward, OWN.forward_comfy_cast_weights):
+        return None
+    if type(layer.weight) is not nn.Parameter:  # quantized
+        return None
+    if layer.comfy_cast_weights or layer.weight_function or layer.bias_function:
+        return CastBiasWeightContext(layer, x, offloadable=True)
+    return nullcontext((layer.weight, layer.bias))
