@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.nn.functional as F
@@ -32,6 +32,7 @@ Change = Callable[["Site", str, Tensor], Tensor]
 # (layer, x) → its weight (rows, C) and bias as F.linear takes them with x, for the length of a
 # block; None where the layer computes something else
 Read = Callable[[nn.Module, Tensor], AbstractContextManager[tuple[Tensor, Tensor | None]] | None]
+PARTS = "hypernet_parts"  # a forward of ours knows by it what it was made of
 
 
 def read_plain(
@@ -49,38 +50,66 @@ def installed(
 ) -> Iterator[None]:
     """Inside the block, the model's keys and values are made of changed inputs at these sites.
 
-    Not for use inside one another: several changes are composed into one. Where weights are
-    computed again in the backward pass, that pass belongs inside the block too.
+    Of blocks inside one another, the outer one changes inputs first. Where a backward pass computes
+    layers again, it belongs inside the block too.
     """
     found: list[tuple[nn.Module, Forward | None]] = []
     try:
         for site in sites:
             layer = model.get_submodule(site.path)
-            foreign = vars(layer).get("forward")
-            # before it is set, so that an interrupt between the two leaves nothing behind
-            found.append((layer, foreign))
-            layer.forward = changed_forward(layer, site, change, None if foreign else read)
+            before: Forward | None = vars(layer).get("forward")
+            # noted before it is set, so that an interrupt between the two leaves nothing behind
+            found.append((layer, before))
+            layer.forward = changed_forward(layer, before, site, change, read)
         yield
     finally:
-        for layer, foreign in reversed(found):
-            if foreign is not None:
-                layer.forward = foreign
+        for layer, before in reversed(found):
+            if before is not None:
+                layer.forward = before
             else:
                 vars(layer).pop("forward", None)
 
 
-def changed_forward(layer: nn.Module, site: Site, change: Change, read: Read | None) -> Forward:
-    """The forward of a layer with changed inputs. read: None if its weights are not all of it."""
-    own: Forward = layer.forward
-    if site.side != "kv":
-        return lambda x, *more, **named: own(change(site, site.side, x), *more, **named)
+def changed_forward(
+    layer: nn.Module, before: Forward | None, site: Site, change: Change, read: Read
+) -> Forward:
+    """A layer's forward with changed inputs. before: the forward that it has as an attribute.
 
-    def forward(x: Tensor, *more: object, **named: object) -> Tensor:
+    A function and no object: for an object that is made for one call, torch.compile would compile
+    anew at every call.
+    """
+    if before is not None and PARTS in (parts := getattr(before, "__dict__", {})):
+        own, first, reads = parts[PARTS]
+        both = one_after_the_other(first, change)
+    else:
+        own, both, reads = layer.forward, change, read if before is None else None
+    if site.side == "kv":
+        forward = for_both(layer, own, site, both, reads)
+    else:
+        forward = for_one(own, site, both)
+    vars(forward)[PARTS] = own, both, reads
+    return forward
+
+
+def one_after_the_other(first: Change, second: Change) -> Change:
+    return lambda site, side, x: second(site, side, first(site, side, x))
+
+
+def for_one(own: Forward, site: Site, change: Change) -> Forward:
+    return lambda x, *more, **named: own(change(site, site.side, x), *more, **named)
+
+
+def for_both(
+    layer: nn.Module, own: Forward, site: Site, change: Change, read: Read | None
+) -> Forward:
+    """read: None if the layer's weights are not all that it computes with."""
+
+    def forward(x: Tensor, *more: Any, **named: Any) -> Tensor:
         for_keys, for_values = change(site, "k", x), change(site, "v", x)
         if for_keys is x and for_values is x:
             return own(x, *more, **named)
         inputs = x, for_keys, for_values, x
-        reading = read(layer, x) if read is not None and not (more or named) else None
+        reading = read(layer, x) if read and not (more or named) else None
         if reading is None:
             return by_picked_rows(lambda each: own(each, *more, **named), inputs, site.rows)
         with reading as (weight, bias):

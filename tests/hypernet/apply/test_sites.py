@@ -9,6 +9,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
+from torch._dynamo.testing import CompileCounter
 
 from hypernet import HypernetSpec, Hypernetwork
 from hypernet.apply.effect import Effect, make_schedule
@@ -185,6 +186,15 @@ def test_networks_act_in_the_order_of_the_chain():
     other = run(model, patch(second, strength=0.5), patch(first))
     assert (found - expected).abs().max() <= 1e-6
     assert (other - expected).abs().max() > 1e-4
+
+
+def test_of_blocks_inside_one_another_the_outer_one_acts_first():
+    model, first, second = Model(), network(1), network(2)
+    chained = run(model, patch(first), patch(second))
+    with applied(model, model.sites(), [patch(first)], {}):
+        assert run(model, patch(second)).equal(chained)
+        assert run(model).equal(run(Model(), patch(first)))
+    assert is_bare(model)
 
 
 def test_each_group_of_blocks_has_its_own_pair():
@@ -416,7 +426,7 @@ def test_compiled_models_heed_networks_that_come_and_go(first):
     model, net, (x, text) = Model(), network(), inputs()
     expected = {s: run(model, patch(net, strength=s)) for s in (1.0, 0.5)}
     bare = run(model)
-    compiled = torch.compile(model, backend="eager")
+    compiled = torch.compile(model, backend="eager", fullgraph=True)
 
     def through(*patches):
         with applied(model, model.sites(), patches, {}), torch.no_grad():
@@ -428,3 +438,20 @@ def test_compiled_models_heed_networks_that_come_and_go(first):
         found = through(patch(net, strength=strength))
         assert found.allclose(expected[strength], atol=1e-6)
         assert through().allclose(bare, atol=1e-6)
+
+
+def test_nothing_is_compiled_again_for_a_network_that_was_there_before():
+    torch._dynamo.reset()
+    counter, model, (x, text) = CompileCounter(), Model(), inputs()
+    compiled = torch.compile(model, backend=counter)
+    kept = patch(network()), patch(network(), strength=0.5), patch(network(), strength=0.3)
+
+    def through(*patches):
+        with applied(model, model.sites(), patches, {}), torch.no_grad():
+            compiled(x, text)
+        return counter.frame_count
+
+    for one in kept:
+        through(one)
+    seen = through()
+    assert [through(*patches) for patches in ((), kept[:1], kept[1:2], (), kept[2:])] == [seen] * 5
