@@ -16,8 +16,8 @@ from typing import Any
 import torch
 
 from hypernet.apply.effect import Effect
+from hypernet.apply.fit import check_fit
 from hypernet.apply.lora_file import save_lora, to_lora
-from hypernet.apply.patches import check_fit
 from hypernet.apply.prompt_tags import take_out_tags
 from hypernet.atomic_files import write_whole
 from hypernet.disk_space import as_size
@@ -169,7 +169,8 @@ def compare_files(arguments: argparse.Namespace) -> str:
         *map(take_out_tags, (arguments.prompt, arguments.negative)), strict=True
     )
     words = [models.conditioning(clip, text) for text in prompts]
-    warnings = [check_fit(network, models.attention_widths(model)) for network in networks]
+    fits = models.attention_widths(model), models.architecture(model)
+    warnings = [check_fit(network, *fits) for network in networks]
     if tags := [tag for each in taken_out for tag in each]:
         warnings.append(f"Taken out of the prompts: {' '.join(tags)}.")
     wanted = {

@@ -270,6 +270,14 @@ def attention_widths(model: Model) -> dict[str, tuple[int, ...]]:
     ...
 
 
+def architecture(model: Model) -> str:
+    """What kind of model it is, as hypernet.families says: "unet", "flux", "anima" …
+
+    Raises ValueError as attention_widths does.
+    """
+    ...
+
+
 def with_network(model: Model, network: Network, effect: Effect) -> Model:
     """A clone of the model on which the network acts, after those that act on it already.
 

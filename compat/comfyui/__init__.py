@@ -44,6 +44,7 @@ _find = on_demand(
         ".fold": ("attention_weights", "with_weight_changes"),
         ".memory": ("free_memory", "release", "torch_device", "unload"),
         ".model": (
+            "architecture",
             "attention_widths",
             "changes_of",
             "model_file",

@@ -56,6 +56,11 @@ def attention_widths(model: ModelPatcher) -> dict[str, tuple[int, ...]]:
     return {kind: tuple(sorted(widths)) for kind, widths in found.items()}
 
 
+def architecture(model: ModelPatcher) -> str:
+    unet = uncompiled(model.get_model_object("diffusion_model"))
+    return "unet" if isinstance(unet, UNetModel) else take_census(unet).architecture
+
+
 def uncompiled(module: torch.nn.Module) -> torch.nn.Module:
     """The module that torch.compile has wrapped, or the module itself."""
     return getattr(module, "_orig_mod", module)

@@ -26,6 +26,7 @@ __getattr__ = on_demand(
     {
         ".model.checkpoint": ("load_demo_model", "torch_device"),
         ".model.models": (
+            "architecture",
             "attention_weights",
             "attention_widths",
             "changes_of",

@@ -23,7 +23,6 @@ from torch import Tensor, nn
 from ..devices import as_tensors_name_it
 from ..formats.hns import Network
 from ..network.hypernetwork import Hypernetwork
-from ..network.spec import listed
 from .effect import Effect, StrengthCurve
 from .memo import Memo, version
 from .onednn import quicken
@@ -303,24 +302,3 @@ def attention_widths(unet: nn.Module) -> dict[str, tuple[int, ...]]:
             assert isinstance(weight, Tensor)  # a subclass, where it is quantized
             found[kind].add(int(weight.shape[1]))
     return {kind: tuple(sorted(widths)) for kind, widths in found.items()}
-
-
-def check_fit(network: Network, widths: Mapping[str, tuple[int, ...]]) -> str:
-    """A warning if only part of the network fits the model; "" if all of it does.
-
-    Raises ValueError if no width fits. Both messages name the widths of network and model.
-    """
-    wanted = {width for kind in widths.values() for width in kind}
-    held = set(network.spec.widths)
-    lists = (
-        f'The hypernetwork "{network.record.name}" was trained for widths '
-        f"{listed(sorted(held))}; this model has {listed(sorted(wanted)) or 'none'}."
-    )
-    if not held & wanted:
-        raise ValueError(f"{lists} Use the kind of model it was trained on.")
-    if held <= wanted:
-        return ""
-    return (
-        f"{lists} Only {listed(sorted(held & wanted))} can act, {listed(sorted(held - wanted))} "
-        "cannot: it was trained on another kind of model, and pictures will not be what it learnt."
-    )

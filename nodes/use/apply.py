@@ -3,7 +3,7 @@
 import logging
 
 from hypernet.apply.effect import PROMPTS, Effect, make_schedule, parse_strength_curve, parse_widths
-from hypernet.apply.patches import check_fit
+from hypernet.apply.fit import check_fit
 from hypernet.network.spec import listed
 
 from ... import compat
@@ -119,7 +119,7 @@ class ApplyHypernet(io.ComfyNode):
         )
         if effect.does_nothing(hypernet.spec.widths):
             return io.NodeOutput(model)
-        warning = check_fit(hypernet, compat.attention_widths(model))
+        warning = check_fit(hypernet, compat.attention_widths(model), compat.architecture(model))
         if warning:
             log.warning(warning)
         patched = compat.with_network(model, hypernet, effect)

@@ -20,6 +20,7 @@ from hypernet.apply.effect import Effect
 from hypernet.apply.fold import AttentionWeights, attention_names
 from hypernet.diffusers.denoiser import denoiser as library_denoiser
 from hypernet.encoding.unload import unload as unload_weights
+from hypernet.families import take_census
 from hypernet.formats.hns import Network
 from hypernet.training.diffusion import Denoiser
 
@@ -91,6 +92,10 @@ def free_memory() -> None:
 
 def attention_widths(model: Model) -> dict[str, tuple[int, ...]]:
     return patches.attention_widths(model.module)
+
+
+def architecture(model: Model) -> str:
+    return take_census(model.module).architecture
 
 
 def with_network(model: Model, network: Network, effect: Effect) -> Model:

@@ -7,12 +7,12 @@ import torch
 
 from hypernet import HypernetSpec, Hypernetwork
 from hypernet.apply.effect import Effect, make_schedule, parse_strength_curve, parse_widths
+from hypernet.apply.fit import check_fit
 from hypernet.apply.memo import Memo
 from hypernet.apply.patches import (
     HypernetPatch,
     PlacedWeights,
     TrainingPatch,
-    check_fit,
     make_patches,
 )
 
