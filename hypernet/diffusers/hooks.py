@@ -1,7 +1,7 @@
-"""Applies networks to a diffusers pipeline, with forward hooks on the projections of attention.
+"""Applies networks to a diffusers pipeline, whatever attention processor it uses.
 
-The network changes the input of `to_k` and `to_v` in every attention layer, whatever attention
-processor the pipeline uses. This module imports only torch.
+In a UNet, forward hooks change the input of `to_k` and `to_v` in every attention layer. In a
+transformer the census tells which layers make keys and values. This module imports only torch.
 """
 
 from __future__ import annotations
@@ -15,14 +15,21 @@ import torch
 from torch import Tensor, nn
 
 from ..apply.effect import Effect
+from ..apply.fit import check_fit
 from ..apply.memo import Memo
-from ..apply.patches import PlacedWeights, attention_widths, check_fit, full_precision
+from ..apply.patches import PlacedWeights, attention_widths, full_precision
+from ..apply.site_patches import SitePatch, applied
+from ..families import take_census
+from ..families.census import FAMILIES, class_name
 from ..formats.hns import Network
+
+UNET = "unet"
+PARTS = (UNET, "transformer", "transformer_2")  # of pipelines; Wan 2.2 has one for late steps
 
 
 @contextmanager
 def apply(
-    pipeline_or_unet: Any,
+    pipeline_or_model: Any,
     network: Network,
     strength: float = 1.0,
     *,
@@ -33,15 +40,26 @@ def apply(
     """Apply the network inside the block; the pipeline is restored afterwards.
 
     keys, values and widths are additional factors, as in Effect. The network is neither moved nor
-    changed. Raises TypeError if there is no UNet, and ValueError if no width fits or the
-    projections are fused. Warns if only some widths fit.
+    changed. Raises TypeError if there is neither UNet nor transformer, and ValueError if the
+    network was trained for another kind, nothing of it fits, or the projections are fused. Warns
+    if only a part fits.
     """
-    unet = find_unet(pipeline_or_unet)
     effect = Effect(
         strength=strength, keys=keys, values=values, widths=tuple((widths or {}).items())
     )
-    if warning := check_fit(network, attention_widths(unet)):
-        warnings.warn(warning, stacklevel=3)
+    with ExitStack() as inside:
+        for model in find_models(pipeline_or_model):
+            on_model = on_unet if is_unet(model) else on_transformer
+            warning = inside.enter_context(on_model(model, network, effect))
+            if warning:
+                warnings.warn(warning, stacklevel=3)
+        yield
+
+
+@contextmanager
+def on_unet(unet: nn.Module, network: Network, effect: Effect) -> Iterator[str]:
+    """Inside, the network acts; yields what check_fit warns of."""
+    warning = check_fit(network, attention_widths(unet), UNET)
     weights = PlacedWeights(network)
     memos = {"to_k": Memo(), "to_v": Memo()}
     with ExitStack() as hooks:
@@ -49,7 +67,43 @@ def apply(
             for side, memo in memos.items():
                 hook = changing_input(weights, effect, side, memo if name == "attn2" else None)
                 hooks.callback(getattr(layer, side).register_forward_pre_hook(hook).remove)
-        yield
+        yield warning
+
+
+@contextmanager
+def on_transformer(model: nn.Module, network: Network, effect: Effect) -> Iterator[str]:
+    """As on_unet does."""
+    census = take_census(model)
+    warning = check_fit(network, census.widths(), census.architecture)
+    with applied(model, census.sites, [SitePatch(network, effect)], {}):
+        yield warning
+
+
+def find_models(pipeline_or_model: Any) -> list[nn.Module]:
+    """The model itself, or the models of a pipeline that predict noise."""
+    if isinstance(pipeline_or_model, nn.Module):
+        return [uncompiled(pipeline_or_model)]
+    parts = [getattr(pipeline_or_model, name, None) for name in PARTS]
+    found = [uncompiled(part) for part in parts if isinstance(part, nn.Module)]
+    if not found:
+        raise TypeError(
+            f"{type(pipeline_or_model).__name__} is no UNet or transformer and has none. Give a "
+            "pipeline of diffusers, or one of these of it."
+        )
+    return found
+
+
+def uncompiled(model: nn.Module) -> nn.Module:
+    """The model that torch.compile has wrapped, or the model itself."""
+    return getattr(model, "_orig_mod", model)
+
+
+def is_unet(model: nn.Module) -> bool:
+    """Has it a UNet's attention? Also one that the census does not know."""
+    family = FAMILIES.get(class_name(model))
+    if family is not None:
+        return family.architecture == UNET
+    return any(True for _ in attention_layers(model))
 
 
 def find_unet(pipeline_or_unet: Any) -> nn.Module:
