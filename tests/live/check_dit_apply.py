@@ -32,6 +32,7 @@ def main() -> None:
                 print(f"{family} {check.__name__}: {check(world) or 'right'}")
             except Exception as fault:
                 print(f"FAILED {family} {check.__name__}: {type(fault).__name__}: {fault}")
+    print(f"{family}: all done")
 
 
 class World:
