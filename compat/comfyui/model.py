@@ -51,8 +51,9 @@ def attention_widths(model: ModelPatcher) -> dict[str, tuple[int, ...]]:
     found: dict[str, set[int]] = {"attn1": set(), "attn2": set()}
     for path, module in unet.named_modules():
         kind = path.rpartition(".")[2]
-        if kind in found and hasattr(module, "to_k"):
-            found[kind].add(module.to_k.in_features)
+        to_k: Any = getattr(module, "to_k", None)
+        if kind in found and to_k is not None:
+            found[kind].add(to_k.in_features)
     return {kind: tuple(sorted(widths)) for kind, widths in found.items()}
 
 

@@ -103,7 +103,7 @@ def read_weights(
     """
     if not isinstance(layer, OWN):
         return read_plain(layer, x)
-    kind = type(layer)
+    kind: Any = type(layer)
     computes = kind.forward, kind.forward_comfy_cast_weights
     if computes != (OWN.forward, OWN.forward_comfy_cast_weights):
         return None
@@ -111,4 +111,5 @@ def read_weights(
         return None
     if layer.comfy_cast_weights or layer.weight_function or layer.bias_function:
         return CastBiasWeightContext(layer, x, offloadable=True)
-    return nullcontext((layer.weight, layer.bias))
+    bias: Any = layer.bias
+    return nullcontext((layer.weight, bias))
