@@ -8,6 +8,8 @@ width, and "passed", or why not. Attention is torch's own here, where tiny_model
 
 from __future__ import annotations
 
+import copy
+import importlib
 import importlib.util
 import sys
 from pathlib import Path
@@ -54,18 +56,26 @@ def streams_of(census) -> str:
     )
 
 
-def quantised_and_cast_models_have_the_same_sites():
-    """float8 weights, manual cast, and layers of no torch class that only have a weight."""
+def cast_quantised_and_foreign_layers_have_the_same_sites():
+    """float8 weights with manual cast; core's quantised layers; layers that only have a weight."""
+    import comfy.ops
+
+    def quantised(linear: nn.Module) -> nn.Module:
+        kind = comfy.ops.mixed_precision_ops().Linear
+        return kind(linear.in_features, linear.out_features)
+
     for name in ("flux", "lumina2", "anima", "sd3"):
         plain = take_census(tiny_models.build(name).patcher.model.diffusion_model)
         cast = tiny_models.build(name, torch.float8_e4m3fn, torch.bfloat16)
         model = cast.patcher.model.diffusion_model
         assert take_census(model) == plain
-        for site in plain.sites:
-            path, _, layer = site.path.rpartition(".")
-            owner = model.get_submodule(path)
-            setattr(owner, layer, Packed(getattr(owner, layer)))
-        assert take_census(model) == plain
+        for kind in (quantised, Packed):
+            other = copy.deepcopy(model)
+            for site in plain.sites:
+                path, _, layer = site.path.rpartition(".")
+                owner = other.get_submodule(path)
+                setattr(owner, layer, kind(getattr(owner, layer)))
+            assert take_census(other) == plain
 
 
 class Packed(nn.Module):
@@ -104,7 +114,7 @@ def a_class_that_has_changed_is_refused():
 
 
 CHECKS = [
-    quantised_and_cast_models_have_the_same_sites,
+    cast_quantised_and_foreign_layers_have_the_same_sites,
     text_encoders_inside_a_model_are_left_alone,
     the_last_text_block_of_sd3_is_counted,
     a_class_that_has_changed_is_refused,

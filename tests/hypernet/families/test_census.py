@@ -98,6 +98,12 @@ def cut_rows(model):
     model.single_transformer_blocks[1].attn.to_qkv_mlp_proj = nn.Linear(64, 500)
 
 
+def another_cut(model):
+    """As many rows as before, but other ones."""
+    attention = model.single_transformer_blocks[0].attn
+    attention.inner_dim, attention.mlp_hidden_dim = 60, 198
+
+
 def another_attention(model):
     model.transformer_blocks[1].attn.__class__ = type("Attention2", (nn.Module,), {})
 
@@ -118,6 +124,10 @@ def no_splits(model):
     ("change", "words"),
     [
         (cut_rows, r"blocks\.1\.attn\.to_qkv_mlp_proj has 500 rows of 64, not \(64, 64, 64, 384\)"),
+        (
+            another_cut,
+            r"blocks\.0\.attn\.to_qkv_mlp_proj has 576 rows of 64, not \(60, 60",
+        ),
         (another_attention, r"transformer_blocks\.1\.attn is a .*Attention2, not a .*Flux2Attenti"),
         (no_keys, r"transformer_blocks\.0\.attn has no to_k"),
         (no_blocks, "transformer_blocks"),
