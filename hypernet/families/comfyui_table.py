@@ -43,7 +43,7 @@ def which_flux(model: Any) -> str:
 
 
 def which_lumina(model: Any) -> str:
-    """Z-Image's blocks are modulated by 256 numbers, Lumina's and NewBie's by more."""
+    """Lumina and NewBie have an activation before the modulation of a block, Z-Image has none."""
     modulation = model.layers[0].adaLN_modulation
     return "z_image" if len(modulation) == 1 else "lumina2"
 
