@@ -20,7 +20,7 @@ from ..apply.memo import Memo
 from ..apply.patches import PlacedWeights, attention_widths, full_precision
 from ..apply.site_patches import SitePatch, applied
 from ..families import take_census
-from ..families.census import FAMILIES, class_name
+from ..families.census import FAMILIES, class_name, runs_fused
 from ..formats.hns import Network
 
 UNET = "unet"
@@ -121,7 +121,7 @@ def attention_layers(unet: nn.Module) -> Iterator[tuple[str, nn.Module]]:
     for path, layer in unet.named_modules():
         name = path.rpartition(".")[2]
         if name in ("attn1", "attn2") and hasattr(layer, "to_k"):
-            if getattr(layer, "fused_projections", False):
+            if runs_fused(layer):
                 raise ValueError(
                     f"the projections of {path} are fused, so keys and values have no input of "
                     "their own. Call pipeline.unfuse_qkv_projections() first."

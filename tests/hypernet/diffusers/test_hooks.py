@@ -79,6 +79,16 @@ def test_the_network_acts_only_inside_the_block(unet):
     assert not any(module._forward_pre_hooks for module in unet.modules())
 
 
+def test_a_unet_whose_projections_were_unfused_again_is_accepted(unet):
+    with hypernet.diffusers.apply(unet, network()):
+        before = answer(unet)
+    other = copy.deepcopy(unet)
+    other.fuse_qkv_projections()
+    other.unfuse_qkv_projections()  # leaves the layers' flag set
+    with hypernet.diffusers.apply(other, network()):
+        assert answer(other).equal(before)
+
+
 @pytest.mark.parametrize(
     "effect", [{"strength": -2.0}, {"keys": 0.0}, {"values": 0.5}, {"widths": {TEXT: 0.0}}]
 )
@@ -138,11 +148,8 @@ def test_a_network_that_does_not_fit_is_refused_or_gives_a_warning(unet):
 
 
 def test_fused_projections_are_refused(unet):
-    layer = unet.mid_block.attentions[0].transformer_blocks[0].attn1
-    layer.fused_projections = True
-    try:
-        with pytest.raises(ValueError, match="unfuse_qkv_projections"):
-            hypernet.diffusers.apply(unet, network()).__enter__()
-    finally:
-        layer.fused_projections = False
+    unet = copy.deepcopy(unet)
+    unet.fuse_qkv_projections()
+    with pytest.raises(ValueError, match="unfuse_qkv_projections"):
+        hypernet.diffusers.apply(unet, network()).__enter__()
     assert not any(module._forward_pre_hooks for module in unet.modules())
