@@ -10,6 +10,7 @@ from functools import cached_property
 from pathlib import Path
 
 from hypernet.dataset.items import Dataset
+from hypernet.families import misfit
 from hypernet.formats.optim_file import file_hash
 from hypernet.network.hypernetwork import Hypernetwork
 from hypernet.network.spec import HypernetSpec
@@ -73,6 +74,8 @@ class Asked:
             raise ValueError(lacking)
         _ = self.spec, self.given, compat.denoiser  # each raises if it is not available
         said = [*self.choice.reasons, *settings_warnings(self.settings, self.spec)]
+        if self.before and (related := misfit(self.before.record.architecture, self.architecture)):
+            said.append(related)
         if self.preview.taken_out:
             said.append(
                 f"Taken out of the prompts of previews: {' '.join(self.preview.taken_out)}. "
@@ -92,6 +95,11 @@ class Asked:
     def spec(self) -> HypernetSpec:
         before = self.before and self.before.spec
         return chosen_spec(self.config, self.model, self.wanted.preset, before)
+
+    @property
+    def architecture(self) -> str:
+        """What files say of the model: "" for UNets."""
+        return compat.architecture(self.model) if self.spec.places else ""
 
     @cached_property
     def choice(self) -> Choice:

@@ -54,6 +54,7 @@ def run(asked: Asked, notices: Notices) -> Trained:
 def carry_out(plan: Plan, live: LiveRun, notices: Notices) -> Trained:
     material, previewer = encode_in_turn(plan)
     network = Hypernetwork(plan.asked.spec, Record(name=Path(plan.found.name).name))
+    network.record.architecture = plan.asked.architecture
     network.record.sd_checkpoint = plan.asked.request.model
     network.record.sd_checkpoint_name = compat.model_name(plan.asked.model) or None
     network.record.start = plan.asked.start
