@@ -3,9 +3,9 @@
     with hypernet.diffusers.apply(pipeline, network, 0.8):
         picture = pipeline("a cat").images[0]
 
-The network changes the input of `to_k` and `to_v` in every attention layer, whatever attention
-processor the pipeline uses. Blocks can be nested; the outer network acts first. `train` trains a
-network on a pipeline. Importing this package does not import diffusers.
+The network changes the input of keys and values in every attention layer of a UNet or transformer,
+whatever attention processor the pipeline uses. Blocks can be nested; the outer network acts first.
+`train` trains a network on a pipeline. Importing this package does not import diffusers.
 """
 
 from .hooks import apply
