@@ -286,6 +286,20 @@ def with_network(model: Model, network: Network, effect: Effect) -> Model:
     ...
 
 
+def has_prompt_hooks() -> bool:
+    """Has the host hooks, which act on one conditioning alone?"""
+    ...
+
+
+def hooks_with_network(network: Network, effect: Effect, hooks: object | None) -> object:
+    """These hooks (HOOKS of ComfyUI), and one that lets the network act where they are.
+
+    Its keyframes are factors of the strength. The effect's schedule is replaced by the start that
+    the network's training recorded. Sampling raises ValueError if the network does not fit.
+    """
+    ...
+
+
 def generate(
     model: Model,
     vae: Vae,

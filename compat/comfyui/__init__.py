@@ -50,6 +50,7 @@ _find = on_demand(
             "model_file",
             "model_name",
         ),
+        ".prompt_hooks": ("has_prompt_hooks", "hooks_with_network"),
         ".sampling": ("generate",),
         ".sites": ("with_network",),
         ".training": ("denoiser",),

@@ -1,7 +1,7 @@
 """ComfyUI's UNet for nodes that apply networks: its file, its attention widths, its changes.
 
 ComfyUI runs nodes in `torch.inference_mode()`. Tensors that are made there have no version counter,
-so one cannot see whether they were written to. `track_changes` gives attention ordinary tensors.
+so one cannot see whether they were written to. `Tracked` gives attention ordinary tensors.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import comfy.model_management as management
 import torch
 from comfy.ldm.modules.diffusionmodules.openaimodel import UNetModel
 from comfy.model_patcher import CoreModelPatcher
-from comfy.patcher_extension import WrapperExecutor, WrappersMP
+from comfy.patcher_extension import WrapperExecutor
 
 from hypernet.families import take_census
 
@@ -73,15 +73,11 @@ def manage(module: torch.nn.Module) -> list:
 
 
 TRACKING = "hypernet.track_changes"
+HANDLED = "hypernet.handled"  # in transformer_options of a call that a wrapper of ours has seen
 COMPILED = "torch_compile_kwargs"  # ComfyUI's key for the arguments that a model is compiled with
 
 
-def track_changes(model: ModelPatcher) -> None:
-    if not model.get_wrappers(WrappersMP.APPLY_MODEL, TRACKING):
-        model.add_wrapper_with_key(WrappersMP.APPLY_MODEL, TRACKING, _Tracked())
-
-
-class _Tracked:
+class Tracked:
     """Wraps BaseModel.apply_model of one model and its clones."""
 
     def __init__(self) -> None:
@@ -99,6 +95,8 @@ class _Tracked:
         **others: Any,
     ) -> Tensor:
         """Calls apply_model with ordinary tensors for text and noise levels."""
+        if HANDLED in (transformer_options or {}):  # by a hook's wrapper beside the model's own
+            return apply(x, t, c_concat, c_crossattn, control, transformer_options, **others)
         text, options = ordinary_inputs(apply.class_obj, x, c_crossattn, transformer_options)
         return self._heeding_patches(apply)(x, t, c_concat, text, control, options, **others)
 
@@ -133,7 +131,7 @@ def ordinary_inputs(
     """
     if text is not None:
         text = versioned(text.to(x.device, model.get_dtype_inference()))
-    options = dict(options or {})
+    options = {**(options or {}), HANDLED: True}
     if "sigmas" in options:
         options["sigmas"] = versioned(options["sigmas"])
     return text, options

@@ -19,12 +19,12 @@ from comfy.ops import CastBiasWeightContext, disable_weight_init
 from comfy.patcher_extension import WrapperExecutor, WrappersMP
 from torch import Tensor, nn
 
-from hypernet.apply.patches import make_patches
+from hypernet.apply.patches import PlacedWeights, patches_of
 from hypernet.apply.site_patches import SitePatch, applied
 from hypernet.apply.sites import read_plain
 from hypernet.families import Census, take_census
 
-from .model import manage, ordinary_inputs, track_changes, uncompiled
+from .model import HANDLED, TRACKING, Tracked, manage, ordinary_inputs, uncompiled
 
 if TYPE_CHECKING:
     from comfy.model_patcher import ModelPatcher
@@ -37,28 +37,32 @@ NAME = "hypernet"  # of our patches and of the wrapper
 
 def with_network(model: ModelPatcher, network: Network, effect: Effect) -> ModelPatcher:
     patched = model.clone()
-    unet = uncompiled(patched.get_model_object("diffusion_model"))
-    if isinstance(unet, UNetModel):
-        attn1, attn2 = make_patches(network, effect, manage)
-        patched.set_model_attn1_patch(attn1)
-        patched.set_model_attn2_patch(attn2)
-        track_changes(patched)
-        return patched
-    patched.set_model_patch(SitePatch(network, effect, manage), NAME)
-    heed_site_patches(patched, unet)
+    options = options_with(patched, PlacedWeights(network, manage), effect)
+    for name, patches in options["patches"].items():
+        for patch in patches:
+            patched.set_model_patch(patch, name)
+    for kind, wrappers in options["wrappers"].items():
+        for key, (wrapper,) in wrappers.items():
+            if not patched.get_wrappers(kind, key):
+                patched.add_wrapper_with_key(kind, key, wrapper)
     return patched
 
 
-def heed_site_patches(model: ModelPatcher, unet: nn.Module) -> None:
-    """Let this clone, and clones of it, heed patches at the sites of the model.
+def options_with(model: ModelPatcher, weights: PlacedWeights, effect: Effect) -> dict[str, Any]:
+    """The transformer_options that let a network act on this model, in ComfyUI's form.
 
     Raises ValueError for a model that the census does not know.
     """
-    census = take_census(unet)
-    if not model.get_wrappers(WrappersMP.APPLY_MODEL, NAME):
-        wrapper = _AtSites()
-        wrapper.known[unet] = census
-        model.add_wrapper_with_key(WrappersMP.APPLY_MODEL, NAME, wrapper)
+    unet = uncompiled(model.get_model_object("diffusion_model"))
+    if isinstance(unet, UNetModel):
+        key, wrapper = TRACKING, Tracked()
+        attn1, attn2 = patches_of(weights, effect)
+        patches = {"attn1_patch": [attn1], "attn2_patch": [attn2]}
+    else:
+        key, wrapper = NAME, _AtSites()
+        wrapper.known[unet] = take_census(unet)
+        patches = {NAME: [SitePatch(weights, effect)]}
+    return {"patches": patches, "wrappers": {WrappersMP.APPLY_MODEL: {key: [wrapper]}}}
 
 
 class _AtSites:
@@ -78,6 +82,8 @@ class _AtSites:
         transformer_options: dict[str, Any] | None = None,
         **others: Any,
     ) -> Tensor:
+        if HANDLED in (transformer_options or {}):  # by a hook's wrapper beside the model's own
+            return apply(x, t, c_concat, c_crossattn, control, transformer_options, **others)
         text, options = ordinary_inputs(apply.class_obj, x, c_crossattn, transformer_options)
         unet = uncompiled(apply.class_obj.diffusion_model)
         if unet not in self.known:  # the copy of the model on another card

@@ -16,7 +16,7 @@ from .folders import (
     output_folder,
 )
 from .graph import io, ui
-from .host import ComfyExtension, host_name
+from .host import ComfyExtension, has_prompt_hooks, hooks_with_network, host_name
 from .many_processes import gather_processes
 from .progress import Interrupted, Progress, is_interrupted, raise_if_interrupted
 from .routes import add_route, kept, queued_prompts, send_event
@@ -55,6 +55,8 @@ __all__ = [
     "add_route",
     "dataset_folders",
     "gather_processes",
+    "has_prompt_hooks",
+    "hooks_with_network",
     "host_name",
     "input_folder",
     "io",

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from .graph import io
+
+if TYPE_CHECKING:
+    from hypernet.apply.effect import Effect
+    from hypernet.formats.hns import Network
 
 
 class ComfyExtension:
@@ -17,3 +23,11 @@ class ComfyExtension:
 
 def host_name() -> str:
     return "hypernet stand-in"
+
+
+def has_prompt_hooks() -> bool:
+    return False
+
+
+def hooks_with_network(network: Network, effect: Effect, hooks: object | None) -> object:
+    raise NotImplementedError("This host has no hooks.")

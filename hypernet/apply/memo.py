@@ -9,7 +9,7 @@ input certainly didn't change if
 
 Tensors made in inference mode have no version counter, and comparing numbers on an accelerator
 would make the CPU wait, so nothing is cached for such tensors. Hosts that want the cache there pass
-ordinary tensors (`compat`'s track_changes). Results are ordinary tensors, so that writes into them
+ordinary tensors (compat/comfyui/model.py). Results are ordinary tensors, so that writes into them
 are noticed too.
 
 Every entry is checked on its own each time it is used. Threads, clones, other prompts and aborted

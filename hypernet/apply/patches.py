@@ -41,8 +41,10 @@ def make_patches(
     manage(module): asks the host to move the module in place and to count its memory. It returns
     what the host expects from a patch's models().
     """
-    weights = PlacedWeights(network, manage)
-    effect = effect or Effect()
+    return patches_of(PlacedWeights(network, manage), effect or Effect())
+
+
+def patches_of(weights: PlacedWeights, effect: Effect) -> tuple[HypernetPatch, HypernetPatch]:
     return HypernetPatch(weights, effect), HypernetPatch(weights, effect, Memo())
 
 

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from ..formats.hns import Network
 from .effect import Effect
 from .memo import Memo
-from .patches import Manage, PlacedEffect, PlacedWeights, change_chunks, full_precision
+from .patches import PlacedEffect, PlacedWeights, change_chunks, full_precision
 from .sites import Change, Read, installed, read_plain
 
 if TYPE_CHECKING:
@@ -32,10 +32,9 @@ UNCHANGING = ("cross", "cross_image")
 class SitePatch(PlacedEffect):
     """Sends the inputs of keys and values through a network, at the sites that it holds."""
 
-    def __init__(
-        self, network: Network, effect: Effect | None = None, manage: Manage | None = None
-    ):
-        super().__init__(PlacedWeights(network, manage), effect or Effect())
+    def __init__(self, network: Network | PlacedWeights, effect: Effect | None = None):
+        weights = network if isinstance(network, PlacedWeights) else PlacedWeights(network)
+        super().__init__(weights, effect or Effect())
         self._memos: dict[object, Memo] = {}
 
     def acts_at(self, site: Site) -> bool:

@@ -63,6 +63,7 @@ class Pack:
         spec.loader.exec_module(sys.modules["pack"])
         self.compat = importlib.import_module("pack.compat")
         self.apply = importlib.import_module("pack.nodes.use.apply").ApplyHypernet.execute
+        self.hook = importlib.import_module("pack.nodes.use.create_hook").CreateHookHypernet.execute
         self.fold = importlib.import_module("pack.nodes.use.fold").FoldHypernet.execute
         self.attention = importlib.import_module("hypernet.apply.patches")
         self.library = importlib.import_module("hypernet")

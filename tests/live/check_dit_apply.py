@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import importlib
 import sys
+import traceback
+from dataclasses import replace
 from itertools import pairwise
 
 import torch
@@ -31,7 +33,8 @@ def main() -> None:
             try:
                 print(f"{family} {check.__name__}: {check(world) or 'right'}")
             except Exception as fault:
-                print(f"FAILED {family} {check.__name__}: {type(fault).__name__}: {fault}")
+                line = traceback.extract_tb(fault.__traceback__)[-1].line
+                print(f"FAILED {family} {check.__name__}: {type(fault).__name__} {fault}: {line}")
     print(f"{family}: all done")
 
 
@@ -250,6 +253,44 @@ def a_picture_is_drawn_and_the_model_is_left_alone(world):
     found = sampled(world.tiny, world.applied(world.first))
     assert apart(found, bare) > VISIBLE and world.is_left_alone()
     assert sampled(world.tiny).equal(bare)
+
+
+def a_hook_acts_on_its_conditioning_by_its_keyframes(world):
+    import comfy.hooks
+
+    def drawn(*hooks, strengths=(1.0,), model=None):
+        """The positive prompt has these hooks, and each step is a keyframe."""
+        positive = [[text, dict(more)] for text, more in world.tiny.conditioning]
+        group = None
+        for network, strength in hooks:
+            group = world.pack.hook(network, strength, group)[0]
+        if group is not None:
+            frames = comfy.hooks.HookKeyframeGroup()
+            for number, factor in enumerate(strengths):
+                frames.add(comfy.hooks.HookKeyframe(factor, number / len(strengths), 1))
+            group.set_keyframes_on_hooks(frames)
+            positive = comfy.hooks.set_hooks_for_conditioning(positive, group)
+        return sampled(replace(world.tiny, conditioning=positive), model)
+
+    bare = drawn()
+    one = drawn((world.first, STRENGTH))
+    asked = world.applied(world.first, applies_to="positive")
+    assert apart(one, bare) > VISIBLE
+    error = apart(one, drawn(model=asked))
+    assert error <= 1e-4, f"{error:.1e} off"
+    # core calls the model for each prompt apart if one has hooks, so sums are in another order
+    assert apart(drawn((world.first, STRENGTH), strengths=(0.0,)), bare) <= 1e-4
+    late = drawn((world.first, STRENGTH), strengths=(0.0, 1.0))
+    assert apart(late, bare) > VISIBLE < apart(late, one)
+    half = drawn((world.first, STRENGTH), strengths=(0.5,))
+    assert apart(half, drawn((world.first, STRENGTH / 2))) == 0
+    both = drawn((world.first, STRENGTH), (world.second, STRENGTH))
+    assert apart(both, one) > VISIBLE
+    beside = drawn((world.second, STRENGTH), model=asked)
+    turned = drawn((world.second, STRENGTH), (world.first, STRENGTH))
+    assert apart(beside, turned) <= 1e-4, "the hook's network acts first, and each only once"
+    assert drawn().equal(bare) and world.is_left_alone()
+    return f"off by {error:.1e}"
 
 
 def float8_weights_with_manual_cast(world):

@@ -1,0 +1,79 @@
+"""A network as one of core's hooks: it acts on the conditioning that has the hook, nowhere else.
+
+Core asks the hooks of a conditioning for options before each call of the model with it, and tells
+their strength by keyframes. So there are patches for each strength; they share the weights.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from comfy.hooks import AdditionalModelsHook, EnumHookScope, HookGroup, TransformerOptionsHook
+from comfy.patcher_extension import merge_nested_dicts
+
+from hypernet.apply.effect import Effect, make_schedule
+from hypernet.apply.fit import check_fit
+from hypernet.apply.patches import PlacedWeights
+
+from .model import architecture, attention_widths, manage
+from .sites import NAME, options_with
+
+if TYPE_CHECKING:
+    from comfy.model_patcher import ModelPatcher
+
+    from hypernet.formats.hns import Network
+
+
+def has_prompt_hooks() -> bool:
+    return True
+
+
+def hooks_with_network(network: Network, effect: Effect, hooks: HookGroup | None) -> HookGroup:
+    group = hooks.clone() if hooks is not None else HookGroup()
+    hook = NetworkHook(network, effect, PlacedWeights(network, manage))
+    group.add(hook)
+    group.add(AdditionalModelsHook(hook.weights.managed, NAME))
+    return group
+
+
+class NetworkHook(TransformerOptionsHook):
+    """The arguments may be left out, because core clones hooks so."""
+
+    def __init__(
+        self,
+        network: Network | None = None,
+        effect: Effect | None = None,
+        weights: PlacedWeights | None = None,
+    ):
+        super().__init__(hook_scope=EnumHookScope.HookedOnly)
+        self.network, self.effect, self.weights = network, effect, weights
+        self.options: dict[float, dict[str, Any]] = {}  # by the strength of the keyframe
+
+    def clone(self) -> NetworkHook:
+        twin = super().clone()
+        twin.network, twin.effect, twin.weights = self.network, self.effect, self.weights
+        return twin
+
+    def add_hook_patches(
+        self, model: ModelPatcher, model_options: dict, target_dict: dict, registered: HookGroup
+    ) -> bool:
+        """Called when sampling begins. Raises ValueError if the network does not fit the model."""
+        check_fit(self.network, attention_widths(model), architecture(model))
+        sampling = model.get_model_object("model_sampling")
+        schedule = make_schedule(sampling.percent_to_sigma, self.network.record.start)
+        self.effect = replace(self.effect, schedule=schedule)
+        self.options = {}
+        self.transformers_dict = self._options_at(model, 1.0)  # core loads what is in there
+        return super().add_hook_patches(model, model_options, target_dict, registered)
+
+    def on_apply_hooks(self, model: ModelPatcher, transformer_options: dict[str, Any]) -> None:
+        """Called before each call of the model with a conditioning that has the hook."""
+        options = self._options_at(model, self.strength)
+        merge_nested_dicts(transformer_options, options, copy_dict1=False)
+
+    def _options_at(self, model: ModelPatcher, strength: float) -> dict[str, Any]:
+        if strength not in self.options:
+            effect = replace(self.effect, strength=self.effect.strength * strength)
+            self.options[strength] = options_with(model, self.weights, effect)
+        return self.options[strength]
