@@ -24,7 +24,7 @@ from hypernet import HypernetSpec, Hypernetwork, open_network
 from hypernet.network.hypernetwork import Record
 from hypernet.runs.run import Keeping, Run
 from hypernet.runs.state import newest_state
-from hypernet.training.diffusion import Batch, Denoiser
+from hypernet.training.diffusion import Batch, Denoiser, diffusion_levels
 from hypernet.training.learner import Learner
 from hypernet.training.train import TrainSettings, train
 
@@ -97,14 +97,14 @@ def denoiser() -> Denoiser:
     """A denoiser whose prediction is a fixed linear map of the keys and values of one block."""
     weights = torch.randn(4, WIDTH, generator=torch.Generator().manual_seed(3))
 
-    def predict(noisy, timesteps, condition, attn1, attn2):
+    def predict(noisy, timesteps, condition, acting):
         n = condition["context"]
-        _, keys, values = attn2(n, n, n, {})
+        _, keys, values = acting.attn2(n, n, n, {})
         return noisy + ((keys + values).mean(1) @ weights.T)[:, :, None, None]
 
     return Denoiser(
         predict=predict,
-        alphas_cumprod=torch.linspace(0.99, 0.01, 1000),
+        levels=diffusion_levels(torch.linspace(0.99, 0.01, 1000)),
         prediction="eps",
         device=torch.device("cpu"),
         dtype=torch.float32,

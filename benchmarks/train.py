@@ -35,7 +35,7 @@ from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from hypernet import Hypernetwork
-from hypernet.apply.patches import TrainingPatch
+from hypernet.apply.training_network import TrainingNetwork
 from hypernet.training.diffusion import Batch, Denoiser, add_noise
 from hypernet.training.learner import Learner
 from hypernet.training.settings import TrainSettings
@@ -133,7 +133,7 @@ def inputs(unet: Denoiser, side: int, shape: Shape) -> tuple[Tensor, Tensor, Ten
     batch = batches(side, shape)(0, 1)
     noise = torch.randn(batch.latents.shape)
     timesteps = torch.tensor([500])
-    noisy = add_noise(batch.latents, noise, unet.alphas_cumprod[timesteps])
+    noisy = add_noise(batch.latents, noise, unet.levels.at(timesteps))
     condition = {key: value.to(unet.device) for key, value in batch.condition.items()}
     noisy = noisy.to(unet.device, unet.dtype)
     return noisy, noise.to(unet.device), timesteps.to(unet.device), condition
@@ -144,7 +144,7 @@ def bare(unet: Denoiser, side: int, shape: Shape = SD15) -> Step:
 
     def step() -> object:
         noisy, noise, timesteps, condition = inputs(unet, side, shape)
-        found = unet.predict(noisy.requires_grad_(True), timesteps, condition, None, None)
+        found = unet.predict(noisy.requires_grad_(True), timesteps, condition, None)
         loss = F.mse_loss(found.float(), noise)
         loss.backward()
         return loss.item()
@@ -161,11 +161,11 @@ def plain(unet: Denoiser, side: int, shape: Shape = SD15) -> Step:
     """A training step in the most obvious way."""
     trained = network(unet, shape).train()
     optimizer = torch.optim.AdamW(trained.parameters(), lr=1e-6)
-    patch = TrainingPatch(trained)
+    acting = TrainingNetwork(trained)
 
     def step() -> object:
         noisy, noise, timesteps, condition = inputs(unet, side, shape)
-        found = unet.predict(noisy, timesteps, condition, patch, patch)
+        found = unet.predict(noisy, timesteps, condition, acting)
         loss = F.mse_loss(found.float(), noise)
         loss.backward()
         optimizer.step()
@@ -183,14 +183,14 @@ def a1111(unet: Denoiser, side: int, shape: Shape = SD15) -> Step:
     trained = network(unet, shape).train()
     optimizer = torch.optim.AdamW(trained.parameters(), lr=1e-6)
     scaler = torch.amp.GradScaler(unet.device.type)
-    patch = TrainingPatch(trained)
+    acting = TrainingNetwork(trained)
     checkpointed = unet.checkpointed or nullcontext
 
     def step() -> object:
         noisy, noise, timesteps, condition = inputs(unet, side, shape)
         with checkpointed(), sdpa_kernel(SDPBackend.MATH):
             with torch.autocast(unet.device.type, torch.float16):
-                found = unet.predict(noisy, timesteps, condition, patch, patch)
+                found = unet.predict(noisy, timesteps, condition, acting)
                 loss = F.mse_loss(found.float(), noise)
             scaler.scale(loss).backward()
         scaler.step(optimizer)

@@ -60,7 +60,7 @@ def tell(done: int) -> None:
 def step_of_bare(unet, latents: torch.Tensor, text: torch.Tensor):
     def step() -> float:
         noisy = latents.clone().requires_grad_(True)
-        found = unet.predict(noisy, torch.tensor([500]), {"context": text}, None, None)
+        found = unet.predict(noisy, torch.tensor([500]), {"context": text}, None)
         loss = F.mse_loss(found.float(), latents)
         loss.backward()
         return loss.item()

@@ -23,9 +23,10 @@ from comfy.model_base import SDXL
 from comfy.model_sampling import EPS, V_PREDICTION, ModelSamplingDiscrete
 from torch import Tensor
 
+from hypernet.apply.training_network import TrainingNetwork
 from hypernet.pictures.latent_size import size_in_pixels
 from hypernet.pictures.sdxl_sizes import sizes_in_options
-from hypernet.training.diffusion import Denoiser, Patch
+from hypernet.training.diffusion import Denoiser, diffusion_levels
 from hypernet.training.memory_saving import again, outermost, visiting
 from hypernet.training.memory_saving import compiled as compiled_layers
 
@@ -73,7 +74,7 @@ def denoiser(
             unet.load()
             yield Denoiser(
                 predict=unet,
-                alphas_cumprod=1 / (1 + sigmas**2),
+                levels=diffusion_levels(1 / (1 + sigmas**2)),
                 prediction=prediction,
                 device=unet.device,
                 dtype=unet.dtype,
@@ -150,8 +151,7 @@ class _FrozenUnet:
         noisy: Tensor,
         timesteps: Tensor,
         condition: Mapping[str, Tensor],
-        attn1: Patch | None,
-        attn2: Patch | None,
+        acting: TrainingNetwork | None,
     ) -> Tensor:
         home = torch.device(self.model.load_device)
         if self.model.current_loaded_device() != home or self._lent.are_spoilt():
@@ -164,7 +164,7 @@ class _FrozenUnet:
         times = timesteps.to(self.device, torch.float32)
         chance, interrupted = _random_state(self.device), False
         while True:
-            options = self._options(timesteps, attn1, attn2)
+            options = self._options(timesteps, acting)
             try:
                 result = self.model.model.diffusion_model(
                     noisy, times, transformer_options=options, **inputs
@@ -181,12 +181,12 @@ class _FrozenUnet:
         tensor = tensor.to(self.device, self.dtype)
         return tensor.clone() if tensor.is_inference() else tensor
 
-    def _options(self, timesteps: Tensor, attn1: Patch | None, attn2: Patch | None) -> dict:
+    def _options(self, timesteps: Tensor, acting: TrainingNetwork | None) -> dict:
         """transformer_options for one call: the model's own, with our patches after its own."""
         own = self.model.model_options.get("transformer_options", {})
         patches = {kind: list(items) for kind, items in own.get("patches", {}).items()}
-        for kind, patch in (("attn1_patch", attn1), ("attn2_patch", attn2)):
-            if patch is not None:
+        if acting is not None:
+            for kind, patch in (("attn1_patch", acting.attn1), ("attn2_patch", acting.attn2)):
                 patches.setdefault(kind, []).append(patch)
         if self.recomputes:
             handlers = [(kind, self._spare) for kind in SPARED]

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from ..network.places import Pair, Place
 
 Manage = Callable[[nn.Module], list]
+Patch = Callable[[Tensor, Tensor, Tensor, Mapping], tuple[Tensor, Tensor, Tensor]]
 
 
 def make_patches(

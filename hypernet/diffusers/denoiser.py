@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from ..training.diffusion import Denoiser, Patch
+from ..apply.training_network import TrainingNetwork
+from ..training.diffusion import Denoiser, diffusion_levels
 from ..training.memory_saving import compiled as compiled_layers
 from ..training.memory_saving import computed_by, outermost, visited, visiting
 from .unet import run_unet
@@ -65,7 +66,7 @@ def denoiser(
         inside.enter_context(frozen(unet))
         yield Denoiser(
             predict=partial(predict, unet, options_at),
-            alphas_cumprod=alphas_cumprod,
+            levels=diffusion_levels(alphas_cumprod),
             prediction=prediction,
             device=device,
             dtype=unet.dtype,
@@ -80,20 +81,19 @@ def predict(
     noisy: Tensor,
     timesteps: Tensor,
     condition: Mapping[str, Tensor],
-    attn1: Patch | None = None,
-    attn2: Patch | None = None,
+    acting: TrainingNetwork | None = None,
 ) -> Tensor:
     """The UNet's answer (B, c, h, w), as Denoiser.predict gives it."""
-    options = with_patches(options_at(timesteps), attn1, attn2)
+    options = with_patches(options_at(timesteps), acting)
     added = (condition.get(key) for key in ("pooled", "sizes"))
     return run_unet(unet, noisy, timesteps, condition["context"], options, *added)
 
 
-def with_patches(options: Options, attn1: Patch | None, attn2: Patch | None) -> dict[str, Any]:
-    """The options, with these patches after the ones that they hold."""
+def with_patches(options: Options, acting: TrainingNetwork | None) -> dict[str, Any]:
+    """The options, with the network's patches after the ones that they hold."""
     patches = dict(options.get("patches", {}))
-    for name, patch in (("attn1_patch", attn1), ("attn2_patch", attn2)):
-        if patch is not None:
+    if acting is not None:
+        for name, patch in (("attn1_patch", acting.attn1), ("attn2_patch", acting.attn2)):
             patches[name] = [*patches.get(name, []), patch]
     return {**options, "patches": patches}
 

@@ -1,16 +1,22 @@
 """The diffusion formulas that training needs, each a function of its inputs.
 
-A noisy latent is x_t = sqrt(a_t)·x_0 + sqrt(1 − a_t)·noise, with a_t = `alphas_cumprod[t]`.
-Models predict the noise ("eps") or v = sqrt(a_t)·noise − sqrt(1 − a_t)·x_0 ("v", Salimans & Ho
-2022). Training uses the model's own prediction type and uniform discrete timesteps, as A1111
-does, so learning rates that people know carry over. Nothing divides by a_t or 1 − a_t, so models
-whose last timestep is pure noise (zero terminal SNR, a_t = 0) need no special case.
+A noisy latent is x_t = a·x_0 + b·noise, where a and b follow from the timestep (NoiseLevels):
 
-Shapes: B batch, c latent channels, h w latent rows and columns, T tokens, C width.
+    diffusion   a = √ᾱ, b = √(1 − ᾱ); the model predicts the noise ("eps"), or a·noise − b·x_0
+                ("v", Salimans & Ho 2022)
+    flow        a = 1 − σ, b = σ; the model predicts noise − x_0 ("flow", Lipman et al. 2022)
+
+Training uses the model's own prediction type and discrete timesteps. UNets get uniform ones, as in
+A1111, so learning rates that people know carry over. Nothing divides by a or b, so models whose
+last timestep is pure noise (zero terminal SNR, and every flow) need no special case.
+
+Shapes: B batch, c latent channels, h w latent rows and columns, T tokens, C width. A latent of a
+video model has one more dimension: (B, c, 1, h, w), as a picture is a video of one frame.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -19,62 +25,121 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-Patch = Callable[[Tensor, Tensor, Tensor, Mapping], tuple[Tensor, Tensor, Tensor]]
+from ..apply.training_network import TrainingNetwork
 
 LOSSES = ("MSE", "Huber")
 TIMESTEPS = ("uniform", "logit-normal")
 LATENT_SAMPLING = ("deterministic", "once", "random")
+PREDICTIONS = ("eps", "v", "flow")
+FLOW_LEVELS = 1000
 
 
 class Batch(NamedTuple):
     """Samples for one forward pass, on the CPU.
 
     condition maps "context" to (B, T, C). For SDXL it also maps "pooled" to (B, P), one vector per
-    prompt, and "sizes" to (B, 6), see sdxl_sizes.py; other models ignore both.
+    prompt, and "sizes" to (B, 6), see sdxl_sizes.py; other UNets ignore both. For other models it
+    maps whatever their text encoders give beside the context, by the host's names. Where prompts
+    have different lengths, "<key> tokens" (B,) int64 says how many are the prompt's own.
     weights: how much each latent pixel counts in the loss; None means 1 everywhere.
     """
 
-    latents: Tensor  # (B, c, h, w)
+    latents: Tensor  # (B, c, h, w) or (B, c, 1, h, w)
     condition: Mapping[str, Tensor]
     weights: Tensor | None = None  # (B, 1, h, w)
 
 
+@dataclass(frozen=True)
+class NoiseLevels:
+    """How much signal and how much noise a noisy latent has, by timestep or by sample.
+
+    Both are powers, a² and b² in x_t = a·x_0 + b·noise. float32, on the CPU.
+    """
+
+    signal: Tensor  # (timesteps,) or (B,)
+    noise: Tensor  # likewise
+
+    def __len__(self) -> int:
+        return len(self.signal)
+
+    def at(self, timesteps: Tensor) -> NoiseLevels:
+        return NoiseLevels(self.signal[timesteps], self.noise[timesteps])
+
+    def factors(self, like: Tensor) -> tuple[Tensor, Tensor]:
+        """a and b, each (B, 1, …, 1) with as many dimensions as `like`."""
+        shape = (-1, *(1,) * (like.ndim - 1))
+        return self.signal.view(shape).sqrt(), self.noise.view(shape).sqrt()
+
+
+def diffusion_levels(alphas_cumprod: Tensor) -> NoiseLevels:
+    """The levels of DDPM from ᾱ (timesteps,)."""
+    return NoiseLevels(alphas_cumprod, 1 - alphas_cumprod)
+
+
+def flow_levels(number: int = FLOW_LEVELS) -> NoiseLevels:
+    """σ = 1/number, 2/number … 1. The roots of its squares are exact, as roots of squares are."""
+    sigmas = torch.arange(1, number + 1) / number
+    return NoiseLevels((1 - sigmas).square(), sigmas.square())
+
+
+def unshifted(shape: torch.Size) -> float:
+    return 1.0
+
+
+def flux_shift(shape: torch.Size, patch: int) -> float:
+    """How Flux.1 and Flux.2 shift noise levels for latents of this shape (…, h, w).
+
+    e^μ, with μ linear in the number of image tokens: 0.5 at 256 of them, 1.15 at 4096. Flux.2's
+    pipeline has the same line for many sampling steps. patch: rows and columns of a token.
+    """
+    tokens = (shape[-2] // patch) * (shape[-1] // patch)
+    return math.exp(0.5 + (1.15 - 0.5) * (tokens - 256) / (4096 - 256))
+
+
 @dataclass(frozen=True, kw_only=True)
 class Denoiser:
-    """The interface of a frozen UNet in training.
+    """The interface of a frozen model in training.
 
-    predict(noisy (B, c, h, w), timesteps (B,) int64, condition, attn1, attn2) returns the raw
-    prediction (B, c, h, w). The patches attn1 and attn2 act on the inputs of all self-attention
-    and cross-attention layers; None leaves them unchanged. condition is that of a Batch. If it
-    lacks "sizes", SDXL is told that the pictures are uncropped and of the latents' size.
+    predict(noisy, timesteps (B,) int64, condition, acting) returns the raw prediction, which has
+    the shape of `noisy` and of a batch's latents. The acting network changes the inputs of the
+    attention layers; None leaves them unchanged. condition is that of a Batch. If it lacks
+    "sizes", SDXL is told that the pictures are uncropped and of the latents' size.
+
+    shift(shape of the latents): s in σ' = sσ / (1 + (s − 1)σ), by which the model's own pipeline
+    shifts the noise levels of large pictures.
 
     checkpointed() returns a context in which predict uses gradient checkpointing; None if the host
     has none. recomputes: predict always computes its blocks again in the backward pass.
     """
 
-    predict: Callable[[Tensor, Tensor, Mapping[str, Tensor], Patch | None, Patch | None], Tensor]
-    alphas_cumprod: Tensor  # (timesteps,) float32, on the CPU
-    prediction: str  # "eps" or "v"
+    predict: Callable[[Tensor, Tensor, Mapping[str, Tensor], TrainingNetwork | None], Tensor]
+    levels: NoiseLevels
+    prediction: str  # one of PREDICTIONS
     device: torch.device
-    dtype: torch.dtype  # of the UNet's arithmetic
+    dtype: torch.dtype  # of the model's arithmetic
+    shift: Callable[[torch.Size], float] = unshifted
     checkpointed: Callable[[], AbstractContextManager] | None = None
     recomputes: bool = False
 
 
-def add_noise(latent: Tensor, noise: Tensor, alpha: Tensor) -> Tensor:
-    """x_t from x_0, noise (B, c, h, w) and alpha = alphas_cumprod[t] (B,)."""
-    alpha = alpha.view(-1, 1, 1, 1)
-    return alpha.sqrt() * latent + (1 - alpha).sqrt() * noise
+def add_noise(latent: Tensor, noise: Tensor, levels: NoiseLevels) -> Tensor:
+    """x_t from x_0, noise (both (B, c, …)) and the levels (B,) of the samples."""
+    a, b = levels.factors(latent)
+    return a * latent + b * noise
 
 
-def prediction_target(prediction: str, latent: Tensor, noise: Tensor, alpha: Tensor) -> Tensor:
-    """What a model of this prediction type should predict, (B, c, h, w)."""
+def prediction_target(
+    prediction: str, latent: Tensor, noise: Tensor, levels: NoiseLevels
+) -> Tensor:
+    """What a model of this prediction type should predict, (B, c, …)."""
     if prediction == "eps":
         return noise
     if prediction == "v":
-        alpha = alpha.view(-1, 1, 1, 1)
-        return alpha.sqrt() * noise - (1 - alpha).sqrt() * latent
-    raise ValueError(f'prediction type "{prediction}" is not known; it is "eps" or "v".')
+        a, b = levels.factors(latent)
+        return a * noise - b * latent
+    if prediction == "flow":
+        return noise - latent
+    raise ValueError(f'prediction type "{prediction}" is not known; it is "eps", "v" or "flow".')
 
 
 def predicted(
@@ -82,51 +147,61 @@ def predicted(
     batch: Batch,
     noise: Tensor,
     timesteps: Tensor,
-    attn1: Patch | None,
-    attn2: Patch | None,
+    acting: TrainingNetwork | None,
 ) -> tuple[Tensor, Tensor]:
     """What the model says of the batch with this noise, and what it should say.
 
-    noise (B, c, h, w) and timesteps (B,) are on the CPU; both results (B, c, h, w) are float32 on
-    the denoiser's device.
+    noise (B, c, …) and timesteps (B,) are on the CPU; both results (B, c, …) are float32 on the
+    denoiser's device.
     """
-    alpha, device = denoiser.alphas_cumprod[timesteps], denoiser.device
+    levels, device = denoiser.levels.at(timesteps), denoiser.device
     found = denoiser.predict(
-        add_noise(batch.latents, noise, alpha).to(device, denoiser.dtype),
+        add_noise(batch.latents, noise, levels).to(device, denoiser.dtype),
         timesteps.to(device),
         {key: each.to(device, non_blocking=True) for key, each in batch.condition.items()},
-        attn1,
-        attn2,
+        acting,
     )
-    target = prediction_target(denoiser.prediction, batch.latents, noise, alpha)
+    target = prediction_target(denoiser.prediction, batch.latents, noise, levels)
     return found.float(), target.to(device)
 
 
-def draw_timesteps(kind: str, number: int, first: int, end: int, chance: torch.Generator) -> Tensor:
+def draw_timesteps(
+    kind: str, number: int, first: int, end: int, chance: torch.Generator, shift: float = 1.0
+) -> Tensor:
     """Timesteps (number,) int64 in first … end−1.
 
     "uniform", or "logit-normal" (Esser et al. 2024): the sigmoid of a standard normal, which
-    favours the middle.
+    favours the middle. A shift above 1 then moves them towards the noise.
     """
-    if kind == "uniform":
+    if kind == "uniform" and shift == 1:
         return torch.randint(first, end, (number,), generator=chance)
-    part = torch.randn(number, generator=chance).sigmoid()
+    if kind == "uniform":
+        part = torch.rand(number, generator=chance)
+    else:
+        part = torch.randn(number, generator=chance).sigmoid()
+    part = shifted(part, shift)
     return (first + part * (end - first)).long().clamp(max=end - 1)
 
 
+def shifted(part: Tensor, shift: float) -> Tensor:
+    """sσ / (1 + (s − 1)σ), from 0 to 1 as σ is."""
+    return part if shift == 1 else shift * part / (1 + (shift - 1) * part)
+
+
 def draw_noise(shape: torch.Size, offset: float, chance: torch.Generator) -> Tensor:
-    """Standard normal noise (B, c, h, w), plus `offset` times one more normal number per channel.
+    """Standard normal noise (B, c, …), plus `offset` times one more normal number per channel.
 
     The offset lets a model learn very dark and very bright pictures (Guttenberg 2023).
     """
     noise = torch.randn(shape, generator=chance)
     if offset:
-        noise = noise + offset * torch.randn(*shape[:2], 1, 1, generator=chance)
+        of_channels = torch.randn(*shape[:2], *(1,) * (len(shape) - 2), generator=chance)
+        noise = noise + offset * of_channels
     return noise
 
 
 def elementwise_loss(kind: str, found: Tensor, target: Tensor, huber_delta: float) -> Tensor:
-    """The loss (B, c, h, w) of each element with error e.
+    """The loss (B, c, …) of each element with error e.
 
     "MSE" is e². "Huber" is 2δ(√(e² + δ²) − δ), the smooth form: about e² for small errors, and
     linear for large ones.
@@ -137,13 +212,19 @@ def elementwise_loss(kind: str, found: Tensor, target: Tensor, huber_delta: floa
     return 2 * huber_delta * ((error + huber_delta**2).sqrt() - huber_delta)
 
 
-def min_snr_weight(prediction: str, alpha: Tensor, gamma: float) -> Tensor:
+def min_snr_weight(prediction: str, levels: NoiseLevels, gamma: float) -> Tensor:
     """The weight (B,) of each timestep in the loss (Hang et al. 2023).
 
-    min(SNR, γ) / SNR for eps and min(SNR, γ) / (SNR + 1) for v, with SNR = a / (1 − a). Finite for
-    a = 0 and a = 1.
+    An error of x_0 counts min(SNR, γ), with SNR = a²/b². An error of the prediction is then
+    divided by SNR for eps, and multiplied by b² for v and for flow, whose errors are those of x_0
+    divided by b. Finite for a = 0 and for b = 0.
     """
-    # numerator and denominator are multiplied by 1 − a: min(a, γ(1 − a)) / a, or / 1 for v
-    if prediction == "v":
-        return torch.minimum(alpha, gamma * (1 - alpha))
-    return (gamma * (1 - alpha) / alpha).clamp(max=1)  # 1 where a = 0
+    if prediction == "eps":
+        return (gamma * levels.noise / levels.signal).clamp(max=1)  # 1 where a = 0
+    return torch.minimum(levels.signal, gamma * levels.noise)
+
+
+def weights_like(weights: Tensor, latents: Tensor) -> Tensor:
+    """Weights (B, …, h, w) with as many dimensions as the latents, to be multiplied with them."""
+    missing = latents.ndim - weights.ndim
+    return weights.view(weights.shape[0], *(1,) * missing, *weights.shape[1:])

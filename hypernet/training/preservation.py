@@ -6,8 +6,8 @@ predicts is drawn to what the bare model predicts, the teacher:
 
     weight · mean((prediction with the network − prediction without)²)
 
-The teacher is the same frozen UNet without patches, so it takes no memory. After learning without
-forgetting (Li & Hoiem 2016); others preserve with pictures, as DreamBooth does.
+The teacher is the same frozen model without the network, so it takes no memory. After learning
+without forgetting (Li & Hoiem 2016); others preserve with pictures, as DreamBooth does.
 """
 
 from __future__ import annotations
@@ -19,8 +19,9 @@ from itertools import cycle, islice
 import torch
 from torch import Tensor
 
+from ..apply.training_network import TrainingNetwork
 from ..seeding import sample_order
-from .diffusion import Batch, Denoiser, Patch, predicted
+from .diffusion import Batch, Denoiser, predicted
 from .settings import TrainSettings
 
 PROMPTS = 256
@@ -71,7 +72,8 @@ def with_other_prompts(batch: Batch, others: Mapping[str, Tensor], draw: torch.G
     """The pictures of a batch, each with one of these prompts: "context" (N, T, C) and so on."""
     (number, *_) = others["context"].shape
     rows = torch.randint(number, (len(batch.latents),), generator=draw)
-    return Batch(batch.latents, {**batch.condition, **{key: e[rows] for key, e in others.items()}})
+    of_pictures = {key: each for key, each in batch.condition.items() if key == "sizes"}
+    return Batch(batch.latents, {**of_pictures, **{key: e[rows] for key, e in others.items()}})
 
 
 def preservation_loss(
@@ -79,14 +81,13 @@ def preservation_loss(
     batch: Batch,
     noise: Tensor,
     timesteps: Tensor,
-    attn1: Patch,
-    attn2: Patch,
+    acting: TrainingNetwork,
 ) -> Tensor:
-    """How far the patches move the prediction for this batch, a scalar with its graph.
+    """How far the network moves the prediction for this batch, a scalar with its graph.
 
-    noise (B, c, h, w) and timesteps (B,) are on the CPU.
+    noise (B, c, …) and timesteps (B,) are on the CPU.
     """
     with torch.no_grad():
-        wanted, _ = predicted(denoiser, batch, noise, timesteps, None, None)
-    found, _ = predicted(denoiser, batch, noise, timesteps, attn1, attn2)
+        wanted, _ = predicted(denoiser, batch, noise, timesteps, None)
+    found, _ = predicted(denoiser, batch, noise, timesteps, acting)
     return (found - wanted).square().mean()

@@ -1,7 +1,7 @@
 """The training loop: a generator of Steps. The caller owns progress, interruption and saving.
 
 One step is one update: the averaged gradients of `accumulation` batches of `batch_size` pictures,
-each with noise and timesteps of its own, then one step of the optimizer. The UNet is frozen; only
+each with noise and timesteps of its own, then one step of the optimizer. The model is frozen; only
 the network learns, in float32. Everything drawn at step n follows from (seed, n); see seeding.py.
 
 After a blow-up (health.py), training goes back to the last good state and halves the rate. The
@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 
 from ..apply.onednn import quickened
-from ..apply.patches import TrainingPatch
+from ..apply.training_network import TrainingNetwork
 from ..seeding import generator, global_chance
 from .diffusion import (
     Batch,
@@ -33,6 +33,7 @@ from .diffusion import (
     elementwise_loss,
     min_snr_weight,
     predicted,
+    weights_like,
 )
 from .health import after_loss, after_probe, blow_up, steered
 from .learner import Learner
@@ -127,7 +128,7 @@ def check_host(settings: TrainSettings, denoiser: Denoiser, processes: Processes
             f"batch_size {settings.batch_size} cannot be shared by {processes.count} processes: "
             "give a multiple of their number."
         )
-    levels = len(denoiser.alphas_cumprod)
+    levels = len(denoiser.levels)
     if settings.min_timestep >= levels:
         faults.append(
             f"min_timestep {settings.min_timestep}: this model has {levels} noise levels."
@@ -148,7 +149,7 @@ def look_first(learner: Learner, denoiser: Denoiser, probe: Probe | None) -> Non
 
 def probe_now(learner: Learner, denoiser: Denoiser, probe: Probe) -> dict:
     """Measure the probe and update the learner's health. Returns the probe's fields of a Step."""
-    end = min(learner.settings.max_timestep, len(denoiser.alphas_cumprod))
+    end = min(learner.settings.max_timestep, len(denoiser.levels))
     first = learner.settings.min_timestep
     found = measure_loss(denoiser, learner.result, probe.batches, first, end)
     learner.health, notes = after_probe(
@@ -304,14 +305,15 @@ def preserving_loss(
     batch = with_other_prompts(batch, others, chance)
     batch, timesteps, noise = share_with_noise(learner, denoiser, batch, chance, processes)
     with global_chance(learner.settings.seed, "dropout", count, denoiser.device):
-        return preservation_loss(denoiser, batch, noise, timesteps, *patches(learner, denoiser))
+        return preservation_loss(
+            denoiser, batch, noise, timesteps, acting_network(learner, denoiser)
+        )
 
 
-def patches(learner: Learner, denoiser: Denoiser) -> tuple[TrainingPatch, TrainingPatch]:
-    """The patches of one forward pass, for self- and cross-attention."""
+def acting_network(learner: Learner, denoiser: Denoiser) -> TrainingNetwork:
+    """The network of one forward pass."""
     computed_once = not (learner.checkpoints or denoiser.recomputes)
-    network = learner.network
-    return TrainingPatch(network), TrainingPatch(network, remember=computed_once)
+    return TrainingNetwork(learner.network, remember=computed_once)
 
 
 def share_with_noise(
@@ -321,13 +323,14 @@ def share_with_noise(
     chance: torch.Generator,
     processes: Processes,
 ) -> tuple[Batch, Tensor, Tensor]:
-    """This process's share of a batch, with its timesteps (B,) and noise (B, c, h, w).
+    """This process's share of a batch, with its timesteps (B,) and noise (B, c, …).
 
     Random numbers are drawn for the whole batch, and then cut down to the share.
     """
     settings, number = learner.settings, len(batch.latents)
-    first, end = settings.min_timestep, min(settings.max_timestep, len(denoiser.alphas_cumprod))
-    timesteps = draw_timesteps(settings.timesteps, number, first, end, chance)
+    first, end = settings.min_timestep, min(settings.max_timestep, len(denoiser.levels))
+    shift = denoiser.shift(batch.latents.shape)
+    timesteps = draw_timesteps(settings.timesteps, number, first, end, chance, shift)
     noise = draw_noise(batch.latents.shape, settings.noise_offset, chance)
     return share_of(batch, processes), processes.share(timesteps), processes.share(noise)
 
@@ -340,14 +343,16 @@ def batch_loss(
     chance = generator(settings.seed, "noise", count)
     batch, timesteps, noise = share_with_noise(learner, denoiser, batch, chance, processes)
     with global_chance(settings.seed, "dropout", count, device):
-        found, target = predicted(denoiser, batch, noise, timesteps, *patches(learner, denoiser))
+        found, target = predicted(
+            denoiser, batch, noise, timesteps, acting_network(learner, denoiser)
+        )
     error = elementwise_loss(settings.loss, found, target, settings.huber_delta)
     if settings.min_snr_gamma:
-        alpha = denoiser.alphas_cumprod[timesteps]
-        weight = min_snr_weight(denoiser.prediction, alpha, settings.min_snr_gamma)
-        error = error * weight.to(device).view(-1, 1, 1, 1)
+        levels = denoiser.levels.at(timesteps)
+        weight = min_snr_weight(denoiser.prediction, levels, settings.min_snr_gamma)
+        error = error * weight.to(device).view(-1, *(1,) * (error.ndim - 1))
     if batch.weights is not None:
-        error = error * batch.weights.to(device)
+        error = error * weights_like(batch.weights, error).to(device)
     return error.mean()
 
 

@@ -17,7 +17,7 @@ from hypernet.apply.effect import Effect, make_schedule
 from hypernet.apply.patches import make_patches
 from hypernet.devices import as_tensors_name_it
 from hypernet.runs.state import load_state, read_state, save_state, state_of
-from hypernet.training.diffusion import Batch, Denoiser
+from hypernet.training.diffusion import Batch, Denoiser, diffusion_levels
 from hypernet.training.learner import Learner
 from hypernet.training.probe import Probe
 from hypernet.training.settings import TrainSettings
@@ -150,16 +150,17 @@ def batch_at(first, number):
 def denoiser_on(device, dtype=torch.float32, seen=None):
     """seen: a set that gets the device of everything that the UNet is given."""
 
-    def predict(noisy, timesteps, condition, attn1, attn2):
+    def predict(noisy, timesteps, condition, acting):
         context = condition["context"]
         given = {noisy.device, timesteps.device, context.device}
-        _, keys, values = attn2(context[:, :1], context, context, {})
+        _, keys, values = acting.attn2(context[:, :1], context, context, {})
         if seen is not None:
             seen.update(given, {keys.device, values.device})
         return noisy + (keys + values).mean((1, 2))[:, None, None, None]
 
     return Denoiser(
-        predict=predict, alphas_cumprod=torch.linspace(0.99, 0.01, 1000), prediction="eps",
+        predict=predict, prediction="eps",
+        levels=diffusion_levels(torch.linspace(0.99, 0.01, 1000)),
         device=device, dtype=dtype,
     )  # fmt: skip
 

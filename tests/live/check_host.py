@@ -11,6 +11,7 @@ import importlib.util
 import sys
 import tempfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import torch
 
@@ -159,10 +160,10 @@ def a_prediction_is_the_hosts_own(compat, model, clip, vae):
     latents, noise, timesteps, condition = noisy_batch(compat, clip)
     with compat.denoiser(model) as denoiser:
         assert denoiser.prediction == "eps"
-        alpha = denoiser.alphas_cumprod[TIMESTEP]
+        alpha = denoiser.levels.signal[TIMESTEP]
         noisy = alpha.sqrt() * latents + (1 - alpha).sqrt() * noise
         with torch.no_grad():
-            found = denoiser.predict(noisy, timesteps, condition, None, None)
+            found = denoiser.predict(noisy, timesteps, condition, None)
             sigma = ((1 - alpha) / alpha).sqrt().expand(2)
             x = noisy / alpha.sqrt()
             denoised = model.model.apply_model(x, sigma, c_crossattn=condition["context"])
@@ -178,15 +179,15 @@ def gradients_reach_both_patches_and_all_is_restored(compat, model, clip, vae):
     assert any(weight.is_inference() for weight in unet.parameters()), "or this proves nothing"
     options = dict(model.model_options["transformer_options"])
     latents, noise, timesteps, condition = noisy_batch(compat, clip)
-    patches = Scaled(), Scaled()
+    patches = SimpleNamespace(attn1=Scaled(), attn2=Scaled())
     with compat.denoiser(model) as denoiser:
         assert torch.is_grad_enabled()
         assert not torch.is_inference_mode_enabled()
         assert comfy.model_management.in_training
         for _ in range(2):
-            found = denoiser.predict(latents, timesteps, condition, *patches)
+            found = denoiser.predict(latents, timesteps, condition, patches)
             (found.float() - noise).pow(2).mean().backward()
-    assert all(patch.weight.grad.abs() > 0 for patch in patches)
+    assert all(patch.weight.grad.abs() > 0 for patch in vars(patches).values())
     assert {name: id(weight) for name, weight in unet.named_parameters()} == before
     assert not comfy.model_management.in_training
     assert torch.is_inference_mode_enabled()
@@ -209,11 +210,11 @@ class Seen(Scaled):
 
 def gradients(denoiser, batch):
     latents, noise, timesteps, condition = batch
-    patches = Seen(), Seen()
-    found = denoiser.predict(latents, timesteps, condition, *patches)
+    patches = SimpleNamespace(attn1=Seen(), attn2=Seen())
+    found = denoiser.predict(latents, timesteps, condition, patches)
     (found.float() - noise).pow(2).mean().backward()
-    calls = patches[0].calls + patches[1].calls
-    return torch.cat([patch.weight.grad for patch in patches]), calls
+    calls = patches.attn1.calls + patches.attn2.calls
+    return torch.cat([patch.weight.grad for patch in vars(patches).values()]), calls
 
 
 def memory_can_be_spared_and_gradients_stay_the_same(compat, model, clip, vae):
@@ -261,17 +262,17 @@ def the_unet_computes_in_the_numbers_that_are_asked_for(compat, model, clip, vae
 def a_preview_inside_training_does_no_harm(compat, model, clip, vae):
     latents, _noise, timesteps, condition = noisy_batch(compat, clip)
     words = compat.conditioning(clip, "a cat"), compat.conditioning(clip, "")
-    patches = Scaled(), Scaled()
+    patches = SimpleNamespace(attn1=Scaled(), attn2=Scaled())
     with compat.denoiser(model) as denoiser:
-        before = denoiser.predict(latents, timesteps, condition, *patches)
+        before = denoiser.predict(latents, timesteps, condition, patches)
         picture = compat.generate(model, vae, *words, width=64, height=64, seed=1, steps=1, cfg=2.0)
         compat.release(model)
-        after = denoiser.predict(latents, timesteps, condition, *patches)
+        after = denoiser.predict(latents, timesteps, condition, patches)
         after.mean().backward()
     assert picture.shape == (1, 64, 64, 3)
     assert not picture.is_inference()
     torch.testing.assert_close(after, before)
-    assert all(patch.weight.grad is not None for patch in patches)
+    assert all(patch.weight.grad is not None for patch in vars(patches).values())
 
 
 def what_the_model_carries_stays_in_force(compat, model, clip, vae):
@@ -285,7 +286,7 @@ def what_the_model_carries_stays_in_force(compat, model, clip, vae):
     results = []
     for each in (model, carried, lora, model):
         with compat.denoiser(each) as denoiser, torch.no_grad():
-            results.append(denoiser.predict(latents, timesteps, condition, None, None))
+            results.append(denoiser.predict(latents, timesteps, condition, None))
     assert not torch.allclose(results[0], results[1], atol=1e-3)
     assert not torch.allclose(results[0], results[2], atol=1e-3)
     torch.testing.assert_close(results[0], results[3])
@@ -296,9 +297,9 @@ def an_interrupt_lets_the_step_end_and_is_not_forgotten(compat, model, clip, vae
 
     latents, _noise, timesteps, condition = noisy_batch(compat, clip)
     with compat.denoiser(model) as denoiser, torch.no_grad():
-        calm = denoiser.predict(latents, timesteps, condition, None, None)
+        calm = denoiser.predict(latents, timesteps, condition, None)
         comfy.model_management.interrupt_current_processing(True)
-        hurried = denoiser.predict(latents, timesteps, condition, None, None)
+        hurried = denoiser.predict(latents, timesteps, condition, None)
         compat.Progress(3).update(1)
     assert torch.equal(calm, hurried)
     assert compat.is_interrupted()

@@ -10,6 +10,7 @@ from __future__ import annotations
 import copy
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import torch
 from check_host import TIMESTEP, Scaled, load_pack
@@ -64,10 +65,10 @@ def texts_bring_their_pooled_vector_and_the_sizes_that_they_name(compat, model, 
 def a_prediction_is_the_hosts_own_with_the_sizes_of_each_picture(compat, model, clip, vae):
     latents, noise, timesteps, condition = noisy_batch(compat, clip)
     with compat.denoiser(model) as denoiser, torch.no_grad():
-        alpha = denoiser.alphas_cumprod[TIMESTEP]
+        alpha = denoiser.levels.signal[TIMESTEP]
         sigma = ((1 - alpha) / alpha).sqrt()
         noisy = alpha.sqrt() * latents + (1 - alpha).sqrt() * noise
-        found = denoiser.predict(noisy, timesteps, condition, None, None)
+        found = denoiser.predict(noisy, timesteps, condition, None)
         x = noisy / alpha.sqrt()
         for place, sizes in enumerate(SIZES):
             one = slice(place, place + 1)
@@ -87,13 +88,12 @@ def without_sizes_it_is_told_of_whole_pictures_as_when_sampling(compat, model, c
     without = {key: condition[key] for key in ("context", "pooled")}
     with compat.denoiser(model) as denoiser, torch.no_grad():
         results = [
-            denoiser.predict(latents, timesteps, each, None, None)
-            for each in (whole, without, condition)
+            denoiser.predict(latents, timesteps, each, None) for each in (whole, without, condition)
         ]
         assert torch.equal(results[0], results[1])
         assert not torch.allclose(results[0], results[2], atol=1e-3)
         try:
-            denoiser.predict(latents, timesteps, {"context": condition["context"]}, None, None)
+            denoiser.predict(latents, timesteps, {"context": condition["context"]}, None)
         except ValueError as error:
             assert "pooled output" in str(error), error
         else:
@@ -102,11 +102,11 @@ def without_sizes_it_is_told_of_whole_pictures_as_when_sampling(compat, model, c
 
 def gradients_reach_both_patches(compat, model, clip, vae):
     latents, noise, timesteps, condition = noisy_batch(compat, clip)
-    patches = Scaled(), Scaled()
+    patches = SimpleNamespace(attn1=Scaled(), attn2=Scaled())
     with compat.denoiser(model) as denoiser:
-        found = denoiser.predict(latents, timesteps, condition, *patches)
+        found = denoiser.predict(latents, timesteps, condition, patches)
         (found.float() - noise).pow(2).mean().backward()
-    assert all(patch.weight.grad.abs() > 0 for patch in patches)
+    assert all(patch.weight.grad.abs() > 0 for patch in vars(patches).values())
 
 
 def its_relatives_are_refused_by_name(compat, model, clip, vae):

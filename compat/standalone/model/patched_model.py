@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 import torch
 from torch import Tensor
 
+from hypernet.apply.patches import Patch
 from hypernet.diffusers.unet import run_unet
-from hypernet.training.diffusion import Patch
 
 from .sampling import DiscreteSampling
 

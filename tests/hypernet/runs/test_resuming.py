@@ -22,6 +22,7 @@ from hypernet.training.diffusion import (
     Batch,
     Denoiser,
     add_noise,
+    diffusion_levels,
     draw_noise,
     draw_timesteps,
     elementwise_loss,
@@ -47,10 +48,10 @@ def denoiser_for(settings, spoilt=0):
     """Adds the means of its patched keys and values; the first `spoilt` answers are no number."""
     calls = []
 
-    def predict(noisy, timesteps, condition, attn1, attn2):
+    def predict(noisy, timesteps, condition, acting):
         calls.append(timesteps)
         context = condition["context"]
-        _, keys, values = attn2(context[:, :1], context, context, {})
+        _, keys, values = acting.attn2(context[:, :1], context, context, {})
         answer = (keys + values).mean((1, 2)) * (math.nan if len(calls) <= spoilt else 1)
         return noisy + answer[:, None, None, None]
 
@@ -58,7 +59,7 @@ def denoiser_for(settings, spoilt=0):
     alphas = torch.linspace(0.99, 0.01, 1000)
     return Denoiser(
         predict=predict,
-        alphas_cumprod=alphas,
+        levels=diffusion_levels(alphas),
         prediction="eps",
         device=torch.device("cpu"),
         dtype=dtype,
@@ -214,15 +215,15 @@ def loss_by_hand(network, settings, count):
     t = draw_timesteps(settings.timesteps, len(x), *limits, chance)
     noise = draw_noise(x.shape, settings.noise_offset, chance)
     denoiser = denoiser_for(settings)
-    alpha = denoiser.alphas_cumprod[t]
-    noisy = add_noise(x, noise, alpha).to(denoiser.dtype)
+    levels = denoiser.levels.at(t)
+    noisy = add_noise(x, noise, levels).to(denoiser.dtype)
     with global_chance(settings.seed, "dropout", count, torch.device("cpu")):
         text = condition["context"]
         answer = (network.keys(text) + network.values(text)).mean((1, 2))
     found = noisy + answer[:, None, None, None]
     error = elementwise_loss(settings.loss, found, noise, settings.huber_delta)
     if settings.min_snr_gamma:
-        error = error * min_snr_weight("eps", alpha, settings.min_snr_gamma).view(-1, 1, 1, 1)
+        error = error * min_snr_weight("eps", levels, settings.min_snr_gamma).view(-1, 1, 1, 1)
     return error.mean()
 
 

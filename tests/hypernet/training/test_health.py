@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from hypernet import HypernetSpec, Hypernetwork
-from hypernet.training.diffusion import Batch, Denoiser
+from hypernet.training.diffusion import Batch, Denoiser, diffusion_levels
 from hypernet.training.health import Health, after_loss, after_probe, blow_up, steered
 from hypernet.training.probe import Measure, measure_loss
 
@@ -125,14 +125,14 @@ def test_a_probe_measures_loss_and_residual_with_timesteps_all_over_the_range():
             with torch.no_grad():
                 layer.weight.copy_(torch.eye(width) * size)
 
-    def predict(noisy, timesteps, condition, attn1, attn2):
+    def predict(noisy, timesteps, condition, acting):
         seen.extend(timesteps.tolist())
         for tokens in (condition["context"], condition["context"].repeat(1, 1, 2)):
-            attn2(tokens[:, :1], tokens, tokens, {})
+            acting.attn2(tokens[:, :1], tokens, tokens, {})
         return noisy * 0 + 2.0
 
     denoiser = Denoiser(
-        predict=predict, alphas_cumprod=torch.linspace(0.9, 0.1, 1000), prediction="v",
+        predict=predict, levels=diffusion_levels(torch.linspace(0.9, 0.1, 1000)), prediction="v",
         device=torch.device("cpu"), dtype=torch.float32,
     )  # fmt: skip
     batch = Batch(torch.zeros(2, 4, 2, 2), {"context": torch.ones(2, 3, 8)})

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from hypernet import HypernetSpec, Hypernetwork
-from hypernet.apply.patches import TrainingPatch
-from hypernet.training.diffusion import Batch, Denoiser
+from hypernet.apply.training_network import TrainingNetwork
+from hypernet.training.diffusion import Batch, Denoiser, diffusion_levels
 from hypernet.training.learner import Learner
 from hypernet.training.preservation import (
     WORDS,
@@ -42,14 +42,15 @@ def denoiser():
     """Its answer depends on the keys and values that the text becomes."""
     weights = torch.randn(4, WIDTH, generator=torch.Generator().manual_seed(3))
 
-    def predict(noisy, timesteps, condition, attn1, attn2):
+    def predict(noisy, timesteps, condition, acting):
         text = keys = values = condition["context"]
-        if attn2 is not None:
-            _, keys, values = attn2(text[:, :1], text, text, {})
+        if acting is not None:
+            _, keys, values = acting.attn2(text[:, :1], text, text, {})
         return noisy + ((keys + values).mean(1) @ weights.T)[:, :, None, None]
 
     return Denoiser(
-        predict=predict, alphas_cumprod=torch.linspace(0.99, 0.01, 1000), prediction="eps",
+        predict=predict, prediction="eps",
+        levels=diffusion_levels(torch.linspace(0.99, 0.01, 1000)),
         device=torch.device("cpu"), dtype=torch.float32,
     )  # fmt: skip
 
@@ -70,15 +71,15 @@ def test_every_picture_gets_another_prompt_and_keeps_the_rest():
 
 def test_the_loss_is_the_square_of_how_far_the_prediction_moves():
     network, host, batch = a_network(), denoiser(), batch_at(0, 3)
-    patch = TrainingPatch(network)
+    acting = TrainingNetwork(network)
     noise, timesteps = torch.zeros(3, 4, 2, 2), torch.tensor([5, 500, 900])
-    found = preservation_loss(host, batch, noise, timesteps, patch, patch)
-    moved = host.predict(torch.zeros(()), timesteps, batch.condition, None, patch)
-    bare = host.predict(torch.zeros(()), timesteps, batch.condition, None, None)
+    found = preservation_loss(host, batch, noise, timesteps, acting)
+    moved = host.predict(torch.zeros(()), timesteps, batch.condition, acting)
+    bare = host.predict(torch.zeros(()), timesteps, batch.condition, None)
     assert found.item() == pytest.approx((moved - bare).square().mean().item(), rel=1e-4)
     silent = a_network(weight_initialization="ZeroOutput")
-    patch = TrainingPatch(silent)
-    assert preservation_loss(host, batch, noise, timesteps, patch, patch).item() == 0
+    acting = TrainingNetwork(silent)
+    assert preservation_loss(host, batch, noise, timesteps, acting).item() == 0
 
 
 @pytest.mark.parametrize(
@@ -106,11 +107,10 @@ def trained(preserve, steps=150):
 
 def moved(learner, text):
     """How far the network moves the prediction for this text."""
-    host, patch = denoiser(), TrainingPatch(learner.network)
+    host, acting = denoiser(), TrainingNetwork(learner.network)
     with torch.no_grad():
         answers = [
-            host.predict(torch.zeros(()), None, {"context": text}, None, each)
-            for each in (patch, None)
+            host.predict(torch.zeros(()), None, {"context": text}, each) for each in (acting, None)
         ]
     return (answers[0] - answers[1]).norm().item() / len(text)
 

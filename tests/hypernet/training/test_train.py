@@ -11,7 +11,7 @@ import torch
 
 from hypernet import HypernetSpec, Hypernetwork
 from hypernet.seeding import generator, sample_order
-from hypernet.training.diffusion import Batch, Denoiser
+from hypernet.training.diffusion import Batch, Denoiser, diffusion_levels
 from hypernet.training.learner import Learner
 from hypernet.training.optimizers import OPTIMIZERS, missing_package
 from hypernet.training.probe import Probe
@@ -32,13 +32,13 @@ def denoiser_of(prediction="eps", spoil=(), dtype=torch.float32, **given):
     weights = torch.randn(4, WIDTH, generator=torch.Generator().manual_seed(3))
     calls = []
 
-    def predict(noisy, timesteps, condition, attn1, attn2):
+    def predict(noisy, timesteps, condition, acting):
         calls.append(
             (noisy.clone(), timesteps.clone(), {k: v.clone() for k, v in condition.items()})
         )
         context = condition["context"]
-        _, first, _ = attn2(context[:, :1], context, context, {})
-        _, _, second = attn2(context[:, :1], context, context, {})
+        _, first, _ = acting.attn2(context[:, :1], context, context, {})
+        _, _, second = acting.attn2(context[:, :1], context, context, {})
         answer = (first + second).mean(1) @ weights.T
         if len(calls) in spoil:
             answer = answer * float("nan")
@@ -46,7 +46,7 @@ def denoiser_of(prediction="eps", spoil=(), dtype=torch.float32, **given):
 
     denoiser = Denoiser(
         predict=predict,
-        alphas_cumprod=ALPHAS,
+        levels=diffusion_levels(ALPHAS),
         prediction=prediction,
         device=torch.device("cpu"),
         dtype=dtype,
@@ -354,19 +354,21 @@ def test_an_optimizer_that_is_not_installed_is_asked_for_in_words():
 def test_float16_gradients_are_scaled_up_so_that_they_do_not_vanish():
     """Through a float16 step of 1e-6 gradients would be 0; clipping sees them in true size."""
 
-    def predict(noisy, timesteps, condition, attn1, attn2):
+    def predict(noisy, timesteps, condition, acting):
         context = condition["context"].half()
-        _, keys, values = attn2(context[:, :1], context, context, {})
+        _, keys, values = acting.attn2(context[:, :1], context, context, {})
         answer = (keys.float() + values.float()).half().mean((1, 2)) * 1e-4
         return noisy.float() + answer.float()[:, None, None, None] * 1e-3
 
     half = replace(denoiser_of(dtype=torch.float16)[0], predict=predict)
     full = replace(
         denoiser_of()[0],
-        predict=lambda noisy, t, condition, attn1, attn2: (
+        predict=lambda noisy, t, condition, acting: (
             noisy
             + 1e-7
-            * sum(attn2(None, condition["context"], None, {})[1:]).mean((1, 2))[:, None, None, None]
+            * sum(acting.attn2(None, condition["context"], None, {})[1:]).mean((1, 2))[
+                :, None, None, None
+            ]
         ),
     )
     settings = TrainSettings(steps=1)

@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 
 from hypernet import HypernetSpec, Hypernetwork
-from hypernet.training.diffusion import Batch, Denoiser
+from hypernet.training.diffusion import Batch, Denoiser, diffusion_levels
 from hypernet.training.learner import Learner
 from hypernet.training.parallel import ALONE, Processes, connected, present
 from hypernet.training.probe import Probe
@@ -49,11 +49,11 @@ def denoiser_of(spoilt: int, dtype: torch.dtype) -> Denoiser:
     weights = torch.randn(4, WIDTH, generator=torch.Generator().manual_seed(3))
     calls = []
 
-    def predict(noisy, timesteps, condition, attn1, attn2):
+    def predict(noisy, timesteps, condition, acting):
         calls.append(timesteps)
         context = condition["context"]
-        _, first, _ = attn2(context[:, :1], context, context, {})
-        _, _, second = attn2(context[:, :1], context, context, {})
+        _, first, _ = acting.attn2(context[:, :1], context, context, {})
+        _, _, second = acting.attn2(context[:, :1], context, context, {})
         answer = (first + second).mean(1) @ weights.T
         if len(calls) == spoilt:
             answer = answer * float("nan")
@@ -61,7 +61,7 @@ def denoiser_of(spoilt: int, dtype: torch.dtype) -> Denoiser:
 
     return Denoiser(
         predict=predict,
-        alphas_cumprod=torch.linspace(0.99, 0.01, 1000),
+        levels=diffusion_levels(torch.linspace(0.99, 0.01, 1000)),
         prediction="eps",
         device=torch.device("cpu"),
         dtype=dtype,

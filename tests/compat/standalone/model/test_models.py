@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from contextlib import nullcontext
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -170,9 +171,9 @@ def test_the_denoiser_predicts_what_diffusers_predicts(tiny, tiny_folder):
     timesteps = torch.tensor([3, 700])
     expected = UNet2DConditionModel.from_pretrained(tiny_folder / "unet")(noisy, timesteps, context)
     with models.denoiser(tiny[0]) as denoiser:
-        found = denoiser.predict(noisy, timesteps, {"context": context}, None, None)
+        found = denoiser.predict(noisy, timesteps, {"context": context}, None)
     torch.testing.assert_close(found, expected.sample)
-    assert denoiser.prediction == "eps" and denoiser.alphas_cumprod.shape == (1000,)
+    assert denoiser.prediction == "eps" and len(denoiser.levels) == 1000
 
 
 def test_apply_model_and_the_denoiser_agree(tiny):
@@ -181,9 +182,18 @@ def test_apply_model_and_the_denoiser_agree(tiny):
     x, context, sigma = torch.randn(1, 4, 8, 8), torch.randn(1, *TEXT), levels.sigmas[[400]]
     with models.denoiser(tiny[0]) as denoiser:
         scaled = x / (sigma**2 + 1).sqrt()
-        eps = denoiser.predict(scaled, torch.tensor([400]), {"context": context}, None, None)
+        eps = denoiser.predict(scaled, torch.tensor([400]), {"context": context}, None)
     found = tiny[0].model.apply_model(x, sigma, c_crossattn=context)
     torch.testing.assert_close(found, x - sigma * eps)
+
+
+def unchanged(n, context, value, extra):
+    return n, context, value
+
+
+def on_text(patch):
+    """What acts on a model, with this patch at its cross-attention."""
+    return SimpleNamespace(attn1=unchanged, attn2=patch)
 
 
 def test_gradients_reach_a_patch_inside_the_executors_inference_mode(tiny):
@@ -196,8 +206,7 @@ def test_gradients_reach_a_patch_inside_the_executors_inference_mode(tiny):
                 noisy.clone(),
                 torch.tensor([10]),
                 {"context": context.clone()},
-                None,
-                lambda n, c, v, extra: (n, c * scale, v * scale),
+                on_text(lambda n, c, v, extra: (n, c * scale, v * scale)),
             )
             found.square().mean().backward()
         assert torch.is_inference_mode_enabled()
@@ -216,7 +225,7 @@ def test_checkpointing_computes_blocks_twice_and_gives_the_same_gradients(tiny):
                 return n, c * scale, v * scale
 
             with way():
-                given = noisy, torch.tensor([10]), {"context": context}, None, patch
+                given = noisy, torch.tensor([10]), {"context": context}, on_text(patch)
                 denoiser.predict(*given).square().mean().backward()
             found.append((len(calls), scale.grad))
     (once, expected), (twice, gradient) = found
@@ -235,7 +244,7 @@ def gradient_of(denoiser):
         calls.append((extra["block"], extra["block_index"], extra["transformer_index"]))
         return n, (c * scale).to(c.dtype), (v * scale).to(v.dtype)
 
-    given = noisy, torch.tensor([10]), {"context": context}, None, patch
+    given = noisy, torch.tensor([10]), {"context": context}, on_text(patch)
     denoiser.predict(*given).float().square().mean().backward()
     return scale.grad, calls
 
@@ -300,7 +309,7 @@ def test_training_patches_act_after_the_models_own(tiny):
     model.set_model_attn1_patch(note("own"))
     with models.denoiser(model) as denoiser:
         given = torch.zeros(1, 4, 8, 8), torch.tensor([0]), {"context": torch.zeros(1, *TEXT)}
-        denoiser.predict(*given, note("trained"), None)
+        denoiser.predict(*given, SimpleNamespace(attn1=note("trained"), attn2=unchanged))
     assert order == ["own", "trained"] * len(LAYERS)
 
 

@@ -116,7 +116,7 @@ def test_sizes_and_pooled_text_reach_the_unet(files):
         with models.denoiser(model) as denoiser, torch.no_grad():
             condition = {**batch.condition, **changed}
             condition = {key: value for key, value in condition.items() if value is not None}
-            return denoiser.predict(batch.latents, times, condition, None, None)
+            return denoiser.predict(batch.latents, times, condition, None)
 
     whole = torch.tensor([[64.0, 96, 0, 0, 64, 96]] * 2)
     assert torch.equal(predict(sizes=None), predict(sizes=whole))

@@ -56,7 +56,7 @@ def predict(model) -> torch.Tensor:
     context = torch.randn(1, 77, 80, generator=chance)
     condition = {"context": context, "pooled": torch.ones(1, 48)}
     with models.denoiser(model) as denoiser, torch.no_grad():
-        return denoiser.predict(noisy, torch.tensor([500]), condition, None, None)
+        return denoiser.predict(noisy, torch.tensor([500]), condition, None)
 
 
 UP, DOWN = torch.randn(WIDTHS[0], 3), torch.randn(3, WIDTHS[1])
@@ -210,7 +210,7 @@ def test_a_model_is_told_what_it_predicts(loaded):
     velocity = run("ModelSamplingDiscrete", model=model, sampling="v_prediction", zsnr=True)
     with models.denoiser(velocity) as denoiser:
         assert denoiser.prediction == "v"
-        assert denoiser.alphas_cumprod[-1] == pytest.approx(4.897e-8, rel=1e-3)
+        assert denoiser.levels.signal[-1] == pytest.approx(4.897e-8, rel=1e-3)
     with models.denoiser(model) as denoiser:
         assert denoiser.prediction == "eps"
     assert velocity.module is model.module

@@ -1,0 +1,49 @@
+"""A network as it acts on a model in training: at strength 1, by the weights that are updated.
+
+UNets call its attention patches, at the inputs of to_k and to_v. For other models a host changes
+the inputs of their projections, site by site (sites.py). Both ways go through the same network.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from torch import Tensor
+
+from ..network.hypernetwork import Hypernetwork
+from .patches import TrainingPatch
+
+if TYPE_CHECKING:
+    from ..families import Site
+
+
+class TrainingNetwork:
+    """Serves one forward pass.
+
+    remember: a text that several blocks read goes through the network only once, and the gradients
+    of all blocks add up there. Must be off with gradient checkpointing, where computing a block
+    again must repeat the same computation.
+    """
+
+    def __init__(self, network: Hypernetwork, remember: bool = False):
+        self.network = network
+        self.attn1 = TrainingPatch(network)
+        self.attn2 = TrainingPatch(network, remember)
+        self._remembers = remember
+        self._last: dict[object, tuple[Tensor, Tensor]] = {}
+
+    def change(self, site: Site, side: str, x: Tensor) -> Tensor:
+        """What keys ("k") or values ("v") at this site are made of, instead of x (…, C)."""
+        pair = side, site.place.stream, self._group(site)
+        before, after = self._last.get(pair, (None, None))
+        if before is x and after is not None:
+            return after
+        transform = self.network.keys if side == "k" else self.network.values
+        after = transform(x, place=site.place)
+        if self._remembers:
+            self._last[pair] = x, after
+        return after
+
+    def _group(self, site: Site) -> int:
+        """Which equal part of the depth a site is in; each has a pair of its own."""
+        return site.place.depth * self.network.spec.groups // site.place.of
