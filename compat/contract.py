@@ -174,23 +174,30 @@ def kept(name: str, make: Callable[[], Kept]) -> Kept:
 def encode_pictures(vae: Vae, pictures: Tensor, model: Model) -> tuple[Tensor, Tensor]:
     """Encode pictures (B, H, W, 3) to mean and standard deviation of their latents.
 
-    Both are (B, c, h, w), float32 on the CPU. The deviation is 0 if the VAE gives none.
+    Both are (B, c, h, w), or (B, c, 1, h, w) for a video model. They are
+    float32 on the CPU. The deviation is 0 if the VAE gives none.
     """
     ...
 
 
 def scale_latents(model: Model, samples: Tensor) -> Tensor:
-    """Scale a LATENT's samples (B, c, h, w) as the model's UNet sees them; float32 on the CPU.
+    """Scale a LATENT's samples (B, c, h, w) as the model sees them; float32 on the CPU.
+
+    For a video model samples and result are (B, c, frames, h, w).
 
     Raises ValueError for latents of another kind of model.
     """
     ...
 
 
-def encode_texts(clip: Clip, texts: list[str]) -> list[dict[str, Tensor]]:
+def encode_texts(
+    clip: Clip, texts: list[str], model: Model | None = None
+) -> list[dict[str, Tensor]]:
     """For each text {"context": (T, C), "pooled": (P,)}, float32 on the CPU.
 
-    SDXL needs "pooled". It is missing if the text encoder gives none.
+    SDXL needs "pooled". It is missing if the text encoder gives none. What else an encoder gives
+    is there under the host's name, a mask as "attention_mask" (T,). model: if it has a text adapter
+    of its own, as Anima has, the context is what the adapter makes of it.
     """
     ...
 
@@ -200,7 +207,9 @@ def conditioning(clip: Clip, text: str) -> Conditioning:
     ...
 
 
-def read_conditioning(conditioning: Conditioning) -> list[dict[str, Tensor]]:
+def read_conditioning(
+    conditioning: Conditioning, model: Model | None = None
+) -> list[dict[str, Tensor]]:
     """The entries of a CONDITIONING, in the form that encode_texts returns.
 
     An entry that names a size also has "sizes" (6,); see hypernet/pictures/sdxl_sizes.py.

@@ -6,29 +6,35 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+import comfy.model_management as management
 import torch
 from comfy.ldm.models.autoencoder import DiagonalGaussianRegularizer
 from torch import Tensor
 
 from ..prompt_entries import entries
 from ..sockets import Conditioning
+from .model import uncompiled
 from .ordinary_tensors import ordinary
 
 if TYPE_CHECKING:
+    from comfy.latent_formats import LatentFormat
     from comfy.model_patcher import ModelPatcher
     from comfy.sd import CLIP, VAE
 
 
 @torch.inference_mode()
 def encode_pictures(vae: VAE, pictures: Tensor, model: ModelPatcher) -> tuple[Tensor, Tensor]:
-    """Mean and standard deviation of each latent, scaled as the UNet sees them.
+    """Mean and standard deviation of each latent, scaled as the model sees them.
 
-    The scaling factor comes from the UNet's latent format. The VAE does not know it, because SD 1
+    The scaling factor comes from the model's latent format. The VAE does not know it, because SD 1
     and SDXL have VAEs of the same architecture.
     """
-    into = model.get_model_object("latent_format").process_in
+    latent_format = model.get_model_object("latent_format")
+    into = latent_format.process_in
     with _moments(vae) as moments:
-        mean = vae.encode(pictures[..., :3]).float()
+        # one by one: a VAE for videos takes several pictures for the frames of one
+        latents = [vae.encode(picture[None, ..., :3]) for picture in pictures]
+    mean = torch.cat([_with_frames(each, latent_format) for each in latents]).float()
     spread = torch.cat(moments).float().cpu() if moments else mean[:, :0]
     std = torch.zeros_like(mean)
     if spread.shape == (len(mean), 2 * mean.shape[1], *mean.shape[2:]):  # else encoded in tiles
@@ -59,7 +65,9 @@ def _moments(vae: VAE) -> Iterator[list[Tensor]]:
 def scale_latents(model: ModelPatcher, samples: Tensor) -> Tensor:
     latent_format = model.get_model_object("latent_format")
     channels = latent_format.latent_channels
-    if samples.ndim != 4 or samples.shape[1] != channels:
+    samples = _with_frames(samples, latent_format)
+    dimensions = 2 + latent_format.latent_dimensions
+    if samples.ndim != dimensions or samples.shape[1] != channels:
         raise ValueError(
             f"a latent of shape {list(samples.shape)} is not of this model, which takes "
             f"[pictures, {channels}, rows, columns]. Encode with the VAE of the same checkpoint."
@@ -67,9 +75,21 @@ def scale_latents(model: ModelPatcher, samples: Tensor) -> Tensor:
     return ordinary(latent_format.process_in(samples.float()))
 
 
+def _with_frames(latents: Tensor, latent_format: LatentFormat) -> Tensor:
+    """Latents (B, c, h, w) as (B, c, 1, h, w) for a video model, and the other way round."""
+    if latent_format.latent_dimensions == 3 and latents.ndim == 4:
+        return latents.unsqueeze(2)
+    if latent_format.latent_dimensions == 2 and latents.ndim == 5 and latents.shape[2] == 1:
+        return latents.squeeze(2)
+    return latents
+
+
 @torch.inference_mode()
-def encode_texts(clip: CLIP, texts: list[str]) -> list[dict[str, Tensor]]:
-    return [read_conditioning(conditioning(clip, text))[0] for text in texts]
+def encode_texts(
+    clip: CLIP, texts: list[str], model: ModelPatcher | None = None
+) -> list[dict[str, Tensor]]:
+    found = [_read(conditioning(clip, text))[0] for text in texts]
+    return _adapted(found, model)
 
 
 @torch.inference_mode()
@@ -77,8 +97,38 @@ def conditioning(clip: CLIP, text: str) -> Conditioning:
     return clip.encode_from_tokens_scheduled(clip.tokenize(text))
 
 
-def read_conditioning(conditioning: Conditioning) -> list[dict[str, Tensor]]:
+def read_conditioning(
+    conditioning: Conditioning, model: ModelPatcher | None = None
+) -> list[dict[str, Tensor]]:
+    return _adapted(_read(conditioning), model)
+
+
+def _read(conditioning: Conditioning) -> list[dict[str, Tensor]]:
     return [
-        {key: ordinary(value.float()) for key, value in entry.items()}
+        {key: ordinary(_in_full(value)) for key, value in entry.items()}
         for entry in entries(conditioning)
     ]
+
+
+def _in_full(tensor: Tensor) -> Tensor:
+    return tensor.float() if tensor.is_floating_point() else tensor.long()
+
+
+@torch.inference_mode()
+def _adapted(texts: list[dict[str, Tensor]], model: ModelPatcher | None) -> list[dict[str, Tensor]]:
+    """The texts after the model's own adapter, which would otherwise run in every step."""
+    if model is None or not any("t5xxl_ids" in text for text in texts):
+        return texts
+    management.load_models_gpu([model])
+    device, dtype = model.load_device, model.model.get_dtype_inference()
+    adapt = uncompiled(model.model.diffusion_model).preprocess_text_embeds
+    found = []
+    for text in texts:
+        tokens, weights = text["t5xxl_ids"], text.get("t5xxl_weights")
+        if weights is not None:
+            weights = weights[None, :, None].to(device, dtype)
+        context = text["context"][None].to(device, dtype)
+        context = adapt(context, tokens[None].to(device), t5xxl_weights=weights)
+        others = {key: each for key, each in text.items() if not key.startswith("t5xxl_")}
+        found.append({**others, "context": ordinary(context[0].float())})
+    return found

@@ -9,8 +9,6 @@ import comfy.sample
 import torch
 from torch import Tensor
 
-from hypernet.pictures.latent_size import PIXELS
-
 from ..sockets import Conditioning
 from .ordinary_tensors import ordinary
 
@@ -33,7 +31,8 @@ def generate(
     cfg: float,
 ) -> Tensor:
     """One picture (1, height, width, 3), by the sampler euler on the normal schedule."""
-    rows, columns = height // PIXELS, width // PIXELS
+    pixels = model.get_model_object("latent_format").spacial_downscale_ratio
+    rows, columns = height // pixels, width // pixels
     empty = torch.zeros(1, 4, rows, columns, device=management.intermediate_device())
     empty = comfy.sample.fix_empty_latent_channels(model, empty)
     latent = comfy.sample.sample(
@@ -49,4 +48,7 @@ def generate(
         disable_pbar=True,
         seed=seed,
     )
-    return ordinary(vae.decode(latent).float())
+    pictures = vae.decode(latent).float()
+    if pictures.ndim == 5:  # of a video model: (1, frames, height, width, 3)
+        pictures = pictures[:, 0]
+    return ordinary(pictures)

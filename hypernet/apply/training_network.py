@@ -11,10 +11,13 @@ from typing import TYPE_CHECKING
 from torch import Tensor
 
 from ..network.hypernetwork import Hypernetwork
+from ..network.places import Pair
 from .patches import TrainingPatch
 
 if TYPE_CHECKING:
     from ..families import Site
+
+UNCHANGING = ("cross", "cross_image")  # where all blocks read the same tokens
 
 
 class TrainingNetwork:
@@ -30,20 +33,18 @@ class TrainingNetwork:
         self.attn1 = TrainingPatch(network)
         self.attn2 = TrainingPatch(network, remember)
         self._remembers = remember
-        self._last: dict[object, tuple[Tensor, Tensor]] = {}
+        self._last: dict[tuple[str, Pair], tuple[Tensor, Tensor]] = {}
 
     def change(self, site: Site, side: str, x: Tensor) -> Tensor:
         """What keys ("k") or values ("v") at this site are made of, instead of x (…, C)."""
-        pair = side, site.place.stream, self._group(site)
-        before, after = self._last.get(pair, (None, None))
-        if before is x and after is not None:
-            return after
+        pair = self.network.spec.pair_at(x.shape[-1], site.place)
+        if pair is None:
+            return x
+        before, made = self._last.get((side, pair), (None, None))
+        if before is x and made is not None:
+            return made
         transform = self.network.keys if side == "k" else self.network.values
-        after = transform(x, place=site.place)
-        if self._remembers:
-            self._last[pair] = x, after
-        return after
-
-    def _group(self, site: Site) -> int:
-        """Which equal part of the depth a site is in; each has a pair of its own."""
-        return site.place.depth * self.network.spec.groups // site.place.of
+        made = transform(x, place=site.place)
+        if self._remembers and site.place.stream in UNCHANGING:
+            self._last[side, pair] = x, made
+        return made

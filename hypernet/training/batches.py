@@ -23,6 +23,8 @@ from .probe import Probe
 from .settings import TrainSettings
 
 Condition = Mapping[str, Tensor]
+MASK = "attention_mask"
+TOKENS = " tokens"  # after the key of a condition: how many are each prompt's own
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +39,7 @@ class Examples:
     dataset: Dataset
     name: str  # what [name] stands for
     seed: int
-    latents: Sequence[Mapping[str, Tensor]]  # by item "mean" and "std", (c, h, w)
+    latents: Sequence[Mapping[str, Tensor]]  # by item "mean" and "std", (c, h, w) or (c, 1, h, w)
     conditions: Mapping[str, Condition]  # by prompt
     weights: Sequence[Mapping[str, Tensor]] | None = (
         None  # by item "weights" of the loss, (1, h, w)
@@ -52,7 +54,7 @@ class Examples:
         return self._batch(items, samples, [self.latent(*pair) for pair in pairs])
 
     def latent(self, item: int, sample: int) -> Tensor:
-        """The latent (c, h, w) of an item when it is shown as this sample."""
+        """The latent (c, …) of an item when it is shown as this sample."""
         known = self.latents[item]
         if self.sampling == "deterministic":
             return known["mean"]
@@ -155,23 +157,61 @@ def all_prompts(
 def stack(conditions: list[Condition]) -> dict[str, Tensor]:
     """Stack conditions into one for the batch.
 
-    Shorter prompts are extended to the longest by repeating their last 77 tokens, as A1111 does.
+    Shorter prompts are extended to the longest by repeating their last 77 tokens, as A1111 does,
+    and masks by zeros. For models that do otherwise, "<key> tokens" (B,) tells the prompts' own
+    lengths where they differ.
     """
     stacked = {}
-    for key in conditions[0]:
-        tensors = [condition[key] for condition in conditions]
-        if tensors[0].ndim == 2:  # (T, C)
-            longest = max(len(tensor) for tensor in tensors)
-            tensors = [lengthen(tensor, longest) for tensor in tensors]
+    masks = [MASK] if any(MASK in condition for condition in conditions) else []
+    for key in dict.fromkeys([*conditions[0], *masks]):
+        # encoders leave out a mask that hides nothing
+        tensors = [
+            condition[key] if key in condition or key != MASK else nothing_hidden(condition)
+            for condition in conditions
+        ]
+        lengths = [length_of(tensor) for tensor in tensors]
+        if len(set(lengths)) > 1:
+            tensors = [lengthen(tensor, max(lengths)) for tensor in tensors]
+            stacked[key + TOKENS] = torch.tensor(lengths)
         stacked[key] = torch.stack(tensors)
     return stacked
 
 
+def nothing_hidden(condition: Condition) -> Tensor:
+    return torch.ones(length_of(condition["context"]), dtype=torch.int64)
+
+
+def length_of(tensor: Tensor) -> int:
+    """The number of tokens in the encoded prompt (…, T, C) or in its mask (T,)."""
+    return tensor.shape[token_dimension(tensor)]
+
+
+def token_dimension(tensor: Tensor) -> int:
+    return -1 if tensor.ndim == 1 else -2
+
+
+def own_length(condition: Condition, row: int) -> dict[str, Tensor]:
+    """One prompt of a batch as a batch of one, each tensor in its own length."""
+    found = {}
+    for key, each in condition.items():
+        if key.endswith(TOKENS):
+            continue
+        one = each[row]
+        lengths = condition.get(key + TOKENS)
+        if lengths is not None:
+            one = one.narrow(token_dimension(one), 0, int(lengths[row]))
+        found[key] = one[None]
+    return found
+
+
 def lengthen(tokens: Tensor, length: int, part: int = 77) -> Tensor:
-    """(T, C) → (length, C), by repeating the last `part` tokens."""
-    missing = length - len(tokens)
+    """(…, T, C) → (…, length, C), by repeating the last `part` tokens. A mask (T,) ends in 0."""
+    missing = length - length_of(tokens)
     if missing <= 0:
         return tokens
-    last = tokens[-part:]
-    again = last.repeat(-(-missing // len(last)), 1)[:missing]
-    return torch.cat([tokens, again])
+    if tokens.ndim == 1:
+        return torch.cat([tokens, tokens.new_zeros(missing)])
+    last = tokens[..., -part:, :]
+    times = -(-missing // last.shape[-2])
+    again = last.repeat(*(1,) * (tokens.ndim - 2), times, 1)[..., :missing, :]
+    return torch.cat([tokens, again], dim=-2)

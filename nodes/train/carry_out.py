@@ -86,7 +86,7 @@ def encode(asked: Asked, previewed: list[int]) -> tuple[Material, Previewer]:
     try:
         if asked.given is not None:
             material = from_given(
-                asked.given, asked.conditioning, asked.clip, asked.settings, places
+                asked.given, asked.conditioning, asked.model, asked.clip, asked.settings, places
             )
         else:
             assert asked.dataset is not None  # check_one_source has checked

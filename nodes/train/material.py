@@ -89,7 +89,7 @@ def from_dataset(
     dataset, latents = encode_latents(dataset, model, vae, contents)
     weights = encode_masks(dataset, latents, contents, watch())
     dataset = hold_out(dataset, settings.held_out, settings.seed)
-    conditions = encode_words(dataset, clip, name, settings)
+    conditions = encode_words(dataset, model, clip, name, settings)
     say_what_stays_in_memory(pictures=latents, prompts=conditions)
     seed, batch_size = settings.seed, settings.batch_size
     examples = Examples(
@@ -109,7 +109,7 @@ def from_dataset(
         words=words_in(dataset, clip, name, settings, previewed),
         about=asdict(dataset),
         hash=dataset_hash(dataset, contents),
-        others=encode_others([item.caption for item in dataset.items], clip, settings),
+        others=encode_others([item.caption for item in dataset.items], model, clip, settings),
     )
 
 
@@ -130,17 +130,17 @@ def encode_latents(
 
 
 def encode_words(
-    dataset: Dataset, clip: Clip, name: str, settings: TrainSettings
+    dataset: Dataset, model: Model, clip: Clip, name: str, settings: TrainSettings
 ) -> EncodedPrompts:
     """All prompts that the training and its probe will read."""
-    return encode_texts_once(prompts_of_run(dataset, name, settings), clip)
+    return encode_texts_once(prompts_of_run(dataset, name, settings), clip, model)
 
 
-def encode_texts_once(prompts: list[str], clip: Clip) -> EncodedPrompts:
+def encode_texts_once(prompts: list[str], clip: Clip, model: Model) -> EncodedPrompts:
     """Each prompt is encoded once, for all runs that use the same text encoder."""
 
     def encode(texts: list[str]) -> list[dict[str, Tensor]]:
-        return compat.encode_texts(clip, texts)
+        return compat.encode_texts(clip, texts, model)
 
     return encode_prompts(
         prompts,
@@ -151,12 +151,12 @@ def encode_texts_once(prompts: list[str], clip: Clip) -> EncodedPrompts:
     )
 
 
-def encode_others(captions: list[str], clip: Clip, settings: TrainSettings) -> Others:
+def encode_others(captions: list[str], model: Model, clip: Clip, settings: TrainSettings) -> Others:
     """Prompts of other things, which shall look as without the network; None if that is off."""
     if not settings.preserve:
         return None
     prompts = other_prompts(captions)
-    found = encode_texts_once(prompts, clip)
+    found = encode_texts_once(prompts, clip, model)
     return stack([found[prompt] for prompt in prompts])
 
 
@@ -198,11 +198,11 @@ def read_given(
     pictures = [
         picture for latent in latents for picture in compat.scale_latents(model, latent["samples"])
     ]
-    entries = [entry for each in conditioning for entry in compat.read_conditioning(each)]
+    entries = [entry for each in conditioning for entry in compat.read_conditioning(each, model)]
     found = Given(latents=pictures, conditions=entries, seed=seed, batch_size=batch_size)
-    known = compat.attention_widths(model)["attn2"]
+    known = compat.attention_widths(model).get("attn2", ())  # transformers project the text first
     strange = {entry["context"].shape[-1] for entry in entries} - set(known)
-    if strange:
+    if known and strange:
         raise ValueError(
             f"conditioning of width {listed(sorted(strange))} is of another text encoder; this "
             f"model reads {listed(known)}. Encode with the CLIP of the same checkpoint."
@@ -211,7 +211,12 @@ def read_given(
 
 
 def from_given(
-    given: Given, conditioning: list, clip: Clip, settings: TrainSettings, previewed: list[int]
+    given: Given,
+    conditioning: list,
+    model: Model,
+    clip: Clip,
+    settings: TrainSettings,
+    previewed: list[int],
 ) -> Material:
     return Material(
         batch_at=given.batch_at,
@@ -221,7 +226,7 @@ def from_given(
         words=given_words(given, conditioning, previewed),
         about={"latents": len(given.latents), "conditions": len(given.conditions)},
         hash=pictures_hash(None, given),
-        others=encode_others([], clip, settings),
+        others=encode_others([], model, clip, settings),
     )
 
 

@@ -129,7 +129,7 @@ def tested(
             given = read_given(
                 latents, conditioning, model, seed=settings.seed, batch_size=settings.batch_size
             )
-            material = from_given(given, conditioning, clip, settings, [])
+            material = from_given(given, conditioning, model, clip, settings, [])
         else:
             material = from_dataset(
                 dataset, model, clip, vae, name=name, settings=settings, previewed=[]

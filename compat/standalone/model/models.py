@@ -39,8 +39,10 @@ def encode_pictures(vae: Vae, pictures: Tensor, model: Model) -> tuple[Tensor, T
     return into(mean), into(std) - into(torch.zeros_like(std))
 
 
-def encode_texts(clip: Clip, texts: list[str]) -> list[dict[str, Tensor]]:
-    return [read_conditioning(conditioning(clip, text))[0] for text in texts]
+def encode_texts(
+    clip: Clip, texts: list[str], model: Model | None = None
+) -> list[dict[str, Tensor]]:
+    return [read_conditioning(conditioning(clip, text), model)[0] for text in texts]
 
 
 @torch.inference_mode(False)
@@ -62,7 +64,9 @@ def conditioning(clip: Clip, text: str) -> Conditioning:
 
 @torch.inference_mode(False)
 @torch.no_grad()
-def read_conditioning(conditioning: Conditioning) -> list[dict[str, Tensor]]:
+def read_conditioning(
+    conditioning: Conditioning, model: Model | None = None
+) -> list[dict[str, Tensor]]:
     return [
         {key: value.to("cpu", torch.float32, copy=True) for key, value in entry.items()}
         for entry in entries(conditioning)
