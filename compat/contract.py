@@ -325,6 +325,14 @@ def generate(
     ...
 
 
+def prediction(model: Model) -> str:
+    """What the model predicts: "eps", "v" or "flow"; see hypernet/training/diffusion.py.
+
+    Raises ValueError if it is something that training does not know.
+    """
+    ...
+
+
 def denoiser(
     model: Model,
     *,

@@ -53,7 +53,7 @@ _find = on_demand(
         ".prompt_hooks": ("has_prompt_hooks", "hooks_with_network"),
         ".sampling": ("generate",),
         ".sites": ("with_network",),
-        ".training": ("denoiser",),
+        ".training": ("denoiser", "prediction"),
     },
 )
 

@@ -38,6 +38,7 @@ __getattr__ = on_demand(
             "generate",
             "model_file",
             "model_name",
+            "prediction",
             "read_conditioning",
             "release",
             "scale_latents",

@@ -21,6 +21,7 @@ from typing import Any
 
 from ..network.spec import HypernetSpec
 from ..network.vocabulary import FLAT_AT_ZERO, NORMAL, ZERO_OUTPUT
+from .diffusion import TIMESTEPS
 from .optimizers import OPTIMIZERS
 from .presets import AUTO, OPEN, OPEN_STEPS, PRESETS, Preset
 from .settings import MOST_STEPS, TrainSettings, setting
@@ -42,8 +43,8 @@ OPEN_VALUES = {"steps": OPEN_STEPS, "learning_rate": AUTO, "noise_offset": OPEN,
 class AutoSettings(TrainSettings):
     """Training settings of which some are open; `settle` gives TrainSettings.
 
-    Open are steps 0, learning_rate "auto", noise_offset −1 and preserve −1. Beside a typed rate, an
-    open noise_offset or preserve is 0.
+    Open are steps 0, learning_rate "auto", noise_offset −1, preserve −1 and timesteps "auto". Beside
+    a typed rate, an open noise_offset or preserve is 0.
     """
 
     steps: int = setting(
@@ -62,6 +63,10 @@ class AutoSettings(TrainSettings):
         "Noise of a whole channel, under which colours are learnt. -1: the preset's, where it "
         "also chooses the rate. 0: off.",
         OPEN, 1, step=0.01,
+    )  # fmt: skip
+    timesteps: str = setting(
+        AUTO, "How noise levels are drawn: all alike, or the middle ones more often.",
+        options=(AUTO, *TIMESTEPS),
     )  # fmt: skip
     preserve: float = setting(
         OPEN,
@@ -106,8 +111,11 @@ def records_start(asked: AutoSettings) -> bool:
     return asked.is_rate_open and PRESETS[asked.preset].is_ours
 
 
-def settle(asked: TrainSettings, spec: HypernetSpec, latent: tuple[int, int]) -> Choice:
-    """Fill what is open. latent: the rows and columns of most pictures' latents."""
+def settle(
+    asked: TrainSettings, spec: HypernetSpec, latent: tuple[int, int], prediction: str = "eps"
+) -> Choice:
+    """Fill what is open. latent: the rows and columns of most pictures' latents. prediction: the
+    model's, one of diffusion.PREDICTIONS."""
     if not isinstance(asked, AutoSettings):
         return Choice(settings=asked)
     preset = PRESETS[asked.preset]
@@ -119,6 +127,10 @@ def settle(asked: TrainSettings, spec: HypernetSpec, latent: tuple[int, int]) ->
         if value:  # what is off needs no words
             reasons.append(f"{name} {value}: {why}")
 
+    if asked.timesteps == AUTO:
+        given["timesteps"] = "uniform"  # as A1111 draws them
+        if prediction == "flow":
+            fill("timesteps", "logit-normal", "flow models learn most at the middle noise levels.")
     about = f"{preset.about}."
     if asked.steps == OPEN_STEPS:
         fill("steps", preset.steps, about)
@@ -129,7 +141,7 @@ def settle(asked: TrainSettings, spec: HypernetSpec, latent: tuple[int, int]) ->
     fill("learning_rate", *chosen_rate(preset, given["steps"], asked.optimizer, spec))
     given["steer"] = preset.is_ours
     if asked.noise_offset == OPEN:
-        fill("noise_offset", *chosen_offset(preset, latent))
+        fill("noise_offset", *chosen_offset(preset, latent, prediction))
     if asked.preserve == OPEN:
         fill("preserve", preset.preserve, "other things stay as the model draws them.")
     return Choice(settings=TrainSettings(**given), reasons=tuple(reasons))
@@ -148,8 +160,10 @@ def typed_over(asked: AutoSettings, preset: Preset) -> Iterator[str]:
             )
 
 
-def chosen_offset(preset: Preset, latent: tuple[int, int]) -> tuple[float, str]:
+def chosen_offset(preset: Preset, latent: tuple[int, int], prediction: str) -> tuple[float, str]:
     """(noise_offset, a reason)."""
+    if prediction == "flow":
+        return 0.0, ""  # their last level is pure noise, which hides colours anyway
     if preset.noise_offset is not None:
         return preset.noise_offset, f"{preset.about}."
     rows, columns = latent
@@ -199,10 +213,13 @@ def mean_inputs(spec: HypernetSpec) -> float:
 def chosen_start(levels: Callable[[float], float], latent: tuple[int, int]) -> float:
     """The share of sampling before which the network had better not act.
 
-    levels: percent_to_sigma of the model.
+    levels: percent_to_sigma of the model. That of flow models begins at 1: it is the share of
+    noise, not noise ÷ signal.
     """
     rows, columns = latent
     wanted = COMPOSED * math.sqrt(rows * columns)
+    if levels(0.0) == 1:
+        wanted /= 1 + wanted
     found = next((part / 100 for part in range(1, 100) if levels(part / 100) <= wanted), 0.0)
     return found if found >= LEAST_START else 0.0
 

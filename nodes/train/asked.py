@@ -104,7 +104,7 @@ class Asked:
     @cached_property
     def choice(self) -> Choice:
         """The settings without anything open, and why each was chosen."""
-        return settle(self.wanted, self.spec, self.latent)
+        return settle(self.wanted, self.spec, self.latent, compat.prediction(self.model))
 
     @property
     def settings(self) -> TrainSettings:

@@ -106,15 +106,9 @@ def prediction(model: ModelPatcher) -> str:
     known = OF_UNETS if _is_unet(model) else OF_TRANSFORMERS
     if (answer, clock) in known and getattr(sampling, "noise_scale", 1.0) == 1:
         return known[answer, clock]
-    if known is OF_TRANSFORMERS:
-        raise ValueError(
-            f"this model samples by {answer.__name__} and {clock.__name__}, which training does "
-            "not know. Leave out the node that changes the sampling, or take another model."
-        )
     raise ValueError(
-        f"this model samples by {answer.__name__} and {clock.__name__}; training knows EPS and "
-        "V_PREDICTION with ModelSamplingDiscrete (Stable Diffusion 1, 2 and XL). Leave out the "
-        "node that changes the sampling, or take another model."
+        f"this model samples by {answer.__name__} and {clock.__name__}, as no model of its kind is "
+        "trained. Leave out the node that changes the sampling, or take another model."
     )
 
 

@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from comfy.model_sampling import COSMOS_RFLOW
-from hypernet.families import Site, take_census
 from torch import Tensor, nn
 
 from hypernet.apply.sites import Change, installed
 from hypernet.apply.training_network import TrainingNetwork
+from hypernet.families import Site, take_census
 from hypernet.training.diffusion import FLOW_LEVELS, flux_shift, unshifted
 from hypernet.training.memory_saving import Forward, again, computed_by, visiting
 

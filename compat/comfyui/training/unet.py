@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from comfy.ldm.modules.attention import FeedForward, SpatialTransformer
-from comfy.ldm.modules.diffusionmodules.openaimodel import Downsample, ResBlock, UNetModel, Upsample
+from comfy.ldm.modules.diffusionmodules.openaimodel import Downsample, ResBlock, Upsample
 from comfy.model_base import SDXL
 from torch import Tensor, nn
 
@@ -19,6 +19,7 @@ from hypernet.pictures.latent_size import size_in_pixels
 from hypernet.pictures.sdxl_sizes import sizes_in_options
 from hypernet.training.memory_saving import again, outermost, visiting
 
+from ..model import uncompiled
 from .frozen_model import FrozenModel, attention_with_gradients
 
 if TYPE_CHECKING:
@@ -142,13 +143,9 @@ def _text_and_sizes(sdxl: SDXL, condition: Mapping[str, Tensor], noisy: Tensor) 
 
 
 def require_trainable_unet(model: ModelPatcher) -> None:
+    """Raises ValueError for UNets that read more than a latent, a text and sizes."""
     name = type(model.model).__name__
-    unet = model.get_model_object("diffusion_model")
-    if not isinstance(unet, UNetModel):
-        raise ValueError(
-            f"this model is a {name} ({type(unet).__name__}). Hypernetworks are trained on "
-            "Stable Diffusion 1, 2 and XL."
-        )
+    unet = uncompiled(model.get_model_object("diffusion_model"))
     channels = model.get_model_object("latent_format").latent_channels
     if unet.in_channels != channels:
         raise ValueError(

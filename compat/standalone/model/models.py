@@ -144,6 +144,10 @@ def model_file(model: Model) -> Path | None:
     return model.source
 
 
+def prediction(model: Model) -> str:
+    return model.model.model_sampling.prediction
+
+
 @contextmanager
 def denoiser(
     model: Model,

@@ -152,3 +152,25 @@ def test_weights_begin_where_they_can_learn(spec, begins):
 def test_auto_settings_have_all_settings_in_their_order():
     names = [each.name for each in fields(TrainSettings)]
     assert [each.name for each in fields(AutoSettings)] == [*names, "preset"]
+
+
+def test_flow_models_learn_at_middle_noise_levels_without_an_offset_unless_told_otherwise():
+    for asked in (AutoSettings(), AutoSettings(learning_rate="1e-4")):
+        choice = settle(asked, SD15, (64, 64), "flow")
+        assert choice.settings.timesteps == "logit-normal"
+        assert choice.settings.noise_offset == 0
+        assert "timesteps logit-normal: flow models learn most" in " ".join(choice.reasons)
+    typed = settle(AutoSettings(timesteps="uniform", noise_offset=0.1), SD15, (64, 64), "flow")
+    assert (typed.settings.timesteps, typed.settings.noise_offset) == ("uniform", 0.1)
+    assert chosen().timesteps == "uniform"
+
+
+def test_a_flow_models_start_is_where_its_ratio_of_noise_to_signal_says_so():
+    def share(percent):
+        return 1 - percent
+
+    def ratio(percent):
+        return share(percent) / percent if percent else 999999999.9
+
+    for side in (16, 64):
+        assert chosen_start(share, (side, side)) == chosen_start(ratio, (side, side))
