@@ -43,8 +43,8 @@ OPEN_VALUES = {"steps": OPEN_STEPS, "learning_rate": AUTO, "noise_offset": OPEN,
 class AutoSettings(TrainSettings):
     """Training settings of which some are open; `settle` gives TrainSettings.
 
-    Open are steps 0, learning_rate "auto", noise_offset −1, preserve −1 and timesteps "auto". Beside
-    a typed rate, an open noise_offset or preserve is 0.
+    Open are steps 0, learning_rate "auto", noise_offset −1, preserve −1 and timesteps "auto".
+    Beside a typed rate, an open noise_offset or preserve is 0.
     """
 
     steps: int = setting(
