@@ -17,12 +17,12 @@ from weakref import WeakKeyDictionary
 from comfy.ldm.modules.diffusionmodules.openaimodel import UNetModel
 from comfy.ops import CastBiasWeightContext, disable_weight_init
 from comfy.patcher_extension import WrapperExecutor, WrappersMP
-from hypernet.families import Census, take_census
 from torch import Tensor, nn
 
 from hypernet.apply.patches import PlacedWeights, patches_of
 from hypernet.apply.site_patches import SitePatch, applied
 from hypernet.apply.sites import read_plain
+from hypernet.families import Census, take_census
 
 from .model import HANDLED, TRACKING, Tracked, manage, ordinary_inputs, uncompiled
 
