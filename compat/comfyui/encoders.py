@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import comfy.model_management as management
 import torch
@@ -121,7 +121,8 @@ def _adapted(texts: list[dict[str, Tensor]], model: ModelPatcher | None) -> list
         return texts
     management.load_models_gpu([model])
     device, dtype = model.load_device, model.model.get_dtype_inference()
-    adapt = uncompiled(model.model.diffusion_model).preprocess_text_embeds
+    network: Any = uncompiled(model.model.diffusion_model)  # Any: Anima's class, which has it
+    adapt = network.preprocess_text_embeds
     found = []
     for text in texts:
         tokens, weights = text["t5xxl_ids"], text.get("t5xxl_weights")

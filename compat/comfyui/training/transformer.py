@@ -193,7 +193,7 @@ def blocks_with(network: nn.Module, sites: Sequence[Site]) -> dict[nn.Module, li
 
 def shift_of(model: ModelPatcher) -> Callable[[torch.Size], float]:
     """How the model's own pipeline shifts noise levels in training; only Flux does."""
-    network = uncompiled(model.get_model_object("diffusion_model"))
+    network: Any = uncompiled(model.get_model_object("diffusion_model"))  # of any class
     if type(network).__name__ == "Flux":
         return partial(flux_shift, patch=network.patch_size)
     return unshifted

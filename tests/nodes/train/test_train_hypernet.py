@@ -119,9 +119,9 @@ def test_pictures_and_prompts_are_encoded_once_for_all_runs(host, graph, monkeyp
         asked["pictures"] += 1
         return pictures(vae, pixels, model)
 
-    def encode_texts(clip, prompts):
+    def encode_texts(clip, prompts, model):
         asked["texts"] += len(prompts)
-        return texts(clip, prompts)
+        return texts(clip, prompts, model)
 
     def encoded_by(**training):
         asked.update(pictures=-1, texts=-1)  # one question to each encoder tells which it is
