@@ -5,7 +5,8 @@
 Needs a running ComfyUI with this pack. BASE is the folder with its models and output; networks with
 the examples' names must not be there. The demo model replaces checkpoints, its 64 pictures replace
 the user's, prompts that it knows replace the examples', and trainings are short. No ControlNet fits
-the demo model, so those nodes are bypassed. All else runs as the example says.
+the demo model, so those nodes are bypassed. All else runs as the example says, except that examples
+for transformers show what train_style makes.
 """
 
 from __future__ import annotations
@@ -78,6 +79,9 @@ CHANGES: dict[str, dict[str, Any]] = {
         "HypernetTrain.name": "my_subject_quickly",
         "HypernetTrain.preview_prompt": "worried face",
     },
+    "train_on_anima": {"Prompt.text": "winking face", "HypernetTrain.name": "as_on_anima"},
+    "train_on_z_image": {"Prompt.text": "purple heart", "HypernetTrain.name": "as_on_z_image"},
+    "train_on_flux": {"Prompt.text": "pizza", "HypernetTrain.name": "as_on_flux"},
     "resume": {"HypernetTrain.steps": 220},
     "apply": {"Prompt.text": "tired face"},
     "fold_and_export": {"HypernetToLora.rank": 16},
@@ -273,7 +277,9 @@ def before(server: Server, base: Path, name: str) -> None:
 ORDER = (
     "first_network_demo", "train_style", "compare_checkpoints", "apply", "resume",
     "fold_and_export", "apply_with_lora_and_controlnet", "train_subject_with_tagger",
+    "train_on_anima", "train_on_z_image", "train_on_flux",
 )  # fmt: skip
+ON_TRANSFORMERS = "train_on_"
 
 
 def main() -> None:
@@ -284,7 +290,8 @@ def main() -> None:
             continue
         began = time.monotonic()
         before(server, Path(base), name)
-        save(composed(run_example(server, name)), HERE / f"{name}.jpg")
+        drawn = "train_style" if name.startswith(ON_TRANSFORMERS) else name
+        save(composed(run_example(server, drawn, name)), HERE / f"{name}.jpg")
         print(f"{name}: {time.monotonic() - began:.0f} s")
 
 

@@ -36,6 +36,7 @@ CHECKPOINT = "v1-5-pruned-emaonly-fp16.safetensors"
 
 Box = tuple[int, int, int, int]  # left, top, width, height
 Link = tuple[int, int]  # node, its output slot
+Parts = tuple[Link, Link, Link]  # MODEL, CLIP, VAE
 
 # ComfyUI's nodes that the stand-in lacks, as ComfyUI's /object_info describes them. A live test
 # compares them.
@@ -53,6 +54,43 @@ OTHERS = {
         },
         "output": ["MODEL", "CLIP"],
         "output_name": ["MODEL", "CLIP"],
+    },
+    "UNETLoader": {
+        "input": {
+            "required": {
+                "unet_name": ["COMBO"],
+                "weight_dtype": ["COMBO", {"options": ["default"], "advanced": True}],
+            }
+        },
+        "output": ["MODEL"],
+        "output_name": ["MODEL"],
+    },
+    "CLIPLoader": {
+        "input": {
+            "required": {"clip_name": ["COMBO"], "type": ["COMBO"]},
+            "optional": {"device": ["COMBO", {"options": ["default"], "advanced": True}]},
+        },
+        "output": ["CLIP"],
+        "output_name": ["CLIP"],
+    },
+    "DualCLIPLoader": {
+        "input": {
+            "required": {"clip_name1": ["COMBO"], "clip_name2": ["COMBO"], "type": ["COMBO"]},
+            "optional": {"device": ["COMBO", {"options": ["default"], "advanced": True}]},
+        },
+        "output": ["CLIP"],
+        "output_name": ["CLIP"],
+    },
+    "EmptySD3LatentImage": {
+        "input": {
+            "required": {
+                "width": ["INT", {"default": 1024}],
+                "height": ["INT", {"default": 1024}],
+                "batch_size": ["INT", {"default": 1}],
+            }
+        },
+        "output": ["LATENT"],
+        "output_name": ["LATENT"],
     },
     "ControlNetLoader": {
         "input": {"required": {"control_net_name": ["COMBO"]}},
@@ -260,17 +298,21 @@ def checkpoint(d: Drawing, at: tuple[int, int]) -> int:
     return d.add("CheckpointLoaderSimple", at, ckpt_name=CHECKPOINT)
 
 
+def whole(loader: int) -> Parts:
+    """The outputs of a loader that gives all three."""
+    return (loader, 0), (loader, 1), (loader, 2)
+
+
 def prompts(
-    d: Drawing, at: tuple[int, int], clip: Link, text: str, pixels: int = 512, count: int = 1
-) -> tuple[Link, Link, Link]:
+    d: Drawing, at: tuple[int, int], clip: Link, text: str, pixels: int = 512, count: int = 1,
+    empty: str = "EmptyLatentImage",
+) -> tuple[Link, Link, Link]:  # fmt: skip
     """Add prompt, negative prompt and empty latent, one below the other."""
     x, y = at
     positive = d.add("CLIPTextEncode", at, title="Prompt", text=text, clip=clip)
     y = d.below(positive)
     negative = d.add("CLIPTextEncode", (x, y), title="Negative prompt", text="", clip=clip)
-    latent = d.add(
-        "EmptyLatentImage", (x, d.below(negative)), width=pixels, height=pixels, batch_size=count
-    )
+    latent = d.add(empty, (x, d.below(negative)), width=pixels, height=pixels, batch_size=count)
     return (positive, 0), (negative, 0), (latent, 0)
 
 
@@ -295,24 +337,19 @@ def picture(
 
 
 def before_and_after(
-    d: Drawing, x: int, model: tuple[int, int, int], trained: Link, text: str, **settings: Any
+    d: Drawing, x: int, parts: Parts, trained: Link, text: str, **settings: Any
 ) -> None:
-    """Add two pictures of one prompt, without and with the network.
-
-    model: the loader's number, and its slots for CLIP and VAE.
-    """
-    loader, clip, vae = model
-    size = {key: settings.pop(key) for key in ("pixels", "count") if key in settings}
-    words = prompts(d, (x, 0), (loader, clip), text, **size)
+    """Add two pictures of one prompt, without and with the network."""
+    model, clip, vae = parts
+    size = {key: settings.pop(key) for key in ("pixels", "count", "empty") if key in settings}
+    words = prompts(d, (x, 0), clip, text, **size)
     y = d.below(words[2][0])
-    applied = d.add("HypernetApply", (x, y), model=(loader, 0), hypernet=trained)
+    applied = d.add("HypernetApply", (x, y), model=model, hypernet=trained)
     beside = d.right_of(applied)
-    before = picture(
-        d, (beside, 0), "Before", "hypernet/before", (loader, 0), (loader, vae), words, **settings
-    )
+    before = picture(d, (beside, 0), "Before", "hypernet/before", model, vae, words, **settings)
     after = picture(
-        d, (beside, d.below(before[-1], 60)), "After", "hypernet/after", (applied, 0),
-        (loader, vae), words, **settings,
+        d, (beside, d.below(before[-1], 60)), "After", "hypernet/after", (applied, 0), vae, words,
+        **settings,
     )  # fmt: skip
     numbers = [*(source for source, _ in words), applied, *before, *after]
     d.group("3. What it learnt", numbers, GREEN)
@@ -349,7 +386,7 @@ def first_network_demo(d: Drawing) -> None:
     )  # fmt: skip
     d.group("2. How", [config, trainer], VIOLET)
     before_and_after(
-        d, 840, (model, 1, 2), (trainer, 0), "grinning face", pixels=128, count=4, steps=16, cfg=4.0
+        d, 840, whole(model), (trainer, 0), "grinning face", pixels=128, count=4, steps=16, cfg=4.0
     )
 
 
@@ -374,7 +411,84 @@ def train_style(d: Drawing) -> None:
         preview_every=250,
     )  # fmt: skip
     d.group("2. How", [config, trainer], VIOLET)
-    before_and_after(d, 840, (model, 1, 2), (trainer, 0), "a red fox in the snow")
+    before_and_after(d, 840, whole(model), (trainer, 0), "a red fox in the snow")
+
+
+def train_on_anima(d: Drawing) -> None:
+    train_on_transformer(
+        d,
+        "Anima. **anima-base-v1.0** belongs into models/diffusion_models, **qwen_3_06b_base** into "
+        "models/text_encoders and **qwen_image_vae** into models/vae",
+        "anima-base-v1.0.safetensors", ("qwen_3_06b_base.safetensors",), "stable_diffusion",
+        "qwen_image_vae.safetensors", "a red fox in the snow, anime",
+        steps=30, cfg=4.0, sampler_name="euler", scheduler="simple",
+    )  # fmt: skip
+
+
+def train_on_z_image(d: Drawing) -> None:
+    train_on_transformer(
+        d,
+        "Z-Image: the base, as training breaks the Turbo's short cut. **z_image_bf16** belongs "
+        "into models/diffusion_models, **qwen_3_4b** into models/text_encoders and **ae** into "
+        "models/vae",
+        "z_image_bf16.safetensors", ("qwen_3_4b.safetensors",), "lumina2",
+        "ae.safetensors", "a red fox in the snow",
+        steps=25, cfg=4.0, sampler_name="res_multistep", scheduler="simple",
+    )  # fmt: skip
+
+
+def train_on_flux(d: Drawing) -> None:
+    train_on_transformer(
+        d,
+        "Flux.1 dev. **flux1-dev** belongs into models/diffusion_models, **clip_l** and "
+        "**t5xxl_fp16** into models/text_encoders and **ae** into models/vae",
+        "flux1-dev.safetensors", ("clip_l.safetensors", "t5xxl_fp16.safetensors"), "flux",
+        "ae.safetensors", "a red fox in the snow",
+        steps=20, cfg=1.0, sampler_name="euler", scheduler="simple",
+    )  # fmt: skip
+
+
+def train_on_transformer(
+    d: Drawing, files: str, unet: str, texts: tuple[str, ...], kind: str, vae: str, prompt: str,
+    **sampling: Any,
+) -> None:  # fmt: skip
+    """A style on a model whose parts are files of their own, by the names in ComfyUI's templates.
+
+    files: which they are and where they belong, for the note.
+    """
+    d.note(
+        (-440, 0), (380, 400),
+        f"1. Choose the files of {files}.\n"
+        "2. Put 20 to 100 pictures of the style into **input/my_pictures**, and give the network "
+        "a *name*. A **name.txt** beside a picture says what it shows.\n"
+        "3. Press **Run**. The file lands in **models/hypernetworks** and acts on this model "
+        "alone.\n\n"
+        "Where memory is short, choose smaller pictures in *Load Dataset*, or offload in *Train "
+        "Hypernet*.",
+    )  # fmt: skip
+    model = d.add("UNETLoader", (0, 0), unet_name=unet)
+    if len(texts) == 2:
+        names: dict[str, Any] = dict(zip(("clip_name1", "clip_name2"), texts, strict=True))
+        clip = d.add("DualCLIPLoader", (0, d.below(model)), type=kind, **names)
+    else:
+        clip = d.add("CLIPLoader", (0, d.below(model)), clip_name=texts[0], type=kind)
+    decoder = d.add("VAELoader", (0, d.below(clip)), vae_name=vae)
+    data = d.add(
+        "HypernetLoadDataset", (0, d.below(decoder)), folder="my_pictures", width=1024, height=1024
+    )
+    words = d.add("HypernetCaption", (0, d.below(data)), dataset=(data, 0))
+    d.group("1. What to learn", [model, clip, decoder, data, words], BLUE)
+    config = d.add("HypernetConfig", (400, 0), model=(model, 0))
+    trainer = d.add(
+        "HypernetTrain", (400, d.below(config, 60)), size=(360, 0),
+        model=(model, 0), clip=(clip, 0), vae=(decoder, 0), dataset=(words, 0), config=(config, 0),
+        preview_every=250,
+    )  # fmt: skip
+    d.group("2. How", [config, trainer], VIOLET)
+    before_and_after(
+        d, 840, ((model, 0), (clip, 0), (decoder, 0)), (trainer, 0), prompt,
+        pixels=1024, empty="EmptySD3LatentImage", **sampling,
+    )  # fmt: skip
 
 
 def train_subject_with_tagger(d: Drawing) -> None:
@@ -586,6 +700,9 @@ EXAMPLES = (
     first_network_demo,
     train_style,
     train_subject_with_tagger,
+    train_on_anima,
+    train_on_z_image,
+    train_on_flux,
     resume,
     compare_checkpoints,
     apply,
