@@ -19,6 +19,7 @@ from comfy.model_sampling import (
     ModelSamplingFlux,
 )
 
+from hypernet.families import take_census
 from hypernet.training.diffusion import Denoiser, diffusion_levels, flow_levels
 
 from ..model import uncompiled
@@ -96,14 +97,18 @@ def _is_unet(model: ModelPatcher) -> bool:
 def prediction(model: ModelPatcher) -> str:
     """ "eps", "v" or "flow", by the classes that define how a model denoises and counts timesteps.
 
-    Raises ValueError naming them if they do not belong to the model's architecture.
+    Raises ValueError naming them if they do not belong to the model's architecture, and for an
+    unknown architecture.
     """
+    known = OF_UNETS
+    if not _is_unet(model):
+        known = OF_TRANSFORMERS
+        take_census(uncompiled(model.get_model_object("diffusion_model")))
     sampling = model.get_model_object("model_sampling")
     answer, clock = (
         next((kind for kind in type(sampling).__mro__ if method in vars(kind)), object)
         for method in ("calculate_denoised", "timestep")
     )
-    known = OF_UNETS if _is_unet(model) else OF_TRANSFORMERS
     if (answer, clock) in known and getattr(sampling, "noise_scale", 1.0) == 1:
         return known[answer, clock]
     raise ValueError(
