@@ -255,6 +255,22 @@ def a_picture_is_drawn_and_the_model_is_left_alone(world):
     assert sampled(world.tiny).equal(bare)
 
 
+def a_file_of_widths_alone_acts_where_it_did(world):
+    library, text = world.pack.library, 24
+    spec = library.HypernetSpec(widths=(text,), weight_initialization="XavierNormal")
+    old = library.Hypernetwork(spec)
+    try:
+        applied = world.pack.apply(world.model, old, STRENGTH)
+    except ValueError as refusal:
+        assert world.family not in ("anima", "cosmos_predict2"), refusal
+        assert world.census.architecture in str(refusal)
+        return f"refused: {refusal}"
+    (warning,) = applied.ui.as_dict()["text"]
+    assert world.census.architecture in warning
+    found = world.called(applied[0])
+    return close(found, world.reference([(old, STRENGTH, STRENGTH)]), world.bare)
+
+
 def a_hook_acts_on_its_conditioning_by_its_keyframes(world):
     import comfy.hooks
 
