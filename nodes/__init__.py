@@ -4,7 +4,7 @@ data/ has the nodes for pictures and words, train/ those that train, use/ those 
 convert networks. editor/ answers the editor, and shared/ has what several nodes need.
 """
 
-from ..compat import ComfyExtension, add_route, io
+from ..compat import ComfyExtension, add_route, has_prompt_hooks, io
 from .data.caption import Caption
 from .data.load_dataset import LoadDataset
 from .data.prepare_dataset import PrepareDataset, SavePreparedFolder
@@ -18,6 +18,7 @@ from .train.train_hypernet import TrainHypernet
 from .use.apply import ApplyHypernet
 from .use.compare import CompareHypernets, LabelGrid
 from .use.convert_merge import ConvertHypernet, MergeHypernets
+from .use.create_hook import CreateHookHypernet
 from .use.fold import FoldHypernet, HypernetToLora
 from .use.hypernets_from_prompt import HypernetPrompt
 from .use.inspect import EstimateHypernet, InspectHypernet
@@ -54,4 +55,5 @@ class Hypernet(ComfyExtension):
             MergeHypernets,
             CompareHypernets,
             LabelGrid,
+            *([CreateHookHypernet] if has_prompt_hooks() else []),
         ]

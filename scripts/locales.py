@@ -24,6 +24,7 @@ from pathlib import Path
 from hypernet_pack import comfy_entrypoint
 from hypernet_pack.compat.standalone.graph.object_info import describe
 from hypernet_pack.compat.standalone.graph.socket_types import DYNAMIC_COMBO
+from hypernet_pack.nodes.use.create_hook import CreateHookHypernet
 
 LOCALES = Path(__file__).parent.parent / "locales"
 PACK = "hypernet"  # the pack's folder in custom_nodes; the editor identifies our templates by it
@@ -51,7 +52,8 @@ def english() -> dict[str, Words]:
 
 def descriptions() -> list[dict]:
     pack = asyncio.run(comfy_entrypoint())
-    return [describe(node) for node in asyncio.run(pack.get_node_list())]
+    nodes = asyncio.run(pack.get_node_list())
+    return [describe(node) for node in [*nodes, CreateHookHypernet]]  # that one ComfyUI alone has
 
 
 def inputs_of(described: dict) -> dict[str, tuple]:

@@ -6,6 +6,7 @@ their strength by keyframes. So there are patches for each strength; they share 
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
     from hypernet.formats.hns import Network
 
+log = logging.getLogger(__name__)
+
 
 def has_prompt_hooks() -> bool:
     return True
@@ -31,24 +34,29 @@ def has_prompt_hooks() -> bool:
 
 def hooks_with_network(network: Network, effect: Effect, hooks: HookGroup | None) -> HookGroup:
     group = hooks.clone() if hooks is not None else HookGroup()
-    hook = NetworkHook(network, effect, PlacedWeights(network, manage))
+    hook = NetworkHook.of(network, effect)
     group.add(hook)
     group.add(AdditionalModelsHook(hook.weights.managed, NAME))
     return group
 
 
 class NetworkHook(TransformerOptionsHook):
-    """The arguments may be left out, because core clones hooks so."""
+    """Core makes clones of a hook by its class without arguments, and so does `of`."""
 
-    def __init__(
-        self,
-        network: Network | None = None,
-        effect: Effect | None = None,
-        weights: PlacedWeights | None = None,
-    ):
+    network: Network
+    effect: Effect
+    weights: PlacedWeights
+
+    def __init__(self) -> None:
         super().__init__(hook_scope=EnumHookScope.HookedOnly)
-        self.network, self.effect, self.weights = network, effect, weights
         self.options: dict[float, dict[str, Any]] = {}  # by the strength of the keyframe
+
+    @classmethod
+    def of(cls, network: Network, effect: Effect) -> NetworkHook:
+        hook = cls()
+        hook.network, hook.effect = network, effect
+        hook.weights = PlacedWeights(network, manage)
+        return hook
 
     def clone(self) -> NetworkHook:
         twin = super().clone()
@@ -59,7 +67,9 @@ class NetworkHook(TransformerOptionsHook):
         self, model: ModelPatcher, model_options: dict, target_dict: dict, registered: HookGroup
     ) -> bool:
         """Called when sampling begins. Raises ValueError if the network does not fit the model."""
-        check_fit(self.network, attention_widths(model), architecture(model))
+        warning = check_fit(self.network, attention_widths(model), architecture(model))
+        if warning:
+            log.warning(warning)
         sampling = model.get_model_object("model_sampling")
         schedule = make_schedule(sampling.percent_to_sigma, self.network.record.start)
         self.effect = replace(self.effect, schedule=schedule)
