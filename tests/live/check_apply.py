@@ -459,6 +459,41 @@ def cosmos_models_have_patch_points_and_answer_by_keyword(pack):
         assert all((one - other).abs().max() > 1e-6 for other in found[:i]), i
 
 
+def a_hook_of_a_network_acts_on_its_text_alone_and_at_its_keyframes(pack):
+    import comfy.hooks
+
+    network = pack.network()
+
+    def drawn(strength: float, factor: float = 1.0, model=None):
+        (hooks,) = pack.hook(network, strength)
+        frames = comfy.hooks.HookKeyframeGroup()
+        frames.add(comfy.hooks.HookKeyframe(factor, 0.0, 1))
+        hooks.set_keyframes_on_hooks(frames)
+        hooked = comfy.hooks.set_hooks_for_conditioning(text(1), hooks)
+        return sampled(model or tiny_model(), hooked)
+
+    asked = pack.apply(tiny_model(), network, STRENGTH, applies_to="positive")[0]
+    found, bare, right = drawn(STRENGTH), sampled(tiny_model()), sampled(asked)
+    assert (right - bare).abs().max() > 1e-3
+    # core calls the UNet for each text apart if one has hooks, so sums are in another order
+    near = 1e-4 * max(1, bare.abs().max())
+    twice = pack.apply(asked, network, STRENGTH, applies_to="positive")[0]
+    for one, other in (
+        (found, right),
+        (drawn(STRENGTH, factor=0.0), bare),
+        (drawn(STRENGTH, model=asked), sampled(twice)),
+    ):
+        assert (one - other).abs().max() < near, ((one - other).abs().max(), near)
+    assert drawn(2 * STRENGTH, factor=0.5).equal(found)
+    other = pack.network(widths=(999,))
+    hooked = comfy.hooks.set_hooks_for_conditioning(text(1), pack.hook(other, 1.0)[0])
+    try:
+        sampled(tiny_model(), hooked)
+        raise AssertionError("a network of another width was not refused")
+    except ValueError as refusal:
+        assert "999" in str(refusal)
+
+
 CHECKS = [
     the_picture_is_that_of_cores_loader_where_core_is_right,
     the_picture_is_that_of_the_formula_where_core_is_wrong,
@@ -468,6 +503,7 @@ CHECKS = [
     the_text_tells_when_it_is_written_to,
     an_interrupted_run_leaves_nothing_behind,
     regions_and_hooks_get_what_a_patch_without_memory_gives,
+    a_hook_of_a_network_acts_on_its_text_alone_and_at_its_keyframes,
     folding_is_as_exact_as_the_type_of_the_weights,
     a_network_of_stable_diffusion_1_warns_with_both_lists_on_2_and_xl,
     models_of_other_architectures_are_refused_by_name,
