@@ -7,10 +7,7 @@ VAE is train_vae.py's. This script trains a CLIP text model with its own vocabul
 self- and cross-attention. The text width, 96, differs from all channel widths of the UNet, so every
 width of a hypernetwork has one meaning.
 
-A base that knows only one style can't be steered to another. So six of ten training pictures are
-Noto's in other palettes (recolour.py) or other hands' (hands.py). A learnt vector for the palette
-or hand is added to the text. The bundled model lacks these vectors, and draws Noto without them. It
-never sees Twemoji.
+It learns from Noto's pictures, in other palettes too, and from other hands' (pool.py).
 
 The bundled weights were trained further from older ones (--start-from), with the first version of
 this script, in which a third of the palettes were moved towards the other hands' colours. They are
@@ -22,7 +19,6 @@ from __future__ import annotations
 
 import argparse
 import json
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -32,25 +28,13 @@ from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 from torch import Generator, Tensor, nn
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
-from ..pictures import SIGNS, Emoji, bent, open_set, read_names
-from .hands import HANDS, open_hands
+from ..pictures import SIGNS, Emoji, read_names
 from .learning import DEVICE, HALF, learn
-from .recolour import COLOURS, moved, recoloured, take_apart
-from .train_vae import encode
+from .pool import WELL_KNOWN, Manner, Picker, Pool, open_pool
 
 TEXT_LENGTH = 24  # tokens; the longest name has 15
 TEXT_WIDTH = 96
 BATCH = 256
-# Subcategories whose names everybody knows. They are shown more often.
-WELL_KNOWN = {
-    "heart", "face-smiling", "face-affection", "face-concerned", "face-negative", "face-costume",
-    "cat-face", "animal-mammal", "animal-bird", "animal-marine", "animal-reptile", "animal-bug",
-    "plant-flower", "plant-other", "food-fruit", "food-vegetable", "food-prepared", "food-sweet",
-    "drink", "transport-ground", "transport-air", "transport-water", "sky & weather", "clothing",
-    "sport", "game", "musical-instrument", "tool", "lock", "light & video", "place-building",
-    "event",
-}  # fmt: skip
-PLAIN, COLOURED = 0.4, 0.35  # shares of the training pictures; the rest are other hands'
 
 
 def new_unet() -> UNet2DConditionModel:
@@ -138,58 +122,13 @@ def tokenize(tokenizer: CLIPTokenizer, texts: list[str]) -> torch.Tensor:
 # --- training ------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, kw_only=True)
-class Pool:
-    """Scaled latents of the training pictures of N names.
-
-    plain (N, K, 4, 16, 16): Noto's pictures; the first copy of each is unchanged. coloured
-    (N, P, 4, 16, 16): Noto's pictures in other palettes, whose moves are (N, P, COLOURS · 3).
-    hands (H, N, K, 4, 16, 16): other hands' pictures; drawn (H, N) says which of them exist.
-    """
-
-    plain: Tensor
-    coloured: Tensor
-    moves: Tensor
-    hands: Tensor
-    drawn: Tensor
-
-
-def make_pool(
-    vae: AutoencoderKL, noto: Tensor, hands: Tensor, drawn: Tensor, *, copies: int, palettes: int
-) -> Pool:
-    """Encode all training pictures. noto: (N, 3, 128, 128) uint8; hands, drawn: from open_hands."""
-    draw = Generator().manual_seed(3)
-
-    def varied(pictures: Tensor, count: int) -> Tensor:
-        real = pictures.float() / 255
-        found = [encode(vae, real), *(encode(vae, bent(real, draw)) for _ in range(count))]
-        return torch.stack(found, dim=1).half()
-
-    palette, nearest, shares = take_apart(noto)
-    coloured, moves = [], []
-    for _ in range(palettes):
-        colours, move = moved(palette, len(noto), draw)
-        coloured.append(encode(vae, bent(recoloured(nearest, shares, colours), draw)).half())
-        moves.append(move)
-    return Pool(
-        plain=varied(noto, copies),
-        coloured=torch.stack(coloured, dim=1),
-        moves=torch.stack(moves, dim=1),
-        hands=torch.stack([varied(pictures, copies // 4) for pictures in hands]),
-        drawn=drawn,
-    )
-
-
 class Base(nn.Module):
     """Text model and UNet, and the vectors for palettes and hands, which only training uses."""
 
     def __init__(self, text: CLIPTextModel, unet: UNet2DConditionModel) -> None:
         super().__init__()
         self.text, self.unet = text, unet
-        self.palette = nn.Linear(COLOURS * 3, TEXT_WIDTH, bias=False)
-        self.hand = nn.Embedding(len(HANDS), TEXT_WIDTH)
-        nn.init.normal_(self.palette.weight, std=0.03)
-        nn.init.normal_(self.hand.weight, std=0.1)
+        self.manner = Manner(TEXT_WIDTH)
 
     def forward(self, noisy: Tensor, t: Tensor, ids: Tensor, manner: Tensor) -> Tensor:
         """The predicted noise. manner (B, TEXT_WIDTH): palette or hand, added to every token."""
@@ -201,61 +140,32 @@ class Lesson:
     """lesson(step) returns the loss of a step. Its random numbers are seeded by the step.
 
     The loss is that of noise prediction, weighted by min(SNR, 5)/SNR (Hang et al. 2023), so that a
-    tiny model's capacity goes into shapes, not into the last bit of noise. One caption in ten is
-    empty. Four in ten names are chosen from WELL_KNOWN subcategories.
+    tiny model's capacity goes into shapes, not into the last bit of noise. Four in ten names are
+    chosen from WELL_KNOWN subcategories.
     """
 
     def __init__(self, base: Base, pool: Pool, names: list[Emoji], tokenizer: CLIPTokenizer):
-        self.base, self.pool = base, pool
-        self.tokens = [tokenize(tokenizer, list(name.captions)) for name in names]
-        self.empty = tokenize(tokenizer, [""])[0]
+        self.base = base
         known = [i for i, name in enumerate(names) if name.subcategory in WELL_KNOWN]
-        self.known = torch.tensor(known)
+        tokens = [tokenize(tokenizer, list(name.captions)) for name in names]
+        empty = tokenize(tokenizer, [""])[0]
+        self.picker = Picker(pool, tokens, empty, [(0.4, torch.tensor(known))])
         self.alphas = noise_schedule().alphas_cumprod
         snr = self.alphas / (1 - self.alphas)
         self.weight = snr.clamp(max=5) / snr
 
     def __call__(self, step: int) -> Tensor:
         draw = Generator().manual_seed(step)
-        clean, moves, hand, ids = self.pick(draw)
+        batch = self.picker.pick(BATCH, draw)
         t = torch.randint(1000, (BATCH,), generator=draw)
-        noise = torch.randn(clean.shape, generator=draw)
+        noise = torch.randn(batch.clean.shape, generator=draw)
         alpha = self.alphas[t].view(-1, 1, 1, 1)
-        noisy = alpha.sqrt() * clean + (1 - alpha).sqrt() * noise
-        is_hand = (hand >= 0).float().unsqueeze(1).to(DEVICE)
-        manner = self.base.palette(moves.to(DEVICE))
-        manner = manner + self.base.hand(hand.clamp(min=0).to(DEVICE)) * is_hand
+        noisy = alpha.sqrt() * batch.clean + (1 - alpha).sqrt() * noise
+        manner = self.base.manner(batch.moves.to(DEVICE), batch.hand.to(DEVICE))
         with torch.autocast(DEVICE, torch.bfloat16, enabled=HALF):
-            found = self.base(noisy.to(DEVICE), t.to(DEVICE), ids.to(DEVICE), manner).float()
+            found = self.base(noisy.to(DEVICE), t.to(DEVICE), batch.ids.to(DEVICE), manner).float()
         error = (found - noise.to(DEVICE)).square().mean(dim=(1, 2, 3))
         return (error * self.weight[t].to(DEVICE)).mean()
-
-    def pick(self, draw: Generator) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """A batch: latents, moves (0 for Noto's palette), hands (-1 for Noto), tokens."""
-        pool = self.pool
-
-        def below(limit: int) -> Tensor:
-            return torch.randint(limit, (BATCH,), generator=draw)
-
-        def chance() -> Tensor:
-            return torch.rand(BATCH, generator=draw)
-
-        often = chance() < 0.4
-        of = torch.where(often, self.known[below(len(self.known))], below(len(self.tokens)))
-        kind, hand = chance(), below(len(pool.hands))
-        is_hand = (kind >= PLAIN + COLOURED) & pool.drawn[hand, of]
-        is_plain = kind < PLAIN
-        copy = below(pool.plain.shape[1]) * (chance() >= 0.4)
-        variant = below(pool.hands.shape[2]) * (chance() >= 0.3)
-        dye = below(pool.coloured.shape[1])
-        as_is, by_hand = is_plain.view(-1, 1, 1, 1), is_hand.view(-1, 1, 1, 1)
-        clean = torch.where(by_hand, pool.hands[hand, of, variant], pool.coloured[of, dye])
-        clean = torch.where(as_is, pool.plain[of, copy], clean).float()
-        is_coloured = (~is_plain & ~is_hand).unsqueeze(1)
-        at = chance() * (chance() >= 0.35)  # the first caption is used more often
-        ids = [self.tokens[n][int(a * len(self.tokens[n]))] for n, a in zip(of, at, strict=True)]
-        ids = torch.where(chance().unsqueeze(1) < 0.1, self.empty, torch.stack(ids))
-        return clean, pool.moves[of, dye] * is_coloured, torch.where(is_hand, hand, -1), ids
 
 
 def main() -> None:
@@ -276,13 +186,15 @@ def main() -> None:
     everything = read_names(options.google, options.twitter)
     names = [name for name in everything if name.subcategory not in SIGNS]
     vae = AutoencoderKL.from_pretrained(options.vae).float().to(DEVICE).eval()
-    kept = options.work / "pool.pt"
-    if not kept.exists():
-        noto = open_set(names, options.google, "google")
-        size = {"copies": options.copies, "palettes": options.palettes}
-        torch.save(vars(make_pool(vae, noto, *open_hands(names, options.icons), **size)), kept)
-    pool = Pool(**torch.load(kept, weights_only=True))
-    print(f"latents: mean {pool.plain.mean():.3f}, spread {pool.plain.float().std():.3f}")
+    pool = open_pool(
+        options.work / "pool.pt",
+        vae,
+        names,
+        options.google,
+        options.icons,
+        copies=options.copies,
+        palettes=options.palettes,
+    )
 
     torch.manual_seed(0)
     if options.start_from:
