@@ -24,8 +24,12 @@ def learn(
     state: Path,
     weight_decay: float = 0.0,
     every: int = 250,
+    decay: int | None = None,
 ) -> None:
     """Train with AdamW on loss(step), by a warmup and a cosine schedule.
+
+    With `decay`, the rate stays at its peak until the last `decay` steps, in which it falls to zero
+    (trapezoid). Then a run can be ended early or made longer: start it again with other `steps`.
 
     Afterwards `nets` hold the average of their last states. Training resumes from the file `state`,
     so it may be stopped at any time.
@@ -43,7 +47,8 @@ def learn(
             part.load_state_dict(saved[name])
     began, total = time.time(), 0.0
     for step in range(start, steps):
-        optimizer.param_groups[0]["lr"] = cosine(step, steps, peak)
+        rate = trapezoid(step, steps, peak, decay) if decay else cosine(step, steps, peak)
+        optimizer.param_groups[0]["lr"] = rate
         found = loss(step)
         optimizer.zero_grad(set_to_none=True)
         found.backward()
@@ -71,6 +76,10 @@ def cosine(step: int, steps: int, peak: float, warmup: int = 300) -> float:
     if step < warmup:
         return peak * (step + 1) / warmup
     return peak * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * (step - warmup) / (steps - warmup))))
+
+
+def trapezoid(step: int, steps: int, peak: float, decay: int, warmup: int = 300) -> float:
+    return peak * min(1.0, (step + 1) / warmup, (steps - step) / decay)
 
 
 @torch.no_grad()

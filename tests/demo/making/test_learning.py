@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from demo.making.learning import learn
+from demo.making.learning import learn, trapezoid
 
 STEPS = 12
 
@@ -34,3 +34,14 @@ def test_a_run_that_was_stopped_ends_as_if_it_had_not_been(tmp_path):
     again = learnt(tmp_path / "parts.pt")
     for one, other in zip(whole.parameters(), again.parameters(), strict=True):
         assert torch.equal(one, other)
+
+
+@pytest.mark.parametrize(
+    ("step", "steps", "share"),
+    [(0, 1000, 1 / 300), (149, 1000, 0.5), (299, 1000, 1), (800, 1000, 1), (999, 1000, 1 / 200)],
+)
+def test_the_rate_stays_at_its_peak_until_the_end_comes_near(step, steps, share):
+    assert trapezoid(step, steps, 0.2, decay=200) == pytest.approx(0.2 * share)
+    assert trapezoid(step, 9 * steps, 0.2, decay=200) == pytest.approx(
+        0.2 * min(1, (step + 1) / 300)
+    )
