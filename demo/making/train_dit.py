@@ -1,8 +1,8 @@
-"""Make the bundled tiny DiT: Lumina-Image 2's shape, a thousandth of its size, drawing Noto.
+"""Make the tiny DiT: Lumina-Image 2's shape with 3.8 M parameters instead of 2.6 B, drawing Noto.
 
     python -m demo.making.train_dit GOOGLE TWITTER ICONS --work DIR
-    python -m demo.making.train_dit … --steps N            end at step N, the rate falling before it
-    python -m demo.making.train_dit … --save-only          save what has been learnt so far
+    python -m demo.making.train_dit … --steps N        end at step N; the rate falls before it
+    python -m demo.making.train_dit … --save-only      save what has been learnt so far
 
 GOOGLE and TWITTER are the unpacked npm packages of pictures.py, ICONS those of hands.py. The VAE
 and the text model are the tiny UNet's, both frozen. Text and picture are one sequence of 24 + 64
@@ -10,7 +10,8 @@ tokens, in which all attend to all. Only the transformer is trained and saved; i
 same pictures as the UNet (pool.py).
 
 It learns by flow matching: x = (1 − σ)·x₀ + σ·n with σ = sigmoid(N(0, 1)), and the loss is that of
-v = n − x₀ (flow.py says which way time runs). It may be stopped at any time and started again.
+v = n − x₀ (flow.py says which way time runs). It may be stopped at any time and started again. To
+end a long run early, start it again with --steps: what it has made, and --decay more.
 """
 
 from __future__ import annotations
@@ -19,11 +20,7 @@ import argparse
 from pathlib import Path
 
 import torch
-from diffusers import (
-    AutoencoderKL,
-    FlowMatchEulerDiscreteScheduler,
-    Lumina2Transformer2DModel,
-)
+from diffusers import AutoencoderKL, FlowMatchEulerDiscreteScheduler, Lumina2Transformer2DModel
 from diffusers.models.attention_processor import Attention
 from torch import Generator, Tensor, nn
 from transformers import CLIPTextModel, CLIPTokenizer
@@ -110,11 +107,8 @@ def speed_up(transformer: Lumina2Transformer2DModel) -> None:
     for module in transformer.modules():
         if isinstance(module, Attention):
             module.set_processor(PlainAttention())
-    for block in [
-        *transformer.context_refiner,
-        *transformer.noise_refiner,
-        *transformer.layers,
-    ]:
+    refiners = (*transformer.context_refiner, *transformer.noise_refiner)
+    for block in (*refiners, *transformer.layers):
         block.compile(dynamic=False)
 
 
