@@ -287,6 +287,11 @@ def architecture(model: Model) -> str:
     ...
 
 
+def pixels_per_latent(model: Model) -> int:
+    """How many pixels a row or column of the model's latents stands for."""
+    ...
+
+
 def with_network(model: Model, network: Network, effect: Effect) -> Model:
     """A clone of the model on which the network acts, after those that act on it already.
 

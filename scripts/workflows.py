@@ -482,7 +482,7 @@ def train_on_transformer(
     trainer = d.add(
         "HypernetTrain", (400, d.below(config, 60)), size=(360, 0),
         model=(model, 0), clip=(clip, 0), vae=(decoder, 0), dataset=(words, 0), config=(config, 0),
-        preview_every=250,
+        preview_every=250, preview_cfg=sampling["cfg"],
     )  # fmt: skip
     d.group("2. How", [config, trainer], VIOLET)
     before_and_after(

@@ -49,6 +49,7 @@ _find = on_demand(
             "changes_of",
             "model_file",
             "model_name",
+            "pixels_per_latent",
         ),
         ".prompt_hooks": ("has_prompt_hooks", "hooks_with_network"),
         ".sampling": ("generate",),

@@ -62,6 +62,10 @@ def architecture(model: ModelPatcher) -> str:
     return "unet" if isinstance(unet, UNetModel) else take_census(unet).architecture
 
 
+def pixels_per_latent(model: ModelPatcher) -> int:
+    return model.get_model_object("latent_format").spacial_downscale_ratio
+
+
 def uncompiled(module: torch.nn.Module) -> torch.nn.Module:
     """The module that torch.compile has wrapped, or the module itself."""
     return getattr(module, "_orig_mod", module)

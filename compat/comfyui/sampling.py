@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from ..sockets import Conditioning
+from .model import pixels_per_latent
 from .ordinary_tensors import ordinary
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ def generate(
     cfg: float,
 ) -> Tensor:
     """One picture (1, height, width, 3), by the sampler euler on the normal schedule."""
-    pixels = model.get_model_object("latent_format").spacial_downscale_ratio
+    pixels = pixels_per_latent(model)
     rows, columns = height // pixels, width // pixels
     empty = torch.zeros(1, 4, rows, columns, device=management.intermediate_device())
     empty = comfy.sample.fix_empty_latent_channels(model, empty)

@@ -38,6 +38,7 @@ __getattr__ = on_demand(
             "generate",
             "model_file",
             "model_name",
+            "pixels_per_latent",
             "prediction",
             "read_conditioning",
             "release",

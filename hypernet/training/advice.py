@@ -6,6 +6,7 @@ noise are chosen by auto.py.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from ..network.spec import HypernetSpec, listed
@@ -23,6 +24,7 @@ POOR = {
 IN_CORE = (
     "linear", "relu", "leakyrelu", "elu", "swish", "tanh", "sigmoid", "softsign", "mish",
 )  # fmt: skip
+DISTILLED = re.compile(r"schnell|turbo|lightning|hyper[-_]?sd|klein|lcm|distill|hidream.*fast")
 FEW = 10  # pictures
 FAR = 10  # times the usual rate
 
@@ -76,6 +78,17 @@ def _spec_warnings(spec: HypernetSpec, pictures: int | None) -> Iterator[str]:
             f"{pictures} pictures are few for structure {listed(spec.layer_structure)}: 1, 1 with "
             "linear did best for 5 to 10 (aria1th)."
         )
+
+
+def model_warnings(name: str) -> list[str]:
+    """A sentence if a model's file name says that it was distilled, to draw in few steps."""
+    found = DISTILLED.search(name.lower())
+    if not found or "base" in name.lower():
+        return []
+    return [
+        f'"{name}" seems to be distilled ({found[0]}): training lets it forget how to draw in few '
+        "steps. Train on the base model; the network then acts on this one, too."
+    ]
 
 
 def small(spec: HypernetSpec) -> HypernetSpec:

@@ -14,11 +14,10 @@ from hypernet.families import misfit
 from hypernet.formats.optim_file import file_hash
 from hypernet.network.hypernetwork import Hypernetwork
 from hypernet.network.spec import HypernetSpec
-from hypernet.pictures.latent_size import PIXELS
 from hypernet.runs.fingerprints import changes_hash, model_hash
 from hypernet.runs.request import Request, make_request
 from hypernet.runs.run import Keeping
-from hypernet.training.advice import settings_warnings
+from hypernet.training.advice import model_warnings, settings_warnings
 from hypernet.training.auto import AutoSettings, Choice, chosen_start, records_start, settle
 from hypernet.training.given_latents import Given
 from hypernet.training.optimizers import missing_package
@@ -74,6 +73,7 @@ class Asked:
             raise ValueError(lacking)
         _ = self.spec, self.given, compat.denoiser  # each raises if it is not available
         said = [*self.choice.reasons, *settings_warnings(self.settings, self.spec)]
+        said += model_warnings(compat.model_name(self.model))
         if self.before and (related := misfit(self.before.record.architecture, self.architecture)):
             said.append(related)
         if self.preview.taken_out:
@@ -114,7 +114,8 @@ class Asked:
     def latent(self) -> tuple[int, int]:
         """Rows and columns of the latents; pictures in buckets have about as many."""
         if self.dataset is not None:
-            return self.dataset.height // PIXELS, self.dataset.width // PIXELS
+            pixels = compat.pixels_per_latent(self.model)
+            return self.dataset.height // pixels, self.dataset.width // pixels
         assert self.given is not None  # there is a dataset, or these
         rows, columns = self.given.latents[0].shape[-2:]
         return rows, columns

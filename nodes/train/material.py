@@ -222,7 +222,7 @@ def from_given(
         batch_at=given.batch_at,
         probe=None,
         pictures=len(given.latents),
-        size=given_size(given),
+        size=given_size(given, model),
         words=given_words(given, conditioning, previewed),
         about={"latents": len(given.latents), "conditions": len(given.conditions)},
         hash=pictures_hash(None, given),
@@ -243,8 +243,8 @@ def given_words(given: Given, conditioning: list, places: list[int]) -> dict[int
     }
 
 
-def given_size(given: Given) -> tuple[int, int]:
-    height, width = size_in_pixels(given.latents[0])
+def given_size(given: Given, model: Model) -> tuple[int, int]:
+    height, width = size_in_pixels(given.latents[0], compat.pixels_per_latent(model))
     return width, height
 
 

@@ -85,7 +85,7 @@ def shown(asked: Asked, places: list[int]) -> tuple[dict[int, EncodedPrompt], tu
     """(the prompts of these samples, the size of a preview)."""
     if asked.given is not None:
         words = given_words(asked.given, asked.conditioning, places)
-        return words, given_size(asked.given)
+        return words, given_size(asked.given, asked.model)
     dataset = asked.dataset
     assert dataset is not None  # check_one_source has checked
     words = shown_words(dataset, asked.clip, asked.word, asked.settings, places)

@@ -22,6 +22,7 @@ from hypernet.diffusers.denoiser import denoiser as library_denoiser
 from hypernet.encoding.unload import unload as unload_weights
 from hypernet.families import take_census
 from hypernet.formats.hns import Network
+from hypernet.pictures.latent_size import PIXELS
 from hypernet.training.diffusion import Denoiser
 
 from ...prompt_entries import entries
@@ -100,6 +101,10 @@ def attention_widths(model: Model) -> dict[str, tuple[int, ...]]:
 
 def architecture(model: Model) -> str:
     return take_census(model.module).architecture
+
+
+def pixels_per_latent(model: Model) -> int:
+    return PIXELS
 
 
 def with_network(model: Model, network: Network, effect: Effect) -> Model:

@@ -3,7 +3,7 @@
 import pytest
 
 from hypernet import HypernetSpec
-from hypernet.training.advice import settings_warnings, spec_warnings
+from hypernet.training.advice import model_warnings, settings_warnings, spec_warnings
 from hypernet.training.plots import range_picture, schedule_picture
 from hypernet.training.range_test import Band, Point, useful_band
 from hypernet.training.schedule import parse_schedule
@@ -104,3 +104,19 @@ def test_plots_are_pictures_that_differ_with_what_they_show():
     for picture in (*rates, found):
         assert picture.shape == (1, 450, 800, 3) and 0 <= picture.min() < picture.max() <= 1
     assert not rates[0].equal(rates[1])
+
+
+@pytest.mark.parametrize(
+    ("name", "found"),
+    [
+        ("flux1-schnell.safetensors", "schnell"),
+        ("z_image_turbo_bf16.safetensors", "turbo"),
+        ("flux-2-klein-4b.safetensors", "klein"),
+        ("flux-2-klein-base-4b.safetensors", None),
+        ("v1-5-pruned-emaonly-fp16.safetensors", None),
+        ("", None),
+    ],
+)
+def test_a_distilled_model_is_told_by_its_name(name, found):
+    said = " ".join(model_warnings(name))
+    assert (f"({found})" in said and "Train on the base model" in said) if found else not said
