@@ -1,15 +1,16 @@
 """Run by ComfyUI: what its NextDiT answers with the weights of diffusers' class.
 
-    python check_tiny_dit.py COMFYUI WEIGHTS config.json ASKED ANSWER
+    python check_tiny_dit.py COMFYUI HYPERNET WEIGHTS config.json NETWORK ASKED ANSWER
 
-ASKED has x, sigma and context; ANSWER gets velocity. Both and WEIGHTS are .safetensors files.
+HYPERNET is the folder with the library. ASKED has x, sigma and context; ANSWER gets velocity, and
+with_network, where the network acts. Those and WEIGHTS are .safetensors files.
 """
 
 import json
 import sys
 from pathlib import Path
 
-sys.path.insert(0, sys.argv[1])
+sys.path[:0] = sys.argv[1:3]
 
 import torch
 from safetensors.torch import load_file, save_file
@@ -80,14 +81,24 @@ def build(config: dict) -> torch.nn.Module:
 
 @torch.no_grad()
 def main() -> None:
-    _, weights, config, asked, answer = sys.argv[1:]
+    _, _, weights, config, network, asked, answer = sys.argv[1:]
     sys.argv[1:] = []
+    from hypernet import open_network
+    from hypernet.apply.site_patches import SitePatch, applied
+    from hypernet.families import take_census
+
     model = build(json.loads(Path(config).read_text("utf-8")))
     model.load_state_dict(renamed(load_file(weights)))
     given = load_file(asked)
     context = given["context"]
-    found = model(given["x"], given["sigma"], context, context.shape[1])
-    save_file({"velocity": found.contiguous()}, answer)
+
+    def velocity() -> torch.Tensor:
+        return model(given["x"], given["sigma"], context, context.shape[1]).contiguous()
+
+    found = {"velocity": velocity()}
+    with applied(model, take_census(model).sites, [SitePatch(open_network(network))], {}):
+        found["with_network"] = velocity()
+    save_file(found, answer)
 
 
 main()
