@@ -70,6 +70,17 @@ def installed(
                 vars(layer).pop("forward", None)
 
 
+def blocks_with(model: nn.Module, sites: Sequence[Site]) -> dict[nn.Module, list[Site]]:
+    """The outermost numbered parts of a model, each with its sites. All sites are in one."""
+    found: dict[nn.Module, list[Site]] = {}
+    for site in sites:
+        parts = site.path.split(".")
+        number = next(place for place, part in enumerate(parts) if part.isdigit())
+        block = model.get_submodule(".".join(parts[: number + 1]))
+        found.setdefault(block, []).append(site)
+    return found
+
+
 def changed_forward(
     layer: nn.Module, before: Forward | None, site: Site, change: Change, read: Read
 ) -> Forward:

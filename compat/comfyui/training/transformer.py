@@ -19,7 +19,7 @@ import torch
 from comfy.model_sampling import COSMOS_RFLOW
 from torch import Tensor, nn
 
-from hypernet.apply.sites import Change, installed
+from hypernet.apply.sites import Change, blocks_with, installed
 from hypernet.apply.training_network import TrainingNetwork
 from hypernet.families import Site, take_census
 from hypernet.training.diffusion import FLOW_LEVELS, flux_shift, unshifted
@@ -180,17 +180,6 @@ def _one_after_the_other(changes: Sequence[Change], site: Site, side: str, x: Te
     for change in changes:
         x = change(site, side, x)
     return x
-
-
-def blocks_with(network: nn.Module, sites: Sequence[Site]) -> dict[nn.Module, list[Site]]:
-    """The outermost numbered parts of a network, each with its sites. All sites are in one."""
-    found: dict[nn.Module, list[Site]] = {}
-    for site in sites:
-        parts = site.path.split(".")
-        number = next(place for place, part in enumerate(parts) if part.isdigit())
-        block = network.get_submodule(".".join(parts[: number + 1]))
-        found.setdefault(block, []).append(site)
-    return found
 
 
 def shift_of(model: ModelPatcher) -> Callable[[torch.Size], float]:

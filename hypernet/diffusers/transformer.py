@@ -1,0 +1,172 @@
+"""A frozen diffusers transformer as training sees it, on flow matching.
+
+The network acts at the sites of the census, installed for the length of a call. Where blocks are
+computed again in the backward pass (checkpointing, offload), each installs the changes at its own
+sites itself, so that the second time finds them whenever it comes. A block is one entry of the
+transformer's lists of blocks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from ..apply.sites import Change, blocks_with, installed, one_after_the_other
+from ..apply.training_network import TrainingNetwork
+from ..families import Site, take_census
+from ..training.diffusion import FLOW_LEVELS, Denoiser, flow_levels, flux_shift, unshifted
+from ..training.memory_saving import Forward, again, computed_by, visiting
+from ..training.memory_saving import compiled as compiled_layers
+from .denoiser import computing_in, frozen
+from .velocities import inputs_of, velocity_of
+
+if TYPE_CHECKING:
+    from diffusers.models.modeling_utils import ModelMixin
+
+SHIFTED = ("FluxTransformer2DModel", "Flux2Transformer2DModel")  # by the size of the picture
+
+
+@contextmanager
+def transformer_denoiser(
+    transformer: ModelMixin,
+    device: torch.device,
+    *,
+    dtype: torch.dtype | None = None,
+    offload: bool = False,
+    compiled: Callable[[str], object] | None = None,
+    loaded: Callable[[], AbstractContextManager] = nullcontext,
+    changes_at: Callable[[Tensor], Sequence[Change]] = lambda sigmas: (),
+) -> Iterator[Denoiser]:
+    """The denoiser of a transformer in the table of velocities.py. Inside the block, it is frozen.
+
+    Parameters as in denoiser.denoiser. changes_at(σ): what acts already, before the network that
+    learns. Gradients must be on when predict is called. Raises ValueError if the class is not in
+    the tables.
+    """
+    with ExitStack() as inside:
+        frozen_transformer = FrozenTransformer(transformer, device, offload, changes_at)
+        if dtype is not None and dtype != transformer.dtype:
+            inside.enter_context(computing_in(transformer, dtype))
+        if compiled is not None:
+            inside.enter_context(compiled_layers(layers_without_sites(transformer), compiled))
+        if offload:
+            blocks = list(frozen_transformer.blocks)
+            inside.enter_context(visiting(transformer, device, but=blocks))
+        inside.enter_context(loaded())
+        inside.enter_context(frozen(transformer))
+        yield Denoiser(
+            predict=frozen_transformer,
+            levels=flow_levels(),
+            prediction="flow",
+            device=device,
+            dtype=transformer.dtype,
+            shift=shift_of(transformer),
+            checkpointed=frozen_transformer.checkpointed,
+            recomputes=offload,
+        )
+
+
+class FrozenTransformer:
+    """`Denoiser.predict` on a transformer."""
+
+    def __init__(
+        self,
+        transformer: ModelMixin,
+        device: torch.device,
+        offload: bool,
+        changes_at: Callable[[Tensor], Sequence[Change]],
+    ):
+        inputs_of(transformer)  # raises for an unknown class
+        self.transformer = transformer
+        self.sites = take_census(transformer).sites
+        self.blocks = blocks_with(transformer, self.sites)
+        self.device = device
+        self.offload = self.recomputes = offload
+        self.changes_at = changes_at
+
+    def __call__(
+        self,
+        noisy: Tensor,
+        timesteps: Tensor,
+        condition: Mapping[str, Tensor],
+        acting: TrainingNetwork | None,
+    ) -> Tensor:
+        """v (B, c, …), float32."""
+        sigmas = (timesteps.to(self.device).float() + 1) / FLOW_LEVELS
+        changes = [*self.changes_at(sigmas), *([acting.change] if acting is not None else [])]
+        texts = {key: ordinary(each) for key, each in condition.items()}
+        with self._changed(in_a_row(changes)):
+            return velocity_of(self.transformer, ordinary(noisy), sigmas, texts)
+
+    @contextmanager
+    def checkpointed(self) -> Iterator[None]:
+        """Inside the block, every block is computed again in the backward pass."""
+        self.recomputes = True
+        try:
+            yield
+        finally:
+            self.recomputes = self.offload
+
+    @contextmanager
+    def _changed(self, change: Change | None) -> Iterator[None]:
+        if not self.recomputes:
+            with changed(self.transformer, self.sites, change):
+                yield
+            return
+        forwards = {
+            block: self._computed_again(block, change, sites)
+            for block, sites in self.blocks.items()
+        }
+        with computed_by(forwards):
+            yield
+
+    def _computed_again(
+        self, block: nn.Module, change: Change | None, sites: Sequence[Site]
+    ) -> Forward:
+        own = block.forward
+
+        def compute(*inputs: Any, **named: Any) -> Any:
+            weights = visiting(block, self.device) if self.offload else nullcontext()
+            with weights, changed(self.transformer, sites, change):
+                return own(*inputs, **named)
+
+        return partial(again, compute)
+
+
+@contextmanager
+def changed(model: nn.Module, sites: Sequence[Site], change: Change | None) -> Iterator[None]:
+    """Inside, keys and values at these sites are made of changed inputs, if any change is given."""
+    with installed(model, sites, change) if change is not None else nullcontext():
+        yield
+
+
+def in_a_row(changes: Sequence[Change]) -> Change | None:
+    """All changes as one, in their order; None if there are none."""
+    found: Change | None = None
+    for change in changes:
+        found = change if found is None else one_after_the_other(found, change)
+    return found
+
+
+def layers_without_sites(transformer: nn.Module) -> list[nn.Module]:
+    """The layers to compile: their input does not change with every step."""
+    return [
+        layer for layer in transformer.modules() if type(layer).__name__.endswith("FeedForward")
+    ]
+
+
+def shift_of(transformer: Any) -> Callable[[torch.Size], float]:
+    """How the model's own pipeline shifts noise levels in training; only Flux does."""
+    if type(transformer).__name__ in SHIFTED:
+        return partial(flux_shift, patch=inputs_of(transformer).patch(transformer.config))
+    return unshifted
+
+
+def ordinary(tensor: Tensor) -> Tensor:
+    """The tensor; for one of inference mode a copy, which autograd can save."""
+    return tensor.clone() if tensor.is_inference() else tensor
