@@ -5,10 +5,11 @@
 
 The network changes the input of keys and values in every attention layer of a UNet or transformer,
 whatever attention processor the pipeline uses. Blocks can be nested; the outer network acts first.
-`train` trains a network on a pipeline. Importing this package does not import diffusers.
+`train` trains a network on a pipeline; `spec_for` says which one suits it. Importing this package
+does not import diffusers.
 """
 
 from .hooks import apply
-from .training import Training, every_width, train
+from .training import Training, every_width, spec_for, train
 
-__all__ = ["Training", "apply", "every_width", "train"]
+__all__ = ["Training", "apply", "every_width", "spec_for", "train"]

@@ -9,7 +9,7 @@ for a caption, or 640 KB with SDXL.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,47 +23,34 @@ from ..encoding.encode import Encode, latent_of
 from ..pictures.crop import cover
 from ..pictures.reading import as_rgb, open_picture
 from .denoiser import computing_in, placed
+from .trainable import Size
 
 if TYPE_CHECKING:
     from diffusers.models.modeling_utils import ModelMixin
 
 Pair = tuple[Image.Image | str | os.PathLike, str]  # a picture or the path of one, and its caption
-Size = tuple[int, int]  # width and height in pixels
-
-
-def training_size(pipeline: Any, size: Size | None) -> Size:
-    """The size, or the one that the UNet was made for if size is None.
-
-    Raises ValueError if the VAE can't divide a side.
-    """
-    grain = 2 ** (len(pipeline.vae.config.block_out_channels) - 1)
-    if size is None:
-        own = pipeline.unet.config.sample_size
-        rows, columns = (own, own) if isinstance(own, int) else own
-        return columns * grain, rows * grain
-    if len(size) != 2 or any(side < grain or side % grain for side in size):
-        raise ValueError(f"size {size}: give width and height in multiples of {grain} pixels.")
-    return size
 
 
 @torch.no_grad()
 def encode_pairs(
-    pipeline: Any, pairs: Iterable[object], size: Size
+    vae: Any, encode: Encode, pairs: Iterable[object], size: Size
 ) -> tuple[Dataset, list[dict[str, Tensor]]]:
-    """The pairs as a dataset, and "mean" and "std" (c, h, w) of each item's scaled latent.
+    """The pairs as a dataset, and "mean" and "std" (c, …) of each item's latent.
+
+    encode: makes both of a picture, by the VAE.
 
     Raises TypeError if an entry is no pair. Raises ValueError if there are no pairs, or if a
     picture can't be read.
     """
     items, latents = [], []
-    with in_float32(pipeline.vae):
+    with in_float32(vae):
         for number, entry in enumerate(pairs, 1):
             name, picture, caption = read_pair(entry, number)
             cut = cover(*picture.size, *size)
             across, down = picture.size
             item = Item(path=name, caption=caption, width=across, height=down, cut=cut)
             items.append(item)
-            latents.append(latent_of(pixels_of(picture, cut), moments_by(pipeline.vae), item))
+            latents.append(latent_of(pixels_of(picture, cut), encode, item))
     if not items:
         raise ValueError("There is no picture to train on: give pairs of a picture and a caption.")
     width, height = size
@@ -109,12 +96,16 @@ def moments_by(vae: Any) -> Encode:
 
 
 @torch.no_grad()
-def encode_prompts(pipeline: Any, prompts: Sequence[str]) -> dict[str, dict[str, Tensor]]:
-    """For each prompt "context" (T, C) and, with SDXL, "pooled" (P,), float32, on the CPU."""
-    return {prompt: encode_prompt(pipeline, prompt) for prompt in prompts}
+def encode_prompts(
+    encode: Callable[[str], dict[str, Tensor]], prompts: Sequence[str]
+) -> dict[str, dict[str, Tensor]]:
+    """The condition of each prompt, float32, on the CPU."""
+    return {prompt: encode(prompt) for prompt in prompts}
 
 
+@torch.no_grad()
 def encode_prompt(pipeline: Any, prompt: str) -> dict[str, Tensor]:
+    """ "context" (T, C) and, with SDXL, "pooled" (P,), float32, on the CPU."""
     found = pipeline.encode_prompt(
         prompt,
         device=pipeline.device,
