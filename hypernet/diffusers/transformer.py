@@ -59,6 +59,7 @@ def transformer_denoiser(
             inside.enter_context(visiting(transformer, device, but=blocks))
         inside.enter_context(loaded())
         inside.enter_context(frozen(transformer))
+        inside.enter_context(experts_with_gradients(transformer))
         yield Denoiser(
             predict=frozen_transformer,
             levels=flow_levels(),
@@ -151,6 +152,23 @@ def in_a_row(changes: Sequence[Change]) -> Change | None:
     for change in changes:
         found = change if found is None else one_after_the_other(found, change)
     return found
+
+
+@contextmanager
+def experts_with_gradients(transformer: nn.Module) -> Iterator[None]:
+    """Inside, gradients flow through HiDream's experts, which have none outside of training mode.
+
+    They alone are in that mode: it changes what other layers compute.
+    """
+    mixtures: list[Any] = [each for each in transformer.modules() if hasattr(each, "moe_infer")]
+    before = [(each, each.training, each._force_inference_output) for each in mixtures]
+    try:
+        for mixture in mixtures:
+            mixture.training, mixture._force_inference_output = True, False
+        yield
+    finally:
+        for mixture, training, forced in before:
+            mixture.training, mixture._force_inference_output = training, forced
 
 
 def layers_without_sites(transformer: nn.Module) -> list[nn.Module]:
