@@ -335,12 +335,15 @@ RECIPES = {
 }
 
 
-def build(name: str) -> tuple[nn.Module, Inputs]:
-    """The model of RECIPES in eval mode and without gradients, and its inputs."""
+def build(name: str, **changes: Any) -> tuple[nn.Module, Inputs]:
+    """The model of RECIPES in eval mode and without gradients, and its inputs.
+
+    changes: of its config.
+    """
     import diffusers
 
     recipe = RECIPES[name]
-    model = getattr(diffusers, recipe.kind)(**recipe.config).eval().requires_grad_(False)
+    model = getattr(diffusers, recipe.kind)(**recipe.config | changes).eval().requires_grad_(False)
     fill(model)
     chance = torch.Generator().manual_seed(1)
     inputs = recipe.inputs(lambda *shape: torch.randn(shape, generator=chance))

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import copy
+import math
 from dataclasses import replace
 
 import pytest
 import torch
 import torch.nn.functional as F
+from PIL import Image
 
 pytest.importorskip("diffusers")
 import tiny_models
+from tiny_models import pipelines
 
 import hypernet.diffusers
 from hypernet import Hypernetwork
 from hypernet.apply.training_network import TrainingNetwork
 from hypernet.diffusers.trainable_transformer import TrainableTransformer
+from hypernet.diffusers.training import trainable
 from hypernet.diffusers.velocities import LLAMA, inputs_of, packed, unpacked, velocity_of
 from hypernet.training.batches import stack
 from hypernet.training.diffusion import Batch, predicted
@@ -178,6 +182,55 @@ def test_training_again_with_the_same_seed_gives_the_same_losses():
     model, batch = batch_for("lumina2", samples=3)
     settings = TrainSettings(steps=4, learning_rate="1e-3", batch_size=2, **ONE)
     assert losses(model, batch, settings)[0] == losses(copy.deepcopy(model), batch, settings)[0]
+
+
+# --- pipelines -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", pipelines.NAMES)
+def test_pictures_and_captions_are_encoded_by_the_pipeline(name):
+    pipeline = pipelines.pipeline(name)
+    light, dark = Image.new("RGB", (80, 70), "white"), Image.new("RGB", (64, 64))
+    settings = TrainSettings(
+        steps=2, learning_rate="1e-3", batch_size=2, **ONE | {"probe_every": 2}
+    )
+    training = hypernet.diffusers.train(
+        pipeline, [(light, "a cat"), (dark, "dogs")], spec_for(pipeline), settings, size=(64, 32)
+    )
+    steps = list(training)
+    assert all(math.isfinite(step.loss) for step in steps) and steps[1].probe is not None
+    with hypernet.diffusers.apply(pipeline, training.network):
+        pass
+
+
+def test_a_latent_is_that_of_the_vae_as_the_transformer_sees_it():
+    pipeline, chance = pipelines.pipeline("lumina2"), torch.Generator().manual_seed(0)
+    pixels = torch.rand(1, 32, 48, 3, generator=chance)
+    with torch.no_grad():
+        found, std = trainable(pipeline).encode_picture(pixels)
+        expected = pipeline.vae.encode(pixels.movedim(-1, 1) * 2 - 1).latent_dist
+    assert (found - (expected.mean - 0.1159) * 0.3611).abs().max() < 1e-6
+    assert (std - expected.std * 0.3611).abs().max() < 1e-6
+
+
+def test_sizes_and_a_vae_that_do_not_fit_are_refused():
+    pipeline = pipelines.pipeline("lumina2")
+    given = [], spec_for(pipeline), TrainSettings(steps=1)
+    with pytest.raises(ValueError, match=r"size \(24, 16\): .* multiples of 16 pixels"):
+        hypernet.diffusers.train(pipeline, *given, size=(24, 16))
+    pipeline.vae = pipelines.vae(channels=4)
+    with pytest.raises(ValueError, match=r"latents of 16 channels.*AutoencoderKL\) gives 4"):
+        hypernet.diffusers.train(pipeline, *given)
+    pipeline.vae = torch.nn.Linear(1, 1)
+    with pytest.raises(ValueError, match="the latents of Linear is not known"):
+        hypernet.diffusers.train(pipeline, *given)
+
+
+def test_a_pipeline_with_two_transformers_is_refused():
+    pipeline = pipelines.pipeline("wan")
+    pipeline.register_modules(transformer_2=pipeline.transformer)
+    with pytest.raises(ValueError, match="WanPipeline has two transformers"):
+        hypernet.diffusers.train(pipeline, [], spec_for(pipeline), TrainSettings(steps=1))
 
 
 # --- refusals ------------------------------------------------------------------------------------

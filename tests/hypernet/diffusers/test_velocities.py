@@ -7,7 +7,10 @@ import torch
 
 diffusers = pytest.importorskip("diffusers")
 import tiny_models
+from tiny_models import pipelines
 
+from hypernet.diffusers.latents import decode, latent_format
+from hypernet.diffusers.training import trainable
 from hypernet.diffusers.velocities import LLAMA, inputs_of, velocity_of
 
 TOKENS = 7
@@ -22,7 +25,7 @@ TEXT = random(1, TOKENS, 24)
 POOLED = random(1, 16, seed=1)
 VISIBLE = torch.ones(1, TOKENS, dtype=torch.bool)
 
-# architecture -> its pipeline, what it takes beside the transformer, and of a prompt that is encoded
+# architecture -> its pipeline, its parts beside the transformer, and an encoded prompt
 PIPELINES = {
     "lumina2": (
         "Lumina2Pipeline",
@@ -57,12 +60,14 @@ PIPELINES = {
         {"prompt_embeds": TEXT, "prompt_embeds_mask": VISIBLE.long()},
     ),
     "wan": (
-        "WanPipeline", ("text_encoder", "tokenizer", "vae"), {"prompt_embeds": TEXT, "num_frames": 1},
+        "WanPipeline",
+        ("text_encoder", "tokenizer", "vae"),
+        {"prompt_embeds": TEXT, "num_frames": 1},
     ),
     "hidream": (
         "HiDreamImagePipeline",
-        tuple(f"{part}{n}" for n in ("", "_2", "_3", "_4") for part in ("text_encoder", "tokenizer"))
-        + ("vae",),
+        ("text_encoder", "tokenizer", "text_encoder_2", "tokenizer_2", "text_encoder_3",
+         "tokenizer_3", "text_encoder_4", "tokenizer_4", "vae"),
         {
             "prompt_embeds_t5": TEXT,
             "prompt_embeds_llama3": random(2, 1, TOKENS, 24, seed=2),
@@ -81,14 +86,22 @@ PIPELINES = {
 }  # fmt: skip
 
 
-def steps_of(name, model):
-    """(x, σ, v) of each sampling step of the pipeline, and its result. x and v are as it has them."""
-    kind, parts, prompt = PIPELINES[name]
+def without_encoders(name, model):
+    kind, parts, _ = PIPELINES[name]
     scheduler = diffusers.FlowMatchEulerDiscreteScheduler()
-    pipeline = getattr(diffusers, kind)(
-        transformer=model, scheduler=scheduler, **dict.fromkeys(parts)
-    )
+    return getattr(diffusers, kind)(transformer=model, scheduler=scheduler, **dict.fromkeys(parts))
+
+
+def drawn(pipeline, **given):
+    generator = torch.Generator().manual_seed(4)
+    size = {"height": SIDE, "width": SIDE, "num_inference_steps": 2, "return_dict": False}
+    return pipeline(**size, generator=generator, **{"guidance_scale": 1.0} | given)[0]
+
+
+def steps_of(pipeline, **given):
+    """(x, σ, v) of each step that the pipeline samples by; x and v packed as it packs them."""
     pipeline.set_progress_bar_config(disable=True)
+    scheduler = pipeline.scheduler
     seen, real = [], scheduler.step
 
     def step(velocity, t, x, **more):
@@ -96,14 +109,26 @@ def steps_of(name, model):
         return real(velocity, t, x, **more)
 
     scheduler.step = step
-    given = {"guidance_scale": 1.0} | prompt
-    generator = torch.Generator().manual_seed(4)
-    result = pipeline(
-        height=SIDE, width=SIDE, num_inference_steps=2, output_type="latent", generator=generator,
-        **given,
-    )  # fmt: skip
-    assert result is not None
+    drawn(pipeline, output_type="latent", **given)
+    scheduler.step = real
     return seen
+
+
+def latents_like(model):
+    inputs, config = inputs_of(model), model.config
+    side = SIDE // 16 * inputs.patch(config)
+    frames = (1,) if inputs.has_frames else ()
+    return torch.empty(1, inputs.channels(config), *frames, side, side)
+
+
+def check_velocities(model, steps, condition):
+    like = latents_like(model)
+    assert steps
+    for x, sigma, expected in steps:
+        x, expected = as_latents(x, like), as_latents(expected, like)
+        with torch.no_grad():
+            found = velocity_of(model, x, sigma[None], condition)
+        assert (found - expected).abs().max() <= 1e-5 * expected.abs().max(), float(sigma)
 
 
 def as_latents(tokens, like):
@@ -123,24 +148,42 @@ def as_latents(tokens, like):
 
 @pytest.mark.parametrize("name", PIPELINES)
 def test_a_velocity_is_the_one_that_the_pipeline_steps_with(name):
-    model = tiny_models.build(name)[0]
-    inputs, config = inputs_of(model), model.config
-    prompt = PIPELINES[name][2]
+    model, prompt = tiny_models.build(name)[0], PIPELINES[name][2]
     condition = {"context": TEXT}
-    if inputs.pooled:
+    if inputs_of(model).pooled:
         condition["pooled"] = POOLED
     if name == "krea2":
         condition["context"] = prompt["prompt_embeds"].flatten(2)
     if name == "hidream":
         condition[LLAMA] = prompt["prompt_embeds_llama3"].transpose(0, 1)
-    side = SIDE // 16 * inputs.patch(config)
-    frames = (1,) if inputs.has_frames else ()
-    like = torch.empty(1, inputs.channels(config), *frames, side, side)
-    for x, sigma, expected in steps_of(name, model):
-        x, expected = as_latents(x, like), as_latents(expected, like)
-        with torch.no_grad():
-            found = velocity_of(model, x, sigma[None], condition)
-        assert (found - expected).abs().max() <= 1e-5 * expected.abs().max(), float(sigma)
+    check_velocities(model, steps_of(without_encoders(name, model), **prompt), condition)
+
+
+# diffusers 0.42 adds Chroma's mask of ones and zeros to the scores, where it should hide tokens
+@pytest.mark.parametrize("name", [name for name in pipelines.NAMES if name != "chroma"])
+def test_a_prompt_is_encoded_as_the_pipeline_does(name):
+    pipeline = pipelines.pipeline(name)
+    given = {"guidance_scale": 0.0} if name == "z_image" else {}
+    given |= {"num_frames": 1} if name == "wan" else {}
+    given |= {"max_sequence_length": 226} if name == "wan" else {}
+    condition = trainable(pipeline).encode_prompt("a cat")
+    stacked = {key: each[None] for key, each in condition.items()}
+    steps = steps_of(pipeline, prompt="a cat", **given)
+    check_velocities(pipeline.transformer, steps, stacked)
+
+
+@pytest.mark.parametrize("name", ["lumina2", "flux", "qwen_image", "wan"])
+def test_latents_are_decoded_as_the_pipeline_does(name):
+    pipeline = pipelines.pipeline(name)
+    given = {"prompt": "a cat"} | ({"num_frames": 1} if name == "wan" else {})
+    latents = drawn(pipeline, output_type="latent", **given)
+    expected = drawn(pipeline, output_type="pt", **given).view(1, 3, SIDE, SIDE)
+    form = latent_format(pipeline.vae)
+    latents = as_latents(latents, latents_like(pipeline.transformer))
+    with torch.no_grad():
+        found = decode(pipeline.vae, form.out_of(latents)) / 2 + 0.5
+    assert (found.clamp(0, 1) - expected).abs().max() <= 1e-5
+    assert (form.into(form.out_of(latents)) - latents).abs().max() <= 1e-5
 
 
 def test_a_class_that_is_not_known_is_named_beside_those_that_are():
