@@ -16,18 +16,17 @@ from .velocities import LLAMA
 Encoded = dict[str, Tensor]  # (T, C) or (P,) each
 
 
-def encode_prompt(pipeline: Any, transformer: Any, prompt: str) -> Encoded:
-    """The condition of one prompt, float32 on the CPU.
+def encode_prompt(pipeline: Any, transformer: str, prompt: str) -> Encoded:
+    """The condition of one prompt, float32 on the CPU. transformer: the name of its class.
 
     Raises ValueError naming a transformer whose prompts are not known.
     """
-    name = type(getattr(transformer, "_orig_mod", transformer)).__name__
-    if name not in PROMPTS:
+    if transformer not in PROMPTS:
         raise ValueError(
-            f"how pipelines with {name} encode prompts is not known here: give the transformer "
-            "alone, with batches of latents and their text."
+            f"how pipelines with {transformer} encode prompts is not known here: give the "
+            "transformer alone, with batches of latents and their text."
         )
-    found = PROMPTS[name](pipeline, prompt)
+    found = PROMPTS[transformer](pipeline, prompt)
     return {key: each.detach().float().cpu() for key, each in found.items()}
 
 

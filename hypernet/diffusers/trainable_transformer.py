@@ -133,7 +133,7 @@ class TrainableTransformer:
         return moments_by(self.pipeline.vae)
 
     def encode_prompt(self, prompt: str) -> dict[str, Tensor]:
-        return encode_prompt(self.pipeline, self.transformer, prompt)
+        return encode_prompt(self.pipeline, type(self.transformer).__name__, prompt)
 
     @contextmanager
     def denoiser(self, device: torch.device, settings: TrainSettings) -> Iterator[Denoiser]:

@@ -161,6 +161,7 @@ def spec_for(
     ValueError for widths or places that the model does not have.
     """
     streams = streams_of(pipeline_or_model)
-    spec = HypernetSpec(**{"layer_structure": usual_structure(streams)} | changes)
+    given: dict[str, Any] = {"layer_structure": usual_structure(streams)} | changes
     every = "widths" not in changes
+    spec = HypernetSpec(**given)
     return fitted(spec, streams, every_width=every, chosen=places, groups=groups)

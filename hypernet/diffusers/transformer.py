@@ -20,7 +20,7 @@ from ..apply.sites import Change, blocks_with, installed, one_after_the_other
 from ..apply.training_network import TrainingNetwork
 from ..families import Site, take_census
 from ..training.diffusion import FLOW_LEVELS, Denoiser, flow_levels, flux_shift, unshifted
-from ..training.memory_saving import Forward, again, computed_by, visiting
+from ..training.memory_saving import Forward, again, computed_by, visited, visiting
 from ..training.memory_saving import compiled as compiled_layers
 from .denoiser import computing_in, frozen
 from .velocities import inputs_of, velocity_of
@@ -55,8 +55,7 @@ def transformer_denoiser(
         if compiled is not None:
             inside.enter_context(compiled_layers(layers_without_sites(transformer), compiled))
         if offload:
-            blocks = list(frozen_transformer.blocks)
-            inside.enter_context(visiting(transformer, device, but=blocks))
+            inside.enter_context(frozen_transformer.offloaded())
         inside.enter_context(loaded())
         inside.enter_context(frozen(transformer))
         inside.enter_context(experts_with_gradients(transformer))
@@ -86,6 +85,7 @@ class FrozenTransformer:
         self.transformer = transformer
         self.sites = take_census(transformer).sites
         self.blocks = blocks_with(transformer, self.sites)
+        self.plain: dict[nn.Module, Forward] = {}  # forwards of the blocks while they are visited
         self.device = device
         self.offload = self.recomputes = offload
         self.changes_at = changes_at
@@ -114,6 +114,21 @@ class FrozenTransformer:
             self.recomputes = self.offload
 
     @contextmanager
+    def offloaded(self) -> Iterator[None]:
+        """Inside the block, a transformer that is in RAM stays there, also for other callers.
+
+        The weights of its blocks visit the device one after the other; what is between the blocks
+        is there all the time.
+        """
+        self.plain = {block: block.forward for block in self.blocks}
+        with (
+            visiting(self.transformer, self.device, but=list(self.blocks)),
+            computed_by({block: visited(block, self.device) for block in self.blocks}),
+        ):
+            yield
+        self.plain = {}
+
+    @contextmanager
     def _changed(self, change: Change | None) -> Iterator[None]:
         if not self.recomputes:
             with changed(self.transformer, self.sites, change):
@@ -129,7 +144,7 @@ class FrozenTransformer:
     def _computed_again(
         self, block: nn.Module, change: Change | None, sites: Sequence[Site]
     ) -> Forward:
-        own = block.forward
+        own = self.plain.get(block, block.forward)
 
         def compute(*inputs: Any, **named: Any) -> Any:
             weights = visiting(block, self.device) if self.offload else nullcontext()

@@ -1,6 +1,7 @@
 """Loads a checkpoint, a .safetensors file or a diffusers folder, as MODEL, CLIP and VAE.
 
-It takes models with the structure of Stable Diffusion 1.x, 2.x or SDXL that predict the noise or v.
+It takes models with the structure of Stable Diffusion 1.x, 2.x or SDXL that predict the noise or v,
+and folders of transformers that learnt by flow matching (Lumina 2, Z-Image, Flux, Qwen-Image …).
 Nothing is ever downloaded. A checkpoint that is incomplete or of another kind is refused before any
 weight is read.
 """
@@ -13,12 +14,16 @@ from pathlib import Path
 import torch
 
 from hypernet.devices import as_tensors_name_it
+from hypernet.diffusers.latents import latent_format
 from hypernet.diffusers.unet import install_patched_attention
 
 from .diffusers_folder import read_folder
+from .flow import LatentFlow
 from .patched_model import LatentDiffusion, Model
+from .pipeline_text import PipelineText
 from .single_file import read_file, read_vae
 from .text import Clip
+from .transformer_folder import holds_transformer, read_transformer_folder
 from .vae import Vae
 
 logger = logging.getLogger(__name__)
@@ -27,7 +32,8 @@ logger = logging.getLogger(__name__)
 def accelerator() -> tuple[torch.device, torch.dtype | None]:
     """The device of all models, and the UNet's dtype.
 
-    None means the file's dtype if that has 16 bits, otherwise float16. The VAE and the text models
+    None means the file's dtype if that has 16 bits, otherwise float16; for a transformer bfloat16.
+    The VAE and the text models
     always use float32.
     """
     if torch.cuda.is_available():
@@ -38,13 +44,15 @@ def accelerator() -> tuple[torch.device, torch.dtype | None]:
 
 
 @torch.inference_mode(False)
-def load_checkpoint(path: str | Path) -> tuple[Model, Clip, Vae]:
+def load_checkpoint(path: str | Path) -> tuple[Model, Clip | PipelineText, Vae]:
     """MODEL, CLIP and VAE of a checkpoint.
 
     Raises FileNotFoundError if a folder is incomplete, ValueError if the model is of another kind.
     """
     path = Path(path)
     device, dtype = accelerator()
+    if path.is_dir() and holds_transformer(path):
+        return load_transformer(path, device, dtype)
     parts = (read_file if path.is_file() else read_folder)(path, dtype)
     logger.info("%s: UNet in %s on %s", path.name, parts.unet.dtype, device)
     for module in (parts.unet, parts.vae):
@@ -56,7 +64,20 @@ def load_checkpoint(path: str | Path) -> tuple[Model, Clip, Vae]:
     return Model(diffusion, device, path.name, source=path), clip, Vae(parts.vae, device)
 
 
-def load_demo_model(folder: Path) -> tuple[Model, Clip, Vae]:
+def load_transformer(
+    folder: Path, device: torch.device, dtype: torch.dtype | None
+) -> tuple[Model, Clip | PipelineText, Vae]:
+    parts = read_transformer_folder(folder, device, dtype)
+    transformer, form = parts.transformer, latent_format(parts.vae)
+    logger.info("%s: transformer in %s on %s", folder.name, transformer.dtype, device)
+    for module in (transformer, parts.vae, parts.clip.module):
+        module.eval().requires_grad_(False)
+    flow = LatentFlow(transformer, parts.sampling, form)
+    model = Model(flow, device, folder.name, source=folder)
+    return model, parts.clip, Vae(parts.vae, device, form.pixels)
+
+
+def load_demo_model(folder: Path) -> tuple[Model, Clip | PipelineText, Vae]:
     return load_checkpoint(folder)
 
 

@@ -45,13 +45,13 @@ def read_folder(folder: Path, dtype: torch.dtype | None) -> Parts:
             UNet2DConditionModel,  # pyright: ignore[reportPrivateImportUsage]
         )
 
-    sampling = _model_sampling(_read(folder / "scheduler" / "scheduler_config.json"), folder)
+    sampling = _model_sampling(read_json(folder / "scheduler" / "scheduler_config.json"), folder)
     local = {"local_files_only": True, "low_cpu_mem_usage": False}
     unet = UNet2DConditionModel.from_pretrained(
         folder / "unet", torch_dtype=dtype or torch.float16, **local
     )
     vae = AutoencoderKL.from_pretrained(folder / "vae", torch_dtype=torch.float32, **local)
-    tokenizer, encoders = _read_text_models(folder, is_sdxl)
+    tokenizer, encoders = read_text_models(folder, is_sdxl)
     return Parts(
         unet=unet,
         vae=vae,
@@ -62,7 +62,8 @@ def read_folder(folder: Path, dtype: torch.dtype | None) -> Parts:
     )
 
 
-def _read_text_models(folder: Path, is_sdxl: bool) -> tuple[Any, tuple[TextEncoder, ...]]:
+def read_text_models(folder: Path, is_sdxl: bool = False) -> tuple[Any, tuple[TextEncoder, ...]]:
+    """The tokenizer and the CLIP models of Stable Diffusion in a folder."""
     from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 
     def tokenizer(part: str) -> Any:  # Any: by its types, a padding token may be a list
@@ -72,7 +73,7 @@ def _read_text_models(folder: Path, is_sdxl: bool) -> tuple[Any, tuple[TextEncod
         return kind.from_pretrained(folder / part, dtype=torch.float32, local_files_only=True)
 
     first = tokenizer("tokenizer")
-    with _without_transformers_bars():
+    with without_transformers_bars():
         if not is_sdxl:  # for Stable Diffusion 2, diffusers has already removed the last layer
             text_model = model(CLIPTextModel, "text_encoder")
             return first, (TextEncoder(module=text_model, padding=first.pad_token_id),)
@@ -91,7 +92,7 @@ def _read_text_models(folder: Path, is_sdxl: bool) -> tuple[Any, tuple[TextEncod
 
 
 @contextmanager
-def _without_transformers_bars() -> Iterator[None]:
+def without_transformers_bars() -> Iterator[None]:
     """Hide transformers' progress bar for each model: progress bars are for nodes."""
     from transformers.utils import logging as their_logging
 
@@ -119,9 +120,9 @@ def _is_sdxl(folder: Path) -> bool:
 
     Raises FileNotFoundError if a part of SDXL is missing.
     """
-    unet = _read(folder / "unet" / "config.json")
+    unet = read_json(folder / "unet" / "config.json")
     taken = unet.get("in_channels", 4)
-    given = _read(folder / "vae" / "config.json").get("latent_channels", 4)
+    given = read_json(folder / "vae" / "config.json").get("latent_channels", 4)
     if taken != given:
         raise ValueError(
             f'the UNet in "{folder}" takes {taken} channels, the VAE gives {given}: an inpainting '
@@ -130,7 +131,7 @@ def _is_sdxl(folder: Path) -> bool:
     added = unet.get("addition_embed_type")
     if not added:
         return False
-    kind = _read(folder / "model_index.json").get("_class_name", "")
+    kind = read_json(folder / "model_index.json").get("_class_name", "")
     if added != "text_time" or unet.get("class_embed_type") or "Refiner" in kind:
         raise ValueError(
             f'"{folder}" holds a model ({kind}) that takes more than a text and the size of a '
@@ -165,7 +166,8 @@ def _model_sampling(config: dict[str, Any], folder: Path) -> DiscreteSampling:
     return DiscreteSampling(alphas_cumprod, PREDICTIONS[prediction])
 
 
-def _read(file: Path) -> dict[str, Any]:
+def read_json(file: Path) -> dict[str, Any]:
+    """Raises ValueError if the file is no JSON."""
     try:
         return json.loads(file.read_text("utf-8"))
     except ValueError as error:

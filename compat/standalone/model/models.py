@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,10 @@ from torch import Tensor
 from hypernet.apply import patches
 from hypernet.apply.effect import Effect
 from hypernet.apply.fold import AttentionWeights, attention_names
-from hypernet.diffusers.denoiser import denoiser as library_denoiser
+from hypernet.apply.site_patches import SitePatch
+from hypernet.apply.sites import Change
+from hypernet.diffusers.denoiser import denoiser as unet_denoiser
+from hypernet.diffusers.transformer import transformer_denoiser
 from hypernet.encoding.unload import unload as unload_weights
 from hypernet.families import take_census
 from hypernet.formats.hns import Network
@@ -26,8 +29,10 @@ from hypernet.pictures.latent_size import PIXELS
 from hypernet.training.diffusion import Denoiser
 
 from ...prompt_entries import entries
+from .flow import NAME, LatentFlow, patches_in
 from .patched_model import UNET_PREFIX, Model
-from .sampling import Conditioning, sample
+from .pipeline_text import PipelineText
+from .sampling import Conditioning, DiscreteSampling, sample
 from .text import Clip
 from .vae import Vae
 
@@ -41,7 +46,7 @@ def encode_pictures(vae: Vae, pictures: Tensor, model: Model) -> tuple[Tensor, T
 
 
 def encode_texts(
-    clip: Clip, texts: list[str], model: Model | None = None
+    clip: Clip | PipelineText, texts: list[str], model: Model | None = None
 ) -> list[dict[str, Tensor]]:
     return [read_conditioning(conditioning(clip, text), model)[0] for text in texts]
 
@@ -49,18 +54,13 @@ def encode_texts(
 @torch.inference_mode(False)
 @torch.no_grad()
 def scale_latents(model: Model, samples: Tensor) -> Tensor:
-    channels = model.module.config["in_channels"]
-    if samples.ndim != 4 or samples.shape[1] != channels:
-        raise ValueError(
-            f"a latent of shape {list(samples.shape)} is not of this model, which takes "
-            f"[pictures, {channels}, rows, columns]. Encode with the VAE of the same checkpoint."
-        )
+    model.model.check_latents(samples)
     return model.model.process_latent_in(samples.to("cpu", torch.float32, copy=True))
 
 
-def conditioning(clip: Clip, text: str) -> Conditioning:
+def conditioning(clip: Clip | PipelineText, text: str) -> Conditioning:
     context, pooled = clip.encode(text)
-    return [[context, {"pooled_output": pooled}]]
+    return [[context, {} if pooled is None else {"pooled_output": pooled}]]
 
 
 @torch.inference_mode(False)
@@ -75,7 +75,7 @@ def read_conditioning(
 
 
 @torch.inference_mode(False)
-def release(*models: Model | Clip | Vae) -> None:
+def release(*models: Model | Clip | PipelineText | Vae) -> None:
     for model in models:
         if isinstance(model, Model):
             model.move_to(torch.device("cpu"))
@@ -84,7 +84,7 @@ def release(*models: Model | Clip | Vae) -> None:
     free_memory()
 
 
-def unload(folder: Path, *models: Clip | Vae) -> None:
+def unload(folder: Path, *models: Clip | PipelineText | Vae) -> None:
     for model in models:
         unload_weights(model.module, folder)
 
@@ -96,6 +96,8 @@ def free_memory() -> None:
 
 
 def attention_widths(model: Model) -> dict[str, tuple[int, ...]]:
+    if isinstance(model.model, LatentFlow):
+        return take_census(model.module).widths()
     return patches.attention_widths(model.module)
 
 
@@ -109,6 +111,9 @@ def pixels_per_latent(model: Model) -> int:
 
 def with_network(model: Model, network: Network, effect: Effect) -> Model:
     patched = model.clone()
+    if isinstance(model.model, LatentFlow):
+        patched.set_model_patch(SitePatch(network, effect), NAME)
+        return patched
     attn1, attn2 = patches.make_patches(network, effect)
     patched.set_model_attn1_patch(attn1)
     patched.set_model_attn2_patch(attn2)
@@ -162,32 +167,43 @@ def denoiser(
     compiled: Callable[[str], object] | None = None,
 ) -> Iterator[Denoiser]:
     """Inside the block, inference mode is off, gradients are on and the UNet is frozen."""
-    levels = model.model.model_sampling
-
-    def options_at(timesteps: Tensor) -> dict[str, Any]:
-        return {
-            **model.model_options["transformer_options"],
-            "sigmas": levels.sigma(timesteps),
-            "cond_or_uncond": [0],
-        }
-
+    how = {"dtype": dtype, "offload": offload, "compiled": compiled, "loaded": model.loaded}
     with (
         torch.inference_mode(False),
         torch.enable_grad(),
         _staying_in_ram(model) if offload else nullcontext(),
-        library_denoiser(
-            model.module,
-            levels.alphas_cumprod,
-            levels.prediction,
-            model.load_device,
-            dtype=dtype,
-            offload=offload,
-            compiled=compiled,
-            loaded=model.loaded,
-            options_at=options_at,
-        ) as opened,
+        (_flow if isinstance(model.model, LatentFlow) else _diffusion)(model, how) as opened,
     ):
         yield opened
+
+
+def _diffusion(model: Model, how: dict[str, Any]) -> AbstractContextManager[Denoiser]:
+    levels, unet = model.model.model_sampling, model.model.diffusion_model
+    assert isinstance(levels, DiscreteSampling)
+
+    def options_at(timesteps: Tensor) -> dict[str, Any]:
+        return _options(model, levels.sigma(timesteps))
+
+    where = model.load_device
+    return unet_denoiser(
+        unet, levels.alphas_cumprod, levels.prediction, where, options_at=options_at, **how
+    )
+
+
+def _flow(model: Model, how: dict[str, Any]) -> AbstractContextManager[Denoiser]:
+    def changes_at(sigmas: Tensor) -> list[Change]:
+        options = _options(model, sigmas)
+        found = [patch.in_call(options) for patch in patches_in(options)]
+        return [change for change in found if change is not None]
+
+    transformer = model.model.diffusion_model
+    return transformer_denoiser(transformer, model.load_device, changes_at=changes_at, **how)
+
+
+def _options(model: Model, sigmas: Tensor) -> dict[str, Any]:
+    """What patches are told in one call."""
+    own = model.model_options["transformer_options"]
+    return {**own, "sigmas": sigmas, "cond_or_uncond": [0]}
 
 
 @contextmanager
@@ -213,7 +229,6 @@ def generate(
     steps: int,
     cfg: float,
 ) -> Tensor:
-    channels = vae.module.config.latent_channels
-    empty = torch.zeros(1, channels, height // vae.downscale, width // vae.downscale)
+    empty = torch.zeros(1, *model.model.leading, height // vae.downscale, width // vae.downscale)
     latent = sample(model, positive, negative, empty, seed=seed, steps=steps, cfg=cfg, shown=False)
     return vae.decode(latent)

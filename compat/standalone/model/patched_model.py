@@ -25,7 +25,10 @@ from hypernet.diffusers.unet import run_unet
 from .sampling import DiscreteSampling
 
 if TYPE_CHECKING:
+    from diffusers.models.modeling_utils import ModelMixin
     from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
+
+    from .flow import LatentFlow
 
 UNET_PREFIX = "diffusion_model."
 
@@ -40,6 +43,8 @@ class Change(Protocol):
 
 class LatentDiffusion:
     """A UNet with its noise levels and the scale of its latents; `Model.model` is one."""
+
+    repeats_text = True  # a repeated text is the same to it, so texts of all lengths go together
 
     def __init__(
         self,
@@ -85,13 +90,36 @@ class LatentDiffusion:
     def process_latent_out(self, latent: Tensor) -> Tensor:
         return latent / self.scaling_factor
 
+    @property
+    def leading(self) -> tuple[int, ...]:
+        """A latent's shape before its rows and columns."""
+        return (self.diffusion_model.config["in_channels"],)
+
+    def check_latents(self, latent: Tensor) -> None:
+        """Raises ValueError for latents of another kind of model."""
+        check_shape(latent, *self.leading)
+
+    def fitted(self, latent: Tensor) -> Tensor:
+        """Latents to begin from, in the model's shape."""
+        return latent
+
+
+def check_shape(latent: Tensor, *expected: int) -> None:
+    """expected: channels, and 1 frame for a model that knows videos."""
+    if latent.ndim != len(expected) + 3 or tuple(latent.shape[1:-2]) != expected:
+        shape = ", ".join(map(str, expected))
+        raise ValueError(
+            f"a latent of shape {list(latent.shape)} is not of this model, which takes "
+            f"[pictures, {shape}, rows, columns]. Encode with the VAE of the same checkpoint."
+        )
+
 
 class Model:
-    """A LatentDiffusion with its patches. source: the checkpoint, if known."""
+    """A LatentDiffusion or LatentFlow with its patches. source: the checkpoint, if known."""
 
     def __init__(
         self,
-        model: LatentDiffusion,
+        model: LatentDiffusion | LatentFlow,
         load_device: torch.device,
         name: str,
         model_options: dict[str, Any] | None = None,
@@ -106,7 +134,7 @@ class Model:
         self.model_options = model_options or {"transformer_options": {}}
 
     @property
-    def module(self) -> UNet2DConditionModel:
+    def module(self) -> ModelMixin:
         return self.model.diffusion_model
 
     def clone(self) -> Model:
@@ -118,10 +146,18 @@ class Model:
         return twin
 
     def with_sampling(self, model_sampling: DiscreteSampling) -> Model:
-        """The same weights, used with another kind of prediction or other noise levels."""
-        twin = self.clone()
-        twin.model = copy.copy(self.model)  # shares the UNet and `unchanged`
-        twin.model.model_sampling = model_sampling
+        """The same weights, used with another kind of prediction or other noise levels.
+
+        Raises ValueError for a model of another kind of noise.
+        """
+        if not isinstance(self.model, LatentDiffusion):
+            raise ValueError(
+                "this model learnt by flow matching, which eps and v are not: leave out "
+                "ModelSamplingDiscrete."
+            )
+        twin, model = self.clone(), copy.copy(self.model)  # shares the UNet and `unchanged`
+        model.model_sampling = model_sampling
+        twin.model = model
         return twin
 
     @torch.inference_mode(False)
@@ -138,12 +174,12 @@ class Model:
         return attrgetter(name)(self.model)
 
     def set_model_attn1_patch(self, patch: Patch) -> None:
-        self._add_patch("attn1_patch", patch)
+        self.set_model_patch(patch, "attn1_patch")
 
     def set_model_attn2_patch(self, patch: Patch) -> None:
-        self._add_patch("attn2_patch", patch)
+        self.set_model_patch(patch, "attn2_patch")
 
-    def _add_patch(self, name: str, patch: Patch) -> None:
+    def set_model_patch(self, patch: Any, name: str) -> None:
         patches = self.model_options["transformer_options"].setdefault("patches", {})
         patches[name] = [*patches.get(name, []), patch]
 

@@ -1,9 +1,11 @@
 """Sampling: turns noise into latents, with the same numbers as ComfyUI.
 
-Everything works on x = x_0 + sigma · noise, whose variance grows with sigma (k-diffusion's form);
-the UNet gets x / sqrt(sigma² + 1). A sampler is a function of a denoiser (x, sigma) -> x_0, of x,
-of descending sigmas that end in 0, and of a source of noise for ancestral samplers. A seed gives
-the same noise as in ComfyUI: normal numbers from torch's CPU generator.
+Diffusion works on x = x_0 + sigma · noise, whose variance grows with sigma (k-diffusion's form);
+the UNet gets x / sqrt(sigma² + 1). Flow matching works on x = (1 − sigma) · x_0 + sigma · noise,
+with sigma from 1 to 0, and the same steps lead from one to the next. A sampler is a function of a
+denoiser (x, sigma) -> x_0, of x, of descending sigmas that end in 0, and of a source of noise for
+ancestral samplers. A seed gives the same noise as in ComfyUI: normal numbers from torch's CPU
+generator.
 
 Left out: noise masks, areas and strengths of a conditioning, and the other thirty samplers.
 """
@@ -13,7 +15,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 from torch import Tensor
@@ -49,6 +51,31 @@ def with_zero_snr(alphas_cumprod: Tensor) -> Tensor:
     root = alphas_cumprod.sqrt()
     stretched = (root - root[-1]) * root[0] / (root[0] - root[-1])
     return torch.cat([stretched[:-1] ** 2, torch.full_like(root[-1:], ZERO)])
+
+
+class NoiseLevels(Protocol):
+    """What a model says of its noise, as its `model_sampling`."""
+
+    prediction: str
+    sigmas: Tensor  # those it was trained on, ascending
+
+    @property
+    def sigma_min(self) -> Tensor: ...
+
+    @property
+    def sigma_max(self) -> Tensor: ...
+
+    def timestep(self, sigma: Tensor) -> Tensor: ...
+
+    def sigma(self, timestep: Tensor) -> Tensor: ...
+
+    def percent_to_sigma(self, percent: float) -> float: ...
+
+    def calculate_denoised(self, sigma: Tensor, output: Tensor, x: Tensor) -> Tensor: ...
+
+    def noise_scaling(
+        self, sigma: Tensor, noise: Tensor, latent: Tensor, max_denoise: bool = False
+    ) -> Tensor: ...
 
 
 class DiscreteSampling:
@@ -121,25 +148,30 @@ def _per_item(sigma: Tensor, x: Tensor) -> Tensor:
 # --- sigmas --------------------------------------------------------------------------------------
 
 
-def normal(levels: DiscreteSampling, steps: int) -> Tensor:
+def normal(levels: NoiseLevels, steps: int) -> Tensor:
     """Evenly spaced timesteps, then 0."""
-    timesteps = torch.linspace(len(levels.sigmas) - 1, 0, steps)
-    return torch.cat([levels.sigma(timesteps), torch.zeros(1)])
+    first, last = (float(levels.timestep(end)) for end in (levels.sigma_max, levels.sigma_min))
+    return torch.cat([levels.sigma(torch.linspace(first, last, steps)), torch.zeros(1)])
 
 
-def karras(levels: DiscreteSampling, steps: int, rho: float = 7.0) -> Tensor:
+def simple(levels: NoiseLevels, steps: int) -> Tensor:
+    """Every so manyth of the levels that the model was trained on, then 0."""
+    apart = len(levels.sigmas) / steps
+    places = [len(levels.sigmas) - 1 - int(step * apart) for step in range(steps)]
+    return torch.cat([levels.sigmas[places], torch.zeros(1)])
+
+
+def karras(levels: NoiseLevels, steps: int, rho: float = 7.0) -> Tensor:
     """Even steps of sigma^(1/rho) (Karras et al. 2022, eq. 5), then 0."""
     low, high = float(levels.sigma_min) ** (1 / rho), float(levels.sigma_max) ** (1 / rho)
     ramp = torch.linspace(0, 1, steps)
     return torch.cat([(high + ramp * (low - high)) ** rho, torch.zeros(1)])
 
 
-SCHEDULERS = {"normal": normal, "karras": karras}
+SCHEDULERS = {"normal": normal, "karras": karras, "simple": simple}
 
 
-def sigmas_for(
-    levels: DiscreteSampling, scheduler: str, steps: int, denoise: float = 1.0
-) -> Tensor:
+def sigmas_for(levels: NoiseLevels, scheduler: str, steps: int, denoise: float = 1.0) -> Tensor:
     """(steps + 1,) sigmas. denoise < 1 takes the last steps of a longer schedule; 0 gives none."""
     schedule = _named(SCHEDULERS, scheduler, "scheduler")
     if denoise > 0.9999:
@@ -190,6 +222,7 @@ def dpmpp_2m(denoise: Denoise, x: Tensor, sigmas: Tensor, noise: Callable[[], Te
     return x
 
 
+NOT_FOR_FLOW = ("euler_ancestral",)  # it adds noise by the formula of diffusion
 SAMPLERS = {"euler": euler, "euler_ancestral": euler_ancestral, "dpmpp_2m": dpmpp_2m}
 
 
@@ -207,36 +240,19 @@ def guided(
 ) -> Denoise:
     """A denoiser with classifier-free guidance: uncond + cfg · (cond − uncond).
 
-    Both are computed in one batch: first the chunks of the negative, then those of the positive
+    UNets compute both in one batch: first the chunks of the negative, then those of the positive
     (`cond_or_uncond` 1 and 0). cfg 1 leaves the negative out. Several entries are averaged.
     """
     needed = [(0, entry) for entry in positive]
     if not math.isclose(cfg, 1.0):
         needed += [(1, entry) for entry in negative]
     needed.reverse()
-    which = [index for index, _ in needed]
-    contexts = _same_length([entry[0] for _, entry in needed])
-    options_of = [entry[1] for _, entry in needed]
+    calls = [needed] if model.model.repeats_text else [[each] for each in needed]
 
     def denoise(x: Tensor, sigma: Tensor) -> Tensor:
         sigma = sigma.expand(len(x))
-        options = {
-            **model.model_options["transformer_options"],
-            "sample_sigmas": sigmas,
-            "sigmas": sigma,
-            "cond_or_uncond": list(which),
-        }
-        chunks = model.model.apply_model(
-            torch.cat([x] * len(which)),
-            torch.cat([sigma] * len(which)),
-            c_crossattn=torch.cat([_to_batch(context, len(x)) for context in contexts]),
-            transformer_options=options,
-            **_added(options_of, x),
-        ).chunk(len(which))
-        cond, uncond = (
-            [chunk for index, chunk in zip(which, chunks, strict=True) if index == side]
-            for side in (0, 1)
-        )
+        chunks = [each for call in calls for each in _predicted(model, call, x, sigma, sigmas)]
+        cond, uncond = ([chunk for index, chunk in chunks if index == side] for side in (0, 1))
         wanted = torch.stack(cond).mean(dim=0)
         if not uncond:
             return wanted
@@ -244,6 +260,28 @@ def guided(
         return unwanted + (wanted - unwanted) * cfg
 
     return denoise
+
+
+def _predicted(
+    model: Model, entries: list[tuple[int, list]], x: Tensor, sigma: Tensor, sigmas: Tensor
+) -> list[tuple[int, Tensor]]:
+    """x_0 for each of these entries, by one call of the model."""
+    which = [index for index, _ in entries]
+    contexts = _same_length([entry[0] for _, entry in entries])
+    options = {
+        **model.model_options["transformer_options"],
+        "sample_sigmas": sigmas,
+        "sigmas": sigma,
+        "cond_or_uncond": list(which),
+    }
+    found = model.model.apply_model(
+        torch.cat([x] * len(which)),
+        torch.cat([sigma] * len(which)),
+        c_crossattn=torch.cat([_to_batch(context, len(x)) for context in contexts]),
+        transformer_options=options,
+        **_added([entry[1] for _, entry in entries], x),
+    )
+    return list(zip(which, found.chunk(len(which)), strict=True))
 
 
 def _added(options: list[Mapping[str, Any]], x: Tensor) -> dict[str, Tensor]:
@@ -292,6 +330,11 @@ def sample(
     """
     run = _named(SAMPLERS, sampler, "sampler")
     levels = model.get_model_object("model_sampling")
+    if levels.prediction == "flow" and sampler in NOT_FOR_FLOW:
+        raise ValueError(
+            f'sampler "{sampler}" draws with flow models otherwise than here: choose euler.'
+        )
+    latent = model.model.fitted(latent)
     sigmas = sigmas_for(levels, scheduler, steps, denoise)
     if len(sigmas) == 0:
         return latent
@@ -319,7 +362,7 @@ def sample(
     return model.model.process_latent_out(x.float()).cpu()
 
 
-def _is_highest(sigma: Tensor, levels: DiscreteSampling) -> bool:
+def _is_highest(sigma: Tensor, levels: NoiseLevels) -> bool:
     highest = float(levels.sigma_max)
     return float(sigma) > highest or math.isclose(float(sigma), highest, rel_tol=1e-5)
 

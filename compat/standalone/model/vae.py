@@ -7,27 +7,31 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from hypernet.diffusers.latents import decode, encode
+
 if TYPE_CHECKING:
     from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 
 
 class Vae:
-    """A diffusers AutoencoderKL.
+    """A VAE of diffusers. downscale: pixels along a latent's side; None for an AutoencoderKL's.
 
     Pictures are processed one by one, so memory stays constant and each latent depends only on its
     own picture.
     """
 
-    def __init__(self, vae: AutoencoderKL, load_device: torch.device) -> None:
+    def __init__(
+        self, vae: AutoencoderKL, load_device: torch.device, downscale: int | None = None
+    ) -> None:
         # Any: by diffusers' types each method may return a tuple, which it does only when asked
         self.module: Any = vae
         self.load_device = load_device
-        self.downscale = 2 ** (len(self.module.config.block_out_channels) - 1)
+        self.downscale = downscale or 2 ** (len(self.module.config.block_out_channels) - 1)
 
     @torch.inference_mode(False)
     @torch.no_grad()
     def encode_distribution(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean and standard deviation of unscaled latents, (B, c, h, w) each, float32, CPU.
+        """Mean and standard deviation of unscaled latents, (B, c, …) each, float32, CPU.
 
         pictures: (B, H, W, 3+) in 0..1. If the VAE can't divide a side, it is cropped around the
         centre.
@@ -44,18 +48,18 @@ class Vae:
 
     def _encode_one(self, picture: Tensor) -> tuple[Tensor, Tensor]:
         picture = picture.to(self.load_device, self.module.dtype) * 2 - 1
-        found = self.module.encode(picture).latent_dist
+        found = encode(self.module, picture)
         return found.mean.float().cpu(), found.std.float().cpu()
 
     @torch.inference_mode(False)
     @torch.no_grad()
     def decode(self, latents: Tensor) -> Tensor:
-        """Unscaled latents (B, c, h, w) -> pictures (B, H, W, 3) in 0..1, float32, CPU."""
+        """Unscaled latents (B, c, …) -> pictures (B, H, W, 3) in 0..1, float32, CPU."""
         self.module.to(self.load_device)
         return torch.cat([self._decode_one(latent) for latent in latents.split(1)])
 
     def _decode_one(self, latent: Tensor) -> Tensor:
-        picture = self.module.decode(latent.to(self.load_device, self.module.dtype)).sample
+        picture = decode(self.module, latent.to(self.load_device, self.module.dtype))
         return (picture.float().cpu() / 2 + 0.5).clamp(0, 1).movedim(1, -1)
 
 

@@ -156,6 +156,8 @@ def test_samplers_solve_the_equation_of_normal_data_in_many_steps(sampler):
 class Echo:
     """A model whose x_0 is the mean of its context; it keeps what it was called with."""
 
+    repeats_text = True
+
     def __init__(self):
         self.model, self.calls = self, []
         self.model_options = {"transformer_options": {"kept": 1}}

@@ -1,0 +1,42 @@
+"""The text models of a transformer's pipeline, as the object behind the socket CLIP.
+
+Prompts are encoded by the pipeline's own `encode_prompt`, with its template and its length. They
+are read as they stand: brackets are letters, and no word has a weight. Contexts of two prompts may
+have different lengths.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from hypernet.diffusers.prompts import encode_prompt
+
+
+class PipelineText:
+    """A pipeline of diffusers without transformer and VAE. transformer: whose prompts it encodes."""
+
+    def __init__(self, pipeline: Any, transformer: nn.Module, load_device: torch.device) -> None:
+        self.pipeline = pipeline
+        self.transformer = type(transformer).__name__
+        self.load_device = load_device
+        parts = [part for part in pipeline.components.values() if isinstance(part, nn.Module)]
+        self.module = nn.ModuleList(parts)
+
+    def with_layer(self, layer: int) -> PipelineText:
+        """Raises ValueError: such a model reads its text models as it was trained to."""
+        raise ValueError(
+            f"{type(self.pipeline).__name__} reads fixed layers of its text models: leave out "
+            "CLIP Set Last Layer."
+        )
+
+    @torch.inference_mode(False)
+    @torch.no_grad()
+    def encode(self, text: str) -> tuple[Tensor, Tensor | None]:
+        """Context (1, T, C), and pooled (1, P) if the model reads one; float32 on the CPU."""
+        self.module.to(self.load_device)
+        found = encode_prompt(self.pipeline, self.transformer, text)
+        pooled = found.get("pooled")
+        return found["context"][None], None if pooled is None else pooled[None]
