@@ -20,13 +20,16 @@ from ..dataset.content_keys import Contents
 from ..dataset.items import Dataset
 from ..formats.optim_file import short_hash
 
+MODELS = ("unet", "transformer")  # a diffusers folder has one of them
 WEIGHTS = (".safetensors", ".bin")
 DIGITS = 10
 VERSION = 1  # of the file of remembered hashes
 
 
 def model_hash(path: Path | None, memory: Path | None = None) -> str | None:
-    """The fingerprint of a model's file, or of a diffusers folder's UNet; None without a path.
+    """The fingerprint of a model's file, or of the UNet or transformer in a diffusers folder.
+
+    None without a path.
 
     memory: a file that keeps hashes for the next time, because hashing gigabytes is slow.
     """
@@ -35,7 +38,8 @@ def model_hash(path: Path | None, memory: Path | None = None) -> str | None:
     if path.is_file():
         return remembered_hash(path, memory)
     digest = hashlib.sha256()
-    for file in sorted((path / "unet").iterdir()):
+    part = next((path / name for name in MODELS if (path / name).is_dir()), path)
+    for file in sorted(part.iterdir()):
         if file.suffix in WEIGHTS:
             digest.update(f"{file.name}/{remembered_hash(file, memory)}\n".encode())
     return digest.hexdigest()[:DIGITS]

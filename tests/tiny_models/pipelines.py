@@ -15,7 +15,7 @@ import torch
 from . import POOLED, TEXT, build, fill
 
 LENGTH = 24  # of CLIP
-CHAT = "{% for message in messages %}{{ message['content'] }}{% endfor %}"
+CHAT = "<|im_start|>{% for message in messages %}{{ message['content'] }}{% endfor %}"
 SIZE = {"intermediate_size": 48, "num_hidden_layers": 3, "num_attention_heads": 2}
 LLAMA = SIZE | {"hidden_size": TEXT, "num_key_value_heads": 1, "head_dim": 8}
 
@@ -179,7 +179,8 @@ def pipeline(name: str) -> Any:
     kind, parts = parts_of(name)
     logging.getLogger("diffusers").setLevel(logging.ERROR)
     scheduler = diffusers.FlowMatchEulerDiscreteScheduler(shift=3.0 if name != "flux" else 1.0)
-    roomy = {"axes_lens": (512, 64, 64)} if name == "lumina2" else {}  # its system prompt is long
+    # tokens of a long prompt have their places, too
+    roomy = {"axes_lens": [512, 64, 64]} if name in ("lumina2", "z_image") else {}
     transformer = build(name, **roomy)[0]
     found = getattr(diffusers, kind)(transformer=transformer, scheduler=scheduler, **parts)
     found.set_progress_bar_config(disable=True)

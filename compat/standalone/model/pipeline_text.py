@@ -16,7 +16,7 @@ from hypernet.diffusers.prompts import encode_prompt
 
 
 class PipelineText:
-    """A pipeline of diffusers without transformer and VAE. transformer: whose prompts it encodes."""
+    """A pipeline of diffusers without its VAE. transformer: the model whose prompts it encodes."""
 
     def __init__(self, pipeline: Any, transformer: nn.Module, load_device: torch.device) -> None:
         self.pipeline = pipeline

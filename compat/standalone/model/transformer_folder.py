@@ -62,7 +62,7 @@ def read_transformer_folder(
     of_text = torch.float32 if device.type == "cpu" else torch.bfloat16
     with needs_diffusers(folder), without_transformers_bars():
         transformer = _read_part(folder, index, TRANSFORMER, dtype or torch.bfloat16)
-        _check_transformer(folder, index, transformer)
+        _check_transformer(folder, index, parts, transformer)
         vae = _read_part(folder, index, "vae", torch.float32)
         _check_vae(folder, transformer, vae)
         if _only_clip(parts):
@@ -116,11 +116,11 @@ def _read_part(folder: Path, index: dict, name: str, dtype: torch.dtype) -> Any:
     )
 
 
-def _check_transformer(folder: Path, index: dict, transformer: Any) -> None:
+def _check_transformer(folder: Path, index: dict, parts: dict, transformer: Any) -> None:
     name, inputs = type(transformer).__name__, inputs_of(transformer)
     answered = transformer.config.get("out_channels")
     known = (None, transformer.config["in_channels"], inputs.channels(transformer.config))
-    if name not in PROMPTS or "transformer_2" in index or answered not in known:
+    if name not in PROMPTS or "transformer_2" in parts or answered not in known:
         raise ValueError(
             f'"{folder}" holds a model ({index.get("_class_name")}) that takes more than a text, '
             "or is made of two. Give a plain text-to-image model."
