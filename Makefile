@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo edit test test-js test-web test-web-oldest test-live test-gpu lint bench-apply bench-data bench-quality bench-train stress-parallel clean
+.PHONY: demo demo-dit edit test test-js test-web test-web-oldest test-live test-gpu lint bench-apply bench-data bench-quality bench-train stress-parallel clean
 
 $(VENV)/installed: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 10), "Python 3.10 or newer is needed; try make PYTHON=python3.12"'
@@ -24,6 +24,10 @@ node_modules/installed: package.json package-lock.json $(VENV)/installed
 
 demo: $(VENV)/installed
 	$(BIN)/python -m demo.show
+
+# The same on a transformer.
+demo-dit: $(VENV)/installed
+	$(BIN)/python -m demo.show tiny-dit
 
 edit: $(VENV)/installed
 	$(BIN)/hypernet serve

@@ -1,12 +1,16 @@
 """`make demo`: train on 64 Twemoji pictures, draw held-out names, and measure the result.
 
-Runs the example workflow train_style.json on the bundled tiny model, then draws held-out names
-without and with the network. The results are in out/demo/: before_after.png, loss.png, the network,
-and report.json with the scores of the two judges (judges.py).
+    python -m demo.show [MODEL]
+
+MODEL is tiny-sd (`make demo`), a UNet, or tiny-dit (`make demo-dit`), a transformer; or the path of
+such a folder. Runs the example workflow train_style.json on it, then draws held-out names without
+and with the network. The results are in out/demo/, or out/demo-dit/: before_after.png, loss.png,
+the network, and report.json with the scores of the two judges (judges.py).
 """
 
 from __future__ import annotations
 
+import argparse
 import csv
 import json
 import shutil
@@ -20,25 +24,26 @@ from hypernet_pack.compat import attention_widths
 from hypernet_pack.nodes.use.apply import ApplyHypernet
 
 from hypernet import open_network
+from hypernet.formats.networks import SUFFIXES
 
-from .drawing import MODEL, STEPS, draw, load_checkpoint, sheet, to_image
+from .drawing import STEPS, draw, load_checkpoint, sheet, to_image
 from .judges import load_judges
 from .pictures import open_picture
 
 HERE = Path(__file__).parent
-OUT = Path("out/demo")
+OUT = Path("out")
 NAME = "twemoji"
 CFG = 3.0
 
 
-def run_workflow() -> Path:
+def run_workflow(model: Path, out: Path) -> Path:
     """Run the example workflow in the stand-in. Returns the network's file.
 
     Only names, sizes and sampling are set: how it learns is left to the defaults.
     """
-    shutil.rmtree(OUT, ignore_errors=True)
+    shutil.rmtree(out, ignore_errors=True)
     settings = {
-        "CheckpointLoaderSimple.ckpt_name": str(MODEL),
+        "CheckpointLoaderSimple.ckpt_name": str(model),
         "HypernetLoadDataset.folder": "pictures",
         "HypernetLoadDataset.width": 128,
         "HypernetLoadDataset.height": 128,
@@ -52,13 +57,14 @@ def run_workflow() -> Path:
         **{f"{sampler}.cfg": CFG for sampler in ("Before", "After")},
     }
     changes = [part for key, value in settings.items() for part in ("--set", f"{key}={value}")]
-    places = ["--input", str(HERE), "--models", str(OUT / "models"), "--out", str(OUT)]
+    places = ["--input", str(HERE), "--models", str(out / "models"), "--out", str(out)]
     workflow = HERE.parent / "example_workflows" / "train_style.json"
     code = command.main(["run", str(workflow), *places, *changes])
     if code:
         sys.exit(code)
-    made = OUT / "models" / "hypernetworks" / f"{NAME}.pt"
-    return Path(shutil.copy(made, OUT / made.name))
+    folder = out / "models" / "hypernetworks"
+    (made,) = (file for file in folder.iterdir() if file.suffix in SUFFIXES)
+    return Path(shutil.copy(made, out / made.name))
 
 
 def plot_losses(log: Path, to: Path) -> None:
@@ -95,13 +101,17 @@ def judged(names: list[dict], before: torch.Tensor, after: torch.Tensor) -> dict
 
 
 def main() -> None:
-    file = run_workflow()
-    run = OUT / "hypernet" / NAME
-    plot_losses(run / "loss.csv", OUT / "loss.png")
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("model", nargs="?", default="tiny-sd")
+    folder = HERE / parser.parse_args().model  # an absolute path stays itself
+    out = OUT / f"demo{folder.name.removeprefix('tiny').replace('-sd', '')}"
+    file = run_workflow(folder, out)
+    run = out / "hypernet" / NAME
+    plot_losses(run / "loss.csv", out / "loss.png")
 
     names = json.loads((HERE / "held_out" / "names.json").read_text("utf-8"))
     prompts = [name["caption"] for name in names]
-    model, clip, vae = load_checkpoint(MODEL)
+    model, clip, vae = load_checkpoint(folder)
     network = open_network(file)
     styled = ApplyHypernet.execute(model, network, 1.0)[0]
     print(f"Drawing {len(names)} held-out names without and with the network …", file=sys.stderr)
@@ -122,7 +132,7 @@ def main() -> None:
             "bytes": file.stat().st_size,
         },
     }
-    (OUT / "report.json").write_text(json.dumps(report, indent=2) + "\n", "utf-8")
+    (out / "report.json").write_text(json.dumps(report, indent=2) + "\n", "utf-8")
 
     rows = range(0, len(names), 4)
     real = [
@@ -132,9 +142,9 @@ def main() -> None:
     drawn = [[to_image(pictures[i]) for i in rows] for pictures in (before, after)]
     heads = ["real Noto", "without", "with", "real Twemoji"]
     page = sheet([real[0], *drawn, real[1]], [prompts[i] for i in rows], heads)
-    page.save(OUT / "before_after.png")
+    page.save(out / "before_after.png")
     print(json.dumps(report, indent=2))
-    print(f"Look at {OUT / 'before_after.png'} and {OUT / 'loss.png'}; the network is {file}.")
+    print(f"Look at {out / 'before_after.png'} and {out / 'loss.png'}; the network is {file}.")
 
 
 if __name__ == "__main__":
