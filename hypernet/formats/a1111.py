@@ -47,6 +47,7 @@ SETTINGS: dict[str, tuple[tuple[type, ...], str]] = {
     "optional_info": ((str,), "text"),
     "skip_connection": ((bool, int, str), "yes or no"),
     "upsample_linear": ((bool, int, str), "text"),
+    "bias": ((bool, int), "yes or no"),  # ours; False where all of them are 0, and not trained
     "enable_sizes": (NUMBERS, "a list of numbers"),  # losalina's, repeats the widths
 }
 
@@ -99,14 +100,18 @@ def to_settings(network: Hypernetwork) -> dict[str, Any]:
     if spec.skip_connection:
         settings["skip_connection"] = True
         settings["upsample_linear"] = "Linear" if spec.upsample_linear else None
+    if not spec.bias:
+        settings["bias"] = False
     return settings
 
 
 def to_state(mlp: ResidualMlp, dtype: torch.dtype) -> dict[str, Tensor]:
-    return {
-        name: tensor.detach().to("cpu", dtype, copy=True).contiguous()
-        for name, tensor in mlp.state_dict().items()
-    }
+    state: dict[str, Tensor] = {}
+    for name, tensor in mlp.state_dict().items():
+        state[name] = tensor.detach().to("cpu", dtype, copy=True).contiguous()
+        if tensor.ndim == 2 and not mlp.skip_connection:  # its bias follows, if it has one
+            state[name.replace("weight", "bias")] = torch.zeros(len(tensor), dtype=dtype)
+    return state
 
 
 def number(value: float) -> float | int:
@@ -152,6 +157,11 @@ class Layer:
     def is_linear(self) -> bool:
         """Is it a Linear of the chain? One without a bias is the skip path of a block."""
         return self.kind is nn.Linear and self.bias is not None
+
+    @property
+    def has_constant(self) -> bool:
+        """Another program may have trained the biases of a network that is said to have none."""
+        return self.kind is nn.Linear and self.bias is not None and bool(self.bias.any())
 
 
 def read_pairs(payload: Mapping, file_name: str) -> dict[int, list[list[Layer]]]:
@@ -299,6 +309,9 @@ def read_spec(payload: Mapping, pairs: Mapping[int, list[list[Layer]]], name: st
             activate_output=bool(payload.get("activate_output", True)),
             skip_connection=in_blocks,
             upsample_linear=any(layer.bias is None and layer.weight.ndim == 2 for layer in every),
+            bias=payload.get("bias") is not False
+            or in_blocks
+            or any(layer.has_constant for layer in every),
         )
     except ValueError as fault:
         raise ValueError(f'"{name}": {fault}') from None
@@ -375,7 +388,7 @@ def fill(mlp: ResidualMlp, layers: list[Layer], where: str) -> None:
         )
     for slot, layer in zip(slots, layers, strict=True):
         slot.weight.copy_(layer.weight)
-        if layer.bias is not None:
+        if layer.bias is not None and slot.bias is not None:
             slot.get_parameter("bias").copy_(layer.bias)
         if not all(is_finite(parameter) for parameter in slot.parameters()):
             raise ValueError(f"{where}: {type(slot).__name__} holds NaN or infinite numbers.")

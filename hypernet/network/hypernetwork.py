@@ -101,7 +101,7 @@ class ResidualMlp(nn.Module):
             if spec.skip_connection:
                 slots.append(SkipBlock(inside, outside, spec, dropout))
                 continue
-            slots.append(nn.Linear(inside, outside))
+            slots.append(nn.Linear(inside, outside, bias=spec.bias))
             if spec.is_activated(layer):
                 slots.append(ACTIVATIONS[spec.activation]())
             if spec.layer_norm:
@@ -122,11 +122,15 @@ class ResidualMlp(nn.Module):
         """
         linears = [layer for layer in self.modules() if isinstance(layer, nn.Linear)]
         for layer in self.modules():
-            if isinstance(layer, nn.Linear) and layer.bias is None:  # torch's default, as aria1th
+            is_skip_path = (
+                isinstance(layer, nn.Linear) and layer.bias is None and self.skip_connection
+            )
+            if is_skip_path:  # torch's default, as aria1th
                 nn.init.kaiming_uniform_(layer.weight, a=5**0.5, generator=generator)
             elif isinstance(layer, nn.Linear):
                 INITIALIZATIONS[name](layer.weight, generator)
-                nn.init.zeros_(layer.bias)
+                if layer.bias is not None:
+                    nn.init.zeros_(layer.bias)
                 if name == ZERO_OUTPUT and (layer is linears[-1] or self.skip_connection):
                     nn.init.zeros_(layer.weight)
             elif isinstance(layer, nn.LayerNorm):

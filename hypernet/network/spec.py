@@ -54,6 +54,8 @@ class HypernetSpec:
     tell. groups: equal parts of its depth, each with pairs of its own. arithmetic: the dtype that
     the network computes in; weights are float32 while training, whatever it is.
 
+    bias: linear layers add a constant. Without, a linear network folds into any model, see fold.py.
+
     Raises ValueError with all faults in one message.
     """
 
@@ -70,6 +72,7 @@ class HypernetSpec:
     places: tuple[tuple[str, int], ...] = ()
     groups: int = 1
     arithmetic: str = ARITHMETICS[0]
+    bias: bool = True
 
     def __post_init__(self) -> None:
         for name in ("widths", "layer_structure", "dropout_structure"):
@@ -116,6 +119,8 @@ class HypernetSpec:
             )
         if self.upsample_linear and not self.skip_connection:
             faults.append("upsample_linear belongs to skip_connection: set both, or neither.")
+        if self.skip_connection and not self.bias:
+            faults.append("A network with skip connections has biases: leave bias on.")
         if not faults and self.parameters > MOST_NUMBERS:
             faults.append(
                 f'Layer structure "{listed(structure)}" at widths {listed(widths)} takes '
@@ -206,7 +211,7 @@ class HypernetSpec:
         for width in [width for _, width in self.places] or self.widths:
             sizes = [int(width * factor) for factor in self.layer_structure]
             for i, (rows, columns) in enumerate(zip(sizes[1:], sizes[:-1], strict=True)):
-                total += rows * columns + rows
+                total += rows * columns + rows * self.bias
                 total += 2 * rows if self.layer_norm else 0
                 total += self.activation == "prelu" and self.is_activated(i)
                 total += rows * columns if self.upsample_linear else 0
@@ -218,7 +223,15 @@ class HypernetSpec:
         layers = len(self.layer_structure) - 1
         tensors = 2 * len(self.pairs) * layers * (4 if self.layer_norm else 2)
         tensors += 2 * len(self.pairs) * layers if self.upsample_linear else 0
-        return 4 * self.parameters + 190 * tensors + 2000
+        return 4 * self.parameters + 190 * tensors + 2000 + (0 if self.bias else self._zero_bytes)
+
+    @property
+    def _zero_bytes(self) -> int:
+        """Files have biases of 0 where the network has none, see a1111.py."""
+        rows = (
+            int(pair.width * factor) for pair in self.pairs for factor in self.layer_structure[1:]
+        )
+        return 4 * 2 * sum(rows)
 
     def is_activated(self, layer: int) -> bool:
         """Does the activation follow linear layer `layer` (0-based)?"""

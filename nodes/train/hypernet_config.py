@@ -120,6 +120,14 @@ class HypernetConfig(io.ComfyNode):
                     tooltip="In transformers: into how many parts the blocks are divided, each "
                     "with weights of its own. More learn more, in a larger file.",
                 ),
+                io.Boolean.Input(
+                    "bias",
+                    default=default(HypernetSpec, "bias"),
+                    optional=True,
+                    advanced=True,
+                    tooltip="Layers also add a constant. Off: a linear network can be folded into "
+                    "any transformer, and become a LoRA of it.",
+                ),
                 io.Model.Input(
                     "model",
                     optional=True,
@@ -166,7 +174,7 @@ class HypernetConfig(io.ComfyNode):
     def execute(
         cls, layer_structure: str, activation: str, weight_initialization: str, layer_norm: bool,
         dropout_structure: str, activate_output: bool, widths: str, seed: int, model=None,
-        places: str = "", groups: int = 1,
+        places: str = "", groups: int = 1, bias: bool = True,
     ) -> io.NodeOutput:  # fmt: skip
         streams = {"": SD1_WIDTHS} if model is None else compat.attention_widths(model)
         typed = {
@@ -178,7 +186,7 @@ class HypernetConfig(io.ComfyNode):
             spec_of(
                 streams, layer_structure, dropout_structure, widths,
                 activation=activation, layer_norm=layer_norm, activate_output=activate_output,
-                weight_initialization=weight_initialization, seed=seed,
+                weight_initialization=weight_initialization, seed=seed, bias=bias,
             ),
             open={name for name, text in typed.items() if text.strip() in ("", AUTO)},
             places=read_places(places),

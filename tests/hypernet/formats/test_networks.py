@@ -4,6 +4,9 @@ import pytest
 import torch
 
 from hypernet import HypernetSpec, Hypernetwork, Record, open_network, save_network
+from hypernet.formats.a1111 import from_payload
+from hypernet.formats.networks import read_payload
+from hypernet.formats.safetensors_file import read_safetensors
 from hypernet.text.file_names import check_name, check_path
 
 SPECS = [
@@ -14,6 +17,7 @@ SPECS = [
     dict(layer_structure=(1, 1.5, 1.5, 1), activation="mish", dropout_structure=(0, 0.3, 0.05, 0)),
     dict(layer_structure=(1, 1.5, 1), activation="relu", layer_norm=True, skip_connection=True),
     dict(activation="prelu", skip_connection=True, upsample_linear=True),
+    dict(activation="relu", layer_structure=(1, 2, 0.5, 1), layer_norm=True, bias=False),
 ]
 
 
@@ -38,6 +42,33 @@ def test_a_saved_network_comes_back_whole(tmp_path, settings, suffix):
     assert again.record == network.record
     for key, value in network.state_dict().items():
         assert torch.equal(again.state_dict()[key], value)
+
+
+@pytest.mark.parametrize("suffix", [".pt", ".safetensors"])
+def test_a_network_without_biases_has_zeros_in_the_file_that_others_read(tmp_path, suffix):
+    path = save_network(network_of(bias=False), tmp_path / f"a{suffix}")
+    payload = read_payload(path) if suffix == ".pt" else read_safetensors(path)
+    assert payload["bias"] is False
+    for state in payload[8]:
+        assert sorted(state) == sorted(
+            f"linear.{n}.{part}" for n in (0, 1) for part in ("weight", "bias")
+        )
+        assert not state["linear.1.bias"].any() and state["linear.0.bias"].shape == (16,)
+    others = {key: value for key, value in payload.items() if key != "bias"}
+    there, here = from_payload(others, "a"), open_network(path)
+    assert there.spec.bias and not here.spec.bias
+    x = torch.randn(1, 3, 8, generator=torch.Generator().manual_seed(1))
+    assert torch.equal(there.keys(x), here.keys(x))
+    if suffix == ".pt":
+        assert path.stat().st_size == pytest.approx(here.spec.file_bytes, abs=1000)
+
+
+def test_biases_that_another_program_has_trained_count(tmp_path):
+    path = save_network(network_of(bias=False), tmp_path / "a.pt")
+    payload = read_payload(path)
+    payload[16][1]["linear.1.bias"] += 1
+    network = from_payload(payload, "a")
+    assert network.spec.bias and network.mlp(16, "v").linear[1].bias.eq(1).all()
 
 
 def test_the_file_holds_every_key_of_a1111_in_plain_types(tmp_path):

@@ -46,6 +46,15 @@ def test_a_network_comes_back_with_its_places_groups_and_arithmetic(file):
         assert torch.equal(after.state_dict()[name], weight)
 
 
+def test_a_network_without_biases_comes_back_without_them(tmp_path):
+    before = network(bias=False)
+    file = save_network(before, tmp_path / "folds.safetensors")
+    assert open_network(file).spec == before.spec
+    assert [name for name in load_file(file) if name.endswith("bias")]
+    for name, weight in before.state_dict().items():
+        assert torch.equal(open_network(file).state_dict()[name], weight)
+
+
 def test_tensors_are_named_by_place_width_and_group(file):
     names = {name.partition(".linear")[0] for name in load_file(file)}
     pairs = [f"{place}.{group}" for place in ("self.16", "cross.8") for group in (0, 1)]

@@ -202,3 +202,18 @@ def test_a_wrong_spec_is_refused_in_words_that_quote_it(settings, words):
 def test_several_faults_make_one_message():
     with pytest.raises(ValueError, match=r'"3, 1".*"mush"'):
         HypernetSpec(layer_structure=(3, 1), activation="mush")
+
+
+def test_a_network_without_biases_adds_no_constant():
+    spec = HypernetSpec(widths=(16,), layer_structure=(1, 2, 1), bias=False)
+    network = Hypernetwork(spec)
+    assert sum(p.numel() for p in network.parameters()) == spec.parameters == 2 * 2 * 16 * 32
+    assert not network.keys(torch.zeros(1, 2, 16)).any()
+    biased = Hypernetwork(HypernetSpec(widths=(16,), layer_structure=(1, 2, 1)))
+    x = torch.randn(1, 2, 16, generator=torch.Generator().manual_seed(1))
+    assert torch.equal(network.keys(x), biased.keys(x)), "the seed gives the same matrices"
+
+
+def test_blocks_with_skip_connections_cannot_do_without_biases():
+    with pytest.raises(ValueError, match="leave bias on"):
+        HypernetSpec(skip_connection=True, bias=False)
