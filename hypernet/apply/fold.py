@@ -15,112 +15,15 @@ Shapes: C width of the tokens, D inner width of a block, O its output width.
 
 from __future__ import annotations
 
-import copy
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from functools import cache, reduce
+from functools import cache
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from ..formats.hns import Leaf, Network, NetworkTree, Part, Sequential
-
-Linear = Network  # one that is linear, see require_linear
-Chain = Sequence[tuple[Linear, float]]  # networks with strengths, in the order they act
-
-LINEAR_PARTS = (nn.Linear, nn.Dropout, nn.Identity)
-
-
-# A linear network as one matrix and one vector
-
-
-@dataclass(frozen=True)
-class Residual:
-    """x + matrix·x + constant, in float64: (C, C) and (C,)."""
-
-    matrix: Tensor
-    constant: Tensor
-
-    def then(self, other: Residual) -> Residual:
-        """The effect of this one followed by the other."""
-        a, b = self, other
-        return Residual(
-            a.matrix + b.matrix + b.matrix @ a.matrix,
-            a.constant + b.constant + b.matrix @ a.constant,
-        )
-
-    def plus(self, other: Residual, factor: float = 1.0) -> Residual:
-        """The effect of both on the same input, added up."""
-        return Residual(
-            self.matrix + factor * other.matrix, self.constant + factor * other.constant
-        )
-
-
-def nothing(width: int) -> Residual:
-    zeros = torch.zeros(width, width + 1, dtype=torch.float64)
-    return Residual(zeros[:, 1:], zeros[:, 0])
-
-
-@torch.no_grad()
-def residual_of(network: Linear, width: int, side: str, strength: float = 1.0) -> Residual:
-    """The residual of a linear network of any depth on keys ("k") or values ("v") of one width.
-
-    It is found by running the network on zero and on the unit vectors.
-    """
-    if isinstance(network, NetworkTree):
-        return residual_of_part(network, network.part, width, side, strength)
-    if width not in network.spec.widths:
-        return nothing(width)
-    mlp = copy.deepcopy(network.mlp(width, side)).to("cpu", torch.float64).eval()
-    constant = mlp(torch.zeros(1, width, dtype=torch.float64))
-    columns = mlp(torch.eye(width, dtype=torch.float64)) - constant
-    return Residual(columns.T * strength, constant[0] * strength)
-
-
-def residual_of_part(
-    tree: NetworkTree, part: Part, width: int, side: str, strength: float
-) -> Residual:
-    if isinstance(part, Leaf):
-        return residual_of(tree.named(part.name), width, side, strength * part.strength)
-    found = [residual_of_part(tree, each, width, side, strength) for each in part.parts]
-    if isinstance(part, Sequential):
-        return reduce(Residual.then, found)
-    total = nothing(width)
-    for residual, weight in zip(found, part.weights, strict=True):
-        total = total.plus(residual, weight)
-    return total
-
-
-def residual_of_chain(chain: Chain, width: int, side: str) -> Residual:
-    """The residual of linear networks that act one after the other."""
-    held = [(network, strength) for network, strength in chain if width in network.spec.widths]
-    each = (residual_of(network, width, side, strength) for network, strength in held)
-    return reduce(Residual.then, each) if held else nothing(width)
-
-
-def chain_widths(chain: Chain) -> tuple[int, ...]:
-    return tuple(sorted({width for network, _ in chain for width in network.spec.widths}))
-
-
-def nonlinear_parts(network: Linear) -> list[str]:
-    """Names of the modules that make the network nonlinear, such as ["ReLU", "LayerNorm"]."""
-    leaves = (part for part in network.modules() if not list(part.children()))
-    kinds = (type(part).__name__ for part in leaves if not isinstance(part, LINEAR_PARTS))
-    return list(dict.fromkeys(kinds))
-
-
-def require_linear(network: Linear) -> None:
-    parts = nonlinear_parts(network)
-    if parts:
-        raise ValueError(
-            f'The hypernetwork "{network.record.name}" cannot be folded into weights: it has '
-            f"{' and '.join(parts)}, which no change of weights equals. Only linear networks "
-            "without layer norm fold; use Apply Hypernet for this one."
-        )
-
-
-# What changes in a model
+from .residuals import Chain, Residual, chain_widths, require_linear, residual_of_chain
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 
 from ..atomic_files import write_whole
-from .fold import AttentionWeights, Linear, weight_changes
+from .fold import AttentionWeights, weight_changes
+from .residuals import Linear
 
 
 @dataclass(frozen=True)

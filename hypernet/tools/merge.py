@@ -18,7 +18,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from ..apply.fold import (
+from ..apply.residuals import (
     Linear,
     Residual,
     chain_widths,
