@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from hypernet.apply.effect import Effect
     from hypernet.apply.fold import AttentionWeights
+    from hypernet.apply.fold_sites import SiteWeights, Target
     from hypernet.formats.hns import Network
     from hypernet.training.diffusion import Denoiser
     from hypernet.training.parallel import Processes
@@ -353,17 +354,19 @@ def denoiser(
     ...
 
 
-def attention_weights(model: Model) -> Iterator[AttentionWeights]:
+def attention_weights(model: Model) -> Iterator[AttentionWeights | SiteWeights]:
     """Yields the projections of each attention block, under diffusers' names.
 
-    They include changes that the model carries, such as LoRAs and folded networks.
+    In transformers, each layer that makes keys or values. They include changes that the model
+    carries, such as LoRAs and folded networks.
     """
     ...
 
 
-def with_weight_changes(model: Model, changes: Mapping[str, Tensor]) -> Model:
+def with_weight_changes(model: Model, changes: Mapping[Target, Tensor]) -> Model:
     """A clone of the model with these changes added to its weights.
 
-    changes: by the name of a weight, "<name of a block>.to_k.weight" and so on.
+    changes: by the name of a weight, "<name of a block>.to_k.weight" and so on, or by that and the
+    first of the rows that change.
     """
     ...

@@ -1,4 +1,4 @@
-"""Reads and changes attention weights of ComfyUI's UNet, to fold networks into them."""
+"""Reads and changes attention weights of ComfyUI's models, to fold networks into them."""
 
 from __future__ import annotations
 
@@ -13,48 +13,78 @@ from comfy.ldm.modules.diffusionmodules.openaimodel import UNetModel
 from torch import Tensor
 
 from hypernet.apply.fold import AttentionWeights, attention_names
+from hypernet.apply.fold_sites import SiteWeights, Target
+from hypernet.families import take_census
+
+from .model import uncompiled
 
 if TYPE_CHECKING:
     from comfy.model_patcher import ModelPatcher
 
 
 @torch.inference_mode()
-def attention_weights(model: ModelPatcher) -> Iterator[AttentionWeights]:
-    """Yields the weights of each attention block, computed on the model's device."""
-    unet = model.get_model_object("diffusion_model")
-    if not isinstance(unet, UNetModel):
-        raise ValueError(
-            f"this model is a {type(model.model).__name__} ({type(unet).__name__}). Hypernetworks "
-            "are folded into Stable Diffusion 1, 2 and XL; use Apply Hypernet for others."
-        )
+def attention_weights(model: ModelPatcher) -> Iterator[AttentionWeights | SiteWeights]:
+    """Yields the weights of each attention block, computed on the model's device.
+
+    In transformers, those of each layer that makes keys or values.
+    """
+    unet = uncompiled(model.get_model_object("diffusion_model"))
     device = management.get_torch_device()
     found = model.get_key_patches("diffusion_model.")
+    dtype = model.model_dtype()
 
     def weight(name: str) -> Tensor:
         (stored, convert), *patches = found[name]
         plain = convert(stored.to(device, torch.float32, copy=True), inplace=True)
         return comfy.lora.calculate_weight(patches, plain, name)
 
+    if not isinstance(unet, UNetModel):
+        for site in take_census(unet).sites:
+            name = f"diffusion_model.{site.path}"
+            if f"{name}.weight" not in found:
+                raise ValueError(not_plain(name))
+            plain = weight(f"{name}.weight")
+            if plain.shape != (sum(site.rows) or len(plain), site.width):
+                raise ValueError(not_plain(name))
+            yield SiteWeights(site, plain, f"{name}.bias" in found, dtype)
+        return
     for ours, theirs in _attention_places(model).items():
         yield AttentionWeights(
             name=ours,
             keys=weight(f"{theirs}.to_k.weight"),
             values=weight(f"{theirs}.to_v.weight"),
             out=weight(f"{theirs}.to_out.0.weight"),
-            dtype=model.model_dtype(),
+            dtype=dtype,
         )
 
 
-def with_weight_changes(model: ModelPatcher, changes: Mapping[str, Tensor]) -> ModelPatcher:
-    places, patches = _attention_places(model), {}
-    for name, change in changes.items():
-        block, _, rest = name.rpartition(".to_")
-        patches[f"{places[block]}.to_{rest}"] = ("diff", (change,))
+def not_plain(name: str) -> str:
+    return f"the weight of {name} is packed, so nothing can be folded into it. Use Apply Hypernet."
+
+
+def with_weight_changes(model: ModelPatcher, changes: Mapping[Target, Tensor]) -> ModelPatcher:
+    unet = uncompiled(model.get_model_object("diffusion_model"))
+    if isinstance(unet, UNetModel):
+        places, patches = _attention_places(model), {}
+        for name, change in changes.items():
+            block, _, rest = str(name).rpartition(".to_")
+            patches[f"{places[block]}.to_{rest}"] = ("diff", (change,))
+    else:
+        patches = {_key(target, change): ("diff", (change,)) for target, change in changes.items()}
     patched = model.clone()
     missed = patches.keys() - set(patched.add_patches(patches))
     if missed:
-        raise ValueError(f"this model has no weight {', '.join(sorted(missed))} to change.")
+        names = ", ".join(sorted(map(str, missed)))
+        raise ValueError(f"this model has no weight {names} to change.")
     return patched
+
+
+def _key(target: Target, change: Tensor) -> str | tuple[str, tuple[int, int, int]]:
+    """ComfyUI's key of a weight, or of some of its rows: dimension, first row, number of rows."""
+    if isinstance(target, str):
+        return f"diffusion_model.{target}"
+    name, first = target
+    return f"diffusion_model.{name}", (0, first, len(change))
 
 
 def _attention_places(model: ModelPatcher) -> dict[str, str]:

@@ -8,7 +8,7 @@ There is one R and c per width and side, with the strength included. The same pi
 c_k is not needed: a constant added to every key shifts all scores of a query by the same amount,
 and softmax ignores that. A constant added to every value passes through attention unchanged,
 because the weights of a query sum to 1. Written to a file, these changes are a LoRA that any loader
-reads.
+reads. In transformers other rules hold, see fold_sites.py.
 
 Shapes: C width of the tokens, D inner width of a block, O its output width.
 """
@@ -18,12 +18,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from functools import cache
 
 import torch
 from torch import Tensor
 
-from .residuals import Chain, Residual, chain_widths, require_linear, residual_of_chain
+from .fold_sites import SiteWeights, Target, is_held, residuals_at, site_changes
+from .residuals import Chain, Residual, chain_widths
 
 
 @dataclass(frozen=True)
@@ -47,34 +47,34 @@ def attention_names(weights: Iterable[str]) -> list[str]:
 
 
 def weight_changes(
-    blocks: Iterable[AttentionWeights], chain: Chain, *, folded: Chain = ()
-) -> Iterator[tuple[str, Tensor]]:
-    """(name, change) for every weight that changes; the change is to be added, and on the CPU.
+    blocks: Iterable[AttentionWeights | SiteWeights], chain: Chain, *, folded: Chain = ()
+) -> Iterator[tuple[Target, Tensor]]:
+    """(target, change) for every weight that changes; the change is to be added, and on the CPU.
 
     folded: the beginning of the chain, if it is already folded into the model. blocks are always
     the original weights. Changes are float32 if the model is, otherwise float16.
 
-    Raises ValueError if a network is not linear or no width fits.
+    Raises ValueError if a network is not linear, if no width fits, or if a transformer's layer has
+    no bias for what a network adds.
     """
-    for network, _ in chain:
-        require_linear(network)
-    held, found = chain_widths(chain), set()
-
-    @cache
-    def residual(width: int, side: str) -> Residual:
-        return residual_of_chain(chain, width, side).plus(
-            residual_of_chain(folded, width, side), -1.0
-        )
-
+    residual = residuals_at(chain, folded)
+    held, found, acts = chain_widths(chain), set(), False
     for block in blocks:
-        width = block.keys.shape[1]
-        found.add(width)
-        if width not in held:
-            continue
-        changes = block_changes(block, residual(width, "k"), residual(width, "v"))
-        for name, change in changes.items():
+        if isinstance(block, SiteWeights):
+            found.add(block.site.width)
+            if not is_held(chain, block.site):
+                continue
+            changes: Iterable[tuple[Target, Tensor]] = site_changes(block, chain, residual)
+        else:
+            found.add(width := block.keys.shape[1])
+            if width not in held:
+                continue
+            sides = (residual(width, side, None) for side in ("k", "v"))
+            changes = block_changes(block, *sides).items()
+        acts = True
+        for name, change in changes:
             yield name, change.to("cpu", as_stored(block.dtype))
-    if not found & set(held):
+    if not acts:
         raise ValueError(
             f"None of the hypernetwork's widths {list(held)} is one of the model's "
             f"{sorted(found)}. Use the kind of model that it was trained on."

@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import safetensors.torch
@@ -14,6 +15,8 @@ from torch import Tensor
 
 from ..atomic_files import write_whole
 from .fold import AttentionWeights, weight_changes
+from .fold_sites import SiteWeights
+from .lora_of_sites import layer_tensors
 from .residuals import Linear
 
 
@@ -30,7 +33,7 @@ class Lora:
 
 
 def to_lora(
-    blocks: Iterable[AttentionWeights],
+    blocks: Iterable[AttentionWeights | SiteWeights],
     network: Linear,
     strength: float = 1.0,
     *,
@@ -39,14 +42,46 @@ def to_lora(
 ) -> Lora:
     """A linear network as a LoRA. Rank 0 stores full differences, others up and down matrices.
 
-    numbers: "float16" or "float32". Raises ValueError if the network is not linear or no width
-    fits.
+    numbers: "float16" or "float32". Raises ValueError if the network is not linear, if no width
+    fits, or if a layer of a transformer has no bias for what the network adds.
     """
     dtype = {"float16": torch.float16, "float32": torch.float32}[numbers]
+    rest = iter(blocks)
+    first = next(rest, None)
+    if isinstance(first, SiteWeights):
+        return of_transformer(chain([first], rest), network, strength, rank, dtype)
+    return of_unet([] if first is None else chain([first], rest), network, strength, rank, dtype)
+
+
+def of_transformer(
+    blocks: Iterable[AttentionWeights | SiteWeights],
+    network: Linear,
+    strength: float,
+    rank: int,
+    dtype: torch.dtype,
+) -> Lora:
+    tensors: dict[str, Tensor] = {}
+    error = size = 0.0
+    layers = (block for block in blocks if isinstance(block, SiteWeights))
+    for found, off, whole in layer_tensors(layers, network, strength, rank, dtype):
+        tensors |= found
+        error, size = error + off, size + whole
+    relative = (error / size) ** 0.5 if size else 0.0
+    return Lora(tensors, relative, metadata_of(network, strength, rank, relative, set()))
+
+
+def of_unet(
+    blocks: Iterable[AttentionWeights | SiteWeights],
+    network: Linear,
+    strength: float,
+    rank: int,
+    dtype: torch.dtype,
+) -> Lora:
     seen: dict[str, AttentionWeights] = {}
 
     def remembered() -> Iterator[AttentionWeights]:
         for block in blocks:
+            assert isinstance(block, AttentionWeights)
             seen[block.name] = block
             yield AttentionWeights(**{**vars(block), "dtype": torch.float32})
             del seen[block.name]
@@ -55,7 +90,7 @@ def to_lora(
     error = size = 0.0
     text_widths = set()
     for name, change in weight_changes(remembered(), [(network, strength)]):
-        layer, _, kind = name.rpartition(".")
+        layer, _, kind = str(name).rpartition(".")
         block = seen[layer.rpartition(".to_")[0]]
         if block.name.endswith("attn2"):
             text_widths.add(block.keys.shape[1])
@@ -97,6 +132,7 @@ def metadata_of(
     origin = {
         "name": network.record.name,
         "step": network.record.step,
+        "architecture": network.record.architecture,
         "strength": strength,
         "rank": rank or "full",
         "relative_error": error,

@@ -1,5 +1,6 @@
 """FoldHypernet folds a linear network into a model; HypernetToLora writes it as a LoRA file."""
 
+from hypernet.apply.fit import check_fit
 from hypernet.apply.fold import rounding_note, weight_changes
 from hypernet.apply.lora_file import Lora, save_lora, to_lora
 from hypernet.disk_space import as_size
@@ -39,12 +40,13 @@ class FoldHypernet(io.ComfyNode):
     def execute(cls, model, hypernet, strength: float) -> io.NodeOutput:
         if strength == 0:
             return io.NodeOutput(model)
+        warning = check_fit(hypernet, compat.attention_widths(model), compat.architecture(model))
         before, folded = model.get_attachment(FOLDED) or (model, ())
         chain = (*folded, (hypernet, strength))
         changes = dict(weight_changes(compat.attention_weights(before), chain, folded=folded))
         changed = compat.with_weight_changes(model, changes)
         changed.set_attachments(FOLDED, (before, chain))
-        notes = [rounding_note(model.model_dtype()), start_note(hypernet)]
+        notes = [warning, rounding_note(model.model_dtype()), start_note(hypernet)]
         said = "\n".join(filter(None, notes))
         return io.NodeOutput(changed, ui=ui.PreviewText(said) if said else None)
 
@@ -116,11 +118,14 @@ class HypernetToLora(io.ComfyNode):
                 f'There is already a LoRA "{path.name}" in {path.parent}; it is kept. '
                 f'Choose another name than "{name}", or move that file away.'
             )
+        warning = check_fit(hypernet, compat.attention_widths(model), compat.architecture(model))
         lora = to_lora(
             compat.attention_weights(model), hypernet, strength, rank=rank, numbers=numbers
         )
         save_lora(lora, path)
-        return io.NodeOutput(str(path), lora.error, ui=ui.PreviewText(summary(path, lora)))
+        return io.NodeOutput(
+            str(path), lora.error, ui=ui.PreviewText(f"{warning}\n{summary(path, lora)}".lstrip())
+        )
 
 
 def summary(path, lora: Lora) -> str:
