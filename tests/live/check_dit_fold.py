@@ -1,4 +1,4 @@
-"""Fold Hypernet and Hypernet to LoRA on a tiny transformer of every family, in ComfyUI's own process.
+"""Fold Hypernet and Hypernet to LoRA on a tiny transformer of every family, inside ComfyUI.
 
 python check_dit_fold.py COMFYUI_DIR REPOSITORY FAMILY [NAMES OF CHECKS]
 
