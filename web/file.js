@@ -4,7 +4,7 @@ import {words} from "./language.js";
 
 const say = words("file");
 const labels = words("facts");
-const SHORT = ["steps", "structure", "activation", "widths", "trained on", "networks"];
+const SHORT = ["steps", "structure", "activation", "widths", "places", "trained on", "networks"];
 
 makers.HypernetLoad = makers.HypernetInspect = (node) =>
 	addPanel(node, {

@@ -37,3 +37,7 @@ class Pair(NamedTuple):
         """ "768", "joint.3072" or "joint.3072.1", as files call it."""
         parts = (self.stream, self.width, self.group)
         return ".".join(str(part) for part in parts if part not in ("", None))
+
+    def place(self, groups: int) -> Place | None:
+        """A place where it acts, in a network of so many groups; None in a UNet."""
+        return Place(self.stream, self.group or 0, groups) if self.stream else None

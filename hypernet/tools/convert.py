@@ -35,11 +35,11 @@ def single(network: Network) -> Hypernetwork:
 
 
 def with_spec(network: Hypernetwork, **changes: Any) -> Hypernetwork:
-    """A network with a changed spec; widths that both have keep their weights."""
+    """A network with a changed spec; pairs that both have keep their weights."""
     twin = Hypernetwork(replace(network.spec, **changes), Record(**vars(network.record)))
-    for width in set(twin.spec.widths) & set(network.spec.widths):
+    for pair in set(twin.spec.pairs) & set(network.spec.pairs):
         for side in ("k", "v"):
-            copy_weights(network.mlp(width, side), twin.mlp(width, side))
+            copy_weights(network.mlp(pair, side), twin.mlp(pair, side))
     return twin
 
 
@@ -64,14 +64,18 @@ def with_widths(
         faults.append(f"has no width {listed(sorted(keep - held))} to keep")
     if add & held:
         faults.append(f"has width {listed(sorted(add & held))} already")
-    if add and network.spec.is_activated(len(network.spec.layer_structure) - 2):
+    if add and network.spec.places:
+        faults.append("is for a transformer, which has no widths to add")
+    elif add and network.spec.is_activated(len(network.spec.layer_structure) - 2):
         faults.append("has an activation on its output, where a new width could not learn from 0")
     if faults:
         raise ValueError(
             f'The hypernetwork "{network.record.name}" {" and ".join(faults)}; '
             f"it holds {listed(sorted(held))}."
         )
-    twin = with_spec(network, widths=tuple((keep or held) | add))
+    kept = keep or held
+    places = tuple(place for place in network.spec.places if place[1] in kept)
+    twin = with_spec(network, widths=tuple(kept | add), places=places)
     for width in add:
         for side in ("k", "v"):
             silence(twin.mlp(width, side), width)
@@ -83,7 +87,8 @@ def silence(mlp: nn.Module, width: int) -> None:
     """Zero the last layer, so that the residual is zero but can still be trained."""
     *_, last = (layer for layer in mlp.modules() if isinstance(layer, nn.Linear))
     nn.init.zeros_(last.weight)
-    nn.init.zeros_(last.bias)
+    if last.bias is not None:
+        nn.init.zeros_(last.bias)
     if mlp(torch.ones(1, width)).any():
         raise ValueError(
             "A new width that does nothing cannot be added to a network with skip connections."
@@ -106,6 +111,8 @@ def for_core(network: Hypernetwork) -> Hypernetwork:
         faults.append("with layer norm it puts the activation on the output too")
     if spec.skip_connection:
         faults.append("it leaves out skip connections")
+    if spec.places:
+        faults.append("it knows no places in a model, and no file of such networks")
     if faults:
         raise ValueError(
             f'ComfyUI\'s own loader cannot draw "{network.record.name}" right: '

@@ -10,24 +10,28 @@ structure 1, 1, which is the smallest file possible.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import fields, replace
 from functools import reduce
 from itertools import pairwise
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from ..apply.patches import leaves
 from ..apply.residuals import (
     Linear,
     Residual,
-    chain_widths,
     nonlinear_parts,
     require_linear,
     residual_of,
     residual_of_chain,
 )
+from ..families import misfit
 from ..network.hypernetwork import Hypernetwork, Record
+from ..network.places import Pair
 from ..network.spec import HypernetSpec, listed
 from ..text.parsing import read_numbers
 
@@ -52,6 +56,7 @@ def weighted(parts: Parts, name: str) -> Hypernetwork:
 
     Raises ValueError quoting two networks that differ in shape.
     """
+    require_one_architecture(parts)
     first = single(parts[0][0])
     for other, _ in parts:
         require_same_shape(first, single(other))
@@ -67,15 +72,17 @@ def weighted(parts: Parts, name: str) -> Hypernetwork:
 def side_by_side(parts: Parts, name: str) -> Hypernetwork:
     """A network that adds the residuals of all networks, times their factors, to the same input.
 
-    For a width that only some of them have, only those count.
+    For a width or place that only some of them have, only those count.
 
     Raises ValueError quoting the networks and why they cannot be joined.
     """
+    require_one_architecture(parts)
     networks = [network for network, _ in parts]
     if not any(map(nonlinear_parts, networks)):
 
-        def summed(width: int, side: str) -> Residual:
-            each = (residual_of(network, width, side, factor) for network, factor in parts)
+        def summed(pair: Pair, side: str, groups: int) -> Residual:
+            at = pair.width, side
+            each = (residual_of(net, *at, factor, pair.place(groups)) for net, factor in parts)
             return reduce(Residual.plus, each)
 
         return from_residuals(summed, parts, name, " + ")
@@ -83,10 +90,10 @@ def side_by_side(parts: Parts, name: str) -> Hypernetwork:
     spec = joined_spec(singles)
     merged = Hypernetwork(spec, record_of(parts, name, " + "))
     factors = [factor for _, factor in parts]
-    for width in spec.widths:
+    for pair in spec.pairs:
         for side in ("k", "v"):
-            columns = [layers_of(network, width, side) for network in singles]
-            fill_joined(merged.mlp(width, side), columns, factors)
+            columns = [layers_of(net, pair, side, spec.groups) for net in singles]
+            fill_joined(merged.mlp(pair, side), columns, factors)
     return merged
 
 
@@ -95,16 +102,48 @@ def in_sequence(parts: Parts, name: str) -> Hypernetwork:
 
     A single network becomes the same in a smaller file. Raises ValueError if one is not linear.
     """
+    require_one_architecture(parts)
     for network, _ in parts:
         require_linear(network)
 
-    def chained(width: int, side: str) -> Residual:
-        return residual_of_chain(parts, width, side)
+    def chained(pair: Pair, side: str, groups: int) -> Residual:
+        return residual_of_chain(parts, pair.width, side, pair.place(groups))
 
     return from_residuals(chained, parts, name, ", then ")
 
 
 # Checking which networks fit together
+
+
+def require_one_architecture(parts: Parts) -> None:
+    first = parts[0][0]
+    for other, _ in parts:
+        try:
+            differs = misfit(first.record.architecture, other.record.architecture)
+        except ValueError as fault:
+            differs = str(fault)
+        if differs or bool(first.spec.places) != bool(other.spec.places):
+            one, another = (net.record.architecture or "Stable Diffusion" for net in (first, other))
+            raise ValueError(
+                f'"{first.record.name}" is for {one}, "{other.record.name}" for {another}: '
+                "networks for different models cannot become one."
+            )
+
+
+def places_of(networks: Sequence[Linear]) -> dict[str, Any]:
+    """The fields of a spec that say where a network of all of them acts, and how it computes.
+
+    Its groups are as many as are needed for each to lie within one group of every network.
+    """
+    specs = [leaf.spec for network in networks for leaf in leaves(network)]
+    exact = any(spec.arithmetic == "float32" for spec in specs)
+    return {
+        "widths": tuple({width for spec in specs for width in spec.widths}),
+        "places": tuple({place for spec in specs for place in spec.places}),
+        "groups": math.lcm(*(spec.groups for spec in specs)),
+        "arithmetic": "float32" if exact else "bfloat16",
+        "bias": any(spec.bias for spec in specs),
+    }
 
 
 def single(network: Linear) -> Hypernetwork:
@@ -134,10 +173,12 @@ def require_same_shape(first: Hypernetwork, other: Hypernetwork) -> None:
 def described(network: Hypernetwork, names: Sequence[str]) -> str:
     """ "a" has layer structure 1, 2, 1 and activation relu."""
 
-    def text(value: object) -> str:
+    def text(name: str, value: Any) -> str:
+        if name == "places":
+            return ", ".join(f"{stream} {width}" for stream, width in value)
         return listed(value) if isinstance(value, tuple) else str(value)
 
-    said = (f"{name.replace('_', ' ')} {text(getattr(network.spec, name))}" for name in names)
+    said = (f"{each.replace('_', ' ')} {text(each, getattr(network.spec, each))}" for each in names)
     return f'"{network.record.name}" has {" and ".join(said)}'
 
 
@@ -174,8 +215,8 @@ def joinable(networks: Sequence[Linear]) -> list[Hypernetwork]:
 def joined_spec(networks: Sequence[Hypernetwork]) -> HypernetSpec:
     structures = [network.spec.layer_structure for network in networks]
     inside = tuple(sum(factors) for factors in zip(*structures, strict=True))[1:-1]
-    widths = {width for network in networks for width in network.spec.widths}
-    for width in widths:
+    shared = places_of(networks)
+    for width in shared["widths"]:
         for place, factor in enumerate(inside, start=1):
             sizes = [int(width * structure[place]) for structure in structures]
             if int(width * factor) != sum(sizes):
@@ -187,9 +228,9 @@ def joined_spec(networks: Sequence[Hypernetwork]) -> HypernetSpec:
                 )
     return replace(
         without_dropout(networks[0].spec),
-        widths=tuple(widths),
         layer_structure=(1, *inside, 1),
         dropout_structure=(),
+        **shared,
     )
 
 
@@ -222,19 +263,27 @@ def fill_joined(
     for place, layer in enumerate(before):
         weights = [column[place].weight for column in columns]
         layer.weight.copy_(torch.block_diag(*weights) if place else torch.cat(weights))
-        layer.bias.copy_(torch.cat([column[place].bias for column in columns]))
+        if layer.bias is not None:
+            layer.bias.copy_(torch.cat([bias_of(column[place]) for column in columns]))
     ends = [column[-1] for column in columns]
     scaled = [factor * end.weight for factor, end in zip(factors, ends, strict=True)]
     last.weight.copy_(torch.cat(scaled, dim=1))
-    last.bias.copy_(total(factors, [end.bias for end in ends]))
+    if last.bias is not None:
+        last.bias.copy_(total(factors, [bias_of(end) for end in ends]))
 
 
-def layers_of(network: Hypernetwork, width: int, side: str) -> list[nn.Linear]:
-    """The network's layers for a width, or layers of the same sizes that do nothing."""
-    if width in network.spec.widths:
-        return linears(network.mlp(width, side))
-    sizes = [int(width * factor) for factor in network.spec.layer_structure]
-    layers = [nn.Linear(*pair) for pair in pairwise(sizes)]
+def bias_of(layer: nn.Linear) -> Tensor:
+    found: Tensor | None = layer.bias
+    return torch.zeros(layer.out_features) if found is None else found
+
+
+def layers_of(network: Hypernetwork, pair: Pair, side: str, groups: int) -> list[nn.Linear]:
+    """The network's layers for a pair of the joined one, or layers that do nothing."""
+    own = network.spec.pair_at(pair.width, pair.place(groups))
+    if own is not None:
+        return linears(network.mlp(own, side))
+    sizes = [int(pair.width * factor) for factor in network.spec.layer_structure]
+    layers = [nn.Linear(*each) for each in pairwise(sizes)]
     for layer in layers:
         nn.init.zeros_(layer.weight)
         nn.init.zeros_(layer.bias)
@@ -243,17 +292,18 @@ def layers_of(network: Hypernetwork, width: int, side: str) -> list[nn.Linear]:
 
 @torch.no_grad()
 def from_residuals(
-    residual: Callable[[int, str], Residual], parts: Parts, name: str, word: str
+    residual: Callable[[Pair, str, int], Residual], parts: Parts, name: str, word: str
 ) -> Hypernetwork:
-    """A network of structure 1, 1 whose matrix and bias for each width and side are given."""
-    spec = HypernetSpec(widths=chain_widths(parts), layer_structure=(1, 1))
+    """A network of structure 1, 1 whose matrix and bias for each pair and side are given."""
+    spec = HypernetSpec(layer_structure=(1, 1), **places_of([network for network, _ in parts]))
     merged = Hypernetwork(spec, record_of(parts, name, word))
-    for width in spec.widths:
+    for pair in spec.pairs:
         for side in ("k", "v"):
-            (layer,) = linears(merged.mlp(width, side))
-            found = residual(width, side)
+            (layer,) = linears(merged.mlp(pair, side))
+            found = residual(pair, side, spec.groups)
             layer.weight.copy_(found.matrix)
-            layer.bias.copy_(found.constant)
+            if layer.bias is not None:
+                layer.bias.copy_(found.constant)
     return merged
 
 
@@ -267,6 +317,7 @@ def record_of(parts: Parts, name: str, word: str) -> Record:
     return Record(
         name=name,
         step=max(network.record.step for network, _ in parts),
+        architecture=parts[0][0].record.architecture,
         sd_checkpoint=agreed("sd_checkpoint"),
         sd_checkpoint_name=agreed("sd_checkpoint_name"),
         optional_info=word.join(f"{factor:g} × {network.record.name}" for network, factor in parts),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -12,6 +13,7 @@ from ..formats.hns import Network, NetworkTree
 from ..formats.hns import formula as tree_as_text
 from ..formats.networks import open_network
 from ..network.hypernetwork import Hypernetwork
+from ..network.places import Pair
 from ..network.spec import listed as numbers
 
 
@@ -25,14 +27,18 @@ def describe(path: str | os.PathLike, network: Network | None = None) -> dict:
     network = open_network(path) if network is None else network
     about = {"file": str(path), "bytes": path.stat().st_size, "name": network.record.name}
     if isinstance(network, NetworkTree):
-        return about | {
-            "tree": tree_as_text(network.part),
-            "networks": list(network.names),
-            "widths": list(network.spec.widths),
-            "optional_info": network.record.optional_info,
-        }
+        return (
+            about
+            | {
+                "tree": tree_as_text(network.part),
+                "networks": list(network.names),
+                "widths": list(network.spec.widths),
+                "optional_info": network.record.optional_info,
+            }
+            | in_transformers(network)
+        )
     spec, record = network.spec, network.record
-    return about | {
+    found = {
         "step": record.step,
         "widths": list(spec.widths),
         "layer_structure": list(spec.layer_structure),
@@ -47,15 +53,36 @@ def describe(path: str | os.PathLike, network: Network | None = None) -> dict:
         "sd_checkpoint": record.sd_checkpoint,
         "sd_checkpoint_name": record.sd_checkpoint_name,
         "optional_info": record.optional_info,
-        "residual": {str(width): residual_size(network, width) for width in spec.widths},
+        "residual": {pair.name: residual_size(network, pair) for pair in spec.pairs},
     }
+    if not spec.bias:
+        found["bias"] = False
+    return about | found | in_transformers(network)
+
+
+def in_transformers(network: Network) -> dict:
+    """What networks for UNets don't have: the model's kind, places, groups of blocks."""
+    spec = network.spec
+    if not spec.places:
+        return {}
+    places: dict[str, list[int]] = {}
+    for stream, width in spec.places:
+        places.setdefault(stream, []).append(width)
+    found: dict[str, Any] = {"architecture": network.record.architecture, "places": places}
+    if isinstance(network, Hypernetwork):
+        found |= {"groups": spec.groups, "arithmetic": spec.arithmetic}
+    return found
 
 
 @torch.no_grad()
-def residual_size(network: Hypernetwork, width: int) -> dict[str, float]:
-    """‖f(x)‖ / ‖x‖ for keys and values with standard normal x (1, T, C): how much it changes."""
+def residual_size(network: Hypernetwork, pair: Pair | int) -> dict[str, float]:
+    """‖f(x)‖ / ‖x‖ for keys and values with standard normal x (1, T, C): how much it changes.
+
+    pair: a number is a width of a network for UNets.
+    """
+    width = pair.width if isinstance(pair, Pair) else pair
     x = torch.randn(1, 256, width, generator=torch.Generator().manual_seed(0))
-    sides = {side: network.mlp(width, side) for side in ("k", "v")}
+    sides = {side: network.mlp(pair, side) for side in ("k", "v")}
     return {side: round(float(mlp(x).norm() / x.norm()), 5) for side, mlp in sides.items()}
 
 
@@ -65,7 +92,7 @@ def as_lines(description: dict) -> list[tuple[str, str]]:
             ("name", description["name"]),
             ("tree", description["tree"]),
             ("networks", ", ".join(description["networks"])),
-            ("widths", numbers(description["widths"])),
+            where(description),
             ("note", description["optional_info"] or "none"),
         ]
     residual = "; ".join(
@@ -80,20 +107,34 @@ def as_lines(description: dict) -> list[tuple[str, str]]:
     if description["skip_connection"]:
         through = " through a matrix" if description["upsample_linear"] else ""
         structure = f"{structure}, in blocks with skip connections{through}"
-    return [
+    if not description.get("bias", True):
+        structure = f"{structure}, without biases"
+    lines = [
         ("name", description["name"]),
         ("steps", str(description["step"])),
         ("structure", structure),
         ("activation", activation),
         ("layer norm", "yes" if description["layer_norm"] else "no"),
         ("dropout", numbers(dropout) if any(dropout) else "no"),
-        ("widths", numbers(description["widths"])),
+        where(description),
         ("parameters", f"{description['parameters']:,}"),
         ("size", as_size(description["bytes"])),
         ("trained on", description["sd_checkpoint_name"] or "not recorded"),
         ("note", description["optional_info"] or "none"),
         ("residual", residual),
     ]
+    if "places" in description:
+        lines.insert(-2, ("model", description["architecture"] or "not recorded"))
+        lines.insert(-2, ("computes in", description["arithmetic"]))
+    return lines
+
+
+def where(description: dict) -> tuple[str, str]:
+    if "places" not in description:
+        return "widths", numbers(description["widths"])
+    places = (f"{stream} {numbers(found)}" for stream, found in description["places"].items())
+    groups = description.get("groups", 1)
+    return "places", ", ".join(places) + (f", in {groups} groups of blocks" if groups > 1 else "")
 
 
 def report_text(description: dict) -> str:

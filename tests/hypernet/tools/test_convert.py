@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from hypernet import HypernetSpec, Hypernetwork, Record, open_network, save_network
+from hypernet.network.places import Place
 from hypernet.tools.convert import for_core, with_widths
 from hypernet.tools.estimate import estimate
 
@@ -95,6 +96,36 @@ def test_for_core_gives_the_same_network_without_what_core_does_not_know(setting
 def test_what_core_would_draw_wrongly_is_refused_with_the_reason(settings, words):
     with pytest.raises(ValueError, match=f'"style" right.*{words}'):
         for_core(a_network(**settings))
+
+
+def a_placed_network(**settings):
+    network = a_network(places=(("self", 12), ("text", 12), ("text", 20)), groups=2, **settings)
+    network.record.architecture = "anima"
+    return network
+
+
+def test_of_a_network_with_places_widths_can_be_kept_but_not_added(tmp_path):
+    network = a_placed_network(arithmetic="bfloat16", bias=False)
+    small = with_widths(network, keep=(12,))
+    assert small.spec.places == (("self", 12), ("text", 12))
+    assert (small.spec.groups, small.record.architecture) == (2, "anima")
+    place = Place("text", 3, 4)
+    assert small.keys(tokens(12), 1.0, place).equal(network.keys(tokens(12), 1.0, place))
+    assert small.keys(tokens(20), 1.0, place).equal(tokens(20))
+    with pytest.raises(ValueError, match="for a transformer, which has no widths to add"):
+        with_widths(network, add=(16,))
+    half = save_network(small, tmp_path / "small.safetensors", dtype=torch.float16)
+    assert open_network(half).spec == small.spec
+
+
+def test_a_network_with_places_is_not_for_cores_loader():
+    with pytest.raises(ValueError, match='"style" right.*no places'):
+        for_core(a_placed_network())
+
+
+def test_a_width_can_be_added_to_a_network_without_biases():
+    wide = with_widths(a_network(bias=False), add=(16,))
+    torch.testing.assert_close(wide.keys(tokens(16)), tokens(16))
 
 
 @pytest.mark.parametrize("structure", [(1, 1), (1, 2, 1), (1, 2, 4, 2, 1)])

@@ -132,6 +132,30 @@ def test_the_text_is_the_file_and_a_line_for_each_fact(file):
     assert f"16: k {sizes['k']:.4f}, v {sizes['v']:.4f}" in lines[-1]
 
 
+def test_of_a_network_with_places_its_model_places_groups_and_arithmetic_are_said(tmp_path):
+    places = (("self", 16), ("cross", 8), ("cross", 16))
+    made = network(
+        ABOUT | {"architecture": "anima"},
+        places=places,
+        groups=2,
+        arithmetic="bfloat16",
+        bias=False,
+    )
+    found = describe(save_network(made, tmp_path / "style.safetensors"))
+    assert found["residual"].keys() == {pair.name for pair in made.spec.pairs}
+    assert found["residual"]["self.16.1"]["k"] > 0
+    assert (found["architecture"], found["groups"], found["bias"]) == ("anima", 2, False)
+    assert found["places"] == {"cross": [8, 16], "self": [16]}
+    lines = dict(as_lines(found))
+    assert "widths" not in lines
+    assert lines["places"] == "cross 8, 16, self 16, in 2 groups of blocks"
+    assert (lines["model"], lines["computes in"]) == ("anima", "bfloat16")
+    assert lines["structure"] == "1, 2, 1, without biases"
+    (tmp_path / "both.hns").write_text('["style", "style"]', "utf-8")
+    tree = dict(as_lines(describe(tmp_path / "both.hns")))
+    assert tree["places"] == "cross 8, 16, self 16"
+
+
 def test_of_a_tree_its_networks_are_named(tmp_path):
     for name in ("ink", "wash"):
         save_network(network(), tmp_path / f"{name}.pt")
