@@ -16,18 +16,20 @@ from typing import Any
 import torch
 
 from hypernet.apply.effect import Effect
-from hypernet.apply.fit import check_fit
+from hypernet.apply.fit import check_fit, in_words
 from hypernet.apply.lora_file import save_lora, to_lora
 from hypernet.apply.prompt_tags import take_out_tags
 from hypernet.atomic_files import write_whole
 from hypernet.disk_space import as_size
 from hypernet.formats.hns import Network
 from hypernet.formats.networks import open_network, save_network
-from hypernet.network.spec import SD1_WIDTHS, HypernetSpec, parse_structure, read_widths
+from hypernet.network.for_model import read_places, usual_structure
+from hypernet.network.spec import parse_structure, read_widths
 from hypernet.pictures.grid import as_image
 from hypernet.text.file_names import check_name
 from hypernet.text.parsing import single_number_in
 from hypernet.tools import compare, convert, estimate, merge
+from hypernet.tools.known_models import KNOWN
 from hypernet.tools.report import describe, report_text
 
 from ..compat.standalone import folders
@@ -105,8 +107,11 @@ def add_compare_parser(commands: Any) -> None:
 
 def add_estimate_parser(commands: Any) -> None:
     add = commands.add_parser("estimate", help="foretell size and memory of a network")
-    add.add_argument("structure", metavar="STRUCTURE", help='such as "1, 2, 1"')
-    add.add_argument("--widths", default="", metavar="WIDTHS", help="default: those of SD 1")
+    add.add_argument("structure", metavar="STRUCTURE", help='such as "1, 2, 1", or auto')
+    add.add_argument("--widths", default="", metavar="WIDTHS", help="default: those of the model")
+    add.add_argument("--model", choices=KNOWN, default="sd15", help="default: sd15")
+    add.add_argument("--places", default="", metavar="PLACES", help="such as image,joint")
+    add.add_argument("--groups", type=int, default=1, metavar="N", help="parts of the depth")
     add.add_argument("--layer-norm", action="store_true")
 
 
@@ -202,12 +207,20 @@ def check_sheet(out: Path, width: int, height: int) -> None:
 
 
 def estimate_size(arguments: argparse.Namespace) -> str:
-    spec = HypernetSpec(
-        widths=read_widths(arguments.widths) or SD1_WIDTHS,
-        layer_structure=parse_structure(arguments.structure),
-        layer_norm=arguments.layer_norm,
-    )
-    return estimate.estimate_text(estimate.estimate(spec))
+    model = KNOWN[arguments.model]
+    structure = usual_structure(model.streams)
+    if arguments.structure.strip().lower() != "auto":
+        structure = parse_structure(arguments.structure)
+    places, settings = read_places(arguments.places), {"layer_norm": arguments.layer_norm}
+    if widths := read_widths(arguments.widths):
+        settings["widths"] = widths
+    spec = model.network(structure, places, arguments.groups, **settings)
+    lines = [estimate.estimate_text(estimate.estimate(spec))]
+    if spec.places:
+        lines.append(f"places       {in_words(set(spec.places))}")
+        halves, eighths = (as_size(model.weights(bits)) for bits in (16, 8))
+        lines.append(f"the model    {halves} in bfloat16, {eighths} in 8 bits")
+    return "\n".join(lines)
 
 
 def out_of(arguments: argparse.Namespace) -> Path:

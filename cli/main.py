@@ -8,7 +8,7 @@
     hypernet merge OUT FILE FILE [...] [--method side-by-side] [--factors NUMBERS]
     hypernet to-lora FILE OUT --model CHECKPOINT [--rank N]
     hypernet compare OUT.png FILE [...] --model CHECKPOINT --prompt TEXT [--strengths NUMBERS]
-    hypernet estimate STRUCTURE [--widths WIDTHS]
+    hypernet estimate STRUCTURE [--model flux] [--places PLACES] [--groups N] [--widths WIDTHS]
 
 Exit codes: 0 done, 1 a node failed, 2 invalid request, 130 stopped by the user. The first Ctrl-C
 lets the running node finish its step and keep its work; the second stops at once.

@@ -5,9 +5,11 @@ import json
 from hypernet.formats.networks import open_network
 from hypernet.tools import estimate
 from hypernet.tools.report import describe, report_text
+from hypernet.training.presets import AUTO
 
 from ...compat import io, network_folders, ui
 from ..shared.sockets import TOOLS, ConfigSocket
+from ..train.hypernet_config import chosen_spec
 from .load_save import LoadHypernet, find, found_by
 
 
@@ -61,11 +63,19 @@ class EstimateHypernet(io.ComfyNode):
             "and to train.",
             search_aliases=["hypernetwork size", "file size", "memory"],
             is_output_node=True,
-            inputs=[ConfigSocket.Input("config", tooltip="From Hypernet Config.")],
+            inputs=[
+                ConfigSocket.Input("config", tooltip="From Hypernet Config."),
+                io.Model.Input(
+                    "model",
+                    optional=True,
+                    tooltip="The model to train on. Without it, SD 1.x or the config's is assumed.",
+                ),
+            ],
             outputs=[io.String.Output("estimate", display_name="estimate")],
         )
 
     @classmethod
-    def execute(cls, config) -> io.NodeOutput:
-        text = estimate.estimate_text(estimate.estimate(config.spec))
+    def execute(cls, config, model=None) -> io.NodeOutput:
+        spec = config.spec if model is None else chosen_spec(config, model, AUTO)
+        text = estimate.estimate_text(estimate.estimate(spec))
         return io.NodeOutput(text, ui=ui.PreviewText(text))

@@ -132,6 +132,39 @@ def test_what_cannot_be_done_is_refused_with_the_reason(host, networks, kind, in
     ).replace('\\"', '"')
 
 
+@pytest.mark.parametrize("given", [{"file_format": "pt"}, {"file_format": "pt", "for_core": True}])
+def test_a_network_for_a_transformer_is_converted_to_safetensors_only(host, networks, given):
+    spec = HypernetSpec(places=(("self", 16), ("cross", 8)), arithmetic="bfloat16")
+    network = Hypernetwork(spec, Record(name="waves", architecture="anima"))
+    save_network(network, networks / "waves.safetensors", overwrite=True)
+    convert = {"hypernet": ["load", 0], "name": "small", "numbers": "float16"}
+    prompt = {"load": node("HypernetLoad", name="waves.safetensors")}
+    refused = host[1](prompt | {"tool": node("HypernetConvert", **convert | given)})
+    words = "no places in a model" if "for_core" in given else 'saved as ".safetensors" only'
+    assert refused.status == "error" and words in str(refused.error)
+    convert |= {"file_format": "safetensors", "one_matrix": True, "keep_widths": "16"}
+    made = host[1](prompt | {"tool": node("HypernetConvert", **convert)})
+    assert made.status == "success", made.error
+    small = open_network(networks / "small.safetensors")
+    (networks / "small.safetensors").unlink()
+    assert (small.spec.places, small.spec.layer_structure) == ((("self", 16),), (1, 1))
+    assert (small.spec.arithmetic, small.record.architecture) == ("bfloat16", "anima")
+
+
+def test_the_command_line_estimates_networks_for_known_models(capsys):
+    assert main(["estimate", "auto", "--model", "flux"]) == 0
+    told = capsys.readouterr().out
+    assert "file         108.1 MiB; 54.1 MiB in float16" in told
+    assert "places       image 3072, joint 3072, text 3072" in told
+    assert "the model    22.4 GiB in bfloat16, 11.2 GiB in 8 bits" in told
+    assert main(["estimate", "1, 0.25, 1", "--model", "flux", "--places", "joint"]) == 0
+    assert "file         36.0 MiB" in capsys.readouterr().out
+    assert main(["estimate", "1, 2, 1", "--widths", "1024"]) == 0
+    assert "file         32.0 MiB" in capsys.readouterr().out
+    assert main(["estimate", "auto", "--model", "flux", "--places", "self"]) == 2
+    assert 'Places "self" are not in this model' in capsys.readouterr().err
+
+
 def test_the_command_line_makes_files_out_of_files(tmp_path, checkpoint, capsys):
     style = str(write_network(tmp_path, "style"))
     other = str(write_network(tmp_path, "other", seed=1))
