@@ -29,12 +29,16 @@ Residuals = Callable[[int, str, Place | None], Residual]
 
 @dataclass(frozen=True)
 class SiteWeights:
-    """A layer that makes keys, values or both, and the dtype that it has in the model."""
+    """A layer that makes keys, values or both, and the dtype that it has in the model.
+
+    prefix: what loaders of LoRA files expect before the layer's path.
+    """
 
     site: Site
     weight: Tensor  # (rows, C) float32
     has_bias: bool
     dtype: torch.dtype
+    prefix: str = "diffusion_model."
 
     def rows_of(self, side: str) -> tuple[int, Tensor]:
         """The first of the rows that make keys ("k") or values ("v"), and the rows (D, C)."""

@@ -4,9 +4,9 @@
     diffusion_model.<layer>.lora_up.weight · .lora_down.weight · .alpha
     diffusion_model.<layer>.diff_b                              what its bias takes
 
-Layers have the host's own names. A layer that makes queries, keys and values has zeros in the rows
-of all others. A network that is narrow inside has few directions: R = left·right exactly, and two
-thin matrices take less than the whole difference.
+Layers have the names of ComfyUI; those of diffusers begin with "transformer". A layer that makes
+queries, keys and values has zeros in the rows of all others. A network that is narrow inside has
+few directions: R = left·right exactly, and two thin matrices take less than the whole difference.
 
 Shapes: C width of a layer's input, D rows of keys or values, p directions.
 """
@@ -92,7 +92,7 @@ def layer_tensors(
         )
         error = float((written - exact.cpu()).double().square().sum())
         stored |= bias_tensors(block, network, strength, residual, dtype)
-        names = {f"diffusion_model.{site.path}.{part}": tensor for part, tensor in stored.items()}
+        names = {f"{block.prefix}{site.path}.{part}": tensor for part, tensor in stored.items()}
         yield names, error, float(exact.double().square().sum())
 
 

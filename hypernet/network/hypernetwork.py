@@ -122,10 +122,8 @@ class ResidualMlp(nn.Module):
         """
         linears = [layer for layer in self.modules() if isinstance(layer, nn.Linear)]
         for layer in self.modules():
-            is_skip_path = (
-                isinstance(layer, nn.Linear) and layer.bias is None and self.skip_connection
-            )
-            if is_skip_path:  # torch's default, as aria1th
+            if isinstance(layer, nn.Linear) and layer.bias is None and self.skip_connection:
+                # the skip path gets torch's default, as in aria1th's extension
                 nn.init.kaiming_uniform_(layer.weight, a=5**0.5, generator=generator)
             elif isinstance(layer, nn.Linear):
                 INITIALIZATIONS[name](layer.weight, generator)

@@ -70,7 +70,7 @@ def in_transformers(network: Network) -> dict:
         places.setdefault(stream, []).append(width)
     found: dict[str, Any] = {"architecture": network.record.architecture, "places": places}
     if isinstance(network, Hypernetwork):
-        found |= {"groups": spec.groups, "arithmetic": spec.arithmetic}
+        found |= {"groups": network.spec.groups, "arithmetic": network.spec.arithmetic}
     return found
 
 

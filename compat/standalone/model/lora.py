@@ -97,7 +97,7 @@ def _read(file: Path) -> dict[str, dict[str, Tensor]]:
     for name, tensor in tensors.items():
         if name.startswith(OF_TEXT_MODELS):
             continue
-        flat = name.replace(".", "_")
+        flat = name.removeprefix("transformer.").replace(".", "_")
         ending = next((end for end in PARTS if flat.endswith(end)), None)
         if ending is None:
             unknown.append(name)
@@ -141,7 +141,7 @@ def _changes(
 
 def _layers(unet: nn.Module) -> Iterator[tuple[str, str]]:
     """(name with "_", name in the UNet) for every name that a file may use for a layer."""
-    blocks = dict(original_blocks(unet))
+    blocks = dict(original_blocks(unet)) if hasattr(unet, "down_blocks") else {}
     for name, module in unet.named_modules():
         if not isinstance(getattr(module, "weight", None), nn.Parameter):
             continue

@@ -18,6 +18,7 @@ from torch import Tensor
 from hypernet.apply import patches
 from hypernet.apply.effect import Effect
 from hypernet.apply.fold import AttentionWeights, attention_names
+from hypernet.apply.fold_sites import SiteWeights, Target
 from hypernet.apply.site_patches import SitePatch
 from hypernet.apply.sites import Change
 from hypernet.diffusers.denoiser import denoiser as unet_denoiser
@@ -30,7 +31,7 @@ from hypernet.training.diffusion import Denoiser
 
 from ...prompt_entries import entries
 from .flow import NAME, LatentFlow, patches_in
-from .patched_model import UNET_PREFIX, Model
+from .patched_model import UNET_PREFIX, Model, RowChange
 from .pipeline_text import PipelineText
 from .sampling import Conditioning, DiscreteSampling, sample
 from .text import Clip
@@ -120,7 +121,15 @@ def with_network(model: Model, network: Network, effect: Effect) -> Model:
     return patched
 
 
-def attention_weights(model: Model) -> Iterator[AttentionWeights]:
+def attention_weights(model: Model) -> Iterator[AttentionWeights | SiteWeights]:
+    census = take_census(model.module)
+    if census.architecture != "unet":
+        known = dict(model.module.named_parameters())
+        for site in census.sites:
+            weight = model.changed_weight(f"{site.path}.weight")
+            has_bias = f"{site.path}.bias" in known
+            yield SiteWeights(site, weight, has_bias, model.model_dtype(), "transformer.")
+        return
     for name in attention_names(dict(model.module.named_parameters())):
         yield AttentionWeights(
             name=name,
@@ -131,9 +140,18 @@ def attention_weights(model: Model) -> Iterator[AttentionWeights]:
         )
 
 
-def with_weight_changes(model: Model, changes: Mapping[str, Tensor]) -> Model:
-    patches = {UNET_PREFIX + name: ("diff", (change,)) for name, change in changes.items()}
+def with_weight_changes(model: Model, changes: Mapping[Target, Tensor]) -> Model:
     patched = model.clone()
+    of_rows = [target for target in changes if not isinstance(target, str)]
+    for name, first in of_rows:  # a weight may have several, of different rows
+        change = RowChange(changes[name, first], first)
+        if not patched.add_patches({UNET_PREFIX + name: ("diff", (change,))}):
+            raise ValueError(f"this model has no weight {name} to change.")
+    patches = {
+        UNET_PREFIX + name: ("diff", (change,))
+        for name, change in changes.items()
+        if isinstance(name, str)
+    }
     missed = patches.keys() - set(patched.add_patches(patches))
     if missed:
         raise ValueError(f"this model has no weight {', '.join(sorted(missed))} to change.")

@@ -12,6 +12,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -39,6 +40,19 @@ class Change(Protocol):
     def to(self, weight: Tensor, /) -> Tensor:
         """The change as a tensor with the weight's shape, dtype and device."""
         ...
+
+
+@dataclass(frozen=True)
+class RowChange:
+    """A change of some rows of a weight, from `first` on; other rows stay."""
+
+    rows: Tensor
+    first: int
+
+    def to(self, weight: Tensor) -> Tensor:
+        whole = torch.zeros_like(weight)
+        whole[self.first : self.first + len(self.rows)] = self.rows.to(weight)
+        return whole
 
 
 class LatentDiffusion:
