@@ -157,6 +157,39 @@ def float8_weights_take_what_their_numbers_can(world):
     return f"{near / far:.2f} of the effect is lost"
 
 
+def the_estimate_is_of_the_streams_of_the_model(world):
+    pack = importlib.import_module("pack.nodes.train.hypernet_config")
+    given = dict.fromkeys(("layer_structure", "weight_initialization"), "auto")
+    given |= {"activation": "linear", "layer_norm": False, "dropout_structure": ""}
+    given |= {"activate_output": False, "widths": "", "seed": 0}
+    config = pack.HypernetConfig.execute(**given).result[0]
+    estimate = importlib.import_module("pack.nodes.use.inspect").EstimateHypernet.execute
+    found, without = estimate(config, world.model).result[0], estimate(config).result[0]
+    right = world.network(1, layer_structure=(1, 0.25, 1)).spec.parameters
+    assert f"parameters   {right:,}\n" in found and f"{right:,}\n" not in without, found
+
+
+def the_known_models_of_the_family_have_its_streams(world):
+    known = importlib.import_module("hypernet.tools.known_models").KNOWN
+    for model in known.values():
+        if model.architecture == world.census.architecture:
+            extra = {"self", "cross_image"}  # of 3.5 medium, and of models that take pictures
+            assert set(model.streams) ^ set(world.census.widths()) <= extra, model
+
+
+def width_factors_reach_every_place_of_the_width(world):
+    network = linear(world, bias=False)
+    width = world.places[0][1]
+    halved = world.called(world.applied(network, width_factors=f"{width}: 0.5"))
+    by_hand = network.copy()
+    with torch.no_grad():
+        for pair in by_hand.spec.pairs:
+            if pair.width == width:
+                for side in ("k", "v"):
+                    by_hand.mlp(pair, side).linear[-1].weight.mul_(0.5)
+    return close(halved, world.called(world.applied(by_hand)), world.bare, EXACT)
+
+
 def lora_file():
     return importlib.import_module("hypernet.apply.lora_file")
 
@@ -176,7 +209,7 @@ def loaded(world, lora) -> torch.Tensor:
 CHECKS = [
     check
     for name, check in list(globals().items())
-    if name.startswith("a_") or name.startswith("float8")
+    if name.startswith(("a_", "the_", "float8", "width_factors"))
 ]
 
 if __name__ == "__main__":

@@ -300,6 +300,7 @@ DIFFERENCES = {
     "layer_norm": (True, "layer_norm False (now True)"),
     "activate_output": (True, "activate_output False (now True)"),
     "skip_connection": (True, "skip_connection False (now True)"),
+    "bias": (False, "bias True (now False)"),
 }
 
 
@@ -309,6 +310,14 @@ def test_another_network_is_refused_with_what_is_otherwise(key):
     with pytest.raises(ValueError) as fault:
         check_same_network(a_state(), replace(SPEC, **{key: value}), 'The run "style"')
     assert str(fault.value).startswith(f'The run "style" trains another network: {words}. ')
+
+
+def test_a_state_from_before_a_field_was_there_has_its_default():
+    state = a_state()
+    older = replace(state, spec={key: value for key, value in state.spec.items() if key != "bias"})
+    check_same_network(older, SPEC, "The run")
+    with pytest.raises(ValueError, match=r"bias True \(now False\)"):
+        check_same_network(older, replace(SPEC, bias=False), "The run")
 
 
 OTHER_BEGINNINGS = {
