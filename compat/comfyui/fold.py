@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import comfy.lora
@@ -39,6 +40,7 @@ def attention_weights(model: ModelPatcher) -> Iterator[AttentionWeights | SiteWe
         return comfy.lora.calculate_weight(patches, plain, name)
 
     if not isinstance(unet, UNetModel):
+        parts = _parts_in_lora_files(model)
         for site in take_census(unet).sites:
             name = f"diffusion_model.{site.path}"
             if f"{name}.weight" not in found:
@@ -46,7 +48,8 @@ def attention_weights(model: ModelPatcher) -> Iterator[AttentionWeights | SiteWe
             plain = weight(f"{name}.weight")
             if plain.shape != (sum(site.rows) or len(plain), site.width):
                 raise ValueError(not_plain(name))
-            yield SiteWeights(site, plain, f"{name}.bias" in found, dtype)
+            block = SiteWeights(site, plain, f"{name}.bias" in found, dtype)
+            yield replace(block, parts=_parts_of(block, parts))
         return
     for ours, theirs in _attention_places(model).items():
         yield AttentionWeights(
@@ -56,6 +59,31 @@ def attention_weights(model: ModelPatcher) -> Iterator[AttentionWeights | SiteWe
             out=weight(f"{theirs}.to_out.0.weight"),
             dtype=dtype,
         )
+
+
+def _parts_in_lora_files(model: ModelPatcher) -> dict[tuple[str, int, int], str]:
+    """Names by which ComfyUI's loader knows some rows of a weight, by (weight, first, number).
+
+    They are diffusers' names, where keys and values are layers of their own.
+    """
+    found: dict[tuple[str, int, int], str] = {}
+    for name, key in comfy.lora.model_lora_keys_unet(model.model, {}).items():
+        if isinstance(key, tuple) and len(key) == 2:
+            weight, (dimension, first, number) = key
+            if dimension == 0:
+                found.setdefault((weight, first, number), name)
+    return found
+
+
+def _parts_of(block: SiteWeights, known: Mapping[tuple[str, int, int], str]) -> dict[str, str]:
+    if block.site.side != "kv":
+        return {}
+    weight, found = f"diffusion_model.{block.site.path}.weight", {}
+    for side in "kv":
+        first, rows = block.rows_of(side)
+        if name := known.get((weight, first, len(rows))):
+            found[side] = name
+    return found
 
 
 def not_plain(name: str) -> str:

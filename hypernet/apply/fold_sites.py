@@ -9,8 +9,8 @@ on values differs by stream. So a layer without a bias takes only networks that 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from itertools import accumulate
 
 import torch
@@ -31,7 +31,8 @@ Residuals = Callable[[int, str, Place | None], Residual]
 class SiteWeights:
     """A layer that makes keys, values or both, and the dtype that it has in the model.
 
-    prefix: what loaders of LoRA files expect before the layer's path.
+    prefix: what loaders of LoRA files expect before the layer's path. parts: names by which they
+    also know the rows of keys ("k") and of values ("v") of a fused layer, if they do.
     """
 
     site: Site
@@ -39,6 +40,7 @@ class SiteWeights:
     has_bias: bool
     dtype: torch.dtype
     prefix: str = "diffusion_model."
+    parts: Mapping[str, str] = field(default_factory=dict)
 
     def rows_of(self, side: str) -> tuple[int, Tensor]:
         """The first of the rows that make keys ("k") or values ("v"), and the rows (D, C)."""

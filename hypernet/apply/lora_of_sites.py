@@ -5,8 +5,9 @@
     diffusion_model.<layer>.diff_b                              what its bias takes
 
 Layers have the names of ComfyUI; those of diffusers begin with "transformer". A layer that makes
-queries, keys and values has zeros in the rows of all others. A network that is narrow inside has
-few directions: R = left·right exactly, and two thin matrices take less than the whole difference.
+queries, keys and values has zeros in the rows of all others, unless loaders know its keys and
+values by names of their own. A network that is narrow inside has few directions: R = left·right
+exactly, and two thin matrices take less than the whole difference.
 
 Shapes: C width of a layer's input, D rows of keys or values, p directions.
 """
@@ -81,19 +82,38 @@ def layer_tensors(
         if not is_held([(network, strength)], site):
             continue
         thin = list(thin_changes(block, network, residual, known))
-        exact = whole(block, thin)
-        if rank:
-            thin = [lessened(each, rank) for each in thin]
-        stored = weight_tensors(block, thin, dtype, always_thin=bool(rank))
-        written = (
-            stored["diff"].float()
-            if "diff" in stored
-            else stored["lora_up.weight"].float() @ stored["lora_down.weight"].float()
-        )
-        error = float((written - exact.cpu()).double().square().sum())
-        stored |= bias_tensors(block, network, strength, residual, dtype)
-        names = {f"{block.prefix}{site.path}.{part}": tensor for part, tensor in stored.items()}
-        yield names, error, float(exact.double().square().sum())
+        tensors: dict[str, Tensor] = {}
+        error = size = 0.0
+        for name, rows, changes in written_apart(block, thin):
+            exact = whole(rows, changes)
+            less = [lessened(each, rank) for each in changes] if rank else changes
+            stored = weight_tensors(rows, less, dtype, always_thin=bool(rank))
+            tensors |= {f"{name}.{part}": tensor for part, tensor in stored.items()}
+            error += float((as_whole(stored) - exact.cpu()).double().square().sum())
+            size += float(exact.double().square().sum())
+        constants = bias_tensors(block, network, strength, residual, dtype)
+        own = f"{block.prefix}{site.path}"
+        yield tensors | {f"{own}.{part}": each for part, each in constants.items()}, error, size
+
+
+def written_apart(
+    block: SiteWeights, thin: Sequence[Thin]
+) -> Iterator[tuple[str, Tensor, Sequence[Thin]]]:
+    """(name, rows, their changes): the whole layer, or keys and values where loaders tell them."""
+    sides = block.site.side
+    if sides != "kv" or not all(side in block.parts for side in sides):
+        yield f"{block.prefix}{block.site.path}", block.weight, thin
+        return
+    for side, each in zip(sides, thin, strict=True):
+        _, rows = block.rows_of(side)
+        yield block.parts[side], rows, [Thin(0, each.up, each.down)]
+
+
+def as_whole(stored: dict[str, Tensor]) -> Tensor:
+    """What a loader makes of the tensors of a weight."""
+    if "diff" in stored:
+        return stored["diff"].float()
+    return stored["lora_up.weight"].float() @ stored["lora_down.weight"].float()
 
 
 def thin_changes(
@@ -110,20 +130,20 @@ def thin_changes(
         yield Thin(first, rows @ left.to(rows), right.to(rows))
 
 
-def whole(block: SiteWeights, thin: Sequence[Thin]) -> Tensor:
-    change = torch.zeros_like(block.weight)
+def whole(weight: Tensor, thin: Sequence[Thin]) -> Tensor:
+    change = torch.zeros_like(weight)
     for each in thin:
         change[each.first : each.first + len(each.up)] = each.up @ each.down
     return change
 
 
 def weight_tensors(
-    block: SiteWeights, thin: Sequence[Thin], dtype: torch.dtype, *, always_thin: bool
+    weight: Tensor, thin: Sequence[Thin], dtype: torch.dtype, *, always_thin: bool
 ) -> dict[str, Tensor]:
     """One or two matrices, whichever take less. alpha makes a loader's scale 1."""
-    (rows, width), rank = block.weight.shape, sum(len(each.down) for each in thin)
+    (rows, width), rank = weight.shape, sum(len(each.down) for each in thin)
     if not always_thin and rank * (rows + width) >= rows * width:
-        return {"diff": as_stored(whole(block, thin), dtype)}
+        return {"diff": as_stored(whole(weight, thin), dtype)}
     up, column = torch.zeros(rows, rank), 0
     for each in thin:
         end = column + len(each.down)

@@ -1,6 +1,7 @@
 """Folding into transformers, against the network that acts at the inputs of their layers."""
 
 import copy
+from dataclasses import replace
 
 import pytest
 import torch
@@ -201,6 +202,24 @@ def test_a_narrow_network_is_stored_as_two_thin_matrices_exactly():
     up = lora.tensors["diffusion_model.blocks.1.qkv.lora_up.weight"]
     assert not up[:16].any() and not up[16:24, 4:].any() and not up[24:32, :4].any()
     assert not up[32:].any()
+
+
+@pytest.mark.parametrize("structure", [(1, 2, 1), (1, 0.25, 1)])
+def test_keys_and_values_that_loaders_know_by_name_are_stored_without_zeros(structure):
+    network = a_network(structure=structure)
+    wanted = dict(weight_changes(Model().weights(), [(network, 1.0)]))
+    known = [
+        replace(block, parts={"k": f"transformer.{i}.to_k", "v": f"transformer.{i}.to_v"})
+        for i, block in enumerate(Model().weights())
+    ]
+    lora = to_lora(known, network, numbers="float32")
+    found = loaded({name.replace("transformer.", "diffusion_model."): t
+                    for name, t in lora.tensors.items()})  # fmt: skip
+    for i, side, first in ((2, "k", 16), (2, "v", 24)):
+        change = wanted["blocks.0.qkv.weight", first]
+        torch.testing.assert_close(found[f"{i}.to_{side}.weight"], change, atol=1e-5, rtol=1e-4)
+    assert "blocks.0.qkv.bias" in found and "blocks.0.qkv.weight" not in found
+    assert "blocks.0.k.weight" in found, "a separate layer keeps its own name"
 
 
 def test_a_lora_of_low_rank_is_the_nearest_one_and_states_its_error():
