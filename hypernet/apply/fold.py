@@ -75,10 +75,14 @@ def weight_changes(
         for name, change in changes:
             yield name, change.to("cpu", as_stored(block.dtype))
     if not acts:
-        raise ValueError(
-            f"None of the hypernetwork's widths {list(held)} is one of the model's "
-            f"{sorted(found)}. Use the kind of model that it was trained on."
-        )
+        raise nothing_fits(held, found)
+
+
+def nothing_fits(held: Iterable[int], found: Iterable[int]) -> ValueError:
+    return ValueError(
+        f"None of the hypernetwork's widths {list(held)} is one of the model's "
+        f"{sorted(found)}. Use the kind of model that it was trained on."
+    )
 
 
 def rounding_note(dtype: torch.dtype) -> str:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from ..atomic_files import write_whole
-from .fold import AttentionWeights, weight_changes
+from .fold import AttentionWeights, nothing_fits, weight_changes
 from .fold_sites import SiteWeights
 from .lora_of_sites import layer_tensors
 from .residuals import Linear
@@ -62,10 +62,19 @@ def of_transformer(
 ) -> Lora:
     tensors: dict[str, Tensor] = {}
     error = size = 0.0
-    layers = (block for block in blocks if isinstance(block, SiteWeights))
-    for found, off, whole in layer_tensors(layers, network, strength, rank, dtype):
+    widths: set[int] = set()
+
+    def layers() -> Iterator[SiteWeights]:
+        for block in blocks:
+            assert isinstance(block, SiteWeights)
+            widths.add(block.site.width)
+            yield block
+
+    for found, off, whole in layer_tensors(layers(), network, strength, rank, dtype):
         tensors |= found
         error, size = error + off, size + whole
+    if not tensors:
+        raise nothing_fits(network.spec.widths, widths)
     relative = (error / size) ** 0.5 if size else 0.0
     return Lora(tensors, relative, metadata_of(network, strength, rank, relative, set()))
 

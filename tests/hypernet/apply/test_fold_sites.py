@@ -158,6 +158,8 @@ def test_a_nonlinear_network_is_refused_with_the_reason(settings, words):
 def test_a_network_of_other_places_is_refused():
     with pytest.raises(ValueError, match="None of the hypernetwork's"):
         dict(weight_changes(Model().weights(), [(a_network(places=(("text", TEXT),)), 1.0)]))
+    with pytest.raises(ValueError, match="None of the hypernetwork's"):
+        to_lora(Model().weights(), a_network(places=(("text", TEXT),)))
 
 
 def loaded(tensors):
