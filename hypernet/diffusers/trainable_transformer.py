@@ -72,14 +72,13 @@ class TrainableTransformer:
         named = ", ".join(f"{stream} {listed(widths)}" for stream, widths in streams.items())
         if not spec.places:
             raise ValueError(
-                f"This model has its widths at places: {named}. Make the spec with "
-                "hypernet.diffusers.spec_for(model)."
+                f"This model has its widths at places: {named}. Make the spec with spec_for(model)."
             )
         if missing := sorted({*spec.places} - held):
             found = ", ".join(f"{stream} {width}" for stream, width in missing)
             raise ValueError(
                 f"Places {found} are not in this model, which has {named}. Make the spec with "
-                "hypernet.diffusers.spec_for(model)."
+                "spec_for(model)."
             )
 
     def check_batch(self, number: int, latents: Tensor, condition: Mapping[str, Tensor]) -> None:

@@ -107,7 +107,7 @@ def architecture(model: Model) -> str:
 
 
 def pixels_per_latent(model: Model) -> int:
-    return PIXELS
+    return model.model.form.pixels if isinstance(model.model, LatentFlow) else PIXELS
 
 
 def with_network(model: Model, network: Network, effect: Effect) -> Model:

@@ -330,10 +330,7 @@ def sample(
     """
     run = _named(SAMPLERS, sampler, "sampler")
     levels = model.get_model_object("model_sampling")
-    if levels.prediction == "flow" and sampler in NOT_FOR_FLOW:
-        raise ValueError(
-            f'sampler "{sampler}" draws with flow models otherwise than here: choose euler.'
-        )
+    _check_sampler(sampler, levels)
     latent = model.model.fitted(latent)
     sigmas = sigmas_for(levels, scheduler, steps, denoise)
     if len(sigmas) == 0:
@@ -360,6 +357,14 @@ def sample(
     with model.loaded():
         x = run(one_step, x, sigmas, _noise_source(x, seed))
     return model.model.process_latent_out(x.float()).cpu()
+
+
+def _check_sampler(name: str, levels: NoiseLevels) -> None:
+    if levels.prediction == "flow" and name in NOT_FOR_FLOW:
+        raise ValueError(
+            f'sampler "{name}" adds noise in another way to models of flow matching, which is not '
+            "made here: choose euler."
+        )
 
 
 def _is_highest(sigma: Tensor, levels: NoiseLevels) -> bool:
