@@ -130,6 +130,17 @@ def test_saving_memory_changes_no_loss(name, how):
 
 
 @pytest.mark.parametrize("name", FAMILIES)
+def test_half_precision_learns_about_the_same(name):
+    model, batch = batch_for(name, samples=2)
+    settings = dict(steps=2, learning_rate="1e-3", batch_size=2, **ONE)
+    expected, _ = losses(model, batch, TrainSettings(**settings))
+    spec = replace(spec_for(model), arithmetic="bfloat16")
+    found, network = losses(model, batch, TrainSettings(**settings, unet_dtype="bfloat16"), spec)
+    assert found == pytest.approx(expected, rel=0.05)
+    assert all(weight.dtype == torch.float32 for weight in network.parameters())
+
+
+@pytest.mark.parametrize("name", FAMILIES)
 def test_a_network_of_strength_0_trains_on_the_bare_models_answer(name):
     model, (latents, condition) = batch_for(name)
     bare = velocity_of(model, latents, torch.tensor([0.401]), condition).detach()
@@ -231,6 +242,22 @@ def test_a_pipeline_with_two_transformers_is_refused():
     pipeline.register_modules(transformer_2=pipeline.transformer)
     with pytest.raises(ValueError, match="WanPipeline has two transformers"):
         hypernet.diffusers.train(pipeline, [], spec_for(pipeline), TrainSettings(steps=1))
+
+
+# --- on a card -----------------------------------------------------------------------------------
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs an accelerator")
+@pytest.mark.parametrize("how", [{}, {"offload": True}, {"checkpointing": "on"}], ids=str)
+@pytest.mark.parametrize("name", FAMILIES)
+def test_a_transformer_trains_on_the_card_and_goes_back_to_ram(name, how):
+    model, batch = batch_for(name)
+    settings = TrainSettings(steps=2, learning_rate="1e-3", **ONE, **how)
+    training = hypernet.diffusers.train(model, [batch], spec_for(model), settings, device="cuda")
+    assert all(math.isfinite(step.loss) for step in training)
+    assert {weight.device.type for weight in training.network.parameters()} == {"cuda"}
+    assert {weight.device.type for weight in model.parameters()} == {"cpu"}
 
 
 # --- refusals ------------------------------------------------------------------------------------
