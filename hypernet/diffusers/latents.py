@@ -2,9 +2,11 @@
 
     AutoencoderKL                   (z − shift) · scale
     AutoencoderKLQwenImage, …Wan    (z − mean) / std per channel, (B, c, frames, h, w)
-    AutoencoderKLFlux2              2×2 latents are one of 4c channels, then (z − mean) / std
+    AutoencoderKLFlux2              as it comes
 
-A picture is a video of one frame for the second kind. Shapes as in velocities.py.
+A picture is a video of one frame for the second kind. Of the third, 2×2 latents are joined to one
+of four times the channels and normalized when a picture is encoded, as in ComfyUI. Shapes as in
+velocities.py.
 """
 
 from __future__ import annotations
@@ -41,16 +43,34 @@ def latent_format(vae: Any) -> LatentFormat:
     return FORMATS[name](vae)
 
 
-def encode(vae: Any, pixels: Tensor) -> Any:
-    """The distribution of the VAE's own latents of pictures (B, 3, H, W) in −1..1."""
+def encode(vae: Any, pixels: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation of the VAE's latents of pictures (B, 3, H, W) in −1..1."""
     has_frames = latent_format(vae).has_frames
-    return vae.encode(pixels.unsqueeze(2) if has_frames else pixels).latent_dist
+    found = vae.encode(pixels.unsqueeze(2) if has_frames else pixels).latent_dist
+    if not joins(vae):
+        return found.mean, found.std
+    mean, std = normal_of(vae, found.mean)
+    return (F.pixel_unshuffle(found.mean, 2) - mean) / std, F.pixel_unshuffle(found.std, 2) / std
 
 
 def decode(vae: Any, latents: Tensor) -> Tensor:
-    """Pictures (B, 3, H, W), about −1..1, of the VAE's own latents."""
+    """Pictures (B, 3, H, W), about −1..1, of the VAE's latents."""
+    if joins(vae):
+        mean, std = normal_of(vae, latents)
+        latents = F.pixel_shuffle(latents * std + mean, 2)
     pictures = vae.decode(latents).sample
     return pictures[:, :, 0] if pictures.ndim == 5 else pictures
+
+
+def joins(vae: Any) -> bool:
+    return type(vae).__name__ == "AutoencoderKLFlux2"
+
+
+def normal_of(vae: Any, like: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation by channel of joined latents."""
+    variance = vae.bn.running_var + vae.config["batch_norm_eps"]
+    mean, std = (each.view(1, -1, 1, 1).to(like) for each in (vae.bn.running_mean, variance.sqrt()))
+    return mean, std
 
 
 def shifted_and_scaled(vae: Any) -> LatentFormat:
@@ -78,12 +98,10 @@ def by_channel(vae: Any) -> LatentFormat:
     )
 
 
-def two_by_two(vae: Any) -> LatentFormat:
-    mean, variance = (each.view(1, -1, 1, 1) for each in (vae.bn.running_mean, vae.bn.running_var))
-    std = (variance + vae.config["batch_norm_eps"]).sqrt()
+def as_it_comes(vae: Any) -> LatentFormat:
     return LatentFormat(
-        into=lambda z: (F.pixel_unshuffle(z, 2) - mean.to(z)) / std.to(z),
-        out_of=lambda latents: F.pixel_shuffle(latents * std.to(latents) + mean.to(latents), 2),
+        into=lambda latents: latents,
+        out_of=lambda latents: latents,
         channels=4 * vae.config["latent_channels"],
         pixels=2 * halvings(vae),
     )
@@ -97,5 +115,5 @@ FORMATS = {
     "AutoencoderKL": shifted_and_scaled,
     "AutoencoderKLQwenImage": by_channel,
     "AutoencoderKLWan": by_channel,
-    "AutoencoderKLFlux2": two_by_two,
+    "AutoencoderKLFlux2": as_it_comes,
 }

@@ -158,7 +158,7 @@ def moments_by(vae: Any) -> Encode:
 
     def encode_one(pixels: Tensor) -> tuple[Tensor, Tensor]:
         found = encode(vae, pixels.movedim(-1, 1).to(vae.device, vae.dtype) * 2 - 1)
-        mean, std = found.mean.float(), found.std.float()
+        mean, std = (each.float() for each in found)
         return into(mean).cpu(), (into(std) - into(torch.zeros_like(std))).cpu()
 
     return encode_one

@@ -79,3 +79,21 @@ def test_memory_is_saved_and_the_same_is_learnt(host, folder_of, how):
     assert any(weight.any() for weight in found.parameters())
     for one, other in zip(plain.parameters(), found.parameters(), strict=True):
         assert (one - other).abs().max() < 1e-3
+
+
+def test_training_goes_on_bit_for_bit_where_it_ended(host, folder_of):
+    folder, _ = host
+    model = {"CheckpointLoaderSimple.ckpt_name": folder_of("lumina2")}
+    settings = SMALL | SIZES | STEPS | model
+    settings |= {"HypernetTrain.learning_rate": "1e-3", "HypernetTrain.save_optimizer": True}
+    assert run(folder, settings | {"HypernetTrain.steps": 4}) == 0
+    assert run(folder, settings | {"HypernetTrain.name": "parts"}) == 0
+    more = {"HypernetTrain.steps": 4, "HypernetTrain.if_taken": "go on training it"}
+    assert run(folder, settings | {"HypernetTrain.name": "parts"} | more) == 0
+    whole, parts = (
+        open_network(folder / "models" / "hypernetworks" / f"{name}.safetensors")
+        for name in ("my_style", "parts")
+    )
+    assert whole.record.step == parts.record.step == 4
+    for one, other in zip(whole.parameters(), parts.parameters(), strict=True):
+        assert one.equal(other)

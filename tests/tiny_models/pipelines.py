@@ -97,6 +97,14 @@ def qwen3() -> Any:
     return filled(Qwen3Model(Qwen3Config(**LLAMA, vocab_size=128)))
 
 
+def qwen3_deep() -> Any:
+    """Flux.2 klein reads its layers 9, 18 and 27 side by side."""
+    from transformers import Qwen3Config, Qwen3ForCausalLM
+
+    shape = LLAMA | {"hidden_size": TEXT // 3, "num_hidden_layers": 28}
+    return filled(Qwen3ForCausalLM(Qwen3Config(**shape, vocab_size=128)))
+
+
 def qwen_vl() -> Any:
     from transformers import Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration
 
@@ -121,6 +129,19 @@ def vae(channels: int = 16) -> Any:
             norm_num_groups=2, scaling_factor=0.3611, shift_factor=0.1159,
         )
     )  # fmt: skip
+
+
+def joining_vae() -> Any:
+    from diffusers import AutoencoderKLFlux2
+
+    found = AutoencoderKLFlux2(
+        down_block_types=["DownEncoderBlock2D"] * 4, up_block_types=["UpDecoderBlock2D"] * 4,
+        block_out_channels=[4] * 4, layers_per_block=1, latent_channels=32, norm_num_groups=2,
+    )  # fmt: skip
+    chance = torch.Generator().manual_seed(0)
+    found.bn.running_mean.copy_(0.1 * torch.randn(128, generator=chance))
+    found.bn.running_var.copy_(1 + torch.rand(128, generator=chance))
+    return filled(found)
 
 
 def video_vae(kind: str = "AutoencoderKLQwenImage") -> Any:
@@ -155,6 +176,10 @@ def parts_of(name: str) -> tuple[str, dict[str, Any]]:
             "text_encoder": clip(POOLED), "tokenizer": clip_tokenizer(),
             "text_encoder_2": t5(), "tokenizer_2": t5_tokenizer(), "vae": vae(),
         }  # fmt: skip
+    if name == "flux2":
+        return "Flux2KleinPipeline", {
+            "text_encoder": qwen3_deep(), "tokenizer": qwen_tokenizer(), "vae": joining_vae(),
+        }  # fmt: skip
     if name == "chroma":
         return "ChromaPipeline", {
             "text_encoder": t5(), "tokenizer": t5_tokenizer(), "vae": vae(),
@@ -170,7 +195,12 @@ def parts_of(name: str) -> tuple[str, dict[str, Any]]:
     }  # fmt: skip
 
 
-NAMES = ("lumina2", "z_image", "sd3", "flux", "chroma", "qwen_image", "wan")
+CHANGES = {
+    "lumina2": {"axes_lens": [512, 64, 64]},  # places for the tokens of a long prompt
+    "z_image": {"axes_lens": [512, 64, 64]},
+    "flux2": {"guidance_embeds": False},  # as in klein
+}
+NAMES = ("lumina2", "z_image", "sd3", "flux", "flux2", "chroma", "qwen_image", "wan")
 
 
 def pipeline(name: str) -> Any:
@@ -179,9 +209,7 @@ def pipeline(name: str) -> Any:
     kind, parts = parts_of(name)
     logging.getLogger("diffusers").setLevel(logging.ERROR)
     scheduler = diffusers.FlowMatchEulerDiscreteScheduler(shift=3.0 if name != "flux" else 1.0)
-    # tokens of a long prompt have their places, too
-    roomy = {"axes_lens": [512, 64, 64]} if name in ("lumina2", "z_image") else {}
-    transformer = build(name, **roomy)[0]
+    transformer = build(name, **CHANGES.get(name, {}))[0]
     found = getattr(diffusers, kind)(transformer=transformer, scheduler=scheduler, **parts)
     found.set_progress_bar_config(disable=True)
     return found

@@ -111,9 +111,8 @@ def _read_part(folder: Path, index: dict, name: str, dtype: torch.dtype) -> Any:
     path = _path(folder, index, name)
     if name.startswith("tokenizer"):
         return found.from_pretrained(path, local_files_only=True)
-    return found.from_pretrained(
-        path, torch_dtype=dtype, local_files_only=True, use_safetensors=True
-    )
+    named = {"torch_dtype" if library == "diffusers" else "dtype": dtype}
+    return found.from_pretrained(path, **named, local_files_only=True, use_safetensors=True)
 
 
 def _check_transformer(folder: Path, index: dict, parts: dict, transformer: Any) -> None:

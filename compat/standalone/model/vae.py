@@ -48,8 +48,8 @@ class Vae:
 
     def _encode_one(self, picture: Tensor) -> tuple[Tensor, Tensor]:
         picture = picture.to(self.load_device, self.module.dtype) * 2 - 1
-        found = encode(self.module, picture)
-        return found.mean.float().cpu(), found.std.float().cpu()
+        mean, std = encode(self.module, picture)
+        return mean.float().cpu(), std.float().cpu()
 
     @torch.inference_mode(False)
     @torch.no_grad()
