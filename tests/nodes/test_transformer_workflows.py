@@ -92,7 +92,7 @@ def test_training_goes_on_bit_for_bit_where_it_ended(host, folder_of):
     assert run(folder, settings | {"HypernetTrain.name": "parts"} | more) == 0
     whole, parts = (
         open_network(folder / "models" / "hypernetworks" / f"{name}.safetensors")
-        for name in ("my_style", "parts")
+        for name in ("my_style", "parts_2")
     )
     assert whole.record.step == parts.record.step == 4
     for one, other in zip(whole.parameters(), parts.parameters(), strict=True):
