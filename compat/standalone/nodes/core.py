@@ -43,7 +43,7 @@ class CheckpointLoaderSimple(io.ComfyNode):
             node_id="CheckpointLoaderSimple",
             display_name="Load Checkpoint",
             category="model/loaders",
-            description="Loads a model of Stable Diffusion 1, 2 or XL.",
+            description="Loads Stable Diffusion 1, 2 or XL, or the folder of a transformer.",
             inputs=[
                 io.Combo.Input(
                     "ckpt_name",
