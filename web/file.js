@@ -1,4 +1,4 @@
-/** Load, Inspect and Apply Hypernet: what the chosen network file is. */
+/** What the chosen network file is. */
 import {addPanel, element, makers, upstream, widgetValues} from "./panel.js";
 import {words} from "./language.js";
 

@@ -171,7 +171,7 @@ def test_workflows_gain_nothing_from_panels(editor):
     fit(editor)
     panels(editor).first.get_by_text("There is no folder").wait_for()
     saved = editor.saved()
-    assert [len(node["widgets_values"]) for node in saved["nodes"]] == [7, 8]
+    assert [len(node["widgets_values"]) for node in saved["nodes"]] == [7, 11]
     prompt = editor.run("return (await app.graphToPrompt()).output")
     assert not any("hypernet_panel" in node["inputs"] for node in prompt.values())
 
