@@ -29,6 +29,7 @@ from .settings import MOST_STEPS, TrainSettings, setting
 RATE = 0.025  # for a layer with one input, in 2,000 steps: 1.7e-4 for the bundled model's 144
 RATE_STEPS = 2000
 LEAST_STEPS = 200  # fewer do not raise the rate further
+TRANSFORMER = 6.0  # for the tiny DiT; at the widths of Flux it gives 8e-5, as for LoRAs there
 LAYER_NORM = 10.0  # it begins with a scale near 0 and holds back (docs/recipes.md)
 WARMUP = 20  # steps ÷ WARMUP
 COLOURS = 8.0  # noise_offset · √(h · w): 0.5 for the bundled model's 16 × 16
@@ -180,6 +181,8 @@ def chosen_rate(preset: Preset, steps: int, optimizer: str, spec: HypernetSpec) 
     if factor is None:
         return schedule, f"{optimizer} finds the rate itself."
     why = [f"{steps:,} steps for layers with {mean_inputs(spec):.0f} inputs in the mean"]
+    if spec.places:
+        why.append(f"× {TRANSFORMER:g} for a transformer")
     if spec.layer_norm:
         why.append(f"× {LAYER_NORM:g} because layer norm holds back")
     if factor != 1:
@@ -197,6 +200,7 @@ def usual_rate(spec: HypernetSpec, steps: int, optimizer: str = "AdamW") -> floa
     if factor is None:
         return 1.0
     rate = RATE / mean_inputs(spec) * math.sqrt(RATE_STEPS / max(steps, LEAST_STEPS))
+    rate *= TRANSFORMER if spec.places else 1.0
     return rate * factor * (LAYER_NORM if spec.layer_norm else 1.0)
 
 

@@ -37,12 +37,16 @@ def test_the_same_inputs_give_the_same_choice():
     assert first == second
 
 
+FLUX = HypernetSpec(places=(("image", 3072), ("joint", 3072)), layer_structure=(1, 0.25, 1))
+
+
 @pytest.mark.parametrize(
     ("spec", "low", "high"),
     [  # people's reports are from 5e-6 to 5e-5, for SD 1 (docs/recipes.md)
         (SD15, 5e-6, 5e-5),
         (SDXL, 3e-6, 5e-5),
         (DEMO, 5e-5, 1e-3),
+        (FLUX, 5e-5, 4e-4),  # as people train LoRAs on it
     ],
 )
 def test_the_rate_suits_the_width_of_the_model(spec, low, high):
