@@ -12,6 +12,9 @@ same pictures as the UNet (pool.py).
 It learns by flow matching: x = (1 − σ)·x₀ + σ·n with σ = sigmoid(N(0, 1)), and the loss is that of
 v = n − x₀ (flow.py says which way time runs). It may be stopped at any time and started again. To
 end a long run early, start it again with --steps: what it has made, and --decay more.
+
+The bundled weights are those after 8,000 steps of 32 pictures, with a falling rate in the last
+1,500: an hour and a half on one core of a Xeon. More steps would draw rare things better.
 """
 
 from __future__ import annotations
