@@ -35,6 +35,10 @@ KEPT = "kept_for_hypernet"  # the server's attribute
 Kept = TypeVar("Kept")
 
 
+def has_prompt_hooks() -> bool:
+    return True
+
+
 def host_name() -> str:
     return f"ComfyUI {comfyui_version.__version__}"
 

@@ -28,10 +28,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-def has_prompt_hooks() -> bool:
-    return True
-
-
 def hooks_with_network(network: Network, effect: Effect, hooks: HookGroup | None) -> HookGroup:
     group = hooks.clone() if hooks is not None else HookGroup()
     hook = NetworkHook.of(network, effect)

@@ -283,7 +283,8 @@ def a_hook_acts_on_its_conditioning_by_its_keyframes(world):
         if group is not None:
             frames = comfy.hooks.HookKeyframeGroup()
             for number, factor in enumerate(strengths):
-                frames.add(comfy.hooks.HookKeyframe(factor, number / len(strengths), 1))
+                start = max(0.0, number / len(strengths) - 0.01)  # not beside a step's noise level
+                frames.add(comfy.hooks.HookKeyframe(factor, start, 1))
             group.set_keyframes_on_hooks(frames)
             positive = comfy.hooks.set_hooks_for_conditioning(positive, group)
         return sampled(replace(world.tiny, conditioning=positive), model)
