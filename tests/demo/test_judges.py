@@ -133,7 +133,8 @@ def test_no_held_out_caption_is_trained_on():
 
 
 def test_the_whole_demo_is_small_enough_to_ship():
-    assert size_of(DEMO) <= 14_000_000
+    """tiny-dit stays in the repository, see .comfyignore."""
+    assert size_of(DEMO) - size_of(DEMO / "tiny-dit") <= 14_000_000
 
 
 def size_of(folder: Path) -> int:
