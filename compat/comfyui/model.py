@@ -6,6 +6,8 @@ so one cannot see whether they were written to. `Tracked` gives attention ordina
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -81,11 +83,9 @@ HANDLED = "hypernet.handled"  # in transformer_options of a call that a wrapper 
 COMPILED = "torch_compile_kwargs"  # ComfyUI's key for the arguments that a model is compiled with
 
 
-class Tracked:
-    """Wraps BaseModel.apply_model of one model and its clones."""
-
-    def __init__(self) -> None:
-        self._again = CompiledAgain()
+class ApplyWrapper:
+    """Wraps BaseModel.apply_model of one model and its clones, with ordinary tensors for text and
+    noise levels."""
 
     def __call__(
         self,
@@ -98,11 +98,29 @@ class Tracked:
         transformer_options: dict[str, Any] | None = None,
         **others: Any,
     ) -> Tensor:
-        """Calls apply_model with ordinary tensors for text and noise levels."""
         if HANDLED in (transformer_options or {}):  # by a hook's wrapper beside the model's own
             return apply(x, t, c_concat, c_crossattn, control, transformer_options, **others)
         text, options = ordinary_inputs(apply.class_obj, x, c_crossattn, transformer_options)
-        return self._heeding_patches(apply)(x, t, c_concat, text, control, options, **others)
+        with self.acting(apply, options) as inner:
+            return inner(x, t, c_concat, text, control, options, **others)
+
+    def acting(
+        self, apply: WrapperExecutor, options: Mapping[str, Any]
+    ) -> AbstractContextManager[WrapperExecutor]:
+        """Inside, what is to be called in place of `apply`."""
+        raise NotImplementedError
+
+
+class Tracked(ApplyWrapper):
+    """For UNets, whose attention calls the patches itself."""
+
+    def __init__(self) -> None:
+        self._again = CompiledAgain()
+
+    def acting(
+        self, apply: WrapperExecutor, options: Mapping[str, Any]
+    ) -> AbstractContextManager[WrapperExecutor]:
+        return nullcontext(self._heeding_patches(apply))
 
     def _heeding_patches(self, apply: WrapperExecutor) -> WrapperExecutor:
         """Let compiled models heed patches; see compiled_models.py.

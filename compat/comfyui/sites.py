@@ -9,8 +9,8 @@ are several cards.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
@@ -24,7 +24,7 @@ from hypernet.apply.site_patches import SitePatch, applied
 from hypernet.apply.sites import read_plain
 from hypernet.families import Census, take_census
 
-from .model import HANDLED, TRACKING, Tracked, manage, ordinary_inputs, uncompiled
+from .model import TRACKING, ApplyWrapper, Tracked, manage, uncompiled
 
 if TYPE_CHECKING:
     from comfy.model_patcher import ModelPatcher
@@ -65,31 +65,21 @@ def options_with(model: ModelPatcher, weights: PlacedWeights, effect: Effect) ->
     return {"patches": patches, "wrappers": {WrappersMP.APPLY_MODEL: {key: [wrapper]}}}
 
 
-class _AtSites:
-    """Wraps BaseModel.apply_model of one model and its clones."""
+class _AtSites(ApplyWrapper):
+    """For all other models, whose sites get the patches for the length of a call."""
 
     def __init__(self) -> None:
         self.known: WeakKeyDictionary[nn.Module, Census] = WeakKeyDictionary()
 
-    def __call__(
-        self,
-        apply: WrapperExecutor,
-        x: Tensor,
-        t: Tensor,
-        c_concat: Tensor | None = None,
-        c_crossattn: Tensor | None = None,
-        control: dict[str, Any] | None = None,
-        transformer_options: dict[str, Any] | None = None,
-        **others: Any,
-    ) -> Tensor:
-        if HANDLED in (transformer_options or {}):  # by a hook's wrapper beside the model's own
-            return apply(x, t, c_concat, c_crossattn, control, transformer_options, **others)
-        text, options = ordinary_inputs(apply.class_obj, x, c_crossattn, transformer_options)
+    @contextmanager
+    def acting(
+        self, apply: WrapperExecutor, options: Mapping[str, Any]
+    ) -> Iterator[WrapperExecutor]:
         unet = uncompiled(apply.class_obj.diffusion_model)
         if unet not in self.known:  # the copy of the model on another card
             self.known[unet] = take_census(unet)
         with applied(unet, self.known[unet].sites, found_in(options), options, read_weights):
-            return apply(x, t, c_concat, text, control, options, **others)
+            yield apply
 
 
 def found_in(options: Mapping[str, Any]) -> list[SitePatch]:

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from ..formats.hns import Network
+from ..network.places import UNCHANGING
 from .effect import Effect
 from .memo import Memo
 from .patches import PlacedEffect, PlacedWeights, change_chunks, full_precision
@@ -25,8 +26,6 @@ from .sites import Change, Read, installed, read_plain
 
 if TYPE_CHECKING:
     from ..families import Site
-
-UNCHANGING = ("cross", "cross_image")
 
 
 class SitePatch(PlacedEffect):

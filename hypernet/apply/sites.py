@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import reduce
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -104,6 +105,18 @@ def changed_forward(
 
 def one_after_the_other(first: Change, second: Change) -> Change:
     return lambda site, side, x: second(site, side, first(site, side, x))
+
+
+def in_a_row(changes: Sequence[Change]) -> Change | None:
+    """All changes as one, in their order; None if there are none."""
+    return reduce(one_after_the_other, changes) if changes else None
+
+
+def changed(
+    model: nn.Module, sites: Sequence[Site], change: Change | None, read: Read = read_plain
+) -> AbstractContextManager[None]:
+    """As installed, if any change is given."""
+    return nullcontext() if change is None else installed(model, sites, change, read)
 
 
 def for_one(own: Forward, site: Site, change: Change) -> Forward:

@@ -11,13 +11,11 @@ from typing import TYPE_CHECKING
 from torch import Tensor
 
 from ..network.hypernetwork import Hypernetwork
-from ..network.places import Pair
+from ..network.places import UNCHANGING, Pair
 from .patches import TrainingPatch
 
 if TYPE_CHECKING:
     from ..families import Site
-
-UNCHANGING = ("cross", "cross_image")  # where all blocks read the same tokens
 
 
 class TrainingNetwork:

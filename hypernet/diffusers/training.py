@@ -87,9 +87,8 @@ class Training(Iterator[Step]):
     """An iterator of Steps. `network` is what has been learnt so far, to use and to save; `choice`
     has the settings, with nothing open.
 
-    From the first Step to the last, the model is frozen and
-    computes with the network. The
-    pipeline can still generate pictures between two Steps. `close` restores the model earlier.
+    From the first Step to the last, the model is frozen and computes with the network. The pipeline
+    can still generate pictures between two Steps. `close` restores the model earlier.
     """
 
     def __init__(self, learner: Learner, choice: Choice, steps: Generator[Step]) -> None:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from ..apply.sites import Change, blocks_with, installed, one_after_the_other
+from ..apply.sites import Change, blocks_with, changed, in_a_row
 from ..apply.training_network import TrainingNetwork
 from ..families import Site, take_census
 from ..training.diffusion import FLOW_LEVELS, Denoiser, flow_levels, flux_shift, unshifted
@@ -152,21 +152,6 @@ class FrozenTransformer:
                 return own(*inputs, **named)
 
         return partial(again, compute)
-
-
-@contextmanager
-def changed(model: nn.Module, sites: Sequence[Site], change: Change | None) -> Iterator[None]:
-    """Inside, keys and values at these sites are made of changed inputs, if any change is given."""
-    with installed(model, sites, change) if change is not None else nullcontext():
-        yield
-
-
-def in_a_row(changes: Sequence[Change]) -> Change | None:
-    """All changes as one, in their order; None if there are none."""
-    found: Change | None = None
-    for change in changes:
-        found = change if found is None else one_after_the_other(found, change)
-    return found
 
 
 @contextmanager

@@ -20,11 +20,11 @@ import torch
 from torch import Tensor
 
 from ..training.batches import MASK, TOKENS, own_length
+from ..training.diffusion import GUIDANCE
 
 Condition = Mapping[str, Tensor]  # "context" (B, T, C), and what else the model's row asks for
 Velocity = Callable[[Any, Tensor, Tensor, Condition], Tensor]
 
-GUIDANCE = 1.0  # what models distilled on it are told in training, as all trainers do
 STEPS = 1000  # as which some classes count σ = 1
 LLAMA = "conditioning_llama3"  # HiDream's second text, as ComfyUI calls it: (B, layers, T, C)
 

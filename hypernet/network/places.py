@@ -12,6 +12,7 @@ from typing import NamedTuple
 # self, cross: attention of the picture to itself and to the text. cross_image: to a given picture.
 # image, text: the two streams of joint attention before they are one sequence. joint: afterwards.
 PLACES = ("self", "cross", "cross_image", "image", "text", "joint")
+UNCHANGING = ("cross", "cross_image")  # where all blocks read the same tokens
 
 
 class Place(NamedTuple):

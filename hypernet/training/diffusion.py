@@ -31,6 +31,7 @@ LOSSES = ("MSE", "Huber")
 TIMESTEPS = ("uniform", "logit-normal")
 LATENT_SAMPLING = ("deterministic", "once", "random")
 PREDICTIONS = ("eps", "v", "flow")
+GUIDANCE = 1.0  # what models distilled on it are told in training, as all trainers do
 FLOW_LEVELS = 1000
 
 

@@ -25,7 +25,8 @@ from scripts import thumbnails, workflows
 
 FILES = sorted(workflows.HERE.glob("*.json"))
 OF_A_USER = {  # values that name files of the user's
-    "ckpt_name", "name", "lora_name", "control_net_name", "image", "continue_from", "tagger.model",
+    "ckpt_name", "vae_name", "name", "lora_name", "control_net_name", "image", "continue_from",
+    "tagger.model",
 }  # fmt: skip
 QUICK = {
     "HypernetTrain.steps": 3,

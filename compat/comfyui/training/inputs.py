@@ -14,9 +14,9 @@ import torch
 from torch import Tensor, nn
 
 from hypernet.training.batches import own_length
+from hypernet.training.diffusion import GUIDANCE
 
 NAMES = {"context": "cross_attn", "pooled": "pooled_output"}  # ours -> ComfyUI's; others are equal
-GUIDANCE = 1.0  # what models distilled on it are told in training, as all trainers do
 
 
 class Together(NamedTuple):

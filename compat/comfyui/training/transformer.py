@@ -19,7 +19,7 @@ import torch
 from comfy.model_sampling import COSMOS_RFLOW
 from torch import Tensor, nn
 
-from hypernet.apply.sites import Change, blocks_with, installed
+from hypernet.apply.sites import Change, blocks_with, changed, in_a_row
 from hypernet.apply.training_network import TrainingNetwork
 from hypernet.families import Site, take_census
 from hypernet.training.diffusion import FLOW_LEVELS, flux_shift, unshifted
@@ -127,7 +127,7 @@ class FrozenTransformer(FrozenModel):
     def _changed(self, change: Change | None) -> Iterator[None]:
         """Inside, the model's keys and values are made of changed inputs."""
         if not self.recomputes:
-            with _installed(self.network, self.sites, change):
+            with changed(self.network, self.sites, change, read_weights):
                 yield
             return
         forwards = {
@@ -144,7 +144,7 @@ class FrozenTransformer(FrozenModel):
 
         def compute(*inputs: Any, **named: Any) -> Any:
             weights = visiting(block, self.device) if self.offload else nullcontext()
-            with weights, _installed(self.network, sites, change):
+            with weights, changed(self.network, sites, change, read_weights):
                 return own(*copies(inputs), **dict(zip(named, copies(named.values()), strict=True)))
 
         def forward(*inputs: Any, **named: Any) -> Any:
@@ -153,15 +153,6 @@ class FrozenTransformer(FrozenModel):
             return again(compute, *inputs, **named)
 
         return forward
-
-
-@contextmanager
-def _installed(network: nn.Module, sites: Sequence[Site], change: Change | None) -> Iterator[None]:
-    if change is None or not sites:
-        yield
-        return
-    with installed(network, sites, change, read_weights):
-        yield
 
 
 def changes_in(options: dict[str, Any], acting: TrainingNetwork | None) -> Change | None:
@@ -173,13 +164,7 @@ def changes_in(options: dict[str, Any], acting: TrainingNetwork | None) -> Chang
     carried = [does for patch in found_in(options) if (does := patch.in_call(options)) is not None]
     options["patches"].pop(NAME, None)
     changes = [*carried, acting.change] if acting is not None else carried
-    return partial(_one_after_the_other, changes) if changes else None
-
-
-def _one_after_the_other(changes: Sequence[Change], site: Site, side: str, x: Tensor) -> Tensor:
-    for change in changes:
-        x = change(site, side, x)
-    return x
+    return in_a_row(changes)
 
 
 def shift_of(model: ModelPatcher) -> Callable[[torch.Size], float]:
