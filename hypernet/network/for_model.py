@@ -17,7 +17,6 @@ Streams = Mapping[str, tuple[int, ...]]  # the widths of each stream of a model
 
 USUAL = (1, 2, 1)
 BOTTLENECK, NARROW_BOTTLENECK = (1, 0.25, 1), (1, 0.125, 1)
-WIDE = 1024  # below, the usual structure is small enough, and learns more on the tiny DiT
 VERY_WIDE = 6144  # from here on a quarter is 300 MiB for each place
 
 
@@ -31,10 +30,9 @@ def widths_of(streams: Streams) -> tuple[int, ...]:
 
 def usual_structure(streams: Streams) -> tuple[float, ...]:
     """The layer structure that auto stands for."""
-    widest = max(widths_of(streams))
-    if is_unet(streams) or widest < WIDE:
+    if is_unet(streams):
         return USUAL
-    return BOTTLENECK if widest < VERY_WIDE else NARROW_BOTTLENECK
+    return BOTTLENECK if max(widths_of(streams)) < VERY_WIDE else NARROW_BOTTLENECK
 
 
 def fitted(

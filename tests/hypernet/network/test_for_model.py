@@ -39,7 +39,6 @@ def test_only_the_chosen_streams_and_widths():
         (SD1, (1, 2, 1)),
         (FLUX, (1, 0.25, 1)),
         ({"joint": (6144,)}, (1, 0.125, 1)),
-        ({"joint": (192,)}, (1, 2, 1)),
     ],
 )
 def test_auto_is_narrow_where_blocks_are_wide(streams, structure):
