@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from comfy.hooks import AdditionalModelsHook, EnumHookScope, HookGroup, TransformerOptionsHook
 from comfy.patcher_extension import merge_nested_dicts
 
-from hypernet.apply.effect import Effect, make_schedule
+from hypernet.apply.effect import Effect, make_schedule, parse_strength_curve
 from hypernet.apply.fit import check_fit
 from hypernet.apply.patches import PlacedWeights
 
@@ -67,7 +67,10 @@ class NetworkHook(TransformerOptionsHook):
         if warning:
             log.warning(warning)
         sampling = model.get_model_object("model_sampling")
-        schedule = make_schedule(sampling.percent_to_sigma, self.network.record.start)
+        record = self.network.record
+        schedule = make_schedule(
+            sampling.percent_to_sigma, record.start, curve=parse_strength_curve(record.curve)
+        )
         self.effect = replace(self.effect, schedule=schedule)
         self.options = {}
         self.transformers_dict = self._options_at(model, 1.0)  # core loads what is in there

@@ -76,7 +76,10 @@ class StrengthCurve:
 
     def factor(self, sigma: Tensor) -> Tensor:
         """(1,) float32 on sigma's device, where the table must be. sigma: all numbers equal."""
-        sigma = sigma.float().max().reshape(1)
+        return self.factors_at(sigma.float().max().reshape(1))
+
+    def factors_at(self, sigma: Tensor) -> Tensor:
+        """(B,) float32 from as many noise levels, on their device, where the table must be."""
         acts = (sigma <= self.first) & (sigma >= self.last)
         if self.sigmas is None or self.factors is None:
             return acts.float()

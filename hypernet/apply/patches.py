@@ -269,7 +269,9 @@ def device_of(module: nn.Module) -> torch.device:
 
 
 class TrainingPatch:
-    """The patch for training: strength 1, and the weights themselves that the optimizer updates.
+    """The patch for training, with the weights themselves that the optimizer updates.
+
+    strength: of all samples, or of each (B,).
 
     remember: the text goes through the network only in the first block that reads it, and the
     gradients of all blocks add up there. The patch then serves one forward pass. It must be off
@@ -279,6 +281,7 @@ class TrainingPatch:
     def __init__(self, network: Hypernetwork, remember: bool = False):
         self.network = network
         self.remember = remember
+        self.strength: Tensor | float = 1.0
         self._last: tuple[Tensor, Tensor, tuple[Tensor, Tensor]] | None = None
 
     def __call__(
@@ -288,10 +291,18 @@ class TrainingPatch:
         value = context if value is None else value
         if self._last is not None and self._last[0] is context and self._last[1] is value:
             return n, *self._last[2]
-        made = self.network.keys(context), self.network.values(value)
+        made = (
+            self.network.keys(context, for_samples(self.strength, context)),
+            self.network.values(value, for_samples(self.strength, value)),
+        )
         if self.remember and context is not n:
             self._last = context, value, made
         return n, *made
+
+
+def for_samples(strength: Tensor | float, x: Tensor) -> Tensor | float:
+    """A strength of each sample (B,) as (B, 1, …, 1), to be multiplied with x (B, …, C)."""
+    return strength.view(-1, *(1,) * (x.ndim - 1)) if isinstance(strength, Tensor) else strength
 
 
 def attention_widths(unet: nn.Module) -> dict[str, tuple[int, ...]]:

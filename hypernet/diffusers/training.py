@@ -79,6 +79,7 @@ def train(
         choice, material = from_pairs(model, items, spec, settings, model.training_size(size))
     device = as_tensors_name_it(model.device if device is None else torch.device(device))
     record = Record(name=name, architecture=model.architecture)
+    record.curve = settings.strength_curve
     learner = Learner(Hypernetwork(spec, record).to(device), choice.settings)
     return Training(learner, choice, _steps(model, device, learner, material))
 

@@ -25,7 +25,9 @@ from .places import Pair, Place
 from .spec import HypernetSpec
 from .vocabulary import ACTIVATIONS, INITIALIZATIONS, ZERO_OUTPUT
 
-START = "hypernet_start"  # a key of Record.extra, which other programs ignore
+# Keys of Record.extra, which other programs ignore.
+START = "hypernet_start"
+CURVE = "hypernet_curve"
 
 
 @dataclass(kw_only=True)
@@ -48,9 +50,22 @@ class Record:
 
     @start.setter
     def start(self, share: float) -> None:
-        self.extra = {key: value for key, value in self.extra.items() if key != START}
-        if share:
-            self.extra[START] = share
+        self._remember(START, share)
+
+    @property
+    def curve(self) -> str:
+        """Its strength along sampling, as it was trained; "" for 1 all the way."""
+        found = self.extra.get(CURVE, "")
+        return found if isinstance(found, str) else ""
+
+    @curve.setter
+    def curve(self, text: str) -> None:
+        self._remember(CURVE, text)
+
+    def _remember(self, key: str, value: float | str) -> None:
+        self.extra = {name: each for name, each in self.extra.items() if name != key}
+        if value:
+            self.extra[key] = value
 
 
 class SkipBlock(nn.Module):

@@ -17,14 +17,15 @@ video model has one more dimension: (B, c, 1, h, w), as a picture is a video of 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from ..apply.effect import StrengthCurve, make_schedule
 from ..apply.training_network import TrainingNetwork
 
 LOSSES = ("MSE", "Huber")
@@ -65,6 +66,10 @@ class NoiseLevels:
 
     def at(self, timesteps: Tensor) -> NoiseLevels:
         return NoiseLevels(self.signal[timesteps], self.noise[timesteps])
+
+    def sigmas(self, prediction: str) -> Tensor:
+        """σ as samplers have it: noise ÷ signal, or a flow's share of noise."""
+        return (self.noise if prediction == "flow" else self.noise / self.signal).sqrt()
 
     def factors(self, like: Tensor) -> tuple[Tensor, Tensor]:
         """a and b, each (B, 1, …, 1) with as many dimensions as `like`."""
@@ -109,6 +114,10 @@ class Denoiser:
     shift(shape of the latents): s in σ' = sσ / (1 + (s − 1)σ), by which the model's own pipeline
     shifts the noise levels of large pictures.
 
+    percent_to_sigma(share of sampling) is σ there, as samplers of this model have it; None where
+    they take the timesteps evenly, from the last to the first. curve: how strongly a network acts
+    at each σ; None for 1 everywhere.
+
     checkpointed() returns a context in which predict uses gradient checkpointing; None if the host
     has none. recomputes: predict always computes its blocks again in the backward pass.
     """
@@ -119,8 +128,20 @@ class Denoiser:
     device: torch.device
     dtype: torch.dtype  # of the model's arithmetic
     shift: Callable[[torch.Size], float] = unshifted
+    percent_to_sigma: Callable[[float], float] | None = None
+    curve: StrengthCurve | None = None
     checkpointed: Callable[[], AbstractContextManager] | None = None
     recomputes: bool = False
+
+
+def with_curve(denoiser: Denoiser, curve: Sequence[tuple[float, float]]) -> Denoiser:
+    """The denoiser, on which networks act with these factors at these shares of sampling."""
+    if not curve:
+        return denoiser
+    sigmas = denoiser.levels.sigmas(denoiser.prediction)
+    last = len(sigmas) - 1
+    in_turn = denoiser.percent_to_sigma or (lambda share: float(sigmas[round((1 - share) * last)]))
+    return replace(denoiser, curve=make_schedule(in_turn, curve=curve))
 
 
 def add_noise(latent: Tensor, noise: Tensor, levels: NoiseLevels) -> Tensor:
@@ -156,6 +177,9 @@ def predicted(
     denoiser's device.
     """
     levels, device = denoiser.levels.at(timesteps), denoiser.device
+    if acting is not None and denoiser.curve is not None:
+        strength = denoiser.curve.factors_at(levels.sigmas(denoiser.prediction))
+        acting.act_with(strength.to(device))
     found = denoiser.predict(
         add_noise(batch.latents, noise, levels).to(device, denoiser.dtype),
         timesteps.to(device),

@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 
+from ..apply.effect import parse_strength_curve
 from ..network.vocabulary import nearest
 from .diffusion import LATENT_SAMPLING, LOSSES, TIMESTEPS
 from .optimizers import OPTIMIZERS, optimizer_fault
@@ -175,6 +176,11 @@ class TrainSettings:
     preserve_every: int = setting(
         8, "Batches per batch of everyday things. Fewer preserve more and take more time.", 1, 1000
     )
+    strength_curve: str = setting(
+        "",
+        "How strongly it learns and acts along the way from noise (0) to picture (1), such as "
+        "0: 0.3, 0.5: 1, even in between. Recorded, and used when applied. Empty: 1 all the way.",
+    )
 
     steer: bool = False  # the size of what the network adds corrects the rate (health.steered)
 
@@ -193,6 +199,11 @@ class TrainSettings:
     def limits(self) -> Schedule:
         """The clip_limit, parsed once. Only meaningful if gradients are clipped."""
         return parse_schedule(self.clip_limit, self._length, what=LIMIT)
+
+    @cached_property
+    def curve(self) -> tuple[tuple[float, float], ...]:
+        """The strength_curve, parsed once: (share of sampling, factor) points."""
+        return parse_strength_curve(self.strength_curve)
 
     @property
     def arithmetic(self) -> torch.dtype | None:
@@ -231,6 +242,14 @@ class TrainSettings:
                         f'Clip limit "{self.clip_limit}": a limit of 0 lets nothing be learnt. '
                         "Give more, or set gradient_clip to off."
                     )
+        try:
+            if self.curve and not any(factor for _, factor in self.curve):
+                yield (
+                    f'strength_curve "{self.strength_curve}": with 0 all the way nothing is '
+                    "learnt. Give more somewhere, or leave it empty."
+                )
+        except ValueError as fault:
+            yield f"strength_curve: {fault}"
         if not wrong & {"min_timestep", "max_timestep"} and self.min_timestep >= self.max_timestep:
             yield (
                 f"min_timestep {self.min_timestep} is not below max_timestep "

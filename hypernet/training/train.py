@@ -34,6 +34,7 @@ from .diffusion import (
     min_snr_weight,
     predicted,
     weights_like,
+    with_curve,
 )
 from .health import after_loss, after_probe, blow_up, steered
 from .learner import Learner
@@ -89,6 +90,7 @@ def train(
     the settings ask, and TrainingDiverged when going back three times has not helped.
     """
     settings = learner.settings
+    denoiser = with_curve(denoiser, settings.curve)
     check_host(settings, denoiser, processes)
     settings.require_rate(learner.done)
     schedule = settings.schedule  # from step 0 on, because going back may lower the step

@@ -58,6 +58,7 @@ def carry_out(plan: Plan, live: LiveRun, notices: Notices) -> Trained:
     network.record.sd_checkpoint = plan.asked.request.model
     network.record.sd_checkpoint_name = compat.model_name(plan.asked.model) or None
     network.record.start = plan.asked.start
+    network.record.curve = plan.asked.settings.strength_curve
     seen = material.hash, plan.beginning.step, network.record.sd_checkpoint
     if not plan.processes.agree(seen):
         raise ValueError(

@@ -1,7 +1,8 @@
-"""Opens the model's UNet for training, as the settings ask."""
+"""Opens the model's UNet or transformer for training, as the settings ask."""
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 
 from hypernet.training.diffusion import Denoiser
 from hypernet.training.settings import TrainSettings
@@ -9,13 +10,16 @@ from hypernet.training.settings import TrainSettings
 from ... import compat
 
 
+@contextmanager
 def open_denoiser(
     model, settings: TrainSettings, say: Callable[[str], object]
-) -> AbstractContextManager[Denoiser]:
+) -> Iterator[Denoiser]:
     """A context with the Denoiser. say: is told if torch.compile fails."""
-    return compat.denoiser(
+    with compat.denoiser(
         model,
         dtype=settings.arithmetic,
         offload=settings.offload,
         compiled=say if settings.compile else None,
-    )
+    ) as opened:
+        sampling = model.get_model_object("model_sampling")
+        yield replace(opened, percent_to_sigma=sampling.percent_to_sigma)

@@ -40,7 +40,7 @@ log = logging.getLogger(__name__)
 
 NOTHING = "nothing"  # to continue from
 # After all others, because workflows keep values by their places.
-LATEST = ("preserve", "preserve_every", "preset")
+LATEST = ("preserve", "preserve_every", "preset", "strength_curve")
 SHOWN_FIRST = ("steps", "learning_rate", "batch_size", "accumulation", "seed", "save_every")
 
 

@@ -64,7 +64,7 @@ class ApplyHypernet(io.ComfyNode):
                 io.String.Input(
                     "curve", default="", optional=True, advanced=True,
                     tooltip="Factors along that way, such as 0: 1, 0.5: 0.3, 1: 0, even in "
-                    "between. Empty: 1 all the way.",
+                    "between. Empty: as its training recorded, 1 all the way if it did not.",
                 ),
                 io.Combo.Input(
                     "applies_to", options=list(PROMPTS), default=PROMPTS[0],
@@ -113,7 +113,10 @@ class ApplyHypernet(io.ComfyNode):
             values=strength_v,
             widths=held_widths(hypernet, width_factors),
             schedule=make_schedule(
-                sampling.percent_to_sigma, start, end_percent, parse_strength_curve(curve)
+                sampling.percent_to_sigma,
+                start,
+                end_percent,
+                parse_strength_curve(curve or hypernet.record.curve),
             ),
             prompts=applies_to,
         )

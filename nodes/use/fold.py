@@ -52,7 +52,12 @@ class FoldHypernet(io.ComfyNode):
 
 
 def start_note(hypernet) -> str:
-    """A note if the network should begin to act later, which a folded one cannot; else ""."""
+    """A note if its strength should change while sampling, which a folded one cannot; else ""."""
+    if curve := hypernet.record.curve:
+        return (
+            f'The network was trained with the strengths "{curve}" along sampling; in the weights '
+            "it has one strength. Compare with Apply Hypernet."
+        )
     if not hypernet.record.start:
         return ""
     return (

@@ -59,3 +59,22 @@ def test_apply_acts_at_once_where_nothing_is_recorded(checkpoint):
     (patched,) = ApplyHypernet.execute(model, network(), 1.0).result
     (patch,) = patched.model_options["transformer_options"]["patches"]["attn1_patch"]
     assert patch.effect.schedule is None
+
+
+@pytest.mark.parametrize("suffix", [".pt", ".safetensors"])
+def test_a_file_keeps_the_strength_curve_of_its_training(tmp_path, suffix):
+    made = network()
+    made.record.curve = "0: 0.3, 1: 1"
+    file = save_network(made, tmp_path / f"style{suffix}")
+    assert open_network(file).record.curve == "0: 0.3, 1: 1"
+
+
+@pytest.mark.parametrize(("given", "factor"), [({}, 0.5), ({"curve": "0: 1"}, 1.0)])
+def test_apply_follows_the_recorded_curve_unless_it_is_given_another(checkpoint, given, factor):
+    model, *_ = load_checkpoint(checkpoint)
+    made = network()
+    made.record.curve = "0: 0, 1: 1"
+    (patched,) = ApplyHypernet.execute(model, made, 1.0, **given).result
+    (patch,) = patched.model_options["transformer_options"]["patches"]["attn1_patch"]
+    half_way = torch.tensor(model.get_model_object("model_sampling").percent_to_sigma(0.5))
+    assert patch.effect.schedule.factor(half_way).item() == pytest.approx(factor, abs=0.01)
