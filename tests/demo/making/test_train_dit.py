@@ -41,9 +41,12 @@ def seeded(*shape: int) -> torch.Tensor:
     return torch.randn(*shape, generator=torch.Generator().manual_seed(5))
 
 
-def new_base() -> train_dit.Base:
+def new_base(layers: int = 1) -> train_dit.Base:
+    """The first of its six layers learns as all of them do, in a fraction of the time."""
     torch.manual_seed(0)
-    return train_dit.Base(train_dit.new_transformer())
+    transformer = train_dit.new_transformer()
+    del transformer.layers[layers:]
+    return train_dit.Base(transformer)
 
 
 def lesson(base: train_dit.Base) -> train_dit.Lesson:
@@ -99,7 +102,7 @@ def test_the_loss_falls(tmp_path):
     base = new_base()
     ask = lesson(base)
     before = mean_loss(ask)
-    learn(base, ask, steps=30, peak=5e-3, decay=5, state=tmp_path / "state.pt")
+    learn(base, ask, steps=12, peak=3e-2, decay=2, state=tmp_path / "state.pt")
     assert mean_loss(ask) < 0.8 * before
 
 
@@ -126,7 +129,7 @@ def test_a_stopped_run_ends_as_if_it_had_not_been(tmp_path):
 
 
 def test_the_average_is_what_is_saved(tmp_path):
-    base, again, state = new_base(), new_base(), tmp_path / "state.pt"
+    base, again, state = new_base(6), new_base(6), tmp_path / "state.pt"
     learn(base, lesson(base), steps=2, peak=1e-3, decay=1, state=state)
     assert train_dit.read_average(state, again) == 2
     for one, other in zip(base.parameters(), again.parameters(), strict=True):
