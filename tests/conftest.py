@@ -1,8 +1,11 @@
 """The pack under its own name, as a host imports it, also where it is not installed."""
 
+import gc
 import importlib.util
 import sys
 from pathlib import Path
+
+import pytest
 
 ROOT = Path(__file__).parent.parent
 
@@ -23,3 +26,10 @@ load("hypernet", ROOT / "hypernet")
 load("demo", ROOT / "demo")
 load("scripts", ROOT / "scripts")
 load("tiny_models", ROOT / "tests" / "tiny_models")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def short_collections() -> None:
+    """Spare gc.collect(), three of them in a training, the million objects of what is imported."""
+    gc.collect()
+    gc.freeze()
