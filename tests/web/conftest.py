@@ -42,9 +42,19 @@ def pytest_itemcollected(item: pytest.Item) -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Ours come last: Playwright leaves an event loop in the thread, so nobody else has one."""
+    """Ours come last: Playwright leaves an event loop in the thread, so nobody else has one.
+
+    Those that want the same page follow one another, because opening one takes longest.
+    """
     ours = [item for item in items if HERE in item.path.parents]
-    items[:] = [item for item in items if item not in ours] + ours
+    groups: dict[tuple, int] = {}
+
+    def page_of(item: pytest.Item) -> tuple:
+        params = item.callspec.params if hasattr(item, "callspec") else {}
+        group = groups.setdefault((params.get("host"), params.get("renderer")), len(groups))
+        return group, params.get("language", "en"), params.get("theme", "dark")
+
+    items[:] = [item for item in items if item not in ours] + sorted(ours, key=page_of)
 
 
 @pytest.fixture(scope="session")

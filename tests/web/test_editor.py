@@ -182,10 +182,13 @@ def no_markup(editor) -> None:
     assert editor.page.locator("[onerror], img[src='x']").count() == 0
 
 
-def test_in_chinese_no_node_of_ours_has_an_english_name(open_editor, renderer, known):
+@pytest.mark.parametrize(("theme", "language"), [("light", "zh")])
+def test_in_chinese_no_node_of_ours_has_an_english_name(
+    open_editor, renderer, known, theme, language
+):
     if not (REPOSITORY / "locales" / "zh").is_dir():
         pytest.skip("there is no locales/zh yet")
-    editor = open_editor(renderer, theme="light", language="zh")
+    editor = open_editor(renderer, theme=theme, language=language)
     editor.load("train_style")
     editor.shot("chinese")
     shown = editor.run(
@@ -205,6 +208,7 @@ def test_in_chinese_no_node_of_ours_has_an_english_name(open_editor, renderer, k
 def test_rare_inputs_wait_behind_the_editors_own_show_advanced(editor, renderer):
     """They leave no empty rows, and what they say is kept."""
     editor.run("app.graph.add(LiteGraph.createNode('HypernetTrain'))")
+    editor.run("await app.extensionManager.command.execute('Comfy.Canvas.FitView')")
     node = "app.graph.nodes.find((each) => each.type === 'HypernetTrain')"
     rare = f"{node}.widgets.filter((each) => each.options.advanced)"
 

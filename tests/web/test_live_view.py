@@ -232,9 +232,10 @@ def test_a_long_run_is_a_thousand_points_and_a_view_at_rest_does_nothing(editor)
     editor.shot("live-away")
 
 
+@pytest.mark.parametrize("language", ["zh"])
 @pytest.mark.parametrize("theme", ["light", "dark"])
-def test_the_view_speaks_chinese_in_both_themes(open_editor, renderer, theme):
-    editor = open_editor(renderer, theme=theme, language="zh")
+def test_the_view_speaks_chinese_in_both_themes(open_editor, renderer, theme, language):
+    editor = open_editor(renderer, theme=theme, language=language)
     fault = "At step 9 the loss became nan (learning rate 0.1): back to step 5, at half the rate "
     said = [f"{fault}from here on (1 of 3 times).", "<b>unknown</b>"]
     write_run(editor.host, "zhongwen", 2000, said)
