@@ -5,7 +5,7 @@ import torch
 from hypernet.dataset.items import Dataset
 from hypernet.network.hypernetwork import Hypernetwork
 from hypernet.network.spec import HypernetSpec
-from hypernet.training.auto import as_cosine, usual_rate
+from hypernet.training.auto import AutoSettings, as_cosine, settle, usual_rate
 from hypernet.training.plots import range_picture
 from hypernet.training.presets import AUTO, PRESETS
 from hypernet.training.probe import Probe
@@ -35,6 +35,7 @@ NOT_TESTED = (
 PROBED = 8  # samples of a probe, if the material has none
 POINTS = 50
 STEPS = PRESETS[AUTO].steps
+ANY_LATENT = (1, 1)  # with a typed rate, nothing is chosen by the latents' size
 
 
 class LearningRateRangeTest(io.ComfyNode):
@@ -77,7 +78,7 @@ class LearningRateRangeTest(io.ComfyNode):
                     "conditioning", optional=True,
                     tooltip="Encoded texts for the latents: one for each, or one for all.",
                 ),
-                *more_widgets(TrainSettings, (*SHOWN_FIRST, *NOT_TESTED)),
+                *other_widgets(),
             ],
             outputs=[
                 io.String.Output("learning_rate", display_name="learning_rate"),
@@ -115,6 +116,13 @@ class LearningRateRangeTest(io.ComfyNode):
         return io.NodeOutput(schedule, band.low, band.high, plot, ui=shown)
 
 
+def other_widgets() -> list[io.Input]:
+    """Those of the training, whose timesteps alone are left open: the model decides them."""
+    (timesteps,) = chosen_widgets(AutoSettings, ["timesteps"], optional=True)
+    others = more_widgets(TrainSettings, (*SHOWN_FIRST, *NOT_TESTED))
+    return [timesteps if each.id == timesteps.id else each for each in others]
+
+
 def tested(
     latents: list, conditioning: list, *, model, clip, vae, config, name: str, rates: str,
     steps: int, dataset: Dataset | None = None, **settings,
@@ -122,8 +130,9 @@ def tested(
     """The points of the test. Raises ValueError for invalid settings."""
     check_one_source(dataset, latents, conditioning)
     low, high = read_rates(rates)
-    settings = TrainSettings(**settings, steps=steps, learning_rate=f"{high!r}")
     spec = chosen_spec(config, model, AUTO)
+    asked = AutoSettings(**settings, steps=steps, learning_rate=f"{high!r}")
+    settings = settle(asked, spec, ANY_LATENT, compat.prediction(model)).settings
     try:
         if dataset is None:
             given = read_given(

@@ -3,8 +3,10 @@
 import pytest
 from hypernet_pack import compat
 from hypernet_pack.compat.standalone.progress import request_interrupt
+from hypernet_pack.nodes.train import range_test
 from hypernet_pack.nodes.train.range_test import LearningRateRangeTest
 
+from hypernet.training.presets import AUTO
 from hypernet.training.range_test import Band, corrected, read_rates
 from hypernet.training.schedule import parse_schedule
 
@@ -19,6 +21,28 @@ def rate_graph(graph, **changes):
     }  # fmt: skip
     prompt["test"] = {"class_type": "HypernetRangeTest", "inputs": inputs | changes}
     return prompt
+
+
+@pytest.fixture
+def points_of(host, graph, monkeypatch):
+    """A function: the points that a range test with these inputs measures."""
+    tried, measured = range_test.try_rates, []
+
+    def noting(*given):
+        measured.append(tried(*given))
+        return measured[-1]
+
+    monkeypatch.setattr(range_test, "try_rates", noting)
+
+    def points(checkpoint=None, **changes):
+        prompt = rate_graph(graph, **changes)
+        if checkpoint:
+            prompt["model"]["inputs"]["ckpt_name"] = str(checkpoint)
+        result = host[1](prompt)
+        assert measured, error_of(result)  # also where no rate lowers the loss
+        return measured.pop()
+
+    return points
 
 
 def error_of(result):
@@ -57,6 +81,15 @@ def test_it_stops_when_the_user_wants_it(host, graph, monkeypatch):
     monkeypatch.setattr(compat.Progress, "update", stopping)
     assert run(rate_graph(graph)).status == "interrupted"
     assert seen[-1] == 3, "within one step"
+
+
+def test_noise_levels_are_drawn_as_training_draws_them(points_of, tmp_path):
+    pipelines = pytest.importorskip("tiny_models.pipelines")  # of diffusers
+    pipelines.pipeline("lumina2").save_pretrained(flow := tmp_path / "flow")
+    open_, uniform, middle = ({"timesteps": kind} for kind in (AUTO, "uniform", "logit-normal"))
+    assert points_of(flow, **open_) == points_of(flow) == points_of(flow, **middle)
+    assert points_of(flow) != points_of(flow, **uniform)
+    assert points_of(**open_) == points_of() == points_of(**uniform) != points_of(**middle)
 
 
 @pytest.mark.parametrize(
