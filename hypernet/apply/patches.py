@@ -112,18 +112,10 @@ class HypernetPatch(PlacedEffect):
         context: Tensor | None = None,
         value: Tensor | None = None,
         extra_options: Mapping[str, Any] | None = None,
-        **others: Any,
-    ) -> Any:
-        """(n, context, value), or a dict for models that pass pe and attn_mask by keyword.
-
-        Those models (Cosmos Predict2, Anima) read "q", "k", "v" and "pe" from the dict.
-        """
+    ) -> tuple[Tensor, Tensor, Tensor]:
         context = n if context is None else context
         value = context if value is None else value
-        context, value = self._changed(n, context, value, extra_options or {})
-        if others:
-            return {"q": n, "k": context, "v": value, **others}
-        return n, context, value
+        return n, *self._changed(n, context, value, extra_options or {})
 
     def _changed(
         self, n: Tensor, context: Tensor, value: Tensor, options: Mapping[str, Any]

@@ -414,51 +414,6 @@ def models_of_other_architectures_are_refused_by_name(pack):
             assert name in str(refusal), refusal
 
 
-def cosmos_models_have_patch_points_and_answer_by_keyword(pack):
-    import comfy.ops
-    from comfy.ldm.cosmos.predict2 import MiniTrainDIT
-
-    unet = MiniTrainDIT(
-        max_img_h=16,
-        max_img_w=16,
-        max_frames=4,
-        in_channels=4,
-        out_channels=4,
-        patch_spatial=2,
-        patch_temporal=1,
-        concat_padding_mask=False,
-        model_channels=64,
-        num_blocks=2,
-        num_heads=4,
-        crossattn_emb_channels=TEXT,
-        pos_emb_cls="rope3d",
-        mlp_ratio=2.0,
-        device="cpu",
-        dtype=torch.float32,
-        operations=comfy.ops.disable_weight_init,
-    )
-    chance = torch.Generator().manual_seed(0)
-    for weight in unet.parameters():
-        weight.uniform_(-0.1, 0.1, generator=chance)
-    carrier = tiny_model()
-    carrier.add_object_patch("diffusion_model", unet)
-    assert pack.compat.attention_widths(carrier) == {"self": (64,), "cross": (TEXT,)}
-    latent, times = torch.randn(1, 4, 1, 8, 8, generator=chance), torch.tensor([0.5])
-    words = torch.randn(1, 6, TEXT, generator=chance)
-    attn1, attn2 = pack.attention.make_patches(pack.network())
-    found = [
-        unet(latent, times, words, transformer_options={"patches": patches})
-        for patches in (
-            {},
-            {"attn1_patch": [attn1]},
-            {"attn2_patch": [attn2]},
-            {"attn1_patch": [attn1], "attn2_patch": [attn2]},
-        )
-    ]
-    for i, one in enumerate(found):
-        assert all((one - other).abs().max() > 1e-6 for other in found[:i]), i
-
-
 def a_hook_of_a_network_acts_on_its_text_alone_and_at_its_keyframes(pack):
     import comfy.hooks
 
@@ -508,7 +463,6 @@ CHECKS = [
     a_network_of_stable_diffusion_1_warns_with_both_lists_on_2_and_xl,
     models_of_other_architectures_are_refused_by_name,
     a_compiled_model_gives_the_same_picture_with_no_more_breaks,
-    cosmos_models_have_patch_points_and_answer_by_keyword,
 ]
 
 if __name__ == "__main__":

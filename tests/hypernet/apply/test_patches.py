@@ -449,15 +449,6 @@ def test_a_compiled_block_has_no_graph_break(inference):
                 torch.testing.assert_close(compiled(*given), block(*given))
 
 
-def test_models_that_call_by_keyword_get_a_dict():
-    net, q, context = network(), tokens(PICTURE), tokens()
-    rope = torch.ones(1)
-    for patch, given in zip(make_patches(net), (q, context), strict=True):
-        out = patch(q, given, given, pe=rope, attn_mask=None, extra_options={"n_heads": 2})
-        assert out["q"] is q and out["pe"] is rope and out["attn_mask"] is None
-        assert out["k"].equal(net.keys(given)) and out["v"].equal(net.values(given))
-
-
 def test_moving_and_casting_a_model_leaves_the_stored_weights_alone():
     net, context = network(), tokens()
     before = {name: weight.clone() for name, weight in net.state_dict().items()}
