@@ -36,7 +36,17 @@ def misfit(trained_for: str, architecture: str) -> str:
             "The network's file does not say for which model it was trained. If it was Stable "
             f"Diffusion, it does not fit {architecture}."
         )
+    if trained_for in UNETS:
+        raise ValueError(
+            "this network was trained for Stable Diffusion's UNets and the model is "
+            f"{architecture}. It would act on layers that it has never seen."
+        )
+    if architecture in UNETS:
+        raise ValueError(
+            f"this network was trained for {trained_for} and the model is a UNet, as Stable "
+            "Diffusion's are. It would act on layers that it has never seen."
+        )
     raise ValueError(
-        f"this network was trained for {trained_for or 'Stable Diffusion'} and the model is "
-        f"{architecture}. It would act on layers that it has never seen."
+        f"this network was trained for {trained_for} and the model is {architecture}. It would "
+        "act on layers that it has never seen."
     )

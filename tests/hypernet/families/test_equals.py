@@ -50,8 +50,8 @@ def test_relatives_and_old_files_act_with_a_warning(trained_for, architecture, w
         ("flux2", "flux", "trained for flux2 and the model is flux"),  # klein 4B is 3072 wide, too
         ("qwen_image", "flux", "trained for qwen_image and the model is flux"),
         ("lumina2", "z_image", "trained for lumina2 and the model is z_image"),
-        ("", "flux", "trained for Stable Diffusion and the model is flux"),
-        ("anima", "unet", "trained for anima and the model is unet"),
+        ("", "flux", "trained for Stable Diffusion's UNets and the model is flux"),
+        ("anima", "unet", "trained for anima and the model is a UNet, as Stable"),
     ],
 )
 def test_everything_else_is_refused_in_words(trained_for, architecture, words):
