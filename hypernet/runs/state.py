@@ -163,7 +163,12 @@ def spec_differences(was: Mapping[str, Any], now: Mapping[str, Any]) -> str:
 
 
 def in_text(value: Any) -> str:
-    return listed(value) if isinstance(value, list) else str(value)
+    """ "1, 2, 1" for factors; "image 3072, joint 3072" for places; "none" for an empty list."""
+    if not isinstance(value, list):
+        return str(value)
+    if value and isinstance(value[0], list):
+        return ", ".join(" ".join(map(str, each)) for each in value)
+    return listed(value) or "none"
 
 
 def load_state(state: State, network: Hypernetwork, optimizer: Any) -> None:

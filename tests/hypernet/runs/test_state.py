@@ -338,6 +338,9 @@ def test_every_difference_is_named():
     words = "activation mish (now relu); layer_norm False (now True)"
     assert spec_differences(was, now) == words
     assert spec_differences(was, was) == ""
+    placed = replace(SPEC, widths=(), places=(("image", 64), ("joint", 64)))
+    now = through_json(asdict(placed))
+    assert "places none (now image 64, joint 64)" in spec_differences(was, now)
 
 
 @pytest.mark.parametrize("spec", [dict(layer_structure=(1, 3, 1)), dict(widths=(8, 16))], ids=str)
