@@ -126,7 +126,7 @@ def found_by(name: str) -> tuple[Match, Path]:
 
 def new_file(name: str, suffix: str = SUFFIXES[0]) -> Path:
     """The path for a new network. Raises ValueError or FileExistsError quoting the name."""
-    path = network_file(bare_path(name, suffix), suffix)
+    path = network_file(bare_path(name), suffix)
     if path.exists():
         raise FileExistsError(
             f'There is already a hypernetwork "{path.name}" in {path.parent}; it is kept. '
@@ -143,9 +143,14 @@ def runs_folder() -> Path:
     return output_folder() / "hypernet"
 
 
-def bare_path(name: str, suffix: str = SUFFIXES[0]) -> str:
-    """The name without its suffix, such as "styles/ink". Raises ValueError if it is invalid."""
-    return check_path(check_path(name).removesuffix(suffix))  # checked twice: "...pt" leaves ".."
+def bare_path(name: str) -> str:
+    """The name without a suffix of networks' files, such as "styles/ink".
+
+    Raises ValueError if it is invalid.
+    """
+    given = check_path(name)
+    suffix = next((each for each in SUFFIXES if given.endswith(each)), "")
+    return check_path(given.removesuffix(suffix))  # checked twice: "...pt" leaves ".."
 
 
 def path_fault(name: str | None) -> bool | str:
