@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from hypernet.families import misfit
 from hypernet.formats.networks import open_network
 from hypernet.formats.optim_file import open_optimizer, optimizer_file
 from hypernet.network.hypernetwork import Hypernetwork, load_weights
@@ -101,13 +102,17 @@ def hindrance(standing: Standing, spec: HypernetSpec) -> str:
     return ""
 
 
-def further(base: Standing, spec: HypernetSpec, steps: int, say: Say) -> Beginning:
+def further(
+    base: Standing, spec: HypernetSpec, architecture: str, steps: int, say: Say
+) -> Beginning:
     """Begin with a finished run's state if it is that of its network, else with the network."""
     try:
         state, _ = newest_state(base.folder)
     except ValueError:
         state = None
     network = None if base.file is None else open_single(base.file)
+    if network is not None and (related := misfit(network.record.architecture, architecture)):
+        say(related)
     if state is not None and (network is None or is_result(state, network)):
         return Beginning(state=replace(state, written={}))  # its checkpoints are the other run's
     if network is None or base.file is None:

@@ -96,7 +96,7 @@ def begin_with(asked: Asked, found: Found, say: Say) -> Beginning:
     if found.kind == RESUME:
         beginning = resume(folder, found.name, asked.spec, say)
     elif found.kind == FURTHER:
-        beginning = further(found.before, asked.spec, steps, say)
+        beginning = further(found.before, asked.spec, asked.architecture, steps, say)
     elif asked.earlier is not None and asked.before is not None:
         beginning = continue_from(asked.earlier, asked.before, asked.spec, steps)
     else:
