@@ -93,10 +93,13 @@ def resume(folder: Path, name: str, spec: HypernetSpec, say: Say) -> Beginning:
     return Beginning(state=state)
 
 
-def hindrance(standing: Standing, spec: HypernetSpec) -> str:
-    """A sentence on why an unfinished run cannot be resumed with this spec; "" if it can."""
+def hindrance(standing: Standing, spec: HypernetSpec, architecture: str) -> str:
+    """A sentence on why an unfinished run cannot be resumed with this spec on such a model; "" if
+    it can."""
+    began_on = standing.manifest.get("architecture", architecture)  # early runs do not say it
     try:
         resume(standing.folder, standing.name, spec, lambda damage: None)
+        misfit(str(began_on), architecture)
     except ValueError as fault:
         return str(fault)
     return ""

@@ -203,6 +203,7 @@ def manifest_of(plan: Plan, network: Hypernetwork, material: Material) -> dict:
         "host": compat.host_name(),
         "model": network.record.sd_checkpoint_name,
         "model_hash": network.record.sd_checkpoint,
+        "architecture": asked.architecture,
         "continue_from": asked.earlier and asked.earlier.name,
         "trained_further": found.before.name if found.kind == FURTHER else None,
         "spec": asdict(network.spec),

@@ -85,7 +85,10 @@ def found_name(asked: Asked) -> Iterator[Found]:
     if not present().leads:
         yield present().told()
         return
-    search = Search(wish=asked.wish, spec=asked.spec, pictures=lambda: asked.pictures)
+    search = Search(
+        wish=asked.wish, spec=asked.spec, architecture=asked.architecture,
+        pictures=lambda: asked.pictures,
+    )  # fmt: skip
     with held(search.plan, runs_folder()) as found:
         yield found
 

@@ -20,6 +20,7 @@ class Search:
 
     wish: Wish
     spec: HypernetSpec
+    architecture: str
     pictures: Callable[[], str]
     known: dict[tuple, str] = field(default_factory=dict)  # the cache of `once`
 
@@ -37,7 +38,7 @@ class Search:
             pictures=self.pictures,
             sha=lambda each: self.once(sha_of, each),
             fault=lambda each: self.once(finished_fault, each),
-            hinders=lambda each: self.once(lambda one: hindrance(one, self.spec), each, "hinders"),
+            hinders=lambda each: self.once(self.hinders, each),
         )
         found = plan_name(self.wish, standings, busy, free, looks)
         if found.kind != LOAD:
@@ -45,9 +46,12 @@ class Search:
             check_writable((networks[0] / found.name).parent)
         return found
 
-    def once(self, read: Callable[[Standing], str], standing: Standing, what: str = "") -> str:
+    def hinders(self, standing: Standing) -> str:
+        return hindrance(standing, self.spec, self.architecture)
+
+    def once(self, read: Callable[[Standing], str], standing: Standing) -> str:
         """read(standing), which is slow, cached until the run has ended again."""
-        key = (what or read.__name__, standing.name, standing.ended, standing.done)
+        key = (read.__name__, standing.name, standing.ended, standing.done)
         if key not in self.known:
             self.known[key] = read(standing)
         return self.known[key]

@@ -1,5 +1,6 @@
 """Networks of transformers are files .safetensors: their names are taken as those of .pt are."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -67,6 +68,12 @@ def placed(file, step=9, architecture="lumina2", width=192):
     return save_network(Hypernetwork(spec, Record(step=step, architecture=architecture)), file)
 
 
+def begun_on(run, architecture):
+    manifest = json.loads((run / "manifest.json").read_text())
+    assert manifest["architecture"]
+    (run / "manifest.json").write_text(json.dumps(manifest | {"architecture": architecture}))
+
+
 def test_run_again_loads_what_is_trained_and_numbers_what_is_not(host, short, trained, places):
     nets, _ = places
     assert "Saved" in trained()
@@ -87,7 +94,7 @@ def test_run_again_loads_what_is_trained_and_numbers_what_is_not(host, short, tr
 def test_going_on_and_an_interruption_equal_training_in_one_go(
     host, short, trained, places, monkeypatch
 ):
-    nets, _ = places
+    nets, runs = places
     trained(name="whole", steps=3)
     trained()
     assert '"style" is trained further, and saved as "style_2".' in trained(steps=3, **GO_ON)
@@ -101,6 +108,10 @@ def test_going_on_and_an_interruption_equal_training_in_one_go(
     with monkeypatch.context() as patched:
         patched.setattr(compat.Progress, "update", stopping)
         assert host[1](short(name="parts", steps=3)).status == "interrupted"
+    begun_on(runs / "parts", "z_image")
+    error = error_of(host[1](short(name="parts", steps=3, **STOP)))
+    assert "this network was trained for z_image and the model is lumina2" in error
+    begun_on(runs / "parts", "lumina2")
     trained(name="parts", steps=3)
     for name in ("style_2", "parts"):
         assert weights(nets / f"{name}.safetensors").equal(weights(nets / "whole.safetensors"))
