@@ -8,10 +8,11 @@ Prints a line for each family, "<name>: passed" or why not, and the name of each
 
 from __future__ import annotations
 
-import importlib
+import importlib.util
 import sys
 import traceback
 from contextlib import nullcontext
+from pathlib import Path
 
 import tiny_models
 import torch
@@ -23,6 +24,7 @@ NOT_TRIED = ("unet", "omnigen2")  # the tiny text has no mask, which OmniGen2 ca
 FAMILIES = [name for name in tiny_models.RECIPES if name not in (*REFUSED, *NOT_TRIED)]
 TIMESTEPS = torch.tensor([299, 799])
 UPDATES = 20
+OFFLOADED = {"offload": True}
 
 
 def main() -> None:
@@ -60,6 +62,7 @@ class Training:
         self.settings = importlib.import_module("hypernet.training.settings").TrainSettings
         self.diffusion = importlib.import_module("hypernet.training.diffusion")
         self.probe = importlib.import_module("hypernet.training.probe")
+        self.copies_of = module_in_tests("tiny_models/copies.py").copies_of
 
     def network(self, tiny, **settings):
         census = self.take_census(tiny.patcher.model.diffusion_model)
@@ -89,6 +92,15 @@ class Training:
         with torch.inference_mode(False):
             latents = torch.randn(len(tokens), *tiny.latent.shape[1:], generator=chance)
             return self.diffusion.Batch(latents, self.stack(prompts))
+
+
+def module_in_tests(path: str):
+    """A module of the other tests; the name tiny_models means another one here."""
+    file = Path(__file__).parents[1] / path
+    spec = importlib.util.spec_from_file_location(file.stem, file)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def trains(pack, name: str) -> None:
@@ -280,6 +292,30 @@ def offloaded_models_learn_the_same(pack):
             torch.testing.assert_close(one, two)
 
 
+def nothing_keeps_a_copy_of_the_model(pack):
+    """Weights lie in memory once: before, in and after training, and where a network acts."""
+    for name, how in (("flux", {}), ("anima", {"checkpointing": "on"}), ("z_image", OFFLOADED)):
+        keeps_no_copy(pack, tiny_models.build(name), how)
+
+
+def keeps_no_copy(pack, tiny, how: dict) -> None:
+    weights = dict(tiny.patcher.model.diffusion_model.named_parameters())
+    assert pack.copies_of(weights) == [], "before"
+    # offloaded, what is between the numbered blocks is on the device for as long as it takes
+    blocks = {key: each for key, each in weights.items() if {*key.split(".")} & {*"0123456789"}}
+    looked_at = blocks if how is OFFLOADED else weights
+    network, batch = pack.network(tiny), pack.batch(tiny)
+    settings = pack.settings(steps=1, learning_rate="1e-3", probe_every=0, **how)
+    with pack.compat.denoiser(tiny.patcher, offload=settings.offload) as denoiser:
+        learner = pack.learner(network, settings)
+        for _ in pack.loop.train(learner, denoiser, lambda first, number: batch):
+            assert pack.copies_of(looked_at) == [], how
+    assert pack.copies_of(weights) == [], "after"
+    patched = pack.compat.with_network(tiny.patcher, network, pack.effect())
+    tiny_models.sampled(tiny, patched)
+    assert pack.copies_of(weights) == [], "where it acts"
+
+
 def in_place_sums_would_spoil_the_backward_pass_without_copies(pack):
     """The trap is there, and the remedy is what closes it."""
     tiny = tiny_models.build("flux")
@@ -354,6 +390,7 @@ CHECKS = (
     animas_text_goes_through_its_adapter_once,
     networks_that_the_model_carries_stay_in_force,
     offloaded_models_learn_the_same,
+    nothing_keeps_a_copy_of_the_model,
     in_place_sums_would_spoil_the_backward_pass_without_copies,
     kernels_of_anima_have_no_backward_pass_of_their_own,
     models_that_read_a_picture_too_are_refused,

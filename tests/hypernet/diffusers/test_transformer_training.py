@@ -14,6 +14,7 @@ from PIL import Image
 pytest.importorskip("diffusers")
 import tiny_models
 from tiny_models import pipelines
+from tiny_models.copies import copies_of
 
 import hypernet.diffusers
 from hypernet import Hypernetwork
@@ -88,6 +89,26 @@ def test_20_updates_lower_the_loss_on_one_batch_and_leave_the_model_bare(name):
     assert found[-1] < 0.97 * found[0], found
     assert same(before, model.state_dict())
     assert [[*vars(each)] for each in model.modules()] == kept
+
+
+@pytest.mark.parametrize("how", [{}, {"checkpointing": "on"}, {"offload": True}], ids=str)
+def test_nothing_keeps_a_copy_of_the_model(how):
+    model, batch = batch_for("flux")
+    weights = dict(model.named_parameters())
+    copy_of_one = weights["proj_out.weight"].clone()
+    assert copies_of(weights) == ["proj_out.weight"]
+    del copy_of_one
+    training = hypernet.diffusers.train(
+        model, [batch], spec_for(model), TrainSettings(steps=2, **ONE, **how)
+    )
+    next(training)
+    looked_at = dict(model.named_parameters())
+    if how.get("offload"):  # what is between the blocks is on the device for as long as it takes
+        looked_at = {key: each for key, each in looked_at.items() if "blocks" in key}
+    assert copies_of(looked_at) == []
+    training.close()
+    with hypernet.diffusers.apply(model, training.network):
+        assert copies_of(dict(model.named_parameters())) == []
 
 
 @pytest.mark.parametrize("name", FAMILIES)
