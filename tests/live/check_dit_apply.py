@@ -11,6 +11,7 @@ from __future__ import annotations
 import importlib
 import sys
 import traceback
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import pairwise
 
@@ -25,17 +26,22 @@ VISIBLE = 1e-4  # a network that changes the output by less does nothing
 
 def main() -> None:
     comfyui, repository, family, *names = sys.argv[1:]
-    world = World(start(comfyui, repository), family)
+    try_on(World(start(comfyui, repository), family), CHECKS, names)
+
+
+def try_on(world: World, checks: Sequence[Callable[[World], str | None]], names: list[str]) -> None:
+    """Print a line for each check, or for those of the names."""
     with torch.inference_mode():
-        for check in CHECKS:
+        for check in checks:
             if names and check.__name__ not in names:
                 continue
             try:
-                print(f"{family} {check.__name__}: {check(world) or 'right'}")
+                print(f"{world.family} {check.__name__}: {check(world) or 'right'}")
             except Exception as fault:
                 line = traceback.extract_tb(fault.__traceback__)[-1].line
-                print(f"FAILED {family} {check.__name__}: {type(fault).__name__} {fault}: {line}")
-    print(f"{family}: all done")
+                said = f"{type(fault).__name__} {fault}: {line}"
+                print(f"FAILED {world.family} {check.__name__}: {said}")
+    print(f"{world.family}: all done")
 
 
 class World:

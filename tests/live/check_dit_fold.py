@@ -14,7 +14,7 @@ from pathlib import Path
 
 import torch
 from check_apply import start
-from check_dit_apply import STRENGTH, World, close, loras
+from check_dit_apply import STRENGTH, World, close, loras, try_on
 from tiny_models import build, sampled
 
 # fused layers whose keys and values core's loader knows by diffusers' names, or separate ones
@@ -27,15 +27,7 @@ def main() -> None:
     world = World(start(comfyui, repository), family)
     unet = world.model.model.diffusion_model
     world.has_biases = all(unet.get_submodule(s.path).bias is not None for s in world.census.sites)
-    with torch.inference_mode():
-        for check in CHECKS:
-            if names and check.__name__ not in names:
-                continue
-            try:
-                print(f"{family} {check.__name__}: {check(world) or 'right'}")
-            except Exception as fault:
-                print(f"FAILED {family} {check.__name__}: {type(fault).__name__}: {fault}")
-    print(f"{family}: all done")
+    try_on(world, CHECKS, names)
 
 
 def linear(world, seed: int = 1, *, bias: bool, **settings):

@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib.util
 import sys
 import tempfile
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -18,7 +19,8 @@ import torch
 TIMESTEP = 300
 
 
-def main() -> None:
+def run(checks: Sequence[Callable]) -> None:
+    """Each check gets the pack's compat, and model, CLIP and VAE of the checkpoint."""
     comfyui, repository, checkpoint = sys.argv[1:]
     sys.path.insert(0, comfyui)
     from comfy.cli_args import args
@@ -30,7 +32,7 @@ def main() -> None:
     compat = load_pack(Path(repository)).compat
     with torch.inference_mode():
         model, clip, vae, _ = comfy.sd.load_checkpoint_guess_config(checkpoint)
-        for check in CHECKS:
+        for check in checks:
             check(compat, model, clip, vae)
             print(check.__name__)
 
@@ -363,4 +365,4 @@ CHECKS = [
 ]
 
 if __name__ == "__main__":
-    main()
+    run(CHECKS)

@@ -8,30 +8,10 @@ Each check is a function whose name says what must hold; the names of those that
 from __future__ import annotations
 
 import copy
-import sys
-from pathlib import Path
 from types import SimpleNamespace
 
 import torch
-from check_host import TIMESTEP, Scaled, load_pack
-
-
-def main() -> None:
-    comfyui, repository, checkpoint = sys.argv[1:]
-    sys.path.insert(0, comfyui)
-    from comfy.cli_args import args
-
-    args.cpu = True
-    import comfy.sd
-    import folder_paths  # noqa: F401  the pack asks whether the host has loaded it
-
-    compat = load_pack(Path(repository)).compat
-    with torch.inference_mode():
-        model, clip, vae, _ = comfy.sd.load_checkpoint_guess_config(checkpoint)
-        for check in CHECKS:
-            check(compat, model, clip, vae)
-            print(check.__name__)
-
+from check_host import TIMESTEP, Scaled, run
 
 SIZES = [[900, 1500, 16, 40, 64, 96], [3000, 2047, 0, 3, 64, 96]]
 NAMES = ("height", "width", "crop_h", "crop_w", "target_height", "target_width")
@@ -134,4 +114,4 @@ CHECKS = [
 ]
 
 if __name__ == "__main__":
-    main()
+    run(CHECKS)

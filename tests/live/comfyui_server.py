@@ -199,6 +199,11 @@ class ComfyUI:
         self.post("/interrupt", {})
 
 
+def node(class_type: str, **inputs: Any) -> dict[str, Any]:
+    """A node of a graph in API format."""
+    return {"class_type": class_type, "inputs": inputs}
+
+
 def _outcome(entry: dict) -> Outcome:
     events = dict(entry["status"]["messages"])
     for status in ("interrupted", "error"):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from comfyui_server import ComfyUI
+from comfyui_server import ComfyUI, node
 from hypernet_pack.compat import standalone
 from hypernet_pack.compat.standalone.model.checkpoint import load_checkpoint
 from PIL import Image
@@ -18,10 +18,6 @@ PROMPTS = [
     "a (pizza:1.3) and a (cat)",
     "grinning face, penguin, dog, rocket, sun, rainbow, banana, star, fire, guitar, rose, crown",
 ]
-
-
-def node(class_type: str, **inputs) -> dict:
-    return {"class_type": class_type, "inputs": inputs}
 
 
 def drawing(text: str) -> dict[str, dict]:

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-from comfyui_server import ComfyUI
-
-
-def node(class_type: str, **inputs) -> dict:
-    return {"class_type": class_type, "inputs": inputs}
+from comfyui_server import ComfyUI, node
 
 
 def converting(**changes) -> dict[str, dict]:

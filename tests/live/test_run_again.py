@@ -10,7 +10,7 @@ from pathlib import Path
 
 import comfyui_server
 import pytest
-from comfyui_server import ComfyUI, Outcome
+from comfyui_server import ComfyUI, Outcome, node
 from PIL import Image
 
 from hypernet.formats.networks import open_network
@@ -21,10 +21,6 @@ ROWS = {
     "nothing is kept": ("--cache-none",),
     "memory is short": ("--cache-ram", "100000"),  # more than there is must stay free
 }
-
-
-def node(class_type: str, **inputs) -> dict:
-    return {"class_type": class_type, "inputs": inputs}
 
 
 def whole_graph(seed: int = 1, strength: float = 1.0, **training) -> dict[str, dict]:

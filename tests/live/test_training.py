@@ -8,17 +8,13 @@ from pathlib import Path
 import comfyui_server
 import pytest
 import torch
-from comfyui_server import ComfyUI, Outcome
+from comfyui_server import ComfyUI, Outcome, node
 from PIL import Image
 
 from hypernet.formats.networks import open_network
 
 PIXELS, STEPS = 256, 3
 COLOURS = {"red": (200, 30, 30), "green": (30, 180, 60)}
-
-
-def node(class_type: str, **inputs) -> dict:
-    return {"class_type": class_type, "inputs": inputs}
 
 
 def training(name: str, **changes) -> dict[str, dict]:
