@@ -1,16 +1,17 @@
 """Networks of transformers are files .safetensors: their names are taken as those of .pt are."""
 
 import json
-from pathlib import Path
 
 import pytest
 import torch
+
+pytest.importorskip("diffusers")
 from hypernet_pack import compat
 from hypernet_pack.compat.standalone.progress import request_interrupt
+from tiny_models import HIDDEN, pipelines
 
 from hypernet import HypernetSpec, Hypernetwork, Record, open_network, save_network
 
-TRANSFORMER = Path(__file__).parents[3] / "demo" / "tiny-dit"
 SHORT = dict(
     steps=2, batch_size=1, accumulation=1, save_every=0, preview_steps=1, learning_rate="1e-3"
 )
@@ -24,13 +25,21 @@ def places(host):
     return folder / "models" / "hypernetworks", folder / "output" / "hypernet"
 
 
-@pytest.fixture
-def short(graph):
-    """The training graph on the bundled transformer, or on another model."""
+@pytest.fixture(scope="module")
+def transformer(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("transformer") / "lumina2"
+    pipelines.pipeline("lumina2").save_pretrained(folder)
+    return folder
 
-    def make(model=TRANSFORMER, **changes):
+
+@pytest.fixture
+def short(graph, transformer):
+    """The training graph on a transformer, or on another model."""
+
+    def make(model=transformer, **changes):
         prompt = graph(**SHORT | changes)
         prompt["model"]["inputs"]["ckpt_name"] = str(model)
+        prompt["data"]["inputs"] |= {"width": 64, "height": 64}
         return prompt
 
     return make
@@ -60,7 +69,7 @@ def weights(path):
     return torch.cat([p.detach().flatten() for p in open_network(path).parameters()])
 
 
-def placed(file, step=9, architecture="lumina2", width=192):
+def placed(file, step=9, architecture="lumina2", width=HIDDEN):
     spec = HypernetSpec(
         widths=(), places=(("image", width), ("joint", width), ("text", width)),
         layer_structure=(1, 0.25, 1), arithmetic="bfloat16",
@@ -147,7 +156,7 @@ def test_one_of_another_architecture_is_told_in_words(host, short, trained, plac
     trained()
     error = error_of(host[1](short(checkpoint, **GO_ON)))
     assert '"style" is another network: ' in error
-    assert "places image 192, joint 192, text 192 (now none)" in trained(checkpoint)
+    assert f"places image {HIDDEN}, joint {HIDDEN}, text {HIDDEN} (now none)" in trained(checkpoint)
     assert names_in(nets) == ["style.safetensors", "style_2.pt"]
 
 
