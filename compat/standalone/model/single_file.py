@@ -8,7 +8,6 @@
 
 diffusers renames the weights, but looks for configurations on the internet. Here every number of
 a configuration is taken from the shapes of the weights, so small models work as well as large ones.
-The file is memory-mapped: a weight is read when it is cast to another dtype, or when it is used.
 
 Two facts can't be seen from shapes. Attention has 8 heads in Stable Diffusion 1 and heads of width
 64 in the others. And whether the model predicts v: SDXL files say so with an empty weight `v_pred`
@@ -19,19 +18,17 @@ in ComfyUI.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
-import safetensors
-import safetensors.torch
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from .parts import Parts, needs_diffusers
 from .sampling import DiscreteSampling, scaled_linear, with_zero_snr
 from .text import TextEncoder
+from .weights import StateDict, build, count, inside, open_weights
 
 if TYPE_CHECKING:
     from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
@@ -48,14 +45,11 @@ START, END = 49406, 49407  # tokens
 CUT = 23  # layers of 2.x's text model if the last one, which is never used, was left out
 SIZE_WIDTH = 256  # width of the embedding of each of SDXL's six numbers
 
-StateDict = Mapping[str, Tensor]
-Module = TypeVar("Module", bound=nn.Module)
-
 
 def read_file(file: Path, dtype: torch.dtype | None) -> Parts:
     """The parts of a checkpoint. Raises ValueError with the reason if it is something else."""
-    weights = _open(file)
-    unet_weights = _inside(weights, UNET)
+    weights = open_weights(file)
+    unet_weights = inside(weights, UNET)
     _require_known_kind(file, weights, unet_weights)
     with needs_diffusers(file):
         # A public name of diffusers, which its types do not mark as exported
@@ -72,13 +66,13 @@ def read_file(file: Path, dtype: torch.dtype | None) -> Parts:
     stored = unet_weights["input_blocks.0.0.weight"].dtype
     dtype = dtype or (stored if stored in (torch.float16, torch.bfloat16) else torch.float16)
     prefixed = {UNET + name: weight for name, weight in unet_weights.items()}
-    unet = _build(
+    unet = build(
         file,
         lambda: UNet2DConditionModel(**config),
         convert_ldm_unet_checkpoint(prefixed, config),
         dtype,
     )
-    vae = _build_vae(file, _inside(weights, VAE))
+    vae = _build_vae(file, inside(weights, VAE))
     is_sdxl = "label_emb.0.0.weight" in unet_weights
     return Parts(
         unet=unet,
@@ -92,8 +86,8 @@ def read_file(file: Path, dtype: torch.dtype | None) -> Parts:
 
 def read_vae(file: Path) -> AutoencoderKL:
     """The AutoencoderKL in a separate file. Raises ValueError if the file is of another kind."""
-    weights = _open(file)
-    found = _inside(weights, VAE) or dict(weights)
+    weights = open_weights(file)
+    found = inside(weights, VAE) or dict(weights)
     if "decoder.conv_in.weight" not in found or "encoder.down.0.block.0.conv1.weight" not in found:
         raise ValueError(
             f'"{file}" holds no VAE under Stable Diffusion\'s own names; its first weights are '
@@ -103,27 +97,6 @@ def read_vae(file: Path) -> AutoencoderKL:
 
 
 # --- what the file is ----------------------------------------------------------------------------
-
-
-def _open(file: Path) -> StateDict:
-    if file.suffix.lower() != ".safetensors":
-        raise ValueError(
-            f'"{file}" is not a .safetensors file. Files of other kinds can hold code and are not '
-            "read without ComfyUI; convert it to .safetensors."
-        )
-    try:
-        return safetensors.torch.load_file(file)
-    except (safetensors.SafetensorError, OSError) as fault:
-        raise ValueError(f'"{file}" cannot be read ({fault}); copy it anew.') from fault
-
-
-def _inside(weights: StateDict, prefix: str) -> dict[str, Tensor]:
-    """The weights under a prefix, with the prefix removed."""
-    return {
-        name.removeprefix(prefix): weight
-        for name, weight in weights.items()
-        if name.startswith(prefix)
-    }
 
 
 def _require_known_kind(file: Path, weights: StateDict, unet: StateDict) -> None:
@@ -223,7 +196,7 @@ Levels = list[list[tuple[int, int]]]  # (width, depth) of each encoder block, by
 
 def _levels(weights: StateDict) -> Levels:
     levels: Levels = [[]]
-    for place in range(1, _count(weights, r"input_blocks\.(\d+)\.")):
+    for place in range(1, count(weights, r"input_blocks\.(\d+)\.")):
         if f"input_blocks.{place}.0.op.weight" in weights:
             levels.append([])
         else:
@@ -237,7 +210,7 @@ def _require_even_levels(weights: StateDict, levels: Levels, middle: int) -> Non
     blocks = len(levels[0])
     up = [
         _depth(weights, f"output_blocks.{place}.1")
-        for place in range(_count(weights, r"output_blocks\.(\d+)\."))
+        for place in range(count(weights, r"output_blocks\.(\d+)\."))
     ]
     wanted = [level[0][1] for level in reversed(levels) for _ in range(blocks + 1)]
     if any(len(set(level)) > 1 or len(level) != blocks for level in levels) or up != wanted:
@@ -255,7 +228,7 @@ def _require_even_levels(weights: StateDict, levels: Levels, middle: int) -> Non
 
 def vae_config(weights: StateDict) -> dict[str, Any]:
     """diffusers' configuration of a VAE, from its original weights."""
-    levels = _count(weights, r"encoder\.down\.(\d+)\.")
+    levels = count(weights, r"encoder\.down\.(\d+)\.")
     return {
         "in_channels": weights["encoder.conv_in.weight"].shape[1],
         "out_channels": weights["decoder.conv_out.weight"].shape[0],
@@ -264,7 +237,7 @@ def vae_config(weights: StateDict) -> dict[str, Any]:
             weights[f"encoder.down.{level}.block.0.conv1.weight"].shape[0]
             for level in range(levels)
         ],
-        "layers_per_block": _count(weights, r"encoder\.down\.0\.block\.(\d+)\."),
+        "layers_per_block": count(weights, r"encoder\.down\.0\.block\.(\d+)\."),
         "down_block_types": ["DownEncoderBlock2D"] * levels,
         "up_block_types": ["UpDecoderBlock2D"] * levels,
     }
@@ -278,7 +251,7 @@ def text_config(weights: StateDict, activation: str) -> dict[str, Any]:
         "hidden_size": tokens.shape[1],
         "projection_dim": tokens.shape[1],
         "intermediate_size": weights["encoder.layers.0.mlp.fc1.weight"].shape[0],
-        "num_hidden_layers": _count(weights, r"encoder\.layers\.(\d+)\."),
+        "num_hidden_layers": count(weights, r"encoder\.layers\.(\d+)\."),
         "num_attention_heads": max(1, tokens.shape[1] // 64),
         "max_position_embeddings": weights["embeddings.position_embedding.weight"].shape[0],
         "hidden_act": activation,
@@ -288,14 +261,8 @@ def text_config(weights: StateDict, activation: str) -> dict[str, Any]:
     }
 
 
-def _count(weights: StateDict, pattern: str) -> int:
-    """How many different numbers, counted from 0, occur in names that match the pattern."""
-    matches = (re.match(pattern, name) for name in weights)
-    return 1 + max((int(match[1]) for match in matches if match), default=-1)
-
-
 def _depth(weights: StateDict, place: str) -> int:
-    return _count(weights, re.escape(place) + r"\.transformer_blocks\.(\d+)\.")
+    return count(weights, re.escape(place) + r"\.transformer_blocks\.(\d+)\.")
 
 
 # --- modules -------------------------------------------------------------------------------------
@@ -307,11 +274,11 @@ def _read_encoders(file: Path, weights: StateDict, is_sdxl: bool) -> tuple[TextE
     encoders = []
     raw = {"layer": -2, "final_norm": False} if is_sdxl else {}
     for prefix in CLIP_PREFIXES:
-        if found := _inside(weights, prefix):
+        if found := inside(weights, prefix):
             encoder, _ = _text_model(file, found, "quick_gelu")
             encoders.append(TextEncoder(module=encoder, padding=END, **raw))
     for prefix in OPEN_CLIP_PREFIXES:
-        if found := _inside(weights, prefix):
+        if found := inside(weights, prefix):
             # Under its own name, diffusers would leave out the last layer.
             ours = {f"open_clip.{name}": weight for name, weight in found.items()}
             width = SimpleNamespace(hidden_size=found["token_embedding.weight"].shape[1])
@@ -334,7 +301,7 @@ def _build_vae(file: Path, weights: StateDict) -> AutoencoderKL:
         {name: each for name, each in weights.items() if not name.startswith(NOT_OF_THE_VAE)},
         config,
     )
-    return _build(file, lambda: AutoencoderKL(**config), named, torch.float32)
+    return build(file, lambda: AutoencoderKL(**config), named, torch.float32)
 
 
 def _text_model(file: Path, weights: StateDict, activation: str) -> tuple[Any, nn.Module | None]:
@@ -351,7 +318,7 @@ def _text_model(file: Path, weights: StateDict, activation: str) -> tuple[Any, n
         model = CLIPTextModel(config)
         return getattr(model, "text_model", model)  # transformers before 5.6
 
-    model = _build(file, make, named, torch.float32)
+    model = build(file, make, named, torch.float32)
     positions = torch.arange(config.max_position_embeddings)[None]
     model.embeddings.register_buffer("position_ids", positions, persistent=False)
     if projection is None:
@@ -359,20 +326,3 @@ def _text_model(file: Path, weights: StateDict, activation: str) -> tuple[Any, n
     linear = nn.Linear(*reversed(projection.shape), bias=False, device="meta")
     linear.load_state_dict({"weight": projection.float()}, assign=True)
     return model, linear
-
-
-def _build(
-    file: Path, make: Callable[[], Module], weights: StateDict, dtype: torch.dtype
-) -> Module:
-    """A module that uses these weights themselves; no memory is allocated for others."""
-    with torch.device("meta"):
-        module = make()
-    fitting = {name: weight.to(dtype) for name, weight in weights.items()}
-    try:
-        module.load_state_dict(fitting, assign=True)
-    except RuntimeError as fault:
-        raise ValueError(
-            f'"{file}" does not hold a whole {type(module).__name__}: {fault}. Give another file '
-            "of the model."
-        ) from fault
-    return module
