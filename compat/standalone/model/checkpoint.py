@@ -9,6 +9,7 @@ weight is read.
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -18,10 +19,13 @@ from hypernet.diffusers.latents import latent_format
 from hypernet.diffusers.unet import install_patched_attention
 
 from .diffusers_folder import read_folder
-from .flow import LatentFlow
+from .flow import KINDS, FlowSampling, LatentFlow
+from .model_files.families import read_transformer
+from .model_files.text_models import Text, read_text
+from .model_files.vaes import read_any_vae
 from .patched_model import LatentDiffusion, Model
 from .pipeline_text import PipelineText
-from .single_file import read_file, read_vae
+from .single_file import read_file
 from .text import Clip
 from .transformer_folder import holds_transformer, read_transformer_folder
 from .vae import Vae
@@ -77,6 +81,19 @@ def load_transformer(
     return model, parts.clip, Vae(parts.vae, device, form.pixels)
 
 
+@torch.inference_mode(False)
+def load_transformer_file(file: Path) -> Model:
+    """MODEL of a file with a transformer alone. Raises ValueError if it is of another kind."""
+    device, dtype = accelerator()
+    parts = read_transformer(file, dtype)
+    transformer = parts.module.eval().requires_grad_(False)
+    logger.info("%s: transformer in %s on %s", file.name, transformer.dtype, device)
+    kind = KINDS[type(transformer).__name__]
+    sampling = FlowSampling(kind.shift, kind.levels)
+    flow = LatentFlow(transformer, sampling, latent_format(parts.vae), parts.adapter)
+    return Model(flow, device, file.name, source=file)
+
+
 def load_demo_model(folder: Path) -> tuple[Model, Clip | PipelineText, Vae]:
     return load_checkpoint(folder)
 
@@ -86,6 +103,16 @@ def torch_device() -> torch.device:
 
 
 @torch.inference_mode(False)
+def load_text(files: Sequence[Path], kind: str, on_cpu: bool = False) -> Text:
+    """CLIP of the files with text models. kind: the loader's `type`. Errors as in `read_text`."""
+    device = torch.device("cpu") if on_cpu else accelerator()[0]
+    clip = read_text(files, kind, device)
+    clip.module.eval().requires_grad_(False)
+    return clip
+
+
+@torch.inference_mode(False)
 def load_vae(file: Path) -> Vae:
     """The VAE in a separate file. Raises ValueError if the file is of another kind."""
-    return Vae(read_vae(file).eval().requires_grad_(False), accelerator()[0])
+    vae, pixels = read_any_vae(file)
+    return Vae(vae.eval().requires_grad_(False), accelerator()[0], pixels)

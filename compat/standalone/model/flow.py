@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from hypernet.apply.site_patches import SitePatch, applied
 from hypernet.diffusers.latents import LatentFormat
@@ -92,18 +92,23 @@ class FlowSampling:
 
 
 class LatentFlow:
-    """As LatentDiffusion, for a transformer. form: of its VAE's latents."""
+    """As LatentDiffusion, for a transformer. form: of its VAE's latents. adapter: of its text."""
 
     repeats_text = False
 
     def __init__(
-        self, transformer: ModelMixin, model_sampling: FlowSampling, form: LatentFormat
+        self,
+        transformer: ModelMixin,
+        model_sampling: FlowSampling,
+        form: LatentFormat,
+        adapter: nn.Module | None = None,
     ) -> None:
         self.diffusion_model: Any = transformer  # each class has a config of its own
         self.unchanged: dict[str, Tensor] = {}
         self.stays_in_ram = False
         self.model_sampling = model_sampling
         self.form = form
+        self.adapter = adapter
         self.sites = take_census(transformer).sites
 
     def apply_model(
@@ -122,6 +127,22 @@ class LatentFlow:
         with applied(self.diffusion_model, self.sites, patches_in(options), options):
             velocity = velocity_of(self.diffusion_model, x, sigma, condition)
         return self.model_sampling.calculate_denoised(sigma, velocity, x)
+
+    def adapted(self, context: Tensor, tokens: Tensor, device: torch.device) -> Tensor:
+        """The text as the transformer reads it, (1, T', C) of (1, T, C) and T5's tokens (T',).
+
+        Float32, on the CPU. The adapter is on the device only for this call. Raises ValueError if
+        the model has none.
+        """
+        if self.adapter is None:
+            raise ValueError(
+                "this text is encoded for Anima, and the model is another: give Load CLIP the text "
+                "model of this model."
+            )
+        adapter: Any = self.adapter.to(device)
+        found = adapter(context.to(device, adapter.dtype), tokens[None].to(device).long())
+        self.adapter.to("cpu")
+        return found.float().cpu()
 
     def process_latent_in(self, latent: Tensor) -> Tensor:
         return self.form.into(latent)

@@ -31,6 +31,7 @@ from hypernet.training.diffusion import Denoiser
 
 from ...prompt_entries import entries
 from .flow import NAME, LatentFlow, patches_in
+from .model_files.anima_text import TOKENS_OF_T5, AnimaText, adapted
 from .patched_model import UNET_PREFIX, Model, RowChange
 from .pipeline_text import PipelineText
 from .sampling import Conditioning, DiscreteSampling, sample
@@ -42,12 +43,13 @@ from .vae import Vae
 @torch.no_grad()
 def encode_pictures(vae: Vae, pictures: Tensor, model: Model) -> tuple[Tensor, Tensor]:
     mean, std = vae.encode_distribution(pictures)
+    model.model.check_latents(mean)
     into = model.model.process_latent_in
     return into(mean), into(std) - into(torch.zeros_like(std))
 
 
 def encode_texts(
-    clip: Clip | PipelineText, texts: list[str], model: Model | None = None
+    clip: Clip | PipelineText | AnimaText, texts: list[str], model: Model | None = None
 ) -> list[dict[str, Tensor]]:
     return [read_conditioning(conditioning(clip, text), model)[0] for text in texts]
 
@@ -59,7 +61,10 @@ def scale_latents(model: Model, samples: Tensor) -> Tensor:
     return model.model.process_latent_in(samples.to("cpu", torch.float32, copy=True))
 
 
-def conditioning(clip: Clip | PipelineText, text: str) -> Conditioning:
+def conditioning(clip: Clip | PipelineText | AnimaText, text: str) -> Conditioning:
+    if isinstance(clip, AnimaText):
+        context, tokens = clip.encode(text)
+        return [[context, {TOKENS_OF_T5: tokens}]]
     context, pooled = clip.encode(text)
     return [[context, {} if pooled is None else {"pooled_output": pooled}]]
 
@@ -69,6 +74,8 @@ def conditioning(clip: Clip | PipelineText, text: str) -> Conditioning:
 def read_conditioning(
     conditioning: Conditioning, model: Model | None = None
 ) -> list[dict[str, Tensor]]:
+    if model is not None:
+        conditioning = adapted(model, conditioning)
     return [
         {key: value.to("cpu", torch.float32, copy=True) for key, value in entry.items()}
         for entry in entries(conditioning)
@@ -76,7 +83,7 @@ def read_conditioning(
 
 
 @torch.inference_mode(False)
-def release(*models: Model | Clip | PipelineText | Vae) -> None:
+def release(*models: Model | Clip | PipelineText | AnimaText | Vae) -> None:
     for model in models:
         if isinstance(model, Model):
             model.move_to(torch.device("cpu"))
@@ -85,7 +92,7 @@ def release(*models: Model | Clip | PipelineText | Vae) -> None:
     free_memory()
 
 
-def unload(folder: Path, *models: Clip | PipelineText | Vae) -> None:
+def unload(folder: Path, *models: Clip | PipelineText | AnimaText | Vae) -> None:
     for model in models:
         unload_weights(model.module, folder)
 
@@ -103,6 +110,8 @@ def attention_widths(model: Model) -> dict[str, tuple[int, ...]]:
 
 
 def architecture(model: Model) -> str:
+    if isinstance(model.model, LatentFlow) and model.model.adapter is not None:
+        return "anima"  # of the same class as Cosmos Predict2
     return take_census(model.module).architecture
 
 

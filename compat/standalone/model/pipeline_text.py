@@ -16,11 +16,14 @@ from hypernet.diffusers.prompts import encode_prompt
 
 
 class PipelineText:
-    """A pipeline of diffusers without its VAE. transformer: the model whose prompts it encodes."""
+    """A pipeline of diffusers without its VAE.
 
-    def __init__(self, pipeline: Any, transformer: nn.Module, load_device: torch.device) -> None:
+    transformer: the name of the class whose prompts it encodes.
+    """
+
+    def __init__(self, pipeline: Any, transformer: str, load_device: torch.device) -> None:
         self.pipeline = pipeline
-        self.transformer = type(transformer).__name__
+        self.transformer = transformer
         self.load_device = load_device
         parts = [part for part in pipeline.components.values() if isinstance(part, nn.Module)]
         self.module = nn.ModuleList(parts)

@@ -7,12 +7,11 @@ denoiser (x, sigma) -> x_0, of x, of descending sigmas that end in 0, and of a s
 ancestral samplers. A seed gives the same noise as in ComfyUI: normal numbers from torch's CPU
 generator.
 
-Left out: noise masks, areas and strengths of a conditioning, and the other thirty samplers.
+Left out: noise masks, areas and strengths of a conditioning, and the other samplers.
 """
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol
@@ -24,11 +23,12 @@ from hypernet.pictures.latent_size import size_in_pixels
 from hypernet.pictures.sdxl_sizes import sizes_in_options
 
 from ..progress import Progress, raise_if_interrupted
+from .model_files.anima_text import adapted
+from .samplers import NOT_FOR_FLOW, SAMPLERS, Denoise
 
 if TYPE_CHECKING:
     from .patched_model import Model
 
-Denoise = Callable[[Tensor, Tensor], Tensor]
 Conditioning = list[list]  # [[context (1, T, C), {"pooled_output": (1, C)}], ...]
 
 
@@ -181,51 +181,6 @@ def sigmas_for(levels: NoiseLevels, scheduler: str, steps: int, denoise: float =
     return schedule(levels, int(steps / denoise))[-(steps + 1) :]
 
 
-# --- samplers ------------------------------------------------------------------------------------
-
-
-def euler(denoise: Denoise, x: Tensor, sigmas: Tensor, noise: Callable[[], Tensor]) -> Tensor:
-    """Karras et al. 2022, algorithm 2 without churn."""
-    for now, then in itertools.pairwise(sigmas):
-        slope = (x - denoise(x, now)) / now
-        x = x + slope * (then - now)
-    return x
-
-
-def euler_ancestral(
-    denoise: Denoise, x: Tensor, sigmas: Tensor, noise: Callable[[], Tensor]
-) -> Tensor:
-    """Euler steps that overshoot to `down`, and then add fresh noise of spread `up`."""
-    for now, then in itertools.pairwise(sigmas):
-        denoised = denoise(x, now)
-        up = min(then, (then**2 * (now**2 - then**2) / now**2) ** 0.5)
-        down = (then**2 - up**2) ** 0.5
-        if down == 0:
-            x = denoised
-        else:
-            x = x + (x - denoised) / now * (down - now) + noise() * up
-    return x
-
-
-def dpmpp_2m(denoise: Denoise, x: Tensor, sigmas: Tensor, noise: Callable[[], Tensor]) -> Tensor:
-    """DPM-Solver++(2M) (Lu et al. 2022): x_0 is extrapolated in log sigma from two steps."""
-    before: tuple[Tensor, Tensor] | None = None  # sigma and x_0 of the last step
-    for now, then in itertools.pairwise(sigmas):
-        denoised = denoise(x, now)
-        estimate = denoised
-        if before is not None and then > 0:
-            sigma_before, denoised_before = before
-            ratio = (sigma_before / now).log() / (now / then).log()
-            estimate = denoised + (denoised - denoised_before) / (2 * ratio)
-        x = then / now * x + (1 - then / now) * estimate
-        before = now, denoised
-    return x
-
-
-NOT_FOR_FLOW = ("euler_ancestral",)  # it adds noise by the formula of diffusion
-SAMPLERS = {"euler": euler, "euler_ancestral": euler_ancestral, "dpmpp_2m": dpmpp_2m}
-
-
 def _named(table: dict[str, Callable], name: str, kind: str) -> Callable:
     if name not in table:
         raise ValueError(f'{kind} "{name}" is not known here; choose {", ".join(table)}.')
@@ -341,7 +296,7 @@ def sample(
     if latent.any():
         latent = model.model.process_latent_in(latent)
     x = levels.noise_scaling(sigmas[0], noise, latent, _is_highest(sigmas[0], levels))
-    guide = guided(model, positive, negative, cfg, sigmas)
+    guide = guided(model, adapted(model, positive), adapted(model, negative), cfg, sigmas)
     progress = Progress(len(sigmas) - 1) if shown else None
     done = 0
 

@@ -25,10 +25,10 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
+from .model_files.weights import StateDict, build, count, inside, open_weights
 from .parts import Parts, needs_diffusers
 from .sampling import DiscreteSampling, scaled_linear, with_zero_snr
 from .text import TextEncoder
-from .weights import StateDict, build, count, inside, open_weights
 
 if TYPE_CHECKING:
     from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
@@ -240,6 +240,8 @@ def vae_config(weights: StateDict) -> dict[str, Any]:
         "layers_per_block": count(weights, r"encoder\.down\.0\.block\.(\d+)\."),
         "down_block_types": ["DownEncoderBlock2D"] * levels,
         "up_block_types": ["UpDecoderBlock2D"] * levels,
+        "use_quant_conv": "quant_conv.weight" in weights,
+        "use_post_quant_conv": "post_quant_conv.weight" in weights,
     }
 
 
@@ -275,7 +277,7 @@ def _read_encoders(file: Path, weights: StateDict, is_sdxl: bool) -> tuple[TextE
     raw = {"layer": -2, "final_norm": False} if is_sdxl else {}
     for prefix in CLIP_PREFIXES:
         if found := inside(weights, prefix):
-            encoder, _ = _text_model(file, found, "quick_gelu")
+            encoder, _ = clip_model(file, found, "quick_gelu")
             encoders.append(TextEncoder(module=encoder, padding=END, **raw))
     for prefix in OPEN_CLIP_PREFIXES:
         if found := inside(weights, prefix):
@@ -284,7 +286,7 @@ def _read_encoders(file: Path, weights: StateDict, is_sdxl: bool) -> tuple[TextE
             width = SimpleNamespace(hidden_size=found["token_embedding.weight"].shape[1])
             like = SimpleNamespace(config=width)  # diffusers reads it if there is no projection
             named = convert_open_clip_checkpoint(like, ours, prefix="open_clip.")
-            encoder, projection = _text_model(file, named, "gelu")
+            encoder, projection = clip_model(file, named, "gelu")
             read = raw or {"layer": -1 if encoder.config.num_hidden_layers == CUT else -2}
             encoders.append(TextEncoder(module=encoder, padding=0, projection=projection, **read))
     return tuple(encoders)
@@ -304,7 +306,7 @@ def _build_vae(file: Path, weights: StateDict) -> AutoencoderKL:
     return build(file, lambda: AutoencoderKL(**config), named, torch.float32)
 
 
-def _text_model(file: Path, weights: StateDict, activation: str) -> tuple[Any, nn.Module | None]:
+def clip_model(file: Path, weights: StateDict, activation: str) -> tuple[Any, nn.Module | None]:
     """The text model, see TextEncoder, and the projection of its pooled vector if it has one."""
     from transformers import CLIPTextConfig, CLIPTextModel
 

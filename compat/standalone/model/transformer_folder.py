@@ -74,7 +74,7 @@ def read_transformer_folder(
                 for name in parts
                 if name.startswith(("text_encoder", "tokenizer"))
             }
-            clip = PipelineText(_pipeline(index, parts, text), transformer, device)
+            clip = PipelineText(_pipeline(index, parts, text), type(transformer).__name__, device)
     sampling = _sampling(folder, index, type(transformer).__name__)
     return FlowParts(transformer=transformer, vae=vae, clip=clip, sampling=sampling)
 

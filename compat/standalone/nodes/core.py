@@ -11,18 +11,17 @@ import hashlib
 import logging
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from PIL import Image, ImageOps, ImageSequence
 from torch import Tensor
 
-from hypernet.pictures.latent_size import PIXELS
-
 from .. import folders
 from ..graph import io, ui
 from ..model.sampling import SAMPLERS, SCHEDULERS
+from .latents import EmptyLatentImage, EmptySD3LatentImage
 from .loaders import MODEL_NODES
 
 if TYPE_CHECKING:
@@ -33,7 +32,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 PICTURE_ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff")
-LARGEST_SIDE = 16384
 
 
 class CheckpointLoaderSimple(io.ComfyNode):
@@ -95,31 +93,6 @@ class CLIPTextEncode(io.ComfyNode):
         from ..model.models import conditioning
 
         return io.NodeOutput(conditioning(clip, text))
-
-
-class EmptyLatentImage(io.ComfyNode):
-    @classmethod
-    def define_schema(cls) -> io.Schema:
-        side: dict[str, Any] = {"default": 512, "min": 16, "max": LARGEST_SIDE, "step": 8}
-        return io.Schema(
-            node_id="EmptyLatentImage",
-            display_name="Empty Latent Image",
-            category="model/latent",
-            description="Latents to be filled by a sampler.",
-            inputs=[
-                io.Int.Input("width", **side, tooltip="Width of the pictures in pixels."),
-                io.Int.Input("height", **side, tooltip="Height of the pictures in pixels."),
-                io.Int.Input(
-                    "batch_size", default=1, min=1, max=4096, tooltip="How many pictures."
-                ),
-            ],
-            outputs=[io.Latent.Output()],
-        )
-
-    @classmethod
-    def execute(cls, width: int, height: int, batch_size: int = 1) -> io.NodeOutput:
-        latent = torch.zeros(batch_size, 4, height // PIXELS, width // PIXELS)
-        return io.NodeOutput({"samples": latent, "downscale_ratio_spacial": 8})
 
 
 class KSampler(io.ComfyNode):
@@ -333,6 +306,7 @@ CORE_NODES: list[type[io.ComfyNode]] = [
     CheckpointLoaderSimple,
     CLIPTextEncode,
     EmptyLatentImage,
+    EmptySD3LatentImage,
     KSampler,
     VAEEncode,
     VAEDecode,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from .. import folders
@@ -14,6 +15,10 @@ if TYPE_CHECKING:
     from ..model.text import Clip
 
 log = logging.getLogger(__name__)
+
+DIFFUSION_MODELS, TEXT_ENCODERS = "diffusion_models", "text_encoders"  # in models/
+TYPES = ("stable_diffusion", "lumina2", "qwen_image", "cosmos", "flux2")
+TYPES_OF_TWO = ("flux",)
 
 
 class LoraLoaderModelOnly(io.ComfyNode):
@@ -90,6 +95,92 @@ class VAELoader(io.ComfyNode):
         return io.NodeOutput(load_vae(file))
 
 
+class UNETLoader(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="UNETLoader",
+            display_name="Load Diffusion Model",
+            category="model/loaders",
+            description="Loads a transformer from a file of its own.",
+            inputs=[
+                io.Combo.Input(
+                    "unet_name",
+                    options=folders.weight_file_names(DIFFUSION_MODELS),
+                    tooltip="A .safetensors file in models/diffusion_models, or the path of one.",
+                ),
+                io.Combo.Input(
+                    "weight_dtype",
+                    options=["default"],
+                    advanced=True,
+                    tooltip="The numbers of the file. ComfyUI knows 8 bits, too.",
+                ),
+            ],
+            outputs=[io.Model.Output()],
+        )
+
+    @classmethod
+    def validate_inputs(cls, unet_name: str) -> bool | str:
+        return _fault(DIFFUSION_MODELS, "model", unet_name)
+
+    @classmethod
+    def execute(cls, unet_name: str, weight_dtype: str) -> io.NodeOutput:
+        from ..model.checkpoint import load_transformer_file
+
+        file = folders.find_weight_file(DIFFUSION_MODELS, "model", unet_name, log.warning)
+        return io.NodeOutput(load_transformer_file(file))
+
+
+class CLIPLoader(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="CLIPLoader",
+            display_name="Load CLIP",
+            category="model/loaders",
+            description="Loads the text model of a transformer from a file of its own.",
+            inputs=[_text_file("clip_name"), _text_type(TYPES), _text_device()],
+            outputs=[io.Clip.Output()],
+        )
+
+    @classmethod
+    def validate_inputs(cls, clip_name: str) -> bool | str:
+        return _fault(TEXT_ENCODERS, "text model", clip_name)
+
+    @classmethod
+    def execute(cls, clip_name: str, type: str, device: str = "default") -> io.NodeOutput:
+        return _text([clip_name], type, device)
+
+
+class DualCLIPLoader(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="DualCLIPLoader",
+            display_name="DualCLIPLoader",
+            category="model/loaders",
+            description="Loads the two text models of a transformer from files of their own.",
+            inputs=[
+                _text_file("clip_name1"),
+                _text_file("clip_name2"),
+                _text_type(TYPES_OF_TWO),
+                _text_device(),
+            ],
+            outputs=[io.Clip.Output()],
+        )
+
+    @classmethod
+    def validate_inputs(cls, clip_name1: str, clip_name2: str) -> bool | str:
+        faults = [_fault(TEXT_ENCODERS, "text model", name) for name in (clip_name1, clip_name2)]
+        return next((fault for fault in faults if fault is not True), True)
+
+    @classmethod
+    def execute(
+        cls, clip_name1: str, clip_name2: str, type: str, device: str = "default"
+    ) -> io.NodeOutput:
+        return _text([clip_name1, clip_name2], type, device)
+
+
 class CLIPSetLastLayer(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -152,6 +243,9 @@ class ModelSamplingDiscrete(io.ComfyNode):
 MODEL_NODES: list[type[io.ComfyNode]] = [
     LoraLoaderModelOnly,
     VAELoader,
+    UNETLoader,
+    CLIPLoader,
+    DualCLIPLoader,
     CLIPSetLastLayer,
     ModelSamplingDiscrete,
 ]
@@ -163,3 +257,31 @@ def _fault(kind: str, what: str, name: str) -> bool | str:
     except (FileNotFoundError, ValueError) as error:
         return str(error)
     return True
+
+
+def _text_file(name: str) -> io.Combo.Input:
+    return io.Combo.Input(
+        name,
+        options=folders.weight_file_names(TEXT_ENCODERS),
+        tooltip="A .safetensors file in models/text_encoders, or the path of one.",
+    )
+
+
+def _text_type(types: Sequence[str]) -> io.Combo.Input:
+    tooltip = "What the text is for, where the file serves several models."
+    return io.Combo.Input("type", options=list(types), tooltip=tooltip)
+
+
+def _text_device() -> io.Combo.Input:
+    tooltip = "Where the text model computes: on the card, or on the processor."
+    options = ["default", "cpu"]
+    return io.Combo.Input("device", options=options, optional=True, advanced=True, tooltip=tooltip)
+
+
+def _text(names: Sequence[str], kind: str, device: str) -> io.NodeOutput:
+    from ..model.checkpoint import load_text
+
+    found = [
+        folders.find_weight_file(TEXT_ENCODERS, "text model", name, log.warning) for name in names
+    ]
+    return io.NodeOutput(load_text(found, kind, on_cpu=device == "cpu"))
