@@ -55,43 +55,6 @@ OTHERS = {
         "output": ["MODEL", "CLIP"],
         "output_name": ["MODEL", "CLIP"],
     },
-    "UNETLoader": {
-        "input": {
-            "required": {
-                "unet_name": ["COMBO"],
-                "weight_dtype": ["COMBO", {"options": ["default"], "advanced": True}],
-            }
-        },
-        "output": ["MODEL"],
-        "output_name": ["MODEL"],
-    },
-    "CLIPLoader": {
-        "input": {
-            "required": {"clip_name": ["COMBO"], "type": ["COMBO"]},
-            "optional": {"device": ["COMBO", {"options": ["default"], "advanced": True}]},
-        },
-        "output": ["CLIP"],
-        "output_name": ["CLIP"],
-    },
-    "DualCLIPLoader": {
-        "input": {
-            "required": {"clip_name1": ["COMBO"], "clip_name2": ["COMBO"], "type": ["COMBO"]},
-            "optional": {"device": ["COMBO", {"options": ["default"], "advanced": True}]},
-        },
-        "output": ["CLIP"],
-        "output_name": ["CLIP"],
-    },
-    "EmptySD3LatentImage": {
-        "input": {
-            "required": {
-                "width": ["INT", {"default": 1024}],
-                "height": ["INT", {"default": 1024}],
-                "batch_size": ["INT", {"default": 1}],
-            }
-        },
-        "output": ["LATENT"],
-        "output_name": ["LATENT"],
-    },
     "ControlNetLoader": {
         "input": {"required": {"control_net_name": ["COMBO"]}},
         "output": ["CONTROL_NET"],

@@ -5,10 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 from hypernet_pack.compat.standalone import progress
+from hypernet_pack.compat.standalone.model.samplers import SAMPLERS, euler
 from hypernet_pack.compat.standalone.model.sampling import (
-    SAMPLERS,
     DiscreteSampling,
-    euler,
     guided,
     sample,
     sigmas_for,
@@ -125,6 +124,8 @@ def test_starting_points_are_comfyuis_from_pure_noise_and_from_latents():
         ("euler", "karras", [-0.112093426, 0.390377522, 0.418967396, -0.44112739]),
         ("dpmpp_2m", "normal", [-0.138100743, 0.417060614, 0.439679116, -0.457832634]),
         ("dpmpp_2m", "karras", [-0.119282894, 0.371649653, 0.393776983, -0.411680609]),
+        ("res_multistep", "normal", [-0.145019457, 0.41314283, 0.432287931, -0.448247641]),
+        ("res_multistep", "karras", [-0.122585848, 0.365854114, 0.385500282, -0.401722491]),
         ("euler_ancestral", "normal", [-0.464880615, -0.1890053, -0.186826631, 0.355630159]),
         ("euler_ancestral", "karras", [-0.35922879, -0.227256656, 0.0202417038, 0.161418959]),
     ],
@@ -144,7 +145,7 @@ def test_the_first_noise_is_comfyuis():
     near(torch.randn((1, 1, 2, 2), generator=torch.Generator().manual_seed(7)), NOISE.tolist())
 
 
-@pytest.mark.parametrize("sampler", ["euler", "dpmpp_2m"])
+@pytest.mark.parametrize("sampler", ["euler", "dpmpp_2m", "res_multistep"])
 def test_samplers_solve_the_equation_of_normal_data_in_many_steps(sampler):
     """For data of spread 2 about 0, x_0 = x · 4 / (4 + sigma²), and x shrinks with the spread."""
     sigmas = sigmas_for(EPS, "karras", 400)
