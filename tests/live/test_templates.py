@@ -23,6 +23,7 @@ if "demo" not in sys.modules:
 
 from hypernet_pack.compat.standalone.graph.object_info import describe
 from hypernet_pack.compat.standalone.nodes.core import CORE_NODES
+
 from scripts import thumbnails, workflows
 
 LOADERS = {"UNETLoader", "CLIPLoader", "DualCLIPLoader", "EmptySD3LatentImage"}

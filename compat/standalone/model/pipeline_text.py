@@ -7,6 +7,7 @@ have different lengths.
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 import torch
@@ -43,3 +44,16 @@ class PipelineText:
         found = encode_prompt(self.pipeline, self.transformer, text)
         pooled = found.get("pooled")
         return found["context"][None], None if pooled is None else pooled[None]
+
+
+def text_pipeline(kind: Any, parts: dict[str, Any]) -> Any:
+    """A pipeline of this class with these parts alone: it encodes prompts.
+
+    Cosmos' pipeline asks for a checker of pictures, from a package of its own, which encodes
+    nothing.
+    """
+    known = inspect.signature(kind).parameters
+    given = {name: None for name, each in known.items() if each.default is each.empty}
+    if "safety_checker" in known:
+        given["safety_checker"] = nn.Identity()
+    return kind(**given | parts)

@@ -9,6 +9,7 @@ CLIP has no pipeline in diffusers: there the transformer reads the same tokens a
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,7 +23,7 @@ from hypernet.diffusers.velocities import inputs_of
 from .diffusers_folder import read_json, read_text_models, without_transformers_bars
 from .flow import KINDS, FlowSampling, Kind
 from .parts import needs_diffusers
-from .pipeline_text import PipelineText
+from .pipeline_text import PipelineText, text_pipeline
 from .text import Clip
 
 if TYPE_CHECKING:
@@ -58,11 +59,13 @@ def read_transformer_folder(
     """
     index = read_json(folder / "model_index.json")
     parts = {name: found for name, found in index.items() if isinstance(found, list) and found[0]}
+    parts.pop("safety_checker", None)  # of pictures, after they are drawn
     _require_parts(folder, index, parts)
     of_text = torch.float32 if device.type == "cpu" else torch.bfloat16
     with needs_diffusers(folder), without_transformers_bars():
         transformer = _read_part(folder, index, TRANSFORMER, dtype or torch.bfloat16)
         _check_transformer(folder, index, parts, transformer)
+        leave_out_mask(transformer)
         vae = _read_part(folder, index, "vae", torch.float32)
         _check_vae(folder, transformer, vae)
         if _only_clip(parts):
@@ -126,6 +129,15 @@ def _check_transformer(folder: Path, index: dict, parts: dict, transformer: Any)
         )
 
 
+def leave_out_mask(transformer: Any) -> None:
+    """Cosmos reads a mask of what is no picture, 0 everywhere here, and asks torchvision for it."""
+    if transformer.config.get("concat_padding_mask"):
+        first, columns = transformer.patch_embed.proj, math.prod(transformer.config["patch_size"])
+        first.weight = torch.nn.Parameter(first.weight[:, :-columns].contiguous())
+        first.in_features -= columns
+        transformer.register_to_config(concat_padding_mask=False)
+
+
 def _check_vae(folder: Path, transformer: Any, vae: Any) -> None:
     form, inputs = latent_format(vae), inputs_of(transformer)
     channels = inputs.channels(transformer.config)
@@ -151,7 +163,7 @@ def _pipeline(index: dict, parts: dict[str, list[str]], text: dict[str, Any]) ->
             f"diffusers has no pipeline {index.get('_class_name')}. Update it, or give another "
             "checkpoint."
         )
-    return kind(**dict.fromkeys(parts) | text)
+    return text_pipeline(kind, dict.fromkeys(parts) | text)
 
 
 def _sampling(folder: Path, index: dict, transformer: str) -> FlowSampling:

@@ -6,7 +6,6 @@ where one serves several families, the loader's `type` tells which, as in ComfyU
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +17,7 @@ from torch import nn
 from ..clip_vocabulary import clip_tokenizer
 from ..diffusers_folder import without_transformers_bars
 from ..parts import needs_diffusers
-from ..pipeline_text import PipelineText
+from ..pipeline_text import PipelineText, text_pipeline
 from ..single_file import clip_model
 from .anima_text import AnimaText
 from .families import check_numbers
@@ -74,17 +73,12 @@ def read_text(files: Sequence[Path], kind: str, device: torch.device) -> Text:
             tokens = find_tokenizer(T5, qwen.file)
             return AnimaText(qwen.module, qwen.tokenizer, tokens, device)
         pipeline, transformer = reader_of(read, kind)
-        made = getattr(diffusers, pipeline)
-        parts: dict[str, Any] = dict.fromkeys(needed_by(made))
+        parts: dict[str, Any] = {}
         for number, each in enumerate(read, start=1):
             ending = "" if number == 1 else f"_{number}"
             parts |= {f"text_encoder{ending}": each.module, f"tokenizer{ending}": each.tokenizer}
-        return PipelineText(made(**parts), transformer, device)
-
-
-def needed_by(pipeline: type) -> list[str]:
-    known = inspect.signature(pipeline).parameters.items()
-    return [name for name, each in known if each.default is each.empty]
+        made = text_pipeline(getattr(diffusers, pipeline), parts)
+        return PipelineText(made, transformer, device)
 
 
 def is_anima(read: Sequence[TextModel], kind: str) -> bool:

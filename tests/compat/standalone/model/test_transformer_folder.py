@@ -207,6 +207,32 @@ def test_a_transformer_may_read_the_text_of_clip_and_share_a_folder(sharing):
     assert vae.decode(latent).std() > 0
 
 
+# --- Cosmos, whose pipeline asks for packages that nothing here needs ----------------------------
+
+
+def test_cosmos_is_read_without_its_checker_and_without_its_mask(tmp_path):
+    masked = build("cosmos_predict2", concat_padding_mask=True)[0]
+    parts = {
+        "transformer": masked,
+        "vae": pipelines.video_vae("AutoencoderKLWan"),
+        "text_encoder": pipelines.t5(),
+        "tokenizer": pipelines.t5_tokenizer(),
+        "scheduler": diffusers.FlowMatchEulerDiscreteScheduler(),
+    }
+    index = {"_class_name": "Cosmos2TextToImagePipeline", "safety_checker": ["cosmos", "Checker"]}
+    for name, part in parts.items():
+        part.save_pretrained(tmp_path / name)
+        library = "transformers" if name in ("text_encoder", "tokenizer") else "diffusers"
+        index[name] = [library, type(part).__name__]
+    (tmp_path / "model_index.json").write_text(json.dumps(index), "utf-8")
+    model, clip, _ = load_checkpoint(tmp_path)
+    found = model.module.patch_embed.proj.weight
+    assert torch.equal(found, masked.patch_embed.proj.weight[:, :-4])
+    assert models.architecture(model) == "cosmos_predict2"
+    assert models.encode_texts(clip, ["a cat"])[0]["context"].shape == (512, 24)
+    assert drawn(model, clip, steps=1).shape == (1, 16, 1, 8, 8)
+
+
 # --- refusals ------------------------------------------------------------------------------------
 
 

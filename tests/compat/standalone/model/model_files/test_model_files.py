@@ -13,6 +13,7 @@ from hypernet_pack.compat.standalone.model.checkpoint import (
     load_vae,
 )
 from hypernet_pack.compat.standalone.model.sampling import sample
+from safetensors.torch import load_file
 from tiny_models import TEXT, model_files
 
 from hypernet.diffusers.latents import latent_format
@@ -132,3 +133,75 @@ def test_a_vae_gives_the_latents_that_the_transformer_reads(written, name):
     found = vae.decode(latent)
     expected = expected[:, :, 0] if form.has_frames else expected
     assert torch.equal(found, expected.clamp(0, 1).movedim(1, -1))
+
+
+# --- refusals ------------------------------------------------------------------------------------
+
+SOME = torch.ones(4, 4)
+
+
+def refused(load, weights, folder, *more):
+    file = folder / "a.safetensors"
+    model_files.save(weights, file)
+    with pytest.raises((ValueError, FileNotFoundError)) as caught:
+        load([file] if more else file, *more)
+    assert str(file) in str(caught.value)
+    return str(caught.value)
+
+
+def test_a_file_of_another_kind_is_named_with_what_to_do(written, tmp_path):
+    said = refused(load_transformer_file, {"input_blocks.0.0.weight": SOME}, tmp_path)
+    assert "no transformer that is read from a file here" in said and "Known are Z-Image" in said
+    said = refused(load_text, {"model.decoder.weight": SOME}, tmp_path, "flux")
+    assert "no text model that is read" in said and "Known are CLIP, T5" in said
+    said = refused(load_vae, {"decoder.first.weight": SOME}, tmp_path)
+    assert "holds no VAE" in said
+
+
+def test_a_file_that_is_not_whole_or_quantised_is_refused(written, tmp_path):
+    weights = load_file(files(written("z_image")[0], "z_image")[0])
+    scaled = weights | {"layers.0.attention.qkv.scale_weight": torch.ones(1)}
+    assert "quantised weights (layers.0" in refused(load_transformer_file, scaled, tmp_path)
+    del weights["layers.1.attention.out.weight"]
+    said = refused(load_transformer_file, weights, tmp_path)
+    assert "does not hold a whole ZImage" in said and "layers.1.attention.to_out.0.weight" in said
+
+
+def test_a_missing_tokenizer_is_told_with_the_place_for_it(written, tmp_path):
+    weights = load_file(files(written("z_image")[0], "z_image")[1][0])
+    said = refused(load_text, weights, tmp_path, "lumina2")
+    assert "put tokenizer.json and tokenizer_config.json of Qwen/Qwen3-4B into" in said
+    assert str(tmp_path / "qwen25_tokenizer") in said
+    # that of another model is not taken for it
+    model_files.pipelines.t5_tokenizer().save_pretrained(tmp_path / "qwen25_tokenizer")
+    assert "put tokenizer.json" in refused(load_text, weights, tmp_path, "lumina2")
+
+
+def test_text_models_that_no_family_reads_together_are_refused(written):
+    clip, t5 = files(written("flux")[0], "flux")[1]
+    with pytest.raises(ValueError, match=r'no model .* from ".*clip_l.*" \(CLIP\) as type "sd3"'):
+        load_text([clip], "sd3")
+    assert load_text([t5], "cosmos").transformer == "CosmosTransformer3DModel"
+
+
+def test_a_text_and_a_vae_of_another_model_are_refused(written):
+    model = load_transformer_file(files(written("flux")[0], "flux")[0])
+    folder, _ = written("anima")
+    text = load_text(files(folder, "anima")[1], "stable_diffusion")
+    with pytest.raises(ValueError, match="is encoded for Anima, and the model is another"):
+        models.encode_texts(text, [PROMPT], model)
+    with pytest.raises(ValueError, match=r"a latent of shape \[1, 16, 1, 8, 8\] is not of this"):
+        models.encode_pictures(load_vae(files(folder, "anima")[2]), torch.rand(1, 64, 64, 3), model)
+
+
+def test_weights_keep_the_files_sixteen_bits_and_are_not_copied(written, tmp_path):
+    from hypernet_pack.compat.standalone.model.model_files.families import read_transformer
+
+    file = tmp_path / "half.safetensors"
+    weights = load_file(files(written("z_image")[0], "z_image")[0])
+    model_files.save({f"model.diffusion_model.{k}": w.half() for k, w in weights.items()}, file)
+    found = read_transformer(file, None).module
+    assert {each.dtype for each in found.parameters()} == {torch.float16}
+    attention = found.layers[0].attention
+    whole = {attention.to_q.weight.untyped_storage().data_ptr()}
+    assert whole == {attention.to_k.weight.untyped_storage().data_ptr()}, "parts of one in the file"
