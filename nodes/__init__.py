@@ -6,6 +6,7 @@ convert networks. editor/ answers the editor, and shared/ has what several nodes
 
 from ..compat import ComfyExtension, add_route, has_prompt_hooks, io
 from .data.caption import Caption
+from .data.dataset_pictures import DatasetPictures
 from .data.load_dataset import LoadDataset
 from .data.prepare_dataset import PrepareDataset, SavePreparedFolder
 from .data.training_words import TrainingWords
@@ -37,6 +38,7 @@ class Hypernet(ComfyExtension):
             LoadDataset,
             PrepareDataset,
             SavePreparedFolder,
+            DatasetPictures,
             Caption,
             TrainingWords,
             HypernetConfig,

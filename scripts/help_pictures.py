@@ -106,6 +106,8 @@ def all_else() -> Graph:
         split_oversized=True, flip_copies=False, loss_mask="none", thumbnails=9,
     )  # fmt: skip
     g.see("prepare", 1)
+    g.add("dataset_pictures", "HypernetDatasetPictures", dataset=["long", 0], longest_side=190)
+    g.see("dataset_pictures")
     g.add(
         "save_prepared", "HypernetSavePrepared", dataset=["prepare", 0], name="my_prepared_pictures"
     )
@@ -188,6 +190,7 @@ SHOWN = {
     "load_dataset": ["see load_dataset"],
     "prepare": ["see prepare"],
     "save_prepared": ["save_prepared"],
+    "dataset_pictures": ["see dataset_pictures"],
     "caption": ["caption"],
     "words": ["words"],
     "config": ["config"],

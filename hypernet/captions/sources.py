@@ -1,8 +1,9 @@
 """Captions: where they come from, how they combine with existing ones, and how they are saved.
 
 A caption comes from the first source that has one: the sidecar file (`name.txt`, `name.caption`),
-the file name, the folder (kohya's `10_red_fox`), a fixed text, or a tagger. A caption is always one
-line, because it goes through prompts, workflows and log files. Control characters, and broken
+the file name, the folder (kohya's `10_red_fox`), a fixed text, a tagger, or texts that another
+program wrote. A caption is always one line, because it goes through prompts, workflows and log
+files. Control characters, and broken
 characters from file names in an unknown encoding, become blanks.
 """
 
@@ -22,7 +23,7 @@ from ..text.stems import Stems, stem_of, suffix_of
 from .tags import NO_EDITS, TagEdits, edit_caption, read_list, split_tags, with_commas, with_trigger
 
 FILEWORDS = ("sidecar", "file name")
-SOURCES = ("sidecar", "file name", "folder name", "fixed text", "tagger")
+SOURCES = ("sidecar", "file name", "folder name", "fixed text", "tagger", "texts")
 SIDECARS = (".txt", ".caption")  # the first that isn't empty counts
 LONGEST_SIDECAR = 256 * 1024  # bytes; the longest captions of taggers have a few thousand
 
@@ -69,11 +70,12 @@ def caption_of(
     name_words: NameWords = WHOLE_NAME,
     tagged: str = "",
     written: str | None = None,
+    given: str = "",
 ) -> str:
     """The caption of the first source that gives one; "" if none does.
 
-    written: the content of the sidecar; None reads it. Raises ValueError naming a sidecar that
-    cannot be read.
+    written: the content of the sidecar; None reads it. given: another program's text about it.
+    Raises ValueError naming a sidecar that cannot be read.
     """
     for source in sources:
         text = {
@@ -82,6 +84,7 @@ def caption_of(
             "folder name": lambda: words_of_folder(path),
             "fixed text": lambda: fixed,
             "tagger": lambda: tagged,
+            "texts": lambda: given,
         }[source]()
         if line := one_line(text):
             return line
@@ -112,9 +115,16 @@ class CaptionRules:
 
     def wants_tagger(self, path: Path, existing: str, written: str | None = None) -> bool:
         """Can a tagger's answer change this picture's caption? written: as in `caption_of`."""
-        if "tagger" not in self.sources or (self.existing == "keep" and existing):
+        return self._wants("tagger", path, existing, written)
+
+    def wants_text(self, path: Path, existing: str, written: str | None = None) -> bool:
+        """Can a text about this picture change its caption, if no tagger has words for it?"""
+        return self._wants("texts", path, existing, written)
+
+    def _wants(self, source: str, path: Path, existing: str, written: str | None) -> bool:
+        if source not in self.sources or (self.existing == "keep" and existing):
             return False
-        earlier = self.sources[: self.sources.index("tagger")]
+        earlier = self.sources[: self.sources.index(source)]
         return not caption_of(
             path,
             sources=earlier,
@@ -124,7 +134,12 @@ class CaptionRules:
         )
 
     def caption(
-        self, path: Path, existing: str = "", tagged: str = "", written: str | None = None
+        self,
+        path: Path,
+        existing: str = "",
+        tagged: str = "",
+        written: str | None = None,
+        given: str = "",
     ) -> str:
         new = caption_of(
             path,
@@ -133,6 +148,7 @@ class CaptionRules:
             name_words=self.name_words,
             tagged=tagged,
             written=written,
+            given=given,
         )
         words = combine(new, one_line(existing), self.existing, self.joint)
         return one_line(with_trigger(edit_caption(words, self.edits), self.trigger))

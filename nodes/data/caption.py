@@ -1,9 +1,14 @@
-"""Caption: chooses the caption of each picture, and the templates that make prompts of it."""
+"""Caption: chooses the caption of each picture, and the templates that make prompts of it.
 
-from collections.abc import Sequence
+The node takes all inputs as lists, because texts are a list, one for each picture.
+"""
+
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+from hypernet.captions.given_texts import notes_on, read_answer
 from hypernet.captions.prompts import TEMPLATE, prompt_of, read_templates
 from hypernet.captions.sources import (
     EXISTING,
@@ -21,13 +26,15 @@ from hypernet.captions.tags import (
     read_replacements,
     split_tags,
 )
-from hypernet.dataset.items import Dataset, Item
+from hypernet.dataset.items import Dataset
 from hypernet.text.lists_of_names import some
 
 from ...compat import Faults, io, ui
 from ..shared.demo_model import refuse_demo
+from ..shared.lists import one_of_each, only
 from ..shared.sockets import CATEGORY, DatasetSocket
 from .tagging import Tagging, tagger_input
+from .texts import Texts
 
 IN_ORDER = "as in source_order"
 ORDERS = {
@@ -38,7 +45,10 @@ ORDERS = {
     "fixed text only": ("fixed text",),
     "sidecar, then tagger": ("sidecar", "tagger"),
     "tagger only": ("tagger",),
+    "sidecar, then texts": ("sidecar", "texts"),
+    "texts only": ("texts",),
 }
+USUAL_ORDER = ", ".join(SOURCES[:-1])  # texts were added later, and old graphs shall not ask
 NEVER, MISSING, ALWAYS = "never", "where there is none", "always, keeping old ones"
 
 
@@ -49,11 +59,13 @@ class Caption(io.ComfyNode):
             node_id="HypernetCaption",
             display_name="Caption (Hypernet)",
             category=CATEGORY,
+            is_input_list=True,
+            hidden=[io.Hidden.prompt, io.Hidden.unique_id],
             description="Chooses the words of every picture and the prompts made of them. "
             "Files are changed only when write_sidecars says so.",
             search_aliases=[
                 "captions", "tags", "filewords", "prompt template", "deepdanbooru", "wd14 tagger",
-                "interrogate", "blip",
+                "interrogate", "blip", "qwen-vl", "florence", "joycaption",
             ],
             inputs=[
                 DatasetSocket.Input("dataset", tooltip="Pictures from Load Dataset."),
@@ -91,7 +103,7 @@ class Caption(io.ComfyNode):
                     tooltip="Tags to say in other words, one a line: gray hair -> grey hair.",
                 ),
                 io.String.Input(
-                    "source_order", default=", ".join(SOURCES), optional=True, advanced=True,
+                    "source_order", default=USUAL_ORDER, optional=True, advanced=True,
                     tooltip="For that choice of source: sources in the order in which they are "
                     f"asked, of {', '.join(SOURCES)}. The first that has words gives the caption.",
                 ),
@@ -115,6 +127,11 @@ class Caption(io.ComfyNode):
                     tooltip="Write captions to name.txt beside the pictures. What stood there is "
                     "kept as name.txt.bak.",
                 ),
+                io.String.Input(
+                    "texts", force_input=True, lazy=True, optional=True,
+                    tooltip="For the source texts: one text for each picture, as a node writes "
+                    "them about the pictures of Dataset Pictures.",
+                ),
             ],
             outputs=[
                 DatasetSocket.Output("dataset", display_name="dataset"),
@@ -125,45 +142,63 @@ class Caption(io.ComfyNode):
     @classmethod
     def validate_inputs(
         cls,
-        source_order: str | None = None,
-        name_pattern: str | None = None,
-        replace_tags: str | None = None,
+        source_order: list | None = None,
+        name_pattern: list | None = None,
+        replace_tags: list | None = None,
         tagger: dict | None = None,
     ) -> bool | str:
-        """Hosts pass `tagger` here too, but it is only read when the node runs."""
+        """Each argument is a list with one value, which is None if it comes from another node.
+
+        Hosts pass `tagger` here too, but it is only read when the node runs.
+        """
+        order, pattern, replacements = map(only, (source_order, name_pattern, replace_tags))
         faults = Faults()
         with faults.of("source_order"):
-            read_sources(source_order if source_order is not None else ", ".join(SOURCES))
+            read_sources(order if order is not None else USUAL_ORDER)
         with faults.of("name_pattern"):
-            NameWords(pattern=name_pattern or "")
+            NameWords(pattern=pattern or "")
         with faults.of("replace_tags"):
-            read_replacements(replace_tags or "")
+            read_replacements(replacements or "")
         return faults.answer()
 
     @classmethod
-    def execute(
-        cls, dataset, source: str, fixed_text: str, template: str, tagger: dict | None = None,
-        existing: str = "ignore", trigger_word: str = "", block_tags: str = "",
-        replace_tags: str = "", source_order: str = ", ".join(SOURCES), name_pattern: str = "",
-        name_joint: str = " ", joint: str = ", ", write_sidecars: str = NEVER,
-    ) -> io.NodeOutput:  # fmt: skip
-        rules = rules_of(
-            source=source, fixed_text=fixed_text, existing=existing, trigger_word=trigger_word,
-            block_tags=block_tags, replace_tags=replace_tags, source_order=source_order,
-            name_pattern=name_pattern, name_joint=name_joint, joint=joint,
-        )  # fmt: skip
-        captioned, notes = captioned_by(dataset, rules, Tagging.of(tagger))
-        captioned = replace(
-            captioned, words=replace(captioned.words, templates=read_templates(template))
-        )
-        captioned, told = with_sidecars(captioned, write_sidecars)
-        report = "\n".join([*samples(captioned), *notes, *told])
+    def check_lazy_status(
+        cls, dataset: list, texts: list | None = None, template: Any = None, tagger: Any = None,
+        write_sidecars: Any = None, **words,
+    ) -> list[str]:  # fmt: skip
+        """Ask for the texts only if pictures need some that are not known from earlier."""
+        known = Texts.of(texts, cls.hidden.prompt, str(cls.hidden.unique_id))
+        if known is None:
+            return []
+        wanted = wanting(dataset[0], rules_of(**one_of_each(words)).wants_text)
+        return [] if known.knows(wanted) else ["texts"]
+
+    @classmethod
+    def execute(cls, texts: list | None = None, **inputs) -> io.NodeOutput:
+        given = Texts.of(texts, cls.hidden.prompt, str(cls.hidden.unique_id))
+        captioned, report = caption(given, **one_of_each(inputs))
         return io.NodeOutput(captioned, report, ui=ui.PreviewText(report))
 
 
+def caption(
+    texts: Texts | None, *, dataset: Dataset, template: str, tagger: dict | None = None,
+    write_sidecars: str = NEVER, **words: Any,
+) -> tuple[Dataset, str]:  # fmt: skip
+    """(the captioned dataset, the report)."""
+    rules = rules_of(**words)
+    captioned, notes = captioned_by(dataset, rules, Tagging.of(tagger), texts)
+    templates = read_templates(template)
+    captioned = replace(captioned, words=replace(captioned.words, templates=templates))
+    captioned, told = with_sidecars(captioned, write_sidecars)
+    if texts is not None and "texts" not in rules.sources:
+        told.append(f'Texts are connected, and the source "{words["source"]}" does not use them.')
+    return captioned, "\n".join([*samples(captioned), *notes, *told])
+
+
 def rules_of(
-    *, source: str, fixed_text: str, existing: str, trigger_word: str, block_tags: str,
-    replace_tags: str, source_order: str, name_pattern: str, name_joint: str, joint: str,
+    *, source: str, fixed_text: str, existing: str = "ignore", trigger_word: str = "",
+    block_tags: str = "", replace_tags: str = "", source_order: str = USUAL_ORDER,
+    name_pattern: str = "", name_joint: str = " ", joint: str = ", ",
 ) -> CaptionRules:  # fmt: skip
     """The rules that the widgets describe. Raises ValueError quoting an invalid text."""
     return CaptionRules(
@@ -178,50 +213,84 @@ def rules_of(
 
 
 def captioned_by(
-    dataset: Dataset, rules: CaptionRules, tagging: Tagging | None
+    dataset: Dataset, rules: CaptionRules, tagging: Tagging | None, texts: Texts | None
 ) -> tuple[Dataset, list[str]]:
     """The dataset with its new captions, and notes for the user about them."""
-    old = [item.caption if dataset.captioned else item.written for item in dataset.items]
-    asked = list(
-        dict.fromkeys(
-            item.path
-            for item, had in zip(dataset.items, old, strict=True)
-            if rules.wants_tagger(item.path, had, item.written)
+    tagged, faults = tagged_by(dataset, rules, tagging)
+    answers = {path: read_answer(text) for path, text in texts_for(dataset, rules, texts).items()}
+    words = []
+    for item, had in zip(dataset.items, existing_words(dataset), strict=True):
+        given = answers[item.path].words if item.path in answers else ""
+        said = tagged.get(item.path, "")
+        words.append(rules.caption(item.path, had, said, item.written, given))
+    seen = bool(tagged or answers)
+    notes = unfound(rules, dataset) if rules.edits != NO_EDITS and not seen else []
+    notes += [f"Not shown to the tagger: {fault}" for fault in faults] + notes_on(answers)
+    if answers and texts is not None and texts.given is None:
+        notes.append(
+            f"The texts of {len(answers)} pictures are from an earlier run. Change a setting of "
+            "the node that writes them to ask it again."
         )
-    )
-    tagged: dict[Path, str] = {}
-    faults: list[ValueError] = []
-    if asked and tagging is None:
-        if rules.sources[-1] == "tagger":
-            raise ValueError(
-                f'{len(asked)} pictures, such as "{asked[0].name}", need the tagger to get words, '
-                "and tagger is none. Choose one, or another source."
-            )
-    elif asked and tagging is not None:
-        tagged, faults = tagging.captions(asked, rules.edits)
-    if faults and not dataset.skip_unreadable:
-        raise ValueError(
-            f"{len(faults)} pictures cannot be shown to the tagger: {faults[0]} Replace or remove "
-            'them, or choose "skip" for unreadable pictures in Load Dataset.'
-        )
-    words = [
-        rules.caption(item.path, had, tagged.get(item.path, ""), item.written)
-        for item, had in zip(dataset.items, old, strict=True)
-    ]
-    notes = unfound(rules, dataset.items, old) if rules.edits != NO_EDITS and not tagged else []
-    notes += [f"Not shown to the tagger: {fault}" for fault in faults]
     empty = [item.path.name for item, text in zip(dataset.items, words, strict=True) if not text]
     if empty:
         notes.append(f"{len(empty)} pictures have no words: {some(empty)}.")
     return dataset.with_captions(words), notes
 
 
-def unfound(rules: CaptionRules, items: Sequence[Item], old: Sequence[str]) -> list[str]:
+def existing_words(dataset: Dataset) -> list[str]:
+    """What each item is called before this node."""
+    return [item.caption if dataset.captioned else item.written for item in dataset.items]
+
+
+def wanting(dataset: Dataset, wants: Callable[[Path, str, str], bool]) -> list[Path]:
+    """The pictures, each once, for which wants(picture, existing words, sidecar) says so."""
+    pairs = zip(dataset.items, existing_words(dataset), strict=True)
+    return list(
+        dict.fromkeys(item.path for item, had in pairs if wants(item.path, had, item.written))
+    )
+
+
+def tagged_by(
+    dataset: Dataset, rules: CaptionRules, tagging: Tagging | None
+) -> tuple[dict[Path, str], list[ValueError]]:
+    """(captions by the tagger, the faults of pictures that it cannot be shown)."""
+    asked = wanting(dataset, rules.wants_tagger)
+    if asked and tagging is None and rules.sources[-1] == "tagger":
+        raise ValueError(
+            f'{len(asked)} pictures, such as "{asked[0].name}", need the tagger to get words, '
+            "and tagger is none. Choose one, or another source."
+        )
+    if not asked or tagging is None:
+        return {}, []
+    tagged, faults = tagging.captions(asked, rules.edits)
+    if faults and not dataset.skip_unreadable:
+        raise ValueError(
+            f"{len(faults)} pictures cannot be shown to the tagger: {faults[0]} Replace or remove "
+            'them, or choose "skip" for unreadable pictures in Load Dataset.'
+        )
+    return tagged, faults
+
+
+def texts_for(dataset: Dataset, rules: CaptionRules, texts: Texts | None) -> dict[Path, str]:
+    """The texts of the pictures that need them."""
+    wanted = wanting(dataset, rules.wants_text)
+    if wanted and texts is None and rules.sources[-1] == "texts":
+        raise ValueError(
+            f'{len(wanted)} pictures, such as "{wanted[0].name}", need texts to get words, and '
+            "none are connected. Connect Dataset Pictures to a node that describes a picture, and "
+            "what it writes to texts."
+        )
+    if not wanted or texts is None:
+        return {}
+    return texts.read(wanted, list(dict.fromkeys(item.path for item in dataset.items)))
+
+
+def unfound(rules: CaptionRules, dataset: Dataset) -> list[str]:
     """A note naming the tags to block or replace that no caption has; [] if there are none."""
     bare = replace(rules, edits=NO_EDITS)
     said = {
         meaning(tag)
-        for item, had in zip(items, old, strict=True)
+        for item, had in zip(dataset.items, existing_words(dataset), strict=True)
         for tag in split_tags(bare.caption(item.path, had, written=item.written))
     }
     lost = [tag for tag in (*rules.edits.block, *rules.edits.replacements) if tag not in said]
