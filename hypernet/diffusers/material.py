@@ -14,7 +14,7 @@ from ..training.batches import Examples, prompts_of_run, stack
 from ..training.diffusion import Batch
 from ..training.given_latents import Given
 from ..training.held_out import hold_out
-from ..training.preservation import other_prompts
+from ..training.preservation import preserved_prompts
 from ..training.probe import Probe
 from ..training.settings import TrainSettings
 from ..training.train import Others
@@ -30,6 +30,7 @@ class Material(NamedTuple):
     batch_at: BatchAt
     probe: Probe | None = None
     others: Others = None  # prompts of other things
+    regularization: BatchAt | None = None  # other pictures
 
 
 def from_pairs(
@@ -38,12 +39,29 @@ def from_pairs(
     spec: HypernetSpec,
     settings: TrainSettings,
     size: Size,
+    regularization: Iterable[object] | None = None,
 ) -> tuple[Choice, Material]:
     choice = settle(settings, spec, model.latent_size(size), model.prediction)
     settings = choice.settings
+    examples = encode_examples(model, pairs, settings, size, settings.held_out)
+    captions = [item.caption for item in examples.dataset.items]
+    others = None
+    if settings.preserve:
+        texts = preserved_prompts(settings.preserve_prompts, captions, captions)
+        others = stack(list(encode_prompts(model.encode_prompt, texts).values()))
+    probe = examples.probe(settings.batch_size) if settings.probe_every else None
+    beside = None
+    if regularization is not None:
+        beside = encode_examples(model, regularization, settings, size, held_out=0).batch_at
+    return choice, Material(examples.batch_at, probe, others, beside)
+
+
+def encode_examples(
+    model: Trainable, pairs: Iterable[object], settings: TrainSettings, size: Size, held_out: int
+) -> Examples:
     dataset, latents = encode_pairs(model.pipeline.vae, model.encode_picture, pairs, size)
-    dataset = hold_out(dataset, settings.held_out, settings.seed)
-    examples = Examples(
+    dataset = hold_out(dataset, held_out, settings.seed)
+    return Examples(
         dataset=dataset,
         name="",
         seed=settings.seed,
@@ -51,21 +69,22 @@ def from_pairs(
         conditions=encode_prompts(model.encode_prompt, prompts_of_run(dataset, "", settings)),
         sampling=settings.latent_sampling,
     )
-    others = None
-    if settings.preserve:
-        texts = other_prompts(item.caption for item in dataset.items)
-        others = stack(list(encode_prompts(model.encode_prompt, texts).values()))
-    probe = examples.probe(settings.batch_size) if settings.probe_every else None
-    return choice, Material(examples.batch_at, probe, others)
 
 
 def from_batches(
-    model: Trainable, batches: Iterable[object], spec: HypernetSpec, settings: TrainSettings
+    model: Trainable,
+    batches: Iterable[object],
+    spec: HypernetSpec,
+    settings: TrainSettings,
+    regularization: Iterable[object] | None = None,
 ) -> tuple[Choice, Material]:
     given = given_batches(model, batches, settings)
     rows, columns = given.latents[0].shape[-2:]
     choice = settle(without_prompts(settings), spec, (rows, columns), model.prediction)
-    return choice, Material(given.batch_at)
+    beside = None
+    if regularization is not None:
+        beside = given_batches(model, regularization, settings).batch_at
+    return choice, Material(given.batch_at, regularization=beside)
 
 
 def given_batches(model: Trainable, batches: Iterable[object], settings: TrainSettings) -> Given:

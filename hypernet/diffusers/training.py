@@ -45,6 +45,7 @@ def train(
     scheduler: Any = None,
     device: torch.device | str | None = None,
     name: str = "",
+    regularization: Iterable[Pair] | Iterable[Encoded] | None = None,
 ) -> Training:
     """An iterator of Steps, one per update, whose `network` holds what has been learnt:
 
@@ -63,9 +64,10 @@ def train(
     size: training width and height in pixels; None for the pipeline's own. scheduler: provides the
     noise levels of a UNet; None for the pipeline's. A UNet alone needs one, a transformer none, as
     all of them learn by flow matching. device: where to train; None for where the model is. With
-    settings.offload, the model's blocks visit it. name: of the network. Saving is up to the caller,
-    whatever the settings say about it. What the settings leave open is chosen here;
-    `training.choice` says what and why.
+    settings.offload, the model's blocks visit it. name: of the network. regularization: other
+    pictures to learn beside these, given as items are; see settings.regularization_weight. Saving
+    is up to the caller, whatever the settings say about it. What the settings leave open is chosen
+    here; `training.choice` says what and why.
 
     Raises TypeError if something is no model, pipeline, pair or batch, and ValueError if a model,
     size or picture can't be used for training. If this model can't do what the settings ask for,
@@ -74,9 +76,10 @@ def train(
     model = trainable(pipeline_or_model, scheduler)
     model.check_spec(spec)
     if model.pipeline is None:
-        choice, material = from_batches(model, items, spec, settings)
+        choice, material = from_batches(model, items, spec, settings, regularization)
     else:
-        choice, material = from_pairs(model, items, spec, settings, model.training_size(size))
+        size = model.training_size(size)
+        choice, material = from_pairs(model, items, spec, settings, size, regularization)
     device = as_tensors_name_it(model.device if device is None else torch.device(device))
     record = Record(name=name, architecture=model.architecture)
     record.curve = settings.strength_curve
@@ -116,8 +119,10 @@ def _steps(
     model: Trainable, device: torch.device, learner: Learner, material: Material
 ) -> Generator[Step]:
     with model.denoiser(device, learner.settings) as opened:
-        batch_at, probe, others = material
-        yield from updates(learner, opened, batch_at, probe, others=others)
+        batch_at, probe, others, regularization = material
+        yield from updates(
+            learner, opened, batch_at, probe, others=others, regularization=regularization
+        )
 
 
 def trainable(pipeline_or_model: Any, scheduler: Any = None) -> Trainable:

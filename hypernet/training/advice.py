@@ -117,6 +117,8 @@ def settings_warnings(settings: TrainSettings, spec: HypernetSpec) -> list[str]:
         for word, is_so in far.items()
         if is_so
     ]
+    if settings.preserve_prompts.strip() and not settings.preserve:
+        found.append("preserve_prompts are not used, because preserve is 0: 1 is usual.")
     if settings.ema and settings.steps < 5 / (1 - settings.ema):
         found.append(
             f"An average over 1/(1 − {settings.ema:g}) updates hardly follows in "

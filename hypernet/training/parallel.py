@@ -22,6 +22,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from .diffusion import Batch
+
 
 @dataclass(frozen=True)
 class Processes:
@@ -139,3 +141,10 @@ def drawing_for_all(network: nn.Module, processes: Processes) -> Iterator[None]:
                 hooks.callback(layer.register_forward_pre_hook(enlarged).remove)
                 hooks.callback(layer.register_forward_hook(own_part).remove)
         yield
+
+
+def share_of(batch: Batch, processes: Processes) -> Batch:
+    """This process's part of a batch."""
+    weights = None if batch.weights is None else processes.share(batch.weights)
+    condition = {key: processes.share(value) for key, value in batch.condition.items()}
+    return Batch(processes.share(batch.latents), condition, weights)

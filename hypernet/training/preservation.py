@@ -1,4 +1,6 @@
-"""Output preservation: on other prompts the model shall draw as it does without the network.
+"""Forgetting less: by other prompts, and by other pictures.
+
+Output preservation: on other prompts the model shall draw as it does without the network.
 
 Training shows the network only what it shall change, so it also changes quite other things. On
 every n-th batch the pictures therefore get the prompts of everyday things, and what the model
@@ -7,7 +9,15 @@ predicts is drawn to what the bare model predicts, the teacher:
     weight · mean((prediction with the network − prediction without)²)
 
 The teacher is the same frozen model without the network, so it takes no memory. After learning
-without forgetting (Li & Hoiem 2016); others preserve with pictures, as DreamBooth does.
+without forgetting (Li & Hoiem 2016).
+
+Regularization pictures, as DreamBooth has them (Ruiz et al. 2022), are learnt beside the others. In
+kohya's trainers as many of them are shown as of the others, each with prior_loss_weight. Here one
+batch of them follows every second batch and counts twice, which is the same on average:
+
+    loss(pictures) + regularization_weight · loss(regularization pictures)
+
+for 1.5 times the time, not twice.
 """
 
 from __future__ import annotations
@@ -25,6 +35,7 @@ from .diffusion import Batch, Denoiser, predicted
 from .settings import TrainSettings
 
 PROMPTS = 256
+REGULARIZE_EVERY = 2  # batches per batch of regularization pictures
 
 WORDS = (
     "dog", "cat", "horse", "cow", "sheep", "goat", "rabbit", "mouse", "bear", "wolf", "fox",
@@ -63,9 +74,64 @@ def other_prompts(captions: Iterable[str]) -> list[str]:
     return list(dict.fromkeys(made))
 
 
+# of prompts, but not of a subject
+SMALL_WORDS = frozenset("a an and at by for from in is its of on or the this to with".split())
+KINDS = frozenset(
+    "art artwork drawing illustration image painting photo photograph photography picture portrait "
+    "render sketch style".split()
+)
+
+
+def preserved_prompts(text: str, captions: Iterable[str], prompts: Iterable[str]) -> list[str]:
+    """The prompts to preserve: the user's own, one a line, or those of everyday things.
+
+    The empty prompt is always one of them. text: what the user typed, "" for everyday things.
+    captions, prompts: of the pictures to learn. Raises ValueError quoting lines of the user's that
+    name the subject.
+    """
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    if not lines:
+        return other_prompts(captions)
+    subject = words_of_subject(prompts)
+    if named := {line: found[0] for line in lines if (found := sorted(subject & words_in(line)))}:
+        quoted = "; ".join(f'"{line}" ("{word}")' for line, word in named.items())
+        raise ValueError(
+            f"preserve_prompts {quoted}: these words are in the prompts of all pictures, so they "
+            "name what shall be learnt. Take the lines out, or write them without these words."
+        )
+    return list(dict.fromkeys(["", *lines]))
+
+
+def words_of_subject(prompts: Iterable[str]) -> set[str]:
+    """The words that name what is learnt, as a trigger word does.
+
+    They are in the prompts of all pictures. Names of everyday things and of kinds of pictures are
+    left out if there are others: of "photo of sks dog" only "sks", so that dogs can be preserved.
+    """
+    found = [words_in(prompt) for prompt in dict.fromkeys(prompts) if prompt.strip()]
+    shared = set.intersection(*found) - SMALL_WORDS if found else set()
+    everyday = {word for word in shared if word in WORDS or word.removesuffix("s") in WORDS}
+    return shared - everyday - KINDS or shared - KINDS
+
+
+def words_in(text: str) -> set[str]:
+    return set(re.findall(r"\w+", text.lower()))
+
+
 def is_due(settings: TrainSettings, count: int) -> bool:
     """Is batch number `count` followed by one with other prompts?"""
     return settings.preserve > 0 and count % settings.preserve_every == 0
+
+
+def is_regularized(count: int) -> bool:
+    """Is batch number `count` followed by one of regularization pictures, if there are any?"""
+    return count % REGULARIZE_EVERY == 1  # not where the prompts' turn is, if both are few
+
+
+def regularization_samples(settings: TrainSettings) -> int:
+    """How many regularization pictures the run shows, one after the other."""
+    batches = settings.steps * settings.accumulation
+    return batches // REGULARIZE_EVERY * settings.batch_size
 
 
 def with_other_prompts(batch: Batch, others: Mapping[str, Tensor], draw: torch.Generator) -> Batch:

@@ -42,13 +42,15 @@ def setting(
     options: Sequence[str] = (),
     step: float | None = None,
     rare: bool = True,
+    lines: bool = False,
 ) -> Any:
-    """A field with all that a widget needs. high is inclusive. rare: few people will change it."""
+    """A field with all that a widget needs. high is inclusive. rare: few people will change it.
+    lines: a text may have several."""
     return field(
         default=default,
         metadata={
             "about": about, "low": low, "high": high, "options": tuple(options), "step": step,
-            "rare": rare,
+            "rare": rare, "lines": lines,
         },
     )  # fmt: skip
 
@@ -181,6 +183,19 @@ class TrainSettings:
         "How strongly it learns and acts along the way from noise (0) to picture (1), such as "
         "0: 0.3, 0.5: 1, even in between. Recorded, and used when applied. Empty: 1 all the way.",
     )
+
+    preserve_prompts: str = setting(
+        "",
+        "What preserve holds in place of everyday things: prompts, one a line, such as class "
+        "words. Not the trigger word.",
+        lines=True,
+    )
+    regularization_weight: float = setting(
+        1.0,
+        "How much regularization pictures count: kohya's prior_loss_weight. 1: as much as the "
+        "pictures to learn.",
+        0, 100, step=0.1,
+    )  # fmt: skip
 
     steer: bool = False  # the size of what the network adds corrects the rate (health.steered)
 

@@ -39,8 +39,14 @@ from .diffusion import (
 from .health import after_loss, after_probe, blow_up, steered
 from .learner import Learner
 from .optimizers import rate_in_use, set_rate
-from .parallel import ALONE, Processes, drawing_for_all
-from .preservation import is_due, preservation_loss, with_other_prompts
+from .parallel import ALONE, Processes, drawing_for_all, share_of
+from .preservation import (
+    REGULARIZE_EVERY,
+    is_due,
+    is_regularized,
+    preservation_loss,
+    with_other_prompts,
+)
 from .probe import Probe, measure_loss
 from .schedule import held_rate
 from .settings import TrainSettings
@@ -49,7 +55,16 @@ KEEP_EVERY = 100  # updates between good states
 MOST_HALVINGS = 3
 LEAST_SCALE = 2.0**-10  # float16: if gradients overflow below this, the scale is not the reason
 
+BatchAt = Callable[[int, int], Batch]
 Others = Mapping[str, Tensor] | None  # encoded prompts of other things
+
+
+@dataclass(frozen=True)
+class Beside:
+    """What a training does beside the pictures to learn; see preservation.py."""
+
+    others: Others = None
+    regularization: BatchAt | None = None
 
 
 @dataclass(frozen=True)
@@ -73,10 +88,11 @@ class TrainingDiverged(RuntimeError):
 def train(
     learner: Learner,
     denoiser: Denoiser,
-    batch_at: Callable[[int, int], Batch],
+    batch_at: BatchAt,
     probe: Probe | None = None,
     processes: Processes = ALONE,
     others: Others = None,
+    regularization: BatchAt | None = None,
 ) -> Iterator[Step]:
     """Update the learner's network in place, one Step at a time, until steps or schedule run out.
 
@@ -84,7 +100,7 @@ def train(
     the same in all processes; each process computes its share of them. Training begins after the
     learner's `done` updates. At each yield the network is in eval mode and the update is counted
     in the record. others: encoded prompts of other things for settings.preserve, as the condition
-    of a Batch.
+    of a Batch. regularization: batches of regularization pictures, as batch_at gives them.
 
     Raises ValueError when the schedule has no rate for the first step or the host cannot do what
     the settings ask, and TrainingDiverged when going back three times has not helped.
@@ -97,13 +113,14 @@ def train(
     look_first(learner, denoiser, probe)
     if not learner.can_go_back:
         learner.keep_good()
+    beside = Beside(others, regularization)
     went_back_to = None
     while learner.done < settings.steps:
         rate = schedule.rate_at(learner.done)
         if rate is None:
             return
         set_rate(learner.optimizer, rate * learner.health.factor)
-        loss, gradient = find_gradients(learner, denoiser, batch_at, processes, others)
+        loss, gradient = find_gradients(learner, denoiser, batch_at, processes, beside)
         if fault := blow_up(learner.health, loss, gradient):
             went_back_to = go_back(learner, fault)
             look_first(learner, denoiser, probe)
@@ -187,9 +204,9 @@ def go_back(learner: Learner, fault: str) -> int:
 def find_gradients(
     learner: Learner,
     denoiser: Denoiser,
-    batch_at: Callable[[int, int], Batch],
+    batch_at: BatchAt,
     processes: Processes,
-    others: Others,
+    beside: Beside,
 ) -> tuple[float, float]:
     """(loss, norm of the gradients) of the next update. Sets the unscaled gradients in place.
 
@@ -199,7 +216,7 @@ def find_gradients(
     while True:
         learner.optimizer.zero_grad(set_to_none=True)
         try:
-            total = accumulate(learner, denoiser, batch_at, processes, others)
+            total = accumulate(learner, denoiser, batch_at, processes, beside)
         except torch.OutOfMemoryError:
             if not may_checkpoint(learner, denoiser):
                 raise
@@ -260,9 +277,9 @@ def update(learner: Learner, denoiser: Denoiser) -> None:
 def accumulate(
     learner: Learner,
     denoiser: Denoiser,
-    batch_at: Callable[[int, int], Batch],
+    batch_at: BatchAt,
     processes: Processes,
-    others: Others,
+    beside: Beside,
 ) -> Tensor:
     """Add up the gradients of this process's share of the next update. Returns its mean loss."""
     settings = learner.settings
@@ -280,9 +297,8 @@ def accumulate(
             ):
                 loss = batch_loss(learner, denoiser, batch, count, processes)
                 add_gradients(learner, denoiser, loss)
-                if others is not None and is_due(settings, count):
-                    kept = preserving_loss(learner, denoiser, batch, others, count, processes)
-                    add_gradients(learner, denoiser, settings.preserve * kept)
+                for extra in losses_beside(learner, denoiser, batch, beside, count, processes):
+                    add_gradients(learner, denoiser, extra)
             total += loss.detach() / settings.accumulation
     finally:
         learner.network.eval()
@@ -292,6 +308,25 @@ def accumulate(
 def add_gradients(learner: Learner, denoiser: Denoiser, loss: Tensor) -> None:
     part = loss / learner.settings.accumulation
     (learner.scaler.scale(part) if needs_scale(denoiser) else part).backward()
+
+
+def losses_beside(
+    learner: Learner,
+    denoiser: Denoiser,
+    batch: Batch,
+    beside: Beside,
+    count: int,
+    processes: Processes,
+) -> Iterator[Tensor]:
+    """Yields the weighted losses that come after this batch: of prompts, of other pictures."""
+    settings, given = learner.settings, (learner, denoiser)
+    if beside.others is not None and is_due(settings, count):
+        yield settings.preserve * preserving_loss(*given, batch, beside.others, count, processes)
+    if beside.regularization is not None and is_regularized(count):
+        size = settings.batch_size
+        told = beside.regularization(count // REGULARIZE_EVERY * size, size)
+        loss = batch_loss(*given, told, count, processes, purpose="regularization")
+        yield settings.regularization_weight * REGULARIZE_EVERY * loss
 
 
 def preserving_loss(
@@ -338,11 +373,19 @@ def share_with_noise(
 
 
 def batch_loss(
-    learner: Learner, denoiser: Denoiser, batch: Batch, count: int, processes: Processes
+    learner: Learner,
+    denoiser: Denoiser,
+    batch: Batch,
+    count: int,
+    processes: Processes,
+    purpose: str = "noise",
 ) -> Tensor:
-    """The loss of batch number `count` since the beginning, a scalar with its graph."""
+    """The loss of batch number `count` since the beginning, a scalar with its graph.
+
+    purpose: of the random numbers, so that two batches of one number have different noise.
+    """
     settings, device = learner.settings, denoiser.device
-    chance = generator(settings.seed, "noise", count)
+    chance = generator(settings.seed, purpose, count)
     batch, timesteps, noise = share_with_noise(learner, denoiser, batch, chance, processes)
     with global_chance(settings.seed, "dropout", count, device):
         found, target = predicted(
@@ -356,9 +399,3 @@ def batch_loss(
     if batch.weights is not None:
         error = error * weights_like(batch.weights, error).to(device)
     return error.mean()
-
-
-def share_of(batch: Batch, processes: Processes) -> Batch:
-    weights = None if batch.weights is None else processes.share(batch.weights)
-    condition = {key: processes.share(value) for key, value in batch.condition.items()}
-    return Batch(processes.share(batch.latents), condition, weights)

@@ -67,7 +67,7 @@ def widget(each: Field, *, optional: bool) -> io.Input:
     if isinstance(each.default, bool):
         return io.Boolean.Input(each.name, **shared)
     if isinstance(each.default, str):
-        return io.String.Input(each.name, **shared)
+        return io.String.Input(each.name, multiline=about["lines"], **shared)
     if each.name == "seed":  # without it the editor adds a widget that changes the seed each run
         shared["control_after_generate"] = False
     kind = io.Int if isinstance(each.default, int) else io.Float

@@ -29,7 +29,13 @@ from ..shared.cache import cache_folder
 from ..shared.sockets import Config
 from .beginning import open_single
 from .hypernet_config import chosen_spec
-from .material import EncodedPrompt, pictures_hash, read_given
+from .material import (
+    EncodedPrompt,
+    both_hashes,
+    pictures_hash,
+    prompts_to_preserve,
+    read_given,
+)
 from .previews import Previewer, PreviewSettings
 from .run_naming import Wish
 
@@ -66,22 +72,38 @@ class Asked:
     earlier: Path | None  # the file of the network to begin with
     node: str  # the node's id in the graph
     graph: Mapping[str, object] = field(default_factory=dict)  # is written into previews
+    regularization: Dataset | None = None  # other pictures, learnt beside these
 
     def check(self) -> list[str]:
         """Check all that does not depend on the name. Returns warnings; raises ValueError."""
         if lacking := missing_package(self.wanted.optimizer):
             raise ValueError(lacking)
         _ = self.spec, self.given, compat.denoiser  # each raises if it is not available
+        if self.settings.preserve:
+            prompts_to_preserve(self.dataset, self.word, self.settings)
         said = [*self.choice.reasons, *settings_warnings(self.settings, self.spec)]
         said += model_warnings(compat.model_name(self.model))
         if self.before and (related := misfit(self.before.record.architecture, self.architecture)):
             said.append(related)
+        said += self.regularization_notes()
         if self.preview.taken_out:
             said.append(
                 f"Taken out of the prompts of previews: {' '.join(self.preview.taken_out)}. "
                 "Previews show the network that is being trained, and no other."
             )
         return said
+
+    def regularization_notes(self) -> list[str]:
+        """A sentence if the regularization pictures have another size than the others."""
+        if self.regularization is None or self.dataset is None:
+            return []
+        sizes = [f"{each.width}×{each.height}" for each in (self.regularization, self.dataset)]
+        if sizes[0] == sizes[1]:
+            return []
+        return [
+            f"Regularization pictures are trained at {sizes[0]} and the others at {sizes[1]}. If "
+            "this is not meant, give both Load Dataset nodes the same width and height."
+        ]
 
     @property
     def word(self) -> str:
@@ -146,7 +168,8 @@ class Asked:
     @cached_property
     def request(self) -> Request:
         """The request, without the fingerprint of the pictures, which takes time."""
-        templates = self.dataset.words.templates if self.dataset else ()
+        read = [each for each in (self.dataset, self.regularization) if each]
+        templates = [line for each in read for line in each.words.templates]
         return make_request(
             self.settings,
             self.spec,
@@ -158,7 +181,10 @@ class Asked:
 
     @cached_property
     def pictures(self) -> str:
-        return pictures_hash(self.dataset, self.given)
+        found = pictures_hash(self.dataset, self.given)
+        if self.regularization is None:
+            return found
+        return both_hashes(found, pictures_hash(self.regularization, None))
 
     @property
     def wish(self) -> Wish:

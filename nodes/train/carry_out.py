@@ -27,7 +27,7 @@ from .asked import Asked
 from .denoiser import open_denoiser
 from .encoders import leave
 from .live import LiveRun, watched
-from .material import Material, from_dataset, from_given
+from .material import Material, from_dataset, from_given, with_regularization
 from .notices import Notices
 from .plan import Plan, planned
 from .previews import Previewer
@@ -95,6 +95,10 @@ def encode(asked: Asked, previewed: list[int]) -> tuple[Material, Previewer]:
                 asked.dataset, asked.model, asked.clip, asked.vae,
                 name=asked.word, settings=asked.settings, previewed=places,
             )  # fmt: skip
+        material = with_regularization(
+            material, asked.regularization, asked.model, asked.clip, asked.vae,
+            name=asked.word, settings=asked.settings,
+        )  # fmt: skip
         return material, asked.previewer(material.words, material.size, previewed)
     finally:
         leave(asked.encoders, asked.vae, asked.clip)
@@ -209,6 +213,7 @@ def manifest_of(plan: Plan, network: Hypernetwork, material: Material) -> dict:
         "spec": asdict(network.spec),
         "preview": asdict(asked.preview),
         "dataset": material.about,
+        "regularization": asked.regularization and asdict(asked.regularization),
         "dataset_hash": material.hash,
         "request": asdict(request),
     }

@@ -5,10 +5,11 @@ Both give batches by their first sample's number, and the prompts of samples for
 
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 from torch import Tensor
 
+from hypernet.captions.prompts import prompt_of
 from hypernet.dataset.content_keys import Contents
 from hypernet.dataset.items import Dataset
 from hypernet.encoding.encode import (
@@ -26,6 +27,7 @@ from hypernet.pictures.latent_size import size_in_pixels
 from hypernet.runs.fingerprints import dataset_hash, tensors_hash
 from hypernet.training.batches import (
     Examples,
+    all_prompts,
     items_at,
     prompts_at,
     prompts_of_run,
@@ -35,7 +37,7 @@ from hypernet.training.diffusion import Batch
 from hypernet.training.given_latents import Given
 from hypernet.training.held_out import hold_out
 from hypernet.training.prefetch import Prefetched
-from hypernet.training.preservation import other_prompts
+from hypernet.training.preservation import preserved_prompts, regularization_samples
 from hypernet.training.probe import Probe
 from hypernet.training.settings import TrainSettings
 from hypernet.training.train import Others
@@ -68,6 +70,7 @@ class Material:
     about: dict  # a description for the manifest
     hash: str  # the fingerprint of all that is learnt from
     others: Others = None  # prompts of other things, for settings.preserve
+    regularization: Callable[[int, int], Batch] | None = None  # batches of other pictures
 
 
 def from_dataset(
@@ -86,31 +89,88 @@ def from_dataset(
     """
     forget_old(cache_folder())
     contents = Contents(dataset.folder, cache_folder() / "contents")
-    dataset, latents = encode_latents(dataset, model, vae, contents)
-    weights = encode_masks(dataset, latents, contents, watch())
-    dataset = hold_out(dataset, settings.held_out, settings.seed)
-    conditions = encode_words(dataset, model, clip, name, settings)
-    say_what_stays_in_memory(pictures=latents, prompts=conditions)
-    seed, batch_size = settings.seed, settings.batch_size
-    examples = Examples(
-        dataset=dataset,
-        name=name,
-        seed=seed,
-        latents=latents,
-        conditions=conditions,
-        weights=weights,
-        sampling=settings.latent_sampling,
-    )
+    examples = encode_examples(
+        dataset, contents, model, clip, vae, name=name, settings=settings,
+        held_out=settings.held_out, prompts_of=lambda found: prompts_of_run(found, name, settings),
+    )  # fmt: skip
+    dataset, batch_size = examples.dataset, settings.batch_size
     return Material(
-        batch_at=Prefetched(examples.batch_at, pin=compat.torch_device().type == "cuda"),
+        batch_at=prefetched(examples),
         probe=examples.probe(batch_size) if settings.probe_every else None,
         pictures=len(dataset.shown),
         size=(dataset.width, dataset.height),
         words=words_in(dataset, clip, name, settings, previewed),
         about=asdict(dataset),
         hash=dataset_hash(dataset, contents),
-        others=encode_others([item.caption for item in dataset.items], model, clip, settings),
+        others=encode_others(dataset, name, model, clip, settings),
     )
+
+
+def with_regularization(
+    material: Material,
+    dataset: Dataset | None,
+    model: Model,
+    clip: Clip,
+    vae: Vae,
+    *,
+    name: str,
+    settings: TrainSettings,
+) -> Material:
+    """The material with these regularization pictures; unchanged if there are none."""
+    if dataset is None:
+        return material
+    contents = Contents(dataset.folder, cache_folder() / "contents")
+
+    def prompts_of(found: Dataset) -> list[str]:
+        samples, size = regularization_samples(settings), settings.batch_size
+        return all_prompts(found, name, settings.seed, samples, size, probes=False)
+
+    examples = encode_examples(
+        dataset, contents, model, clip, vae, name=name, settings=settings, held_out=0,
+        prompts_of=prompts_of,
+    )  # fmt: skip
+    return replace(
+        material,
+        regularization=prefetched(examples),
+        hash=both_hashes(material.hash, dataset_hash(examples.dataset, contents)),
+    )
+
+
+def both_hashes(pictures: str, regularization: str) -> str:
+    return f"{pictures}+{regularization}"
+
+
+def encode_examples(
+    dataset: Dataset,
+    contents: Contents,
+    model: Model,
+    clip: Clip,
+    vae: Vae,
+    *,
+    name: str,
+    settings: TrainSettings,
+    held_out: int,
+    prompts_of: Callable[[Dataset], list[str]],
+) -> Examples:
+    """prompts_of: the prompts that are needed of the pictures that can be read."""
+    dataset, latents = encode_latents(dataset, model, vae, contents)
+    weights = encode_masks(dataset, latents, contents, watch())
+    dataset = hold_out(dataset, held_out, settings.seed)
+    conditions = encode_texts_once(prompts_of(dataset), clip, model)
+    say_what_stays_in_memory(pictures=latents, prompts=conditions)
+    return Examples(
+        dataset=dataset,
+        name=name,
+        seed=settings.seed,
+        latents=latents,
+        conditions=conditions,
+        weights=weights,
+        sampling=settings.latent_sampling,
+    )
+
+
+def prefetched(examples: Examples) -> Prefetched:
+    return Prefetched(examples.batch_at, pin=compat.torch_device().type == "cuda")
 
 
 def encode_latents(
@@ -129,13 +189,6 @@ def encode_latents(
     return dataset, latents
 
 
-def encode_words(
-    dataset: Dataset, model: Model, clip: Clip, name: str, settings: TrainSettings
-) -> EncodedPrompts:
-    """All prompts that the training and its probe will read."""
-    return encode_texts_once(prompts_of_run(dataset, name, settings), clip, model)
-
-
 def encode_texts_once(prompts: list[str], clip: Clip, model: Model) -> EncodedPrompts:
     """Each prompt is encoded once, for all runs that use the same text encoder."""
 
@@ -151,13 +204,23 @@ def encode_texts_once(prompts: list[str], clip: Clip, model: Model) -> EncodedPr
     )
 
 
-def encode_others(captions: list[str], model: Model, clip: Clip, settings: TrainSettings) -> Others:
+def encode_others(
+    dataset: Dataset | None, name: str, model: Model, clip: Clip, settings: TrainSettings
+) -> Others:
     """Prompts of other things, which shall look as without the network; None if that is off."""
     if not settings.preserve:
         return None
-    prompts = other_prompts(captions)
+    prompts = prompts_to_preserve(dataset, name, settings)
     found = encode_texts_once(prompts, clip, model)
     return stack([found[prompt] for prompt in prompts])
+
+
+def prompts_to_preserve(dataset: Dataset | None, name: str, settings: TrainSettings) -> list[str]:
+    """Raises ValueError if the user's own name what shall be learnt."""
+    captions = [item.caption for item in dataset.items] if dataset else []
+    templates = dataset.words.templates if dataset else ()
+    prompts = (prompt_of(each, text, name) for each in templates for text in captions)
+    return preserved_prompts(settings.preserve_prompts, captions, prompts)
 
 
 def say_what_stays_in_memory(**encoded: EncodedPictures | EncodedPrompts) -> None:
@@ -226,7 +289,7 @@ def from_given(
         words=given_words(given, conditioning, previewed),
         about={"latents": len(given.latents), "conditions": len(given.conditions)},
         hash=pictures_hash(None, given),
-        others=encode_others([], model, clip, settings),
+        others=encode_others(None, "", model, clip, settings),
     )
 
 

@@ -49,7 +49,7 @@ class Session:
         """
         steps = train(
             self.learner, denoiser, material.batch_at, material.probe, self.processes,
-            others=material.others,
+            others=material.others, regularization=material.regularization,
         )  # fmt: skip
         stopped = False
         total, title = self.learner.settings.steps, f'Training "{self.live.name}"'
@@ -189,7 +189,11 @@ def follow(
 ) -> list[float]:
     """Train along with the leading process, which has the Session. Returns all losses."""
     losses = []
-    for step in train(learner, denoiser, material.batch_at, material.probe, processes):
+    steps = train(
+        learner, denoiser, material.batch_at, material.probe, processes,
+        others=material.others, regularization=material.regularization,
+    )  # fmt: skip
+    for step in steps:
         losses.append(step.loss)
         if processes.any(compat.is_interrupted()):
             compat.raise_if_interrupted()

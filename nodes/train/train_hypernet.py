@@ -41,6 +41,7 @@ log = logging.getLogger(__name__)
 NOTHING = "nothing"  # to continue from
 # After all others, because workflows keep values by their places.
 LATEST = ("preserve", "preserve_every", "preset", "strength_curve")
+PRESERVED = ("preserve_prompts", "regularization_weight")
 SHOWN_FIRST = ("steps", "learning_rate", "batch_size", "accumulation", "seed", "save_every")
 
 
@@ -140,7 +141,7 @@ class TrainHypernet(io.ComfyNode):
                     min=0, max=8192, step=8, optional=True, advanced=True,
                     tooltip="Height of the previews in pixels; 0 for the training height.",
                 ),
-                *more_widgets(AutoSettings, (*SHOWN_FIRST, *LATEST)),
+                *more_widgets(AutoSettings, (*SHOWN_FIRST, *LATEST, *PRESERVED)),
                 io.Combo.Input(
                     "encoders", options=list(CHOICES), default=TO_RAM,
                     optional=True, advanced=True,
@@ -156,6 +157,13 @@ class TrainHypernet(io.ComfyNode):
                     "With the same settings it is loaded, whatever this says.",
                 ),
                 *chosen_widgets(AutoSettings, LATEST, optional=True),
+                *chosen_widgets(AutoSettings, PRESERVED, optional=True),
+                DatasetSocket.Input(
+                    "regularization", optional=True,
+                    tooltip="Regularization pictures with captions of their own, such as other "
+                    "dogs beside yours. One batch of them follows every second batch, for 1.5 "
+                    "times the time.",
+                ),
             ],
             outputs=[
                 HypernetSocket.Output("hypernet", display_name="hypernet"),
@@ -258,7 +266,8 @@ def one_of_each(inputs: dict[str, list]) -> dict[str, Any]:
 
 def read_inputs(
     latents: list, conditioning: list, *, model, clip, vae, config, name: str, node: str,
-    graph: dict, dataset: Dataset | None = None, resume: bool = True,
+    graph: dict, dataset: Dataset | None = None, regularization: Dataset | None = None,
+    resume: bool = True,
     continue_from: str = NOTHING, encoders: str = TO_RAM, if_taken: str = ADD, **settings,
 ) -> Asked:  # fmt: skip
     """What the inputs ask for. Raises ValueError or FileNotFoundError for invalid inputs.
@@ -277,4 +286,5 @@ def read_inputs(
         keeping=Keeping(**{key: settings.pop(key) for key in kept}),
         wanted=AutoSettings(**settings),
         earlier=None if continue_from == NOTHING else find(continue_from),
+        regularization=regularization,
     )  # fmt: skip

@@ -320,3 +320,26 @@ def test_a_pipeline_on_the_card_trains_there_and_stays_there(pipeline, pairs, dt
     assert {weight.device for weight in training.network.parameters()} == {card}
     for part in (pipeline.unet, pipeline.vae):
         assert {(weight.device, weight.dtype) for weight in part.parameters()} == {(card, dtype)}
+
+
+def test_regularization_pictures_are_learnt_beside_the_others(pipeline, pairs):
+    def losses(regularization, weight=1.0):
+        settings = TrainSettings(
+            steps=4, learning_rate="1e-2", batch_size=1, probe_every=0, regularization_weight=weight
+        )
+        training = hypernet.diffusers.train(
+            pipeline, pairs[:1], SPEC, settings, regularization=regularization
+        )
+        return [step.loss for step in training]
+
+    others = pairs[1:]
+    assert losses(others) == losses(others) != losses(None) == losses(others, weight=0.0)
+
+
+def test_batches_of_a_model_alone_may_be_regularization(pipeline):
+    batch = torch.randn(2, 4, 8, 8), {"context": torch.randn(2, 77, 32)}
+    settings = TrainSettings(steps=4, learning_rate="1e-2", probe_every=0)
+    training = hypernet.diffusers.train(
+        pipeline.unet, [batch], SPEC, settings, scheduler=pipeline.scheduler, regularization=[batch]
+    )
+    assert len(list(training)) == 4
