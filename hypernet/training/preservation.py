@@ -30,6 +30,7 @@ import torch
 from torch import Tensor
 
 from ..apply.training_network import TrainingNetwork
+from ..captions.tags import SMALL_WORDS
 from ..seeding import sample_order
 from .diffusion import Batch, Denoiser, predicted
 from .settings import TrainSettings
@@ -74,12 +75,10 @@ def other_prompts(captions: Iterable[str]) -> list[str]:
     return list(dict.fromkeys(made))
 
 
-# of prompts, but not of a subject
-SMALL_WORDS = frozenset("a an and at by for from in is its of on or the this to with".split())
-KINDS = frozenset(
-    "art artwork drawing illustration image painting photo photograph photography picture portrait "
-    "render sketch style".split()
-)
+KINDS = {  # of pictures: prompts share these words, and they name no subject
+    "art", "artwork", "drawing", "illustration", "image", "painting", "photo", "photograph",
+    "photography", "picture", "portrait", "render", "sketch", "style",
+}  # fmt: skip
 
 
 def preserved_prompts(text: str, captions: Iterable[str], prompts: Iterable[str]) -> list[str]:
