@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import numpy as np
-import torch
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from ..pictures.crop import take
 from ..pictures.fonts import font_for
-from ..pictures.grid import INK, PAPER, wrapped
+from ..pictures.grid import INK, PAPER, as_tensor, wrapped
 from ..pictures.reading import open_picture
 from .items import Dataset, Item, cut_of
 
@@ -89,7 +87,3 @@ def picture_of_text(text: str) -> Tensor:
     paper = Image.new("RGB", (int(font.getlength(text)) + 4 * GAP, 5 * GAP), PAPER)
     ImageDraw.Draw(paper).text((2 * GAP, 2 * GAP), text, INK, font, anchor="lm")
     return as_tensor(paper)
-
-
-def as_tensor(picture: Image.Image) -> Tensor:
-    return torch.from_numpy(np.asarray(picture, dtype=np.float32) / 255)[None]

@@ -14,6 +14,7 @@ from .fonts import font_for
 
 GAP = 8  # pixels between pictures
 PAPER, INK = (255, 255, 255), (20, 20, 20)
+NOTHING = (232, 232, 232)  # in place of a picture
 
 
 def grid(rows: Sequence[Sequence[Tensor]], across: Sequence[str], down: Sequence[str]) -> Tensor:
@@ -27,29 +28,77 @@ def grid(rows: Sequence[Sequence[Tensor]], across: Sequence[str], down: Sequence
     """
     check(rows, across, down)
     height, width = rows[0][0].shape[:2]
-    font = font_for([*across, *down], max(12, min(28, width // 14)))
-    line = int(font.size * 1.35)
-    across_lines = [wrapped(text, font, width) for text in across]
-    down_lines = [wrapped(text, font, width // 2) for text in down]
-    top = line * max(map(len, across_lines), default=0) + GAP
-    longest = max((font.getlength(text) for lines in down_lines for text in lines), default=0)
-    left = int(longest) + (2 * GAP if longest else GAP)
-
-    columns = len(rows[0])
-    size = (left + columns * (width + GAP), top + len(rows) * (height + GAP))
-    sheet = Image.new("RGB", size, PAPER)
-    pen = ImageDraw.Draw(sheet)
-    for column, lines in enumerate(across_lines):
-        middle = left + column * (width + GAP) + width // 2
-        for place, text in enumerate(lines):
-            pen.text((middle, GAP // 2 + place * line), text, INK, font, anchor="ma")
+    sheet = Sheet([(width, height)] * len(rows), len(rows[0]), across, down, beside=width // 2)
     for row, pictures in enumerate(rows):
-        y = top + row * (height + GAP)
-        for place, text in enumerate(down_lines[row] if down_lines else ()):
-            pen.text((GAP, y + height // 2 + place * line), text, INK, font, anchor="lm")
         for column, picture in enumerate(pictures):
-            sheet.paste(as_image(picture), (left + column * (width + GAP), y))
-    return torch.from_numpy(np.asarray(sheet, dtype=np.float32) / 255)[None]
+            sheet.put(row, column, as_image(picture))
+    return as_tensor(sheet.image)
+
+
+class Sheet:
+    """Labelled white paper, on which pictures are put one at a time.
+
+    sizes: width and height of the pictures of each row, in pixels. columns: how many. across, down:
+    the labels; none, or one for each column and row. beside: pixels that a row's label may be wide.
+    """
+
+    def __init__(
+        self,
+        sizes: Sequence[tuple[int, int]],
+        columns: int,
+        across: Sequence[str],
+        down: Sequence[str],
+        *,
+        beside: int,
+    ):
+        self.sizes = sizes
+        self.width = max(width for width, _ in sizes)
+        font = font_for([*across, *down], max(12, min(28, self.width // 14)))
+        line = int(font.size * 1.35)
+        heads = [wrapped(text, font, self.width) for text in across]
+        sides = [
+            cut_to(wrapped(text, font, beside), max(1, height // line))
+            for text, (_, height) in zip(down, sizes, strict=bool(down))
+        ]
+        self.top = line * max(map(len, heads), default=0) + GAP
+        longest = max((font.getlength(text) for lines in sides for text in lines), default=0)
+        self.left = int(longest) + (2 * GAP if longest else GAP)
+        right, below = self.corner(len(sizes), columns)
+        self.image = Image.new("RGB", (right, below), PAPER)
+        pen = ImageDraw.Draw(self.image)
+        for column, lines in enumerate(heads):
+            middle = self.corner(0, column)[0] + self.width // 2
+            for place, text in enumerate(lines):
+                pen.text((middle, GAP // 2 + place * line), text, INK, font, anchor="ma")
+        for row, lines in enumerate(sides):
+            first = self.corner(row, 0)[1] + (sizes[row][1] - line * (len(lines) - 1)) // 2
+            for place, text in enumerate(lines):
+                pen.text((GAP, first + place * line), text, INK, font, anchor="lm")
+
+    def corner(self, row: int, column: int) -> tuple[int, int]:
+        """The upper left corner (x, y) of a cell."""
+        above = sum(height + GAP for _, height in self.sizes[:row])
+        return self.left + column * (self.width + GAP), self.top + above
+
+    def put(self, row: int, column: int, picture: Image.Image | None) -> None:
+        """Put a picture in its place, in the size of its row; None leaves it grey."""
+        (x, y), size = self.corner(row, column), self.sizes[row]
+        if picture is None:
+            picture = Image.new("RGB", size, NOTHING)
+        elif picture.size != size:
+            picture = picture.convert("RGB").resize(size, Image.Resampling.LANCZOS)
+        self.image.paste(picture, (x + (self.width - size[0]) // 2, y))
+
+
+def fitting(sizes: Sequence[tuple[int, int]], columns: int, most: int) -> list[tuple[int, int]]:
+    """The sizes of the rows, made smaller by one factor if the sheet had over `most` pixels."""
+    area = columns * max(width for width, _ in sizes) * sum(height for _, height in sizes)
+    factor = min(1.0, (most / area) ** 0.5)
+    return [(max(1, int(width * factor)), max(1, int(height * factor))) for width, height in sizes]
+
+
+def cut_to(lines: list[str], most: int) -> list[str]:
+    return lines if len(lines) <= most else [*lines[: most - 1], f"{lines[most - 1]}…"]
 
 
 def check(rows: Sequence[Sequence[Tensor]], across: Sequence[str], down: Sequence[str]) -> None:
@@ -80,6 +129,11 @@ def wrapped(text: str, font: ImageFont.FreeTypeFont, width: int) -> list[str]:
             start = cut
     cuts = [*(begin for begin, _ in lines), start, len(text)]
     return [text[a:b].strip() for a, b in pairwise(cuts)]
+
+
+def as_tensor(image: Image.Image) -> Tensor:
+    """An IMAGE (1, H, W, 3) in 0..1 of a picture in RGB."""
+    return torch.from_numpy(np.asarray(image, dtype=np.float32) / 255)[None]
 
 
 def as_image(picture: Tensor) -> Image.Image:

@@ -9,7 +9,7 @@
       <name>-<n>.pt.optim   its optimizer's state, if asked for
       <name>-best.pt        the network with the best score so far
                             (of a transformer's network these end in .safetensors)
-      previews/             pictures with their prompt, seed and step inside
+      previews/             pictures with their prompt, seed and step inside (preview_files.py)
       tensorboard/          if asked for
 
 Resuming needs only the step, the weights and the optimizer, because all random numbers follow from
@@ -30,7 +30,6 @@ from typing import Any
 
 import numpy as np
 from PIL import Image
-from PIL.PngImagePlugin import PngInfo
 
 from ..atomic_files import remove_passing, write_whole
 from ..disk_space import NO_ROOM, SPARE, DiskFull, as_size, free_bytes, no_room
@@ -41,6 +40,7 @@ from ..training.learner import Learner
 from ..training.train import Step, TrainSettings
 from .history import LOG
 from .manifest import changed_settings, read_manifest, versions
+from .preview_files import preview_file, write_picture
 from .seen import SEEN, forget_seen_after, seen_line
 from .state import State, bytes_in, load_state, save_state, state_of, through_json
 from .tensorboard import Board, NoBoard, summary_writer
@@ -279,14 +279,15 @@ class Run:
     def save_preview(self, pixels: np.ndarray, step: int, words: Mapping[str, str]) -> Path:
         """Save previews/<name>-<step>.png. pixels (H, W, 3), 0 to 255; words become metadata."""
         path = preview_file(self.folder, self.name, step)
-        texts = PngInfo()
-        for name, text in words.items():
-            texts.add_text(name, text)  # a tEXt chunk if possible, because editors read those
-        picture = Image.fromarray(pixels)
         with self._room_for(path.name, pixels.nbytes):
-            write_whole(path, lambda file: picture.save(file, "PNG", pnginfo=texts))
+            write_picture(path, Image.fromarray(pixels), words)
             self._board.picture(step, pixels)
         return path
+
+    def save_picture(self, path: Path, picture: Image.Image, words: Mapping[str, str]) -> None:
+        """Save a PNG in the run's folder; words become metadata. Raises DiskFull."""
+        with self._room_for(path.name, 3 * picture.width * picture.height):
+            write_picture(path, picture, words)
 
     def _remove_old(self) -> None:
         """Remove all but the last few checkpoints that this run wrote and nobody has changed."""
@@ -316,11 +317,6 @@ class Run:
                 f"{as_size(free)} are free. The last whole state is {last}; make room, and the "
                 "next one will be saved."
             ) from fault
-
-
-def preview_file(folder: Path, name: str, step: int) -> Path:
-    """The preview's path in a run's folder. name: the run's name without folders."""
-    return folder / "previews" / f"{name}-{step}.png"
 
 
 def mark(path: Path) -> list[int]:

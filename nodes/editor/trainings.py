@@ -15,7 +15,7 @@ from pathlib import Path
 
 from hypernet.runs.history import read_history
 from hypernet.runs.manifest import read_manifest
-from hypernet.runs.run import preview_file
+from hypernet.runs.preview_files import preview_file, previewed_steps, thinned
 from hypernet.runs.standing import numbered, standing_of
 
 from ..train.live import LiveRun, running, seen_of
@@ -109,14 +109,7 @@ def previews(folder: Path) -> list[int]:
 
     If there are too many, only every n-th is returned, always including the newest.
     """
-    named = re.compile(re.escape(folder.name) + r"-([0-9]{1,9})\.png")
-    try:
-        names = [named.fullmatch(each.name) for each in (folder / "previews").iterdir()]
-    except OSError:
-        return []
-    steps = sorted(int(match[1]) for match in names if match)
-    every = -(-len(steps) // MOST_PREVIEWS) or 1
-    return steps[::-every][::-1]
+    return thinned(previewed_steps(folder, folder.name), MOST_PREVIEWS)
 
 
 ROUTES = {

@@ -5,8 +5,8 @@ first needed.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from functools import cached_property
+from dataclasses import dataclass, field, replace
+from functools import cache, cached_property
 from pathlib import Path
 
 from hypernet.dataset.items import Dataset
@@ -36,7 +36,8 @@ from .material import (
     prompts_to_preserve,
     read_given,
 )
-from .previews import Previewer, PreviewSettings
+from .preview_settings import PreviewPrompt, PreviewSettings
+from .previews import Previewer, Row
 from .run_naming import Wish
 
 NAME = "[name]"  # in a template
@@ -204,18 +205,26 @@ class Asked:
 
         words: the prompts of the samples that previews may show, by sample number.
         """
-        preview, seed = self.preview, self.settings.seed
-        prompt = preview.prompt
-        chosen = [EncodedPrompt(prompt, compat.conditioning(self.clip, prompt))] if prompt else []
+        encode = cache(lambda text: compat.conditioning(self.clip, text))
+        captions = [words[place] for place in self.places(steps)]
+
+        def row(asked: PreviewPrompt) -> Row:
+            shown = replace(
+                asked,
+                seed=self.settings.seed if asked.seed < 0 else asked.seed,
+                width=asked.width or size[0],
+                height=asked.height or size[1],
+            )
+            chosen = asked.prompt and [EncodedPrompt(asked.prompt, encode(asked.prompt))]
+            return Row(shown=shown, words=chosen or captions, negative=encode(asked.negative))
+
         return Previewer(
-            settings=preview,
+            settings=self.preview,
             model=self.model,
             vae=self.vae,
             encoders=self.encoders,
-            words=chosen or [words[place] for place in self.places(steps)],
             steps=steps,
-            negative=compat.conditioning(self.clip, preview.negative),
-            size=size,
-            seed=seed if preview.seed < 0 else preview.seed,
+            rows=[row(asked) for asked in self.preview.rows],
+            model_hash=f"{self.request.model} {self.request.changes}",
             graph=self.graph,
         )

@@ -43,7 +43,7 @@ def run(asked: Asked, notices: Notices) -> Trained:
             name=plan.found.name, asked=asked.name, node=asked.node, total=asked.settings.steps
         )
         if plan.is_trained:
-            trained = give_back(asked, plan.found.before)
+            trained = give_back(asked, plan.found.before, notices.say)
             live.history.step, live.stage = trained.network.record.step, "finished"
             live.tell()
             return trained
@@ -154,14 +154,16 @@ def train_and_save(
     if live.control.stops:
         notices.say(f"Ended after step {learner.done} of {asked.settings.steps}, as you asked.")
     live.enter("finishing")
-    picture, file = session.finish(result_file(plan, plan.found.name), lambda: another_file(plan))
+    picture, grid, file = session.finish(
+        result_file(plan, plan.found.name), lambda: another_file(plan)
+    )
     ended = {
         "seconds": round(time.monotonic() - began, 1),
         "finished": finished_entry(file, compat.network_folders()[0], learner.done),
     }
     session.keep(lambda: run.describe(manifest | ended))
     return Trained(
-        network=learner.result, picture=picture, losses=run.losses(), file=file,
+        network=learner.result, picture=picture, grid=grid, losses=run.losses(), file=file,
         said=f"Saved {file} after {learner.done} steps.",
     )  # fmt: skip
 
@@ -172,8 +174,9 @@ def train_along(plan: Plan, network: Hypernetwork, material: Material, notices: 
         plan.beginning.put(learner, notices.say)
         losses = follow(learner, denoiser, material, plan.processes)
     width, height = material.size
+    black = torch.zeros(1, height, width, 3)
     return Trained(
-        network=learner.result, picture=torch.zeros(1, height, width, 3), losses=losses,
+        network=learner.result, picture=black, grid=black, losses=losses,
         file=result_file(plan, plan.found.name), said="",
     )  # fmt: skip
 

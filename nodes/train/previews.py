@@ -9,72 +9,43 @@ canvas opens it.
 import json
 from bisect import bisect_left
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 
 import numpy as np
 from torch import Tensor
 
-from hypernet.apply.prompt_tags import take_out_tags
 from hypernet.network.hypernetwork import Hypernetwork
+from hypernet.runs.preview_files import key_of
 
 from ... import compat
 from ...compat import Conditioning, Model, Vae
 from .encoders import leave
 from .material import EncodedPrompt
-
-MULTIPLE = 8  # pixels
+from .preview_settings import PreviewPrompt, PreviewSettings
 
 
 @dataclass(frozen=True, kw_only=True)
-class PreviewSettings:
-    """How to draw previews.
+class Row:
+    """A prompt of the previews, encoded. shown: without anything left open but the caption.
 
-    every: updates between previews; 0 for only one at the end. prompt: "" for the caption that is
-    being learnt. Tags such as <hypernet:…> are taken out of prompts, as A1111 does for previews.
-    seed: −1 for the training's. width, height: 0 for the training's.
-
-    Raises ValueError with all faults in one message.
+    words: one for each step that may have a preview, or one for all.
     """
 
-    every: int = 0
-    prompt: str = ""
-    negative: str = ""
-    seed: int = -1
-    steps: int = 20
-    cfg: float = 7.0
-    width: int = 0
-    height: int = 0
-    taken_out: tuple[str, ...] = field(default=(), init=False)  # tags that were in the prompts
+    shown: PreviewPrompt
+    words: list[EncodedPrompt]
+    negative: Conditioning
 
-    def __post_init__(self) -> None:
-        faults = [
-            f"preview_{name} {getattr(self, name)}: give a multiple of {MULTIPLE} pixels, or 0 "
-            "for the training size."
-            for name in ("width", "height")
-            if getattr(self, name) % MULTIPLE or getattr(self, name) < 0
-        ]
-        if self.every < 0:
-            faults.append(f"preview_every {self.every}: give 0 (at the end alone) or more.")
-        for name in ("prompt", "negative"):
-            try:
-                clean, tags = take_out_tags(getattr(self, name))
-            except ValueError as fault:
-                faults.append(f"preview_{name}: {fault}")
-            else:
-                object.__setattr__(self, name, clean)
-                object.__setattr__(self, "taken_out", (*self.taken_out, *tags))
-        if faults:
-            raise ValueError(" ".join(faults))
-
-    def is_due(self, done: int) -> bool:
-        return self.every > 0 and done % self.every == 0
+    def key(self, model: str = "") -> str:
+        """Identifies the prompt and how it is drawn. model: also with which model."""
+        return key_of(asdict(self.shown) | {"control": None, "line": None, "model": model})
 
 
 @dataclass(frozen=True, kw_only=True)
 class Previewer:
-    """Draws previews. words and negative were encoded before CLIP left the device.
+    """Draws previews. All prompts were encoded before CLIP left the device.
 
-    steps: those that may have a preview, ascending. words: a prompt for each, or one for all.
+    steps: those that may have a preview, ascending. rows: a grid's; the first is the preview.
+    model_hash: identifies the model without the network.
     """
 
     settings: PreviewSettings
@@ -82,48 +53,61 @@ class Previewer:
     vae: Vae
     encoders: str  # where the VAE goes after each picture, see encoders.py
     steps: list[int]
-    words: list[EncodedPrompt]
-    negative: Conditioning
-    size: tuple[int, int]
-    seed: int
+    rows: list[Row]
+    model_hash: str = ""
     graph: Mapping[str, object] = field(default_factory=dict)  # "prompt", "workflow"
 
-    def words_after(self, step: int) -> EncodedPrompt:
+    @property
+    def first(self) -> Row:
+        return self.rows[0]
+
+    def words_after(self, step: int, row: Row) -> EncodedPrompt:
         """The prompt of this step, or of the next that has one: a schedule may end early."""
         place = bisect_left(self.steps, step)
-        return self.words[min(place, len(self.words) - 1)]
+        return row.words[min(place, len(row.words) - 1)]
 
-    def draw(self, network: Hypernetwork, words: EncodedPrompt) -> Tensor:
-        """An IMAGE (1, H, W, 3). The VAE is loaded for it."""
-        wanted = self.settings
-        width, height = self.size
+    def draw(self, network: Hypernetwork | None, row: Row, step: int) -> Tensor:
+        """An IMAGE (1, H, W, 3), for None without a network. The VAE is loaded for it."""
+        model = self.model if network is None else with_network(self.model, network)
+        wanted = row.shown
         try:
             return compat.generate(
-                with_network(self.model, network), self.vae, words.conditioning, self.negative,
-                width=wanted.width or width, height=wanted.height or height,
-                seed=self.seed, steps=wanted.steps, cfg=wanted.cfg,
+                model, self.vae, self.words_after(step, row).conditioning, row.negative,
+                width=wanted.width, height=wanted.height,
+                seed=wanted.seed, steps=wanted.steps, cfg=wanted.cfg,
             )  # fmt: skip
         finally:
             leave(self.encoders, self.vae)
 
-    def texts(self, network: Hypernetwork, words: EncodedPrompt, picture: Tensor) -> dict[str, str]:
+    def texts(
+        self, network: Hypernetwork | None, row: Row, step: int, picture: Tensor
+    ) -> dict[str, str]:
         """The PNG's texts: `parameters` as A1111 writes it, `hypernet` as JSON, and the graph."""
-        wanted, step, name = self.settings, network.record.step, network.record.name
+        wanted, words = row.shown, self.words_after(step, row)
         _, height, width, _ = picture.shape
         lines = [words.text]
         if wanted.negative:
             lines.append(f"Negative prompt: {wanted.negative}")
-        lines.append(
-            f"Steps: {wanted.steps}, Sampler: Euler, CFG scale: {wanted.cfg:g}, Seed: {self.seed}, "
-            f"Size: {width}x{height}, Hypernet: {name}, Hypernet step: {step}"
+        drawn = (
+            f"Steps: {wanted.steps}, Sampler: Euler, CFG scale: {wanted.cfg:g}, "
+            f"Seed: {wanted.seed}, Size: {width}x{height}"
         )
-        about = {
-            "name": name, "step": step, "prompt": words.text, "negative": wanted.negative,
-            "seed": self.seed, "steps": wanted.steps, "cfg": wanted.cfg,
+        about: dict[str, object] = {}
+        if network is not None:
+            about = {"name": network.record.name, "step": network.record.step}
+            drawn += f", Hypernet: {about['name']}, Hypernet step: {about['step']}"
+        about |= {
+            "prompt": words.text, "negative": wanted.negative, "seed": wanted.seed,
+            "steps": wanted.steps, "cfg": wanted.cfg,
         }  # fmt: skip
-        graph = {name: json.dumps(part) for name, part in self.graph.items()}
-        texts = {"parameters": "\n".join(lines), "hypernet": json.dumps(about, ensure_ascii=False)}
-        return graph | texts
+        texts = {
+            "parameters": "\n".join([*lines, drawn]),
+            "hypernet": json.dumps(about, ensure_ascii=False),
+        }
+        return self.graph_texts() | texts
+
+    def graph_texts(self) -> dict[str, str]:
+        return {name: json.dumps(part) for name, part in self.graph.items()}
 
 
 def with_network(model, network: Hypernetwork):

@@ -15,6 +15,8 @@ from torch import Tensor
 
 from hypernet.disk_space import NO_ROOM, DiskFull
 from hypernet.formats.networks import save_network
+from hypernet.pictures.grid import as_tensor
+from hypernet.runs.preview_files import grid_file
 from hypernet.runs.run import Run
 from hypernet.training.diffusion import Denoiser
 from hypernet.training.learner import Learner
@@ -24,6 +26,7 @@ from hypernet.training.train import Step, train
 from ... import compat
 from .live import WHILE_PAUSED, LiveRun
 from .material import Material
+from .preview_grid import PreviewGrid
 from .previews import Previewer, as_pixels
 
 
@@ -37,6 +40,7 @@ class Session:
     processes: Processes = ALONE
     picture: Tensor | None = None  # the last preview
     pictured: int = -1  # the step that it shows
+    drawn_for: int = -1  # the last step of the grid
 
     @property
     def done(self) -> int:
@@ -111,11 +115,12 @@ class Session:
             return None
         if self.run.saved_step != step.done:
             self.keep(self.save_state)
+        shown = None
         try:
-            return Image.fromarray(as_pixels(self.draw()))
+            shown = Image.fromarray(as_pixels(self.draw()))
         except Exception as fault:  # usually out of memory, but hosts and samplers raise any kind
             self.say(f"There is no preview after step {step.done}: {fault}")
-            return None
+        return self.draw_grid() if self.previewer.settings.has_grid else shown
 
     def tell_first_probe(self, start: int) -> None:
         """Show the first probe, which was measured before training and is in no Step."""
@@ -131,27 +136,47 @@ class Session:
 
     def draw(self) -> Tensor:
         """Draw a preview with the network as it is now, and save it."""
-        words = self.previewer.words_after(self.done)
-        picture = self.previewer.draw(self.learner.result, words)
-        texts = self.previewer.texts(self.learner.result, words, picture)
+        drawn = self.learner.result, self.previewer.first, self.done
+        picture = self.previewer.draw(*drawn)
+        texts = self.previewer.texts(*drawn, picture)
         self.keep(lambda: self.run.save_preview(as_pixels(picture), self.done, texts))
         self.picture, self.pictured = picture, self.done
         self.live.tell()
         return picture
 
-    def finish(self, file: Path, another: Callable[[], Path]) -> tuple[Tensor, Path]:
-        """Draw the last preview and write the network's file. Returns both.
+    @property
+    def grid(self) -> PreviewGrid:
+        return PreviewGrid(previewer=self.previewer, folders=[self.run.folder], name=self.run.name)
 
-        The file is another() if the name was taken meanwhile. The state is saved already, so an
-        interrupt loses nothing.
+    def draw_grid(self) -> Image.Image:
+        """Draw the other prompts with the network as it is now, and save the grid of all."""
+
+        def save(path: Path, picture: Tensor, texts: dict[str, str]) -> None:
+            self.run.save_picture(path, Image.fromarray(as_pixels(picture)), texts)
+
+        network, grid = self.learner.result, self.grid
+        if self.drawn_for != self.done:
+            grid.draw(network, save, self.say, anew=True)
+            self.drawn_for = self.done
+        sheet, file = grid.sheet(self.done), grid_file(self.run.folder)
+        self.keep(lambda: self.run.save_picture(file, sheet, grid.texts(network)))
+        return sheet
+
+    def finish(self, file: Path, another: Callable[[], Path]) -> tuple[Tensor, Tensor, Path]:
+        """Draw the last preview and write the network's file. Returns preview, grid and file.
+
+        Without more prompts the grid is the preview. The file is another() if the name was taken
+        meanwhile. The state is saved already, so an interrupt loses nothing.
         """
         try:
             drawn = self.picture if self.pictured == self.done else None
-            picture = self.draw() if drawn is None else drawn
+            picture = grid = self.draw() if drawn is None else drawn
+            if self.previewer.settings.has_grid:
+                grid = as_tensor(self.draw_grid())
         except Exception as fault:
             file = self.save(file, another)
             raise RuntimeError(f"{file} is saved, only its preview failed: {fault}") from fault
-        return picture, self.save(file, another)
+        return picture, grid, self.save(file, another)
 
     def save(self, file: Path, another: Callable[[], Path]) -> Path:
         try:

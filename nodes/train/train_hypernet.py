@@ -31,7 +31,7 @@ from .asked import Asked, check_one_source
 from .carry_out import run
 from .encoders import CHOICES, TO_RAM
 from .notices import Notices
-from .previews import PreviewSettings
+from .preview_settings import PreviewSettings, check_prompts
 from .queued_names import check_queue
 from .run_naming import ADD
 from .run_naming import CHOICES as IF_TAKEN
@@ -164,12 +164,27 @@ class TrainHypernet(io.ComfyNode):
                     "dogs beside yours. One batch of them follows every second batch, for 1.5 "
                     "times the time.",
                 ),
+                io.String.Input(
+                    "preview_prompts", default=default(PreviewSettings, "prompts"),
+                    multiline=True, optional=True,
+                    tooltip="More prompts for previews, one a line. All are drawn at each preview "
+                    "and once without the network, as a grid. Flags as kohya writes them: "
+                    "--n negative --w 512 --h 512 --d seed --l cfg --s steps; # begins a comment. "
+                    "With an empty preview_prompt, the first line is the preview.",
+                ),
+                io.String.Input(
+                    "preview_control", default=default(PreviewSettings, "control"),
+                    multiline=True, optional=True, advanced=True,
+                    tooltip="A prompt of something else, which should stay as it is without the "
+                    "network. A row of the grid, marked as control. Empty: none.",
+                ),
             ],
             outputs=[
                 HypernetSocket.Output("hypernet", display_name="hypernet"),
                 io.Custom("LOSS_MAP").Output("loss_map", display_name="loss_map"),
                 io.Image.Output("preview", display_name="preview"),
                 io.String.Output("path", display_name="path"),
+                io.Image.Output("grid", display_name="grid"),
             ],
         )  # fmt: skip
 
@@ -180,6 +195,8 @@ class TrainHypernet(io.ComfyNode):
         learning_rate: list | None = None,
         continue_from: list | None = None,
         if_taken: list | None = None,
+        preview_prompts: list | None = None,
+        preview_control: list | None = None,
     ) -> bool | str:
         """Each argument is a list with one value, which is None if it comes from another node."""
         wanted, rate, network = only(name), only(learning_rate), only(continue_from)
@@ -196,6 +213,10 @@ class TrainHypernet(io.ComfyNode):
         with faults.of("if_taken"):
             if choice not in IF_TAKEN:
                 raise ValueError(f'if_taken "{choice}": choose one of {", ".join(IF_TAKEN)}.')
+        with faults.of("preview_prompts"):
+            check_prompts(prompts=only(preview_prompts) or "")
+        with faults.of("preview_control"):
+            check_prompts(control=only(preview_control) or "")
         if wanted is not None and faults.answer() is True:  # with faults it will not be queued
             with faults.of("name"):
                 check_queue(bare_path(wanted), choice)
@@ -228,10 +249,10 @@ class TrainHypernet(io.ComfyNode):
                 notices.say(note)
             trained = run(asked, notices)
         file = str(trained.file)
-        out = trained.network, {"loss": trained.losses}, trained.picture, file
+        out = trained.network, {"loss": trained.losses}, trained.picture, file, trained.grid
         if not present().leads:
             return io.NodeOutput(*out)
-        shown = compat.ui.PreviewImage(trained.picture, cls=cls).as_dict()
+        shown = compat.ui.PreviewImage(trained.grid, cls=cls).as_dict()
         shown |= {"saved": [file], "text": ["\n".join([trained.said, *notices.said])]}
         log.info(trained.said)
         return io.NodeOutput(*out, ui=shown)
