@@ -48,7 +48,7 @@ class SamplePrompt:
 
 def prompt_lines(text: str) -> list[str]:
     """The lines that hold a prompt: those that are neither empty nor comments."""
-    lines = [line.strip() for line in text.splitlines()]
+    lines = [line.strip() for line in text.removeprefix("\ufeff").splitlines()]
     return [line for line in lines if line and not line.startswith("#")]
 
 

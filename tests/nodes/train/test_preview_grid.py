@@ -16,9 +16,12 @@ from hypernet import open_network
 from hypernet.pictures.grid import GAP
 from hypernet.runs.preview_files import grid_file, read_about
 
-SHORT = dict(steps=4, batch_size=1, accumulation=1, save_every=0, preview_steps=1, preview_every=2)
-SIDE = 64  # of the pictures
-PROMPTS = "blue cat --d 7\n# a comment\n\ngreen dog --n red --w 32 --h 48 --l 3 --s 2"
+SIDE = 32  # of the pictures
+SHORT = dict(
+    steps=4, batch_size=1, accumulation=1, save_every=0, preview_steps=1, preview_every=2,
+    preview_width=SIDE, preview_height=SIDE,
+)  # fmt: skip
+PROMPTS = "blue cat --d 7\n# a comment\n\ngreen dog --n red --w 16 --h 24 --l 3 --s 2"
 MANY = dict(preview_prompts=PROMPTS, preview_control="a bridge")
 
 
@@ -100,7 +103,7 @@ def test_all_prompts_are_drawn_at_all_previews_beside_the_bare_model(trained, ou
         name = f"-{step}.png"
         assert (pixels(folder / "previews" / f"style{name}") ==
                 pixels(plain / "previews" / f"plain{name}")).all()  # fmt: skip
-    grid = cells(folder, [SIDE, SIDE, 32, SIDE], [SIDE, SIDE, 48, SIDE], 3)
+    grid = cells(folder, [SIDE, SIDE, 16, SIDE], [SIDE, SIDE, 24, SIDE], 3)
     for column, step in enumerate(steps, start=1):
         assert (grid[0, column] == pixels(folder / "previews" / f"style-{step}.png")).all()
     for row in range(rows):
@@ -133,12 +136,12 @@ def test_each_prompt_is_drawn_with_its_flags_and_the_rest_as_it_is_set(trained, 
     monkeypatch.setattr(compat, "generate", noted)
     folder = trained(steps=1, **MANY, preview_cfg=2.0, preview_seed=5)
     usual = dict(width=SIDE, height=SIDE, seed=5, steps=1, cfg=2.0)
-    own = dict(width=32, height=48, seed=5, steps=2, cfg=3)
+    own = dict(width=16, height=24, seed=5, steps=2, cfg=3)
     expected = [usual, usual, *[usual | {"seed": 7}] * 2, *[own] * 2, usual, usual]
     assert drawn == expected, "the preview first, then row by row, without the network first"
     about = [read_about(path) for path in (folder / "previews").iterdir()]
     of_green = [each for each in about if each.get("prompt") == "green dog"]
-    assert {(each["negative"], each["size"]) for each in of_green} == {("red", (32, 48))}
+    assert {(each["negative"], each["size"]) for each in of_green} == {("red", (16, 24))}
     assert [each.get("step") for each in of_green if "step" not in each] == [None]
 
 
@@ -147,17 +150,15 @@ def test_the_column_without_the_network_is_what_the_model_draws_alone(trained, m
     generate = compat.generate
 
     def noted(model, *given, **settings):
-        picture = generate(model, *given, **settings)
-        models.append((model, given, settings, picture))
-        return picture
+        models.append((model, given, settings))
+        return generate(model, *given, **settings)
 
     monkeypatch.setattr(compat, "generate", noted)
     folder = trained(steps=2, preview_control="a bridge")
     grid = cells(folder, [SIDE] * 2, [SIDE] * 2, 2)
-    (bare,) = {id(model): model for model, *_ in models[1:4:2]}.values()
-    assert bare is not models[0][0]
-    for row, place in ((0, 1), (1, 2)):
-        _, given, settings, _ = models[place]
+    bare = models[1][0]
+    assert [model is bare for model, *_ in models] == [False, True, True, False]
+    for row, (_, given, settings) in enumerate(models[1:3]):
         alone = generate(bare, *given, **settings)
         assert (grid[row, 0] == as_pixels(alone)).all()
 
@@ -270,14 +271,14 @@ def test_a_picture_that_fails_is_said_and_the_others_are_drawn(trained, monkeypa
     generate = compat.generate
 
     def failing(*given, **settings):
-        if settings["width"] == 32:
+        if settings["width"] == 16:
             raise RuntimeError("out of memory")
         return generate(*given, **settings)
 
     monkeypatch.setattr(compat, "generate", failing)
     folder = trained(steps=2, **MANY)
     assert 'There is no preview of "green dog" after step 2: out of memory' in trained.text
-    grid = cells(folder, [SIDE, SIDE, 32, SIDE], [SIDE, SIDE, 48, SIDE], 2)
+    grid = cells(folder, [SIDE, SIDE, 16, SIDE], [SIDE, SIDE, 24, SIDE], 2)
     empty = {place for place, cell in grid.items() if (cell == cell[0, 0]).all()}
     assert empty == {(2, 0), (2, 1)}
 

@@ -139,7 +139,9 @@ def test_what_is_given_back_is_what_the_training_gave(host, short, monkeypatch):
 
     monkeypatch.setattr(TrainHypernet, "execute", classmethod(keep))
     assert run(short()).status == run(short()).status == "success"
-    (net, loss, picture, path), (net2, loss2, picture2, path2) = (each.args for each in outputs)
+    (net, loss, picture, path, _), (net2, loss2, picture2, path2, _) = (
+        each.args for each in outputs
+    )
     for a, b in zip(net.parameters(), net2.parameters(), strict=True):
         assert torch.equal(a, b)
     assert loss2["loss"] == pytest.approx(loss["loss"], abs=1e-6) and path == path2
