@@ -41,6 +41,7 @@ UNSAID = {
     # in pictures
     "{0}, {1} steps", "loss of the probe", "useful: {0} to {1}", "cannot be read",
     "No pictures on this sheet: thumbnails is 0.", "at {0}, {1} of {2}", "trained at {0}x{1}{2}",
+    "step {0}", "control: {0}",
     # names of what is drawn, of a network in a tree, and of fonts
     "size {0}", "latent {0}", "picture {0}", "tags of {0}", "{0} at {1}", "Hiragino Sans GB.ttc",
     # folders of systems
