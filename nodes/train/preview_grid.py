@@ -72,8 +72,7 @@ class PreviewGrid:
         """
         done = network.record.step
         for row, step in self.wanted(done, anew):
-            if compat.is_interrupted():
-                return
+            compat.raise_if_interrupted()
             try:
                 self.draw_one(network, row, step, save)
             except DiskFull as fault:
@@ -114,11 +113,12 @@ class PreviewGrid:
         return sheet.image
 
     def texts(self, network: Hypernetwork) -> dict[str, str]:
-        """The PNG's texts: what it shows as JSON, and the graph."""
+        """The PNG's texts: what it shows as JSON, and the graph. lacking: pictures that failed."""
         done = network.record.step
         about = {
             "name": network.record.name, "step": done, "columns": self.columns(done),
             "rows": [row.shown.line or row.shown.prompt for row in self.previewer.rows],
+            "lacking": len(list(self.wanted(done, anew=False))),
         }  # fmt: skip
         return self.previewer.graph_texts() | {"hypernet": json.dumps(about, ensure_ascii=False)}
 

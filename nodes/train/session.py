@@ -115,12 +115,17 @@ class Session:
             return None
         if self.run.saved_step != step.done:
             self.keep(self.save_state)
-        shown = None
+        shown = self.tried(lambda: Image.fromarray(as_pixels(self.draw())))
+        if self.previewer.settings.has_grid:
+            return self.tried(self.draw_grid) or shown
+        return shown
+
+    def tried(self, draw: Callable[[], Image.Image]) -> Image.Image | None:
         try:
-            shown = Image.fromarray(as_pixels(self.draw()))
+            return draw()
         except Exception as fault:  # usually out of memory, but hosts and samplers raise any kind
-            self.say(f"There is no preview after step {step.done}: {fault}")
-        return self.draw_grid() if self.previewer.settings.has_grid else shown
+            self.say(f"There is no preview after step {self.done}: {fault}")
+            return None
 
     def tell_first_probe(self, start: int) -> None:
         """Show the first probe, which was measured before training and is in no Step."""

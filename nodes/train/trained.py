@@ -70,13 +70,16 @@ def stored_pictures(asked: Asked, base: Standing, done: int) -> tuple[Tensor | N
     if not asked.preview.has_grid:
         return picture, picture
     file = grid_file(base.folder)
-    is_of_now = had == wanted and read_about(file).get("step") == done
-    return picture, stored(file) if is_of_now else None
+    about = read_about(file)
+    is_whole = had == wanted and (about.get("step"), about.get("lacking")) == (done, 0)
+    return picture, stored(file) if is_whole else None
 
 
 def rows_of(manifest: Mapping[str, Any]) -> tuple[PreviewPrompt, ...]:
     """What the run's previews show; () if the manifest does not say so."""
-    had = manifest.get("preview", {})
+    had = manifest.get("preview")
+    if not isinstance(had, dict):
+        return ()
     names = [each.name for each in fields(PreviewSettings) if each.init]
     try:
         return PreviewSettings(**{name: had[name] for name in names if name in had}).rows

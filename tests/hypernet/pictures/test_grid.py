@@ -1,4 +1,4 @@
-"""A sheet on which pictures are put one at a time; tests/hypernet/tools/test_compare.py has more."""
+"""A sheet on which pictures are put one at a time; tools/test_compare.py has more."""
 
 import numpy as np
 import pytest
