@@ -166,7 +166,7 @@ class TrainHypernet(io.ComfyNode):
                 ),
                 io.String.Input(
                     "preview_prompts", default=default(PreviewSettings, "prompts"),
-                    multiline=True, optional=True,
+                    multiline=True, optional=True, advanced=True,
                     tooltip="More prompts for previews, one a line. All are drawn at each preview "
                     "and once without the network, as a grid. Flags as kohya writes them: "
                     "--n negative --w 512 --h 512 --d seed --l cfg --s steps; # begins a comment. "
