@@ -7,9 +7,11 @@ from pathlib import Path
 
 from ..disk_space import NO_ROOM, as_size, existing, free_bytes
 from ..formats.networks import SUFFIXES
+from ..network.power_averages import WIDTHS
 from ..network.spec import HypernetSpec
 from ..training.settings import TrainSettings
 from .run import Keeping
+from .snapshots import snapshot_files
 from .state import bytes_of_states
 
 
@@ -27,14 +29,18 @@ def check_disk(
     files = networks_to_come(folder, settings, keeping or Keeping(), start)
     # Three states: the newest, the one before, and the next. Each has weights, AdamW's two moments
     # and perhaps an average, and all of them twice if it also holds the last good state.
-    state = spec.file_bytes * 2 * (3 + bool(settings.ema))
+    kept = 3 + bool(settings.ema) + len(WIDTHS) * bool(settings.averages)
+    state = spec.file_bytes * 2 * kept
     states = max(state, 3 * state - bytes_of_states(folder))
     moments = 2 * (files - 1) if settings.save_optimizer else 0  # AdamW's; the best file has none
-    needed = spec.file_bytes * (files + moments) + states
+    # Snapshots are of two averages, each in half the size.
+    averages = min(settings.averages, settings.steps) - len(snapshot_files(folder)) // len(WIDTHS)
+    averages = max(0, averages)
+    needed = spec.file_bytes * (files + moments + averages) + states
     free = free_bytes(folder)
     if needed > free:
         raise OSError(
-            f"The run needs {as_size(needed)} in {folder} ({files} files of "
+            f"The run needs {as_size(needed)} in {folder} ({files + averages} files of "
             f"{as_size(spec.file_bytes)} and the states to resume from), but only "
             f"{as_size(free)} are free. Save less often, keep fewer, use a smaller structure, or "
             "make room."

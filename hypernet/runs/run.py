@@ -9,6 +9,7 @@
       <name>-<n>.pt.optim   its optimizer's state, if asked for
       <name>-best.pt        the network with the best score so far
                             (of a transformer's network these end in .safetensors)
+      averages/             snapshots of averages, if asked for (snapshots.py)
       previews/             pictures with their prompt, seed and step inside (preview_files.py)
       tensorboard/          if asked for
 
@@ -42,6 +43,7 @@ from .history import LOG
 from .manifest import changed_settings, read_manifest, versions
 from .preview_files import preview_file, write_picture
 from .seen import SEEN, forget_seen_after, seen_line
+from .snapshots import NUMBERS, forget_snapshots_after, is_due, save_snapshots
 from .state import State, bytes_in, load_state, save_state, state_of, through_json
 from .tensorboard import Board, NoBoard, summary_writer
 
@@ -191,8 +193,9 @@ class Run:
         return self.folder / LOG
 
     def _forget_after(self, step: int) -> None:
-        """Drop the log's lines after this step; those updates will be made again."""
+        """Drop what was written after this step; those updates will be made again."""
         forget_seen_after(self.folder / SEEN, step)
+        forget_snapshots_after(self.folder, step)
         path = self.folder / LOG
         if not path.exists():
             return
@@ -253,6 +256,15 @@ class Run:
         state = optimizer.state_dict()
         with self._room_for(f"{path.name}.optim", bytes_in(state)):
             return save_optimizer(path, type(optimizer).__name__, state)
+
+    def save_due_averages(self, learner: Learner) -> None:
+        """Save snapshots of the power averages, if they are due after this update."""
+        powers = learner.powers
+        if powers is None or not is_due(learner.settings, powers.since, learner.done):
+            return
+        size = len(powers.networks) * learner.network.spec.parameters * NUMBERS.itemsize
+        with self._room_for("averages", size):
+            save_snapshots(self.folder, self.name, powers)
 
     def save_best(self, network: Hypernetwork, score: float) -> bool:
         """Save `<name>-best.pt` if the score is lower than all before. Returns whether it was."""

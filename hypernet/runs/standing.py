@@ -29,6 +29,7 @@ from ..text.file_names import check_path
 from .history import LOG, logged
 from .manifest import read_manifest
 from .request import Request, request_in
+from .snapshots import holds_snapshots
 from .state import State, is_unfinished, newest_state
 
 MANIFEST = "manifest.json"
@@ -129,11 +130,13 @@ def holds_networks(folder: Path) -> bool:
 
 
 def holds_files(folder: Path) -> bool:
-    """Does the folder hold visible files, or previews?"""
+    """Does the folder hold visible files, previews, or snapshots of averages?"""
     if not folder.is_dir():
         return False
     found = [*folder.iterdir(), *(folder / "previews").glob("*.png")]
-    return any(each.is_file() and not each.name.startswith(".") for each in found)
+    return holds_snapshots(folder) or any(
+        each.is_file() and not each.name.startswith(".") for each in found
+    )
 
 
 def updates(folder: Path) -> int:

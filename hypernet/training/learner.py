@@ -3,6 +3,7 @@
     network     the weights that the optimizer moves
     optimizer   its moments
     average     the exponential moving average of the weights, if one is kept
+    powers      the averages from which others are rebuilt afterwards, if they are kept
     scaler      scales the loss for UNets in float16, whose gradients would underflow
     health      what is known from the losses so far
 
@@ -22,6 +23,7 @@ import torch
 from torch import Tensor
 
 from ..network.hypernetwork import Hypernetwork, load_weights
+from ..network.power_averages import PowerAverages
 from .health import Health
 from .optimizers import build_optimizer
 from .settings import TrainSettings
@@ -45,6 +47,7 @@ class Learner:
         self.settings = settings
         self.optimizer = self._new_optimizer()
         self.average = self._new_average()
+        self.powers: PowerAverages | None = None  # begin at the first update
         self.scaler = self._new_scaler()
         self.health = Health()
         self.checkpoints = settings.checkpointing == "on"  # "auto" may turn it on later
@@ -59,6 +62,13 @@ class Learner:
     @property
     def result(self) -> Hypernetwork:
         return self.network if self.average is None else self.average
+
+    @property
+    def networks(self) -> list[Hypernetwork]:
+        """The network and all averages that are kept of it."""
+        averages = [] if self.average is None else [self.average]
+        powers = [] if self.powers is None else list(self.powers.networks.values())
+        return [self.network, *averages, *powers]
 
     def _new_optimizer(self) -> torch.optim.Optimizer:
         settings = self.settings
@@ -75,12 +85,16 @@ class Learner:
         return average
 
     def count_update(self) -> None:
-        """Count an update that the optimizer has just done, and move the average."""
+        """Count an update that the optimizer has just done, and move the averages."""
+        if self.settings.averages and self.powers is None:
+            self.powers = PowerAverages(self.network)
         self.network.record.step += 1
         if self.average is not None:
             weight = 1 - average_decay(self.settings.ema, self.done)
             with torch.no_grad():
                 follow(self.average, self.network, weight)
+        if self.powers is not None:
+            self.powers.follow(self.network)
 
     # --- saved states ---
 
@@ -95,6 +109,7 @@ class Learner:
             "optimizer_name": self.settings.optimizer,
             "optimizer": self.optimizer.state_dict(),
             "average": average,
+            "powers": None if self.powers is None else self.powers.state_dict(),
             "scaler": self.scaler.state_dict(),
             "health": asdict(self.health),
             "learning_rate": self.settings.learning_rate,
@@ -108,7 +123,7 @@ class Learner:
         """Restore a saved state. The network's weights and record.step must be restored already.
 
         Changed settings apply: a new optimizer starts afresh, a new learning rate is not halved,
-        losses of a new kind are counted from zero, and a newly wanted average begins here.
+        losses of a new kind are counted from zero, and newly wanted averages begin here.
         """
         self._load(state)
         self._good = kept(state["good"]) if state.get("good") else None
@@ -127,6 +142,10 @@ class Learner:
         self.average = self._new_average()
         if self.average is not None and state["average"] is not None:
             load_weights(self.average, state["average"])
+        self.powers = None
+        if self.settings.averages and (powers := state.get("powers")):
+            self.powers = PowerAverages(self.network)
+            self.powers.load_state_dict(powers)
         self.scaler = self._new_scaler()  # an old one may have seen half an update
         if state["scaler"] and self.scaler.is_enabled():
             self.scaler.load_state_dict(dict(state["scaler"]))

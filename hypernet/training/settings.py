@@ -30,7 +30,8 @@ LEAST_PRODIGY = 0.01
 # Settings that do not change what is learnt, only what is saved and measured on the way and how
 # the same numbers are computed. Runs that differ in nothing else give the same network.
 BESIDE_LEARNING = (
-    "save_every", "save_optimizer", "probe_every", "checkpointing", "offload", "compile",
+    "save_every", "save_optimizer", "probe_every", "averages", "checkpointing", "offload",
+    "compile",
 )  # fmt: skip
 
 
@@ -183,6 +184,12 @@ class TrainSettings:
         "How strongly it learns and acts along the way from noise (0) to picture (1), such as "
         "0: 0.3, 0.5: 1, even in between. Recorded, and used when applied. Empty: 1 all the way.",
     )
+    averages: int = setting(
+        0,
+        "Snapshots of two moving averages, from which Average Hypernet makes averages of other "
+        "widths after training; 8 is usual. Each takes the size of the network. 0: none.",
+        0, 1000,
+    )  # fmt: skip
 
     preserve_prompts: str = setting(
         "",

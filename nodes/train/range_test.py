@@ -30,7 +30,7 @@ from .train_hypernet import one_of_each, only
 SHOWN_FIRST = ("batch_size", "accumulation", "seed", "optimizer")
 NOT_TESTED = (
     "steps", "learning_rate", "save_every", "ema", "probe_every", "compile", "save_optimizer",
-    "preserve", "preserve_every", "strength_curve",
+    "preserve", "preserve_every", "strength_curve", "averages",
 )  # fmt: skip
 PROBED = 8  # samples of a probe, if the material has none
 POINTS = 50

@@ -40,8 +40,10 @@ log = logging.getLogger(__name__)
 
 NOTHING = "nothing"  # to continue from
 # After all others, because workflows keep values by their places.
-LATEST = ("preserve", "preserve_every", "preset", "strength_curve")
-PRESERVED = ("preserve_prompts", "regularization_weight")
+LATEST = (
+    "preserve", "preserve_every", "preset", "strength_curve", "preserve_prompts",
+    "regularization_weight", "averages",
+)  # fmt: skip
 SHOWN_FIRST = ("steps", "learning_rate", "batch_size", "accumulation", "seed", "save_every")
 
 
@@ -141,7 +143,7 @@ class TrainHypernet(io.ComfyNode):
                     min=0, max=8192, step=8, optional=True, advanced=True,
                     tooltip="Height of the previews in pixels; 0 for the training height.",
                 ),
-                *more_widgets(AutoSettings, (*SHOWN_FIRST, *LATEST, *PRESERVED)),
+                *more_widgets(AutoSettings, (*SHOWN_FIRST, *LATEST)),
                 io.Combo.Input(
                     "encoders", options=list(CHOICES), default=TO_RAM,
                     optional=True, advanced=True,
@@ -157,7 +159,6 @@ class TrainHypernet(io.ComfyNode):
                     "With the same settings it is loaded, whatever this says.",
                 ),
                 *chosen_widgets(AutoSettings, LATEST, optional=True),
-                *chosen_widgets(AutoSettings, PRESERVED, optional=True),
                 DatasetSocket.Input(
                     "regularization", optional=True,
                     tooltip="Regularization pictures with captions of their own, such as other "

@@ -105,6 +105,7 @@ OTHER = {
     "save_optimizer": [True],
     "preserve": [1.0],
     "preserve_every": [2],
+    "averages": [2],
     "steer": [True],
 }
 CHANGES = [{name: value} for name, values in OTHER.items() for value in values]

@@ -191,7 +191,7 @@ BESIDE = {
 
 
 def test_every_setting_is_in_a_table_or_has_a_test_of_its_own():
-    own = ("learning_rate", "optimizer", "weight_decay", "ema")
+    own = ("learning_rate", "optimizer", "weight_decay", "ema", "averages")
     assert {each.name for each in fields(TrainSettings)} == {*own, *DECIDE_LOSSES, *BESIDE}
 
 
@@ -308,3 +308,43 @@ def test_a_state_holds_plain_numbers_for_health_and_settings():
     state = learner.state_dict()
     assert state["health"] == asdict(HEALTH)
     assert list(state["decide_losses"]) == list(DECIDE_LOSSES)
+
+
+# --- averages of other widths -------------------------------------------------------------------
+
+
+def powers(learner):
+    return {width: weights(each) for width, each in learner.powers.networks.items()}
+
+
+def test_averages_come_back_with_a_state_and_go_on_bit_by_bit():
+    whole = update(a_learner(averages=4), 9)
+    first = update(a_learner(averages=4), 5)
+    state = through_a_file(first.state_dict())
+    later = update(loaded(state, first, a_learner(5, averages=4)), 4)
+    assert later.powers.since == 0
+    for width, expected in powers(whole).items():
+        assert torch.equal(powers(later)[width], expected)
+
+
+def test_averages_begin_where_they_are_first_asked_for_and_end_where_they_are_not():
+    first = update(a_learner(), 5)
+    assert first.powers is None and first.networks == [first.network]
+    state = through_a_file(first.state_dict())
+    later = update(loaded(state, first, a_learner(5, averages=4)))
+    assert later.powers.since == 5 and len(later.networks) == 3
+    for average in powers(later).values():
+        assert torch.equal(average, weights(later.network))
+    state = through_a_file(later.state_dict())
+    assert update(loaded(state, later, a_learner(5))).powers is None
+
+
+def test_a_state_of_before_there_were_averages_can_be_read():
+    learner = update(a_learner())
+    state = learner.state_dict()
+    del state["powers"]
+    assert loaded(state, learner, a_learner(5, averages=4)).powers is None
+
+
+def test_averages_do_not_change_what_is_learnt():
+    assert torch.equal(*(weights(update(a_learner(averages=n), 5).network) for n in (0, 4)))

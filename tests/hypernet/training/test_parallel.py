@@ -57,7 +57,7 @@ def test_two_processes_make_the_updates_of_one_with_the_whole_batch(together, ca
 @pytest.mark.parametrize("case", CASES)
 def test_the_processes_agree_bit_by_bit(together, case):
     first, second = together[case]
-    for what in ("network", "result"):
+    for what in ("network", "result", "powers"):
         for name, weight in first[what].items():
             assert torch.equal(weight, second[what][name])
     assert repr(first["losses"]) == repr(second["losses"])

@@ -24,7 +24,7 @@ SHARED = dict(steps=12, learning_rate="1e-2:6, 1e-3", batch_size=4)
 CASES = {
     "plain": ({}, {}),
     "dropout": (
-        dict(accumulation=2, ema=0.9, gradient_clip="norm", probe_every=3),
+        dict(accumulation=2, ema=0.9, averages=2, gradient_clip="norm", probe_every=3),
         dict(dropout_structure=(0, 0.5, 0)),
     ),
     "weighted": (
@@ -83,6 +83,11 @@ def trained(case: str, processes: Processes) -> dict:
     return {
         "network": dict(learner.network.state_dict()),
         "result": dict(learner.result.state_dict()),
+        "powers": {
+            f"{width} {name}": weight
+            for width, average in (learner.powers.networks if learner.powers else {}).items()
+            for name, weight in average.state_dict().items()
+        },
         "losses": [step.loss for step in steps],
         "gradients": [step.gradient for step in steps],
         "went_back": [step.went_back_to for step in steps],
