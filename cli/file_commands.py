@@ -1,4 +1,4 @@
-"""The subcommands of `hypernet` that work on files: convert, merge, to-lora, compare, estimate.
+"""The subcommands of `hypernet` that work on files: convert, merge, average, to-lora, …
 
 Each has a parser, and a function that takes its arguments and returns the text to print. Failures
 are raised as ValueError, OSError or ImportError with a message for the user. A `.hns` finds its
@@ -22,10 +22,11 @@ from hypernet.apply.prompt_tags import take_out_tags
 from hypernet.atomic_files import write_whole
 from hypernet.disk_space import as_size
 from hypernet.formats.hns import Network
-from hypernet.formats.networks import open_network, save_network
+from hypernet.formats.networks import open_network, save_network, suffix_for
 from hypernet.network.for_model import read_places, usual_structure
 from hypernet.network.spec import parse_structure, read_widths
 from hypernet.pictures.grid import as_image
+from hypernet.runs.average_choice import find_run, make_average
 from hypernet.text.file_names import check_name
 from hypernet.text.parsing import single_number_in
 from hypernet.tools import compare, convert, estimate, merge
@@ -46,12 +47,14 @@ def add_parsers(commands: Any) -> dict[str, Command]:
     """Add the parsers. Returns the function of each command by name."""
     add_convert_parser(commands)
     add_merge_parser(commands)
+    add_average_parser(commands)
     add_to_lora_parser(commands)
     add_compare_parser(commands)
     add_estimate_parser(commands)
     return {
         "convert": convert_file,
         "merge": merge_files,
+        "average": average_run,
         "to-lora": write_lora,
         "compare": compare_files,
         "estimate": estimate_size,
@@ -78,6 +81,19 @@ def add_merge_parser(commands: Any) -> None:
     add.add_argument("--factors", metavar="NUMBERS", help="one per file; default: equal parts")
     methods = [name.replace(" ", "-") for name in merge.MERGES]
     add.add_argument("--method", choices=methods, default="weighted")
+
+
+def add_average_parser(commands: Any) -> None:
+    add = commands.add_parser("average", help="make an average from a run's snapshots")
+    add.add_argument("run", metavar="RUN", help="its name in ./output/hypernet, or its folder")
+    add.add_argument(
+        "--width", type=number, default=0.0, metavar="NUMBER",
+        help="relative width, such as 0.1 (default: the one that the run chose)",
+    )  # fmt: skip
+    add.add_argument(
+        "--to", metavar="FILE",
+        help="never overwritten (default: RUN_average in models/hypernetworks)",
+    )  # fmt: skip
 
 
 def add_to_lora_parser(commands: Any) -> None:
@@ -146,6 +162,19 @@ def merge_files(arguments: argparse.Namespace) -> str:
     method = merge.MERGES[arguments.method.replace("-", " ")]
     path = save_network(method(parts, Path(arguments.out).stem), out_of(arguments))
     return report_text(describe(path))
+
+
+def average_run(arguments: argparse.Namespace) -> str:
+    folder = Path(arguments.run)
+    if not folder.is_dir():
+        folder = find_run(arguments.run, folders.output_folder() / "hypernet")
+    out = arguments.to and named(arguments.to)
+    name = out.stem if out else f"{folder.name}_average"
+    average = make_average(folder, arguments.width, name)
+    if out is None:
+        out = folders.network_folders()[0] / f"{name}{suffix_for(average.network.spec)}"
+    path = save_network(average.network, out)
+    return f"{average.about}\n{report_text(describe(path))}"
 
 
 def write_lora(arguments: argparse.Namespace) -> str:
@@ -224,8 +253,12 @@ def estimate_size(arguments: argparse.Namespace) -> str:
 
 
 def out_of(arguments: argparse.Namespace) -> Path:
+    return named(arguments.out)
+
+
+def named(path: str) -> Path:
     """The output path. Raises ValueError if some system can't have a file of this name."""
-    out = Path(arguments.out)
+    out = Path(path)
     check_name(out.name)
     return out
 

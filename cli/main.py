@@ -6,6 +6,7 @@
     hypernet inspect FILE [FILE ...] [--json]
     hypernet convert FILE OUT [--numbers float16] [--keep WIDTHS] [--one-matrix] [--for-core]
     hypernet merge OUT FILE FILE [...] [--method side-by-side] [--factors NUMBERS]
+    hypernet average RUN [--width NUMBER] [--to FILE]
     hypernet to-lora FILE OUT --model CHECKPOINT [--rank N]
     hypernet compare OUT.png FILE [...] --model CHECKPOINT --prompt TEXT [--strengths NUMBERS]
     hypernet estimate STRUCTURE [--model flux] [--places PLACES] [--groups N] [--widths WIDTHS]

@@ -17,6 +17,7 @@ from .train.learning_rate import LearningRate
 from .train.range_test import LearningRateRangeTest
 from .train.train_hypernet import TrainHypernet
 from .use.apply import ApplyHypernet
+from .use.average import AverageHypernet
 from .use.compare import CompareHypernets, LabelGrid
 from .use.convert_merge import ConvertHypernet, MergeHypernets
 from .use.create_hook import CreateHookHypernet
@@ -55,6 +56,7 @@ class Hypernet(ComfyExtension):
             EstimateHypernet,
             ConvertHypernet,
             MergeHypernets,
+            AverageHypernet,
             CompareHypernets,
             LabelGrid,
             *([CreateHookHypernet] if has_prompt_hooks() else []),

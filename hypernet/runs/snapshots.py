@@ -21,6 +21,7 @@ import torch
 from ..formats.networks import open_single, save_network, suffix_for
 from ..network.hypernetwork import Hypernetwork, Record, load_weights
 from ..network.power_averages import PowerAverages, Profile, combination, exponent_of
+from ..text.links import files_below
 from ..training.settings import TrainSettings
 from .state import State, newest_state
 
@@ -102,18 +103,32 @@ def snapshot_files(folder: Path) -> list[tuple[Path, tuple[int, int, float]]]:
     return sorted(found, key=lambda each: each[1])
 
 
+def runs_with_snapshots(runs: Path) -> list[str]:
+    """The names of the runs in a folder that have snapshots, "/"-separated, sorted."""
+    matches = (re.fullmatch(rf"(.+)/{FOLDER}/([^/]+)", name) for name in files_below(runs))
+    return sorted({match[1] for match in matches if match and NAME.fullmatch(match[2])})
+
+
 def holds_snapshots(folder: Path) -> bool:
     return bool(snapshot_files(folder))
 
 
+def some_snapshot_files(folder: Path) -> list[tuple[Path, tuple[int, int, float]]]:
+    """The snapshot_files. Raises ValueError, quoting the run, if it has none."""
+    if files := snapshot_files(folder):
+        return files
+    raise ValueError(
+        f'The run "{folder.name}" has no snapshots of averages in {folder}. Train Hypernet keeps '
+        "them with averages above 0, such as 8; train it so under another name."
+    )
+
+
 def snapshots_in(folder: Path) -> list[Snapshot]:
-    """The snapshots of a run, those of its newest averages alone. Raises ValueError if none."""
-    files = snapshot_files(folder)
-    if not files:
-        raise ValueError(
-            f'The run "{folder.name}" has no snapshots of averages in {folder}. Train Hypernet '
-            "keeps them with averages above 0, such as 8; train it so under another name."
-        )
+    """The snapshots of a run, those of its newest averages alone.
+
+    Raises ValueError, quoting the run, if it has none.
+    """
+    files = some_snapshot_files(folder)
     found = {facts: Snapshot(*facts, partial(open_single, path)) for path, facts in files}
     with suppress(OSError, ValueError):  # a damaged state: what the files hold is enough
         if (state := newest_state(folder)[0]) is not None:

@@ -24,6 +24,7 @@ from torch import Tensor
 
 from ..apply.onednn import quickened
 from ..apply.training_network import TrainingNetwork
+from ..network.hypernetwork import Hypernetwork
 from ..seeding import generator, global_chance
 from .diffusion import (
     Batch,
@@ -47,7 +48,7 @@ from .preservation import (
     preservation_loss,
     with_other_prompts,
 )
-from .probe import Probe, measure_loss
+from .probe import Measure, Probe, measure_loss
 from .schedule import held_rate
 from .settings import TrainSettings
 
@@ -168,9 +169,7 @@ def look_first(learner: Learner, denoiser: Denoiser, probe: Probe | None) -> Non
 
 def probe_now(learner: Learner, denoiser: Denoiser, probe: Probe) -> dict:
     """Measure the probe and update the learner's health. Returns the probe's fields of a Step."""
-    end = min(learner.settings.max_timestep, len(denoiser.levels))
-    first = learner.settings.min_timestep
-    found = measure_loss(denoiser, learner.result, probe.batches, first, end)
+    found = measured(learner, denoiser, probe, learner.result)
     learner.health, notes = after_probe(
         learner.health, learner.done, found, learner.network.spec, probe.held_out
     )
@@ -181,6 +180,13 @@ def probe_now(learner: Learner, denoiser: Denoiser, probe: Probe) -> dict:
         )
         learner.notes += [note] if note else []
     return {"probe": found.loss, "residual": found.residual}
+
+
+def measured(learner: Learner, denoiser: Denoiser, probe: Probe, network: Hypernetwork) -> Measure:
+    """What the probe finds of this network, at the noise levels of the learner's training."""
+    first, last = learner.settings.min_timestep, learner.settings.max_timestep
+    end = min(last, len(denoiser.levels))
+    return measure_loss(denoiser, network, probe.batches, first, end)
 
 
 def go_back(learner: Learner, fault: str) -> int:

@@ -15,6 +15,7 @@ import torch
 
 from hypernet.formats.networks import suffix_for
 from hypernet.network.hypernetwork import Hypernetwork, Record
+from hypernet.runs.average_choice import ENTRY
 from hypernet.runs.history import read_history
 from hypernet.runs.run import Run
 from hypernet.runs.standing import finished_entry, free_name
@@ -112,15 +113,14 @@ def learning(
 
     Afterwards nothing of ours stays on the device, even after an error.
     """
-    asked, ours = plan.asked, [network]
+    asked, learner = plan.asked, None
     try:
         with open_denoiser(asked.model, asked.settings, notices.say) as denoiser:
             network.to(denoiser.device)
             learner = Learner(network, asked.settings)
-            ours.append(learner.result)
             yield denoiser, learner
     finally:
-        for each in ours:
+        for each in [network] if learner is None else learner.networks:
             each.zero_grad(set_to_none=True)
             each.cpu()
         compat.free_memory()
@@ -161,6 +161,8 @@ def train_and_save(
         "seconds": round(time.monotonic() - began, 1),
         "finished": finished_entry(file, compat.network_folders()[0], learner.done),
     }
+    if session.chosen is not None:
+        ended[ENTRY] = session.chosen.entry
     session.keep(lambda: run.describe(manifest | ended))
     return Trained(
         network=learner.result, picture=picture, grid=grid, losses=run.losses(), file=file,

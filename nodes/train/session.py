@@ -16,11 +16,14 @@ from torch import Tensor
 from hypernet.disk_space import NO_ROOM, DiskFull
 from hypernet.formats.networks import save_network
 from hypernet.pictures.grid import as_tensor
+from hypernet.runs.average_choice import AverageChoice, choose_average
 from hypernet.runs.preview_files import grid_file
 from hypernet.runs.run import Run
+from hypernet.runs.snapshots import holds_snapshots, snapshots_in
 from hypernet.training.diffusion import Denoiser
 from hypernet.training.learner import Learner
 from hypernet.training.parallel import ALONE, Processes
+from hypernet.training.probe import Probe
 from hypernet.training.train import Step, train
 
 from ... import compat
@@ -41,6 +44,7 @@ class Session:
     picture: Tensor | None = None  # the last preview
     pictured: int = -1  # the step that it shows
     drawn_for: int = -1  # the last step of the grid
+    chosen: AverageChoice | None = None  # among the averages, if they are kept
 
     @property
     def done(self) -> int:
@@ -82,6 +86,20 @@ class Session:
             compat.raise_if_interrupted()
             raise compat.Interrupted("Another process was stopped.")
         self.keep(self.save_state)
+        if material.probe is not None and self.learner.powers is not None:
+            self.choose_average(denoiser, material.probe)
+
+    def choose_average(self, denoiser: Denoiser, probe: Probe) -> None:
+        """Let the probe choose among the averages. Whatever fails, the network is still saved."""
+        if not holds_snapshots(self.run.folder):
+            return  # the run was stopped before the first of them
+        try:
+            snapshots = snapshots_in(self.run.folder)
+            self.chosen = choose_average(snapshots, self.learner, denoiser, probe)
+        except Exception as fault:  # usually out of memory, but models raise any kind
+            self.say(f"No average was chosen: {fault}")
+        else:
+            self.say(self.chosen.about)
 
     def goes_on(self) -> bool:
         """Do what users have asked for, and wait while paused. Returns False to end training."""
@@ -108,6 +126,7 @@ class Session:
             self.say(sentence)
         if (score := step.probe) is not None:
             self.keep(lambda: self.run.save_best(self.learner.result, score))
+        self.keep(lambda: self.run.save_due_averages(self.learner))
         every = self.learner.settings.save_every
         if every and step.done % every == 0:
             self.keep(self.save_all)
