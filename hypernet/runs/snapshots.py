@@ -57,15 +57,17 @@ class Rebuilt:
 
     @property
     def about(self) -> str:
-        """A sentence on the average."""
-        rough = (
-            " It is rough: its profile differs from the true one by "
-            f"{self.misfit:.0%}. Widths from 0.04 to 0.15 are nearer, and so are more averages."
-        )
-        return (
+        """Sentences on the average."""
+        said = (
             f"The average of width {self.width:g} after {self.network.record.step} updates, from "
-            f"{self.count} snapshots.{rough if self.misfit > ROUGH else ''}"
+            f"{self.count} snapshots."
         )
+        if self.misfit > ROUGH:
+            said += " " + (
+                f"It is rough: its profile differs from the true one by {self.misfit:.0%}. Widths "
+                "from 0.04 to 0.15 fit better, and so do more averages in Train Hypernet."
+            )
+        return said
 
 
 def is_due(settings: TrainSettings, since: int, done: int) -> bool:

@@ -73,5 +73,5 @@ class AverageHypernet(io.ComfyNode):
         path = new_file(name, file.suffix)
         average = make_average(folder, width, path.stem)
         saved = str(save_network(average.network, path))
-        text = f"{average.about} Saved {saved}"
+        text = "\n".join([average.about, f"Saved {saved}"])
         return io.NodeOutput(average.network, saved, ui={"saved": [saved], "text": [text]})

@@ -76,7 +76,7 @@ def test_the_node_makes_the_chosen_width_or_another(host, trained, averaged, wid
     assert network.record.name == "calm" and network.record.step == 6
     assert network.record.optional_info.startswith("average of style, relative width 0.0")
     (text,) = result.outputs["average"]["text"]
-    assert text == f"{expected.about} Saved {file}"
+    assert text == f"{expected.about}\nSaved {file}"
     again = averaged(width=width)
     assert again.status == "error" and "calm.pt" in str(again.error)
     assert torch.equal(weights(open_network(file)), weights(network))
