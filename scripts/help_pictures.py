@@ -41,6 +41,7 @@ STYLE, CALM, EARLY = "my_style", "calm", "early"
 TRAINING = {
     "steps": 300, "learning_rate": "cosine 4e-4 to 2e-6 warmup 20", "batch_size": 8,
     "noise_offset": 0.5, "seed": 1, "save_every": 100, "preview_every": 100, "held_out": 0,
+    "averages": 8,
 }  # fmt: skip
 
 
@@ -157,6 +158,7 @@ def all_else() -> Graph:
         "merge", "HypernetMerge", method="weighted", factors="0.5, 0.5", name="merged",
         hypernet_1=style, hypernet_2=early,
     )  # fmt: skip
+    g.add("average", "HypernetAverage", run=STYLE, width=0.0, name=f"{STYLE}_average")
     asked = {"positive": [f"words {WORDS}", 0], "negative": ["words ", 0], "vae": ["model", 2]}
     pair = {"hypernet_1": style, "hypernet_2": early}
     g.add(
@@ -205,6 +207,7 @@ SHOWN = {
     "estimate": ["estimate"],
     "convert": ["convert"],
     "merge": ["see merge seen"],
+    "average": ["average"],
     "compare": ["see compare"],
     "label_grid": ["see label_grid"],
     "demo_model": ["see drawn demo"],
@@ -378,7 +381,7 @@ def clear() -> None:
     """Delete what an earlier run of this script wrote, because nodes do not overwrite it."""
     for made in ("output/my_prepared_pictures", "output/captioned", "output/temp"):
         shutil.rmtree(OUT / made, ignore_errors=True)
-    for pattern in ("copy.*", "calm_small.*", "loras/*"):
+    for pattern in ("copy.*", "calm_small.*", f"{STYLE}_average.*", "loras/*"):
         for file in (OUT / "models").rglob(pattern):
             file.unlink()
 
