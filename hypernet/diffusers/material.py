@@ -109,10 +109,11 @@ def given_batches(model: Trainable, batches: Iterable[object], settings: TrainSe
 
 
 def without_prompts(settings: TrainSettings) -> TrainSettings:
-    """The settings for a model alone, which can encode no prompts. Raises ValueError."""
+    """The settings for a model alone, which can encode no prompts and whose latents may differ in
+    size. Raises ValueError."""
     if settings.preserve > 0:
         raise ValueError(
             f"preserve {settings.preserve:g} needs prompts, and a model alone cannot encode them: "
             "give a pipeline, or 0."
         )
-    return replace(settings, preserve=0.0)
+    return replace(settings, preserve=0.0, batch_size=max(settings.batch_size, 1))

@@ -134,10 +134,14 @@ class Denoiser:
     recomputes: bool = False
 
 
-def with_curve(denoiser: Denoiser, curve: Sequence[tuple[float, float]]) -> Denoiser:
-    """The denoiser, on which networks act with these factors at these shares of sampling."""
-    if not curve:
+def with_strength(
+    denoiser: Denoiser, strength: float, curve: Sequence[tuple[float, float]]
+) -> Denoiser:
+    """The denoiser, on which networks act with this strength, times a factor at each share of
+    sampling."""
+    if strength == 1 and not curve:
         return denoiser
+    curve = [(share, strength * factor) for share, factor in curve or [(0.0, 1.0)]]
     sigmas = denoiser.levels.sigmas(denoiser.prediction)
     last = len(sigmas) - 1
     in_turn = denoiser.percent_to_sigma or (lambda share: float(sigmas[round((1 - share) * last)]))

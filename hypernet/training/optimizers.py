@@ -12,6 +12,7 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
 
+import torch
 from torch import nn
 from torch.optim import Optimizer
 
@@ -102,3 +103,13 @@ def rate_in_use(optimizer: Optimizer) -> float:
     """The rate of the last update. Prodigy multiplies the given rate by its own estimate, `d`."""
     group = optimizer.param_groups[0]
     return float(group["lr"]) * float(group.get("d", 1.0))
+
+
+def gradient_norm(network: nn.Module) -> float:
+    """The norm of all gradients together; 0 if there are none."""
+    gradients = [p.grad for p in network.parameters() if p.grad is not None]
+    if not gradients:
+        return 0.0
+    # torch has no public name for the norms of many tensors in one call
+    norms = torch._foreach_norm(gradients)  # pyright: ignore[reportPrivateImportUsage]
+    return torch.stack(norms).norm().item()

@@ -1,7 +1,8 @@
 """The presets: how settings are chosen that nobody has typed.
 
-Open settings are steps 0, the learning_rate "auto", noise_offset −1, preserve −1 and, of the
-network's shape, the weight_initialization "auto". A preset fills them; whatever is typed stays.
+Open settings are steps 0, batch_size 0, the learning_rate "auto", noise_offset −1, preserve −1 and,
+of the network's shape, the weight_initialization "auto". A preset fills them; whatever is typed
+stays.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from ..network.vocabulary import NORMAL, ZERO_OUTPUT
 
 AUTO = "auto"
 OPEN_STEPS = 0
+OPEN_BATCH = 0
 OPEN = -1.0  # a noise_offset or a preserve
 
 PRESERVE = 1.0

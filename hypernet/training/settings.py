@@ -204,6 +204,7 @@ class TrainSettings:
         0, 100, step=0.1,
     )  # fmt: skip
 
+    train_strength: float = 1.0  # at which it learns; guidance exaggerates what it learnt (auto.py)
     steer: bool = False  # the size of what the network adds corrects the rate (health.steered)
 
     def __post_init__(self) -> None:

@@ -35,11 +35,11 @@ from .diffusion import (
     min_snr_weight,
     predicted,
     weights_like,
-    with_curve,
+    with_strength,
 )
 from .health import after_loss, after_probe, blow_up, steered
 from .learner import Learner
-from .optimizers import rate_in_use, set_rate
+from .optimizers import gradient_norm, rate_in_use, set_rate
 from .parallel import ALONE, Processes, drawing_for_all, share_of
 from .preservation import (
     REGULARIZE_EVERY,
@@ -107,7 +107,7 @@ def train(
     the settings ask, and TrainingDiverged when going back three times has not helped.
     """
     settings = learner.settings
-    denoiser = with_curve(denoiser, settings.curve)
+    denoiser = with_strength(denoiser, settings.train_strength, settings.curve)
     check_host(settings, denoiser, processes)
     settings.require_rate(learner.done)
     schedule = settings.schedule  # from step 0 on, because going back may lower the step
@@ -251,15 +251,6 @@ def may_checkpoint(learner: Learner, denoiser: Denoiser) -> bool:
 
 def needs_scale(denoiser: Denoiser) -> bool:
     return denoiser.dtype == torch.float16
-
-
-def gradient_norm(network: torch.nn.Module) -> float:
-    gradients = [p.grad for p in network.parameters() if p.grad is not None]
-    if not gradients:
-        return 0.0
-    # torch has no public name for the norms of many tensors in one call
-    norms = torch._foreach_norm(gradients)  # pyright: ignore[reportPrivateImportUsage]
-    return torch.stack(norms).norm().item()
 
 
 def update(learner: Learner, denoiser: Denoiser) -> None:

@@ -21,6 +21,8 @@ from hypernet.training.advice import model_warnings, settings_warnings
 from hypernet.training.auto import AutoSettings, Choice, chosen_start, records_start, settle
 from hypernet.training.given_latents import Given
 from hypernet.training.optimizers import missing_package
+from hypernet.training.parallel import present
+from hypernet.training.presets import OPEN_BATCH
 from hypernet.training.settings import TrainSettings
 
 from ... import compat
@@ -126,8 +128,19 @@ class Asked:
 
     @cached_property
     def choice(self) -> Choice:
-        """The settings without anything open, and why each was chosen."""
-        return settle(self.wanted, self.spec, self.latent, compat.prediction(self.model))
+        """The settings without anything open, and why each was chosen.
+
+        If several processes train together, a chosen batch is multiplied by their number.
+        """
+        wanted, kind = self.wanted, compat.prediction(self.model)
+        is_open = wanted.batch_size == OPEN_BATCH
+        if is_open and self.given is not None:  # they may differ in size
+            wanted = replace(wanted, batch_size=1)
+        found = settle(wanted, self.spec, self.latent, kind)
+        if not is_open or present().count == 1:
+            return found
+        size = found.settings.batch_size * present().count
+        return replace(found, settings=replace(found.settings, batch_size=size))
 
     @property
     def settings(self) -> TrainSettings:

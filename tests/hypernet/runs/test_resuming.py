@@ -105,7 +105,11 @@ OTHER = {
     "save_optimizer": [True],
     "preserve": [1.0],
     "preserve_every": [2],
+    "strength_curve": ["0: 0.5, 1: 1"],
     "averages": [2],
+    "preserve_prompts": ["a dog"],
+    "regularization_weight": [2.0],
+    "train_strength": [1.5],
     "steer": [True],
 }
 CHANGES = [{name: value} for name, values in OTHER.items() for value in values]

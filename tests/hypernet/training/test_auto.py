@@ -178,3 +178,30 @@ def test_a_flow_models_start_is_where_its_ratio_of_noise_to_signal_says_so():
 
     for side in (16, 64):
         assert chosen_start(share, (side, side)) == chosen_start(ratio, (side, side))
+
+
+@pytest.mark.parametrize(
+    ("latent", "given", "batch", "steps"),
+    [
+        ((64, 64), {}, 1, 2000),  # 512 × 512
+        ((128, 128), {}, 1, 2000),
+        ((32, 32), {}, 4, 800),
+        ((16, 16), {}, 4, 800),
+        ((48, 40), {}, 2, 1250),
+        ((16, 16), {"preset": "quick look"}, 4, 150),
+        ((16, 16), {"preset": "A1111"}, 1, 2000),
+        ((16, 16), {"batch_size": 1}, 1, 2000),
+        ((64, 64), {"batch_size": 2, "accumulation": 8}, 2, 300),
+        ((16, 16), {"steps": 70}, 4, 70),
+    ],
+)
+def test_small_pictures_are_learnt_several_at_a_time_in_fewer_steps(latent, given, batch, steps):
+    choice = settle(AutoSettings(**given), SD15, latent)
+    assert (choice.settings.batch_size, choice.settings.steps) == (batch, steps)
+    said = " ".join(choice.reasons)
+    assert ("batch_size 4: together no larger" in said) == (batch == 4)
+
+
+def test_our_presets_learn_louder_than_they_are_applied():
+    assert chosen().train_strength == chosen(preset="quick look").train_strength == 1.15
+    assert chosen(preset="A1111").train_strength == chosen(learning_rate="1e-4").train_strength == 1

@@ -187,6 +187,8 @@ BESIDE = {
     "gradient_clip": "norm", "clip_limit": "1", "probe_every": 1, "held_out": 1,
     "checkpointing": "on", "latent_sampling": "once", "unet_dtype": "float32", "offload": True,
     "compile": True, "save_optimizer": True, "preserve": 1.0, "preserve_every": 2, "steer": True,
+    "preserve_prompts": "a dog", "regularization_weight": 2.0, "strength_curve": "0: 0.5",
+    "train_strength": 1.5,
 }  # fmt: skip
 
 

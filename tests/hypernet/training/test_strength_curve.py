@@ -12,7 +12,7 @@ from hypernet.training.diffusion import (
     flow_levels,
     predicted,
     shifted,
-    with_curve,
+    with_strength,
 )
 from hypernet.training.learner import Learner
 from hypernet.training.settings import TrainSettings
@@ -65,7 +65,7 @@ def answers(denoiser, net, timesteps):
 def test_each_sample_gets_the_strength_of_its_noise():
     net, levels = network(), [999, 750, 500, 250, 0]
     bare, whole = answers(diffusion(), None, levels), answers(diffusion(), net, levels)
-    found = answers(with_curve(diffusion(), RISING), net, levels)
+    found = answers(with_strength(diffusion(), 1.0, RISING), net, levels)
     strengths = (found - bare) / (whole - bare)
     torch.testing.assert_close(
         strengths, torch.tensor([0.0, 0.25, 0.5, 0.75, 1.0]), atol=2e-3, rtol=0
@@ -86,13 +86,22 @@ def test_in_a_flow_the_way_is_that_of_the_shifted_sampler():
             round(LEVELS * float(shifted(torch.tensor(0.6), shift))) - 1
         )  # σ after 0.4 of the way
         bare, whole = answers(denoiser, None, [level]), answers(denoiser, net, [level])
-        found = answers(with_curve(denoiser, RISING), net, [level])
+        found = answers(with_strength(denoiser, 1.0, RISING), net, [level])
         assert ((found - bare) / (whole - bare)).item() == pytest.approx(0.4, abs=3e-3)
 
 
 def test_without_a_curve_the_denoiser_stays_the_same():
     denoiser = diffusion()
-    assert with_curve(denoiser, ()) is denoiser
+    assert with_strength(denoiser, 1.0, ()) is denoiser
+
+
+def test_the_strength_of_the_training_is_a_factor_on_it():
+    net, levels = network(), [999, 500]
+    bare, whole = answers(diffusion(), None, levels), answers(diffusion(), net, levels)
+    for curve, expected in (((), [1.5, 1.5]), (RISING, [0.0, 0.75])):
+        found = answers(with_strength(diffusion(), 1.5, curve), net, levels)
+        strengths = (found - bare) / (whole - bare)
+        torch.testing.assert_close(strengths, torch.tensor(expected), atol=2e-3, rtol=0)
 
 
 def learnt(curve, **given):
