@@ -148,11 +148,12 @@ def settle(
         if prediction == "flow":
             fill("timesteps", "logit-normal", "flow models learn most at the middle noise levels.")
     if asked.batch_size == OPEN_BATCH:
-        given["batch_size"] = chosen_batch(preset, latent)
+        given["batch_size"] = chosen_batch(preset, latent) if asked.is_rate_open else 1
         if given["batch_size"] > 1:
             fill("batch_size", given["batch_size"], "together no larger than one of 512 × 512.")
     if asked.steps == OPEN_STEPS:
-        fill("steps", *chosen_steps(preset, given["batch_size"] * asked.accumulation))
+        batch = given["batch_size"] * asked.accumulation if asked.is_rate_open else 1
+        fill("steps", *chosen_steps(preset, batch))
     if not asked.is_rate_open:  # a recipe of somebody's own, as workflows of before have it
         for name in ("noise_offset", "preserve"):
             given[name] = max(given[name], 0.0)

@@ -110,14 +110,12 @@ def train(
     denoiser = with_strength(denoiser, settings.train_strength, settings.curve)
     check_host(settings, denoiser, processes)
     settings.require_rate(learner.done)
-    schedule = settings.schedule  # from step 0 on, because going back may lower the step
     look_first(learner, denoiser, probe)
     if not learner.can_go_back:
         learner.keep_good()
-    beside = Beside(others, regularization)
-    went_back_to = None
+    beside, went_back_to = Beside(others, regularization), None
     while learner.done < settings.steps:
-        rate = schedule.rate_at(learner.done)
+        rate = settings.schedule.rate_at(learner.done)
         if rate is None:
             return
         set_rate(learner.optimizer, rate * learner.health.factor)

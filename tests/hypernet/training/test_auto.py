@@ -193,6 +193,7 @@ def test_a_flow_models_start_is_where_its_ratio_of_noise_to_signal_says_so():
         ((16, 16), {"batch_size": 1}, 1, 2000),
         ((64, 64), {"batch_size": 2, "accumulation": 8}, 2, 300),
         ((16, 16), {"steps": 70}, 4, 70),
+        ((16, 16), {"learning_rate": "1e-4"}, 1, 2000),  # a recipe of one's own
     ],
 )
 def test_small_pictures_are_learnt_several_at_a_time_in_fewer_steps(latent, given, batch, steps):
