@@ -128,22 +128,6 @@ class LatentFlow:
             velocity = velocity_of(self.diffusion_model, x, sigma, condition)
         return self.model_sampling.calculate_denoised(sigma, velocity, x)
 
-    def adapted(self, context: Tensor, tokens: Tensor, device: torch.device) -> Tensor:
-        """The text as the transformer reads it, (1, T', C) of (1, T, C) and T5's tokens (T',).
-
-        Float32, on the CPU. The adapter is on the device only for this call. Raises ValueError if
-        the model has none.
-        """
-        if self.adapter is None:
-            raise ValueError(
-                "this text is encoded for Anima, and the model is another: give Load CLIP the text "
-                "model of this model."
-            )
-        adapter: Any = self.adapter.to(device)
-        found = adapter(context.to(device, adapter.dtype), tokens[None].to(device).long())
-        self.adapter.to("cpu")
-        return found.float().cpu()
-
     def process_latent_in(self, latent: Tensor) -> Tensor:
         return self.form.into(latent)
 

@@ -57,7 +57,9 @@ def text_pipeline(kind: Any, parts: dict[str, Any]) -> Any:
     nothing.
     """
     known = inspect.signature(kind).parameters
-    given = {name: None for name, each in known.items() if each.default is each.empty}
+    given: dict[str, Any] = {
+        name: None for name, each in known.items() if each.default is each.empty
+    }
     if "safety_checker" in known:
         given["safety_checker"] = NoChecker()
     return kind(**given | parts)

@@ -21,7 +21,7 @@ class EmptyLatentImage(io.ComfyNode):
             display_name="Empty Latent Image",
             category="model/latent",
             description="Latents to be filled by a sampler.",
-            inputs=_size(default=512, step=8),
+            inputs=[*_size(default=512, step=8)],
             outputs=[io.Latent.Output()],
         )
 
@@ -38,7 +38,7 @@ class EmptySD3LatentImage(io.ComfyNode):
             display_name="EmptySD3LatentImage",
             category="model/latent/stable diffusion",
             description="Latents of 16 channels to be filled by a sampler.",
-            inputs=_size(default=1024, step=16),
+            inputs=[*_size(default=1024, step=16)],
             outputs=[io.Latent.Output()],
         )
 

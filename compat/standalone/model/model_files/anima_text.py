@@ -45,11 +45,33 @@ class AnimaText:
 
 
 def adapted(model: Model, conditioning: Conditioning) -> Conditioning:
-    """Texts of Anima after the model's adapter, once for all steps; others as they are."""
+    """Texts of Anima after the model's adapter, once for all steps; others as they are.
+
+    Raises ValueError if such a text is for a model without an adapter.
+    """
     found = []
     for context, options in conditioning:
         rest = {key: each for key, each in options.items() if key != TOKENS_OF_T5}
         if len(rest) < len(options):
-            context = model.model.adapted(context, options[TOKENS_OF_T5], model.load_device)
+            adapter = getattr(model.model, "adapter", None)
+            if adapter is None:
+                raise ValueError(
+                    "this text is encoded for Anima, and the model is another: give Load CLIP the "
+                    "text model of this model."
+                )
+            context = through(adapter, context, options[TOKENS_OF_T5], model.load_device)
         found.append([context, rest])
     return found
+
+
+@torch.inference_mode(False)
+@torch.no_grad()
+def through(adapter: Any, context: Tensor, tokens: Tensor, device: torch.device) -> Tensor:
+    """(1, T', C) of (1, T, C) and T5's tokens (T',), float32, on the CPU.
+
+    The adapter is on the device only for this call.
+    """
+    adapter.to(device)
+    found = adapter(context.to(device, adapter.dtype), tokens[None].to(device).long())
+    adapter.to("cpu")
+    return found.float().cpu()

@@ -131,7 +131,7 @@ def read_adapter(file: Path, weights: dict[str, Tensor], dtype: torch.dtype) -> 
     head = weights["blocks.0.cross_attn.q_norm.weight"].shape[0]
     words, target = weights["embed.weight"].shape
     width, source = weights["blocks.0.cross_attn.k_proj.weight"].shape
-    config = {
+    config: dict[str, Any] = {
         "source_dim": source,
         "target_dim": target,
         "model_dim": width,
@@ -304,15 +304,16 @@ def cosmos_names(weights: dict[str, Tensor]) -> dict[str, Tensor]:
 def flux_vae() -> Any:
     from diffusers import AutoencoderKL  # pyright: ignore[reportPrivateImportUsage]
 
-    return AutoencoderKL(
-        block_out_channels=(1, 1, 1, 1),
-        down_block_types=("DownEncoderBlock2D",) * 4,
-        up_block_types=("UpDecoderBlock2D",) * 4,
-        norm_num_groups=1,
-        latent_channels=16,
-        scaling_factor=0.3611,
-        shift_factor=0.1159,
-    )
+    config: dict[str, Any] = {
+        "block_out_channels": [1] * 4,
+        "down_block_types": ["DownEncoderBlock2D"] * 4,
+        "up_block_types": ["UpDecoderBlock2D"] * 4,
+        "norm_num_groups": 1,
+        "latent_channels": 16,
+        "scaling_factor": 0.3611,
+        "shift_factor": 0.1159,
+    }
+    return AutoencoderKL(**config)
 
 
 def flux2_vae() -> Any:
