@@ -143,7 +143,8 @@ def read_adapter(file: Path, weights: dict[str, Tensor], dtype: torch.dtype) -> 
         "use_layer_norm": "blocks.0.norm_mlp.bias" in weights,
     }
     adapter = build(file, lambda: AnimaTextConditioner(**config), weights, dtype)
-    compute_the_rest(adapter, lambda: AnimaTextConditioner(**config | {"num_layers": 0}))
+    small = {**config, "num_layers": 0}
+    compute_the_rest(adapter, lambda: AnimaTextConditioner(**small))
     return adapter.eval().requires_grad_(False)
 
 
