@@ -62,27 +62,29 @@ ATTENTION = {"rank": 8, "targets": "attention"}
 def lora(rate: str, **changes: object) -> Recipe:
     return Recipe(
         settings={
-            "steps": 2000, "learning_rate": f"cosine {rate} warmup 100", "noise_offset": 0.5,
+            "steps": 800, "batch_size": 4, "learning_rate": f"cosine {rate} warmup 40",
+            "noise_offset": 0.5,
         },
         lora=ATTENTION | changes,
     )  # fmt: skip
 
 
-# LoRA has the defaults' kind of schedule, noise offset and start, and a rate of its own.
+# LoRA has the defaults' batches, kind of schedule, noise offset and start, and a rate of its own.
 ROWS = {
     "defaults": Recipe(spec=WIDE),
-    "LoRA": lora("2e-3"),
+    "LoRA": lora("3e-3"),
     "defaults, 1, 0.5, 1": Recipe(spec=NARROW),
     "defaults, mish": Recipe(spec=MISH),
+    "one picture at a time": Recipe(spec=WIDE, settings={"batch_size": 1}),
     "preserve_every 4": Recipe(spec=WIDE, settings={"preserve_every": 4}),
     "without preserve": Recipe(spec=WIDE, settings={"preserve": 0.0}),
     "A1111": Recipe(spec=AS_A1111, settings={"preset": "A1111"}, start=0.0),
-    "LoRA, all linear": lora("2e-3", targets="all linear"),
-    "LoRA, rank 32": lora("2e-3", rank=32),
-    "DoRA": lora("2e-3", dora=True),
-    **{f"LoRA at {rate}": lora(rate) for rate in ("5e-4", "1e-3", "3e-3", "4e-3")},
+    "LoRA, all linear": lora("3e-3", targets="all linear"),
+    "LoRA, rank 32": lora("3e-3", rank=32),
+    "DoRA": lora("3e-3", dora=True),
+    **{f"LoRA at {rate}": lora(rate) for rate in ("5e-4", "1e-3", "2e-3", "5e-3")},
     "quick look": Recipe(spec=WIDE, settings={"preset": "quick look"}),
-    "6,000 steps": Recipe(spec=WIDE, settings={"steps": 6000}),
+    "2,400 steps": Recipe(spec=WIDE, settings={"steps": 2400}),
     "30 pictures": Recipe(spec=WIDE, pictures=30),
     "10 pictures": Recipe(spec=WIDE, pictures=10),
 }
