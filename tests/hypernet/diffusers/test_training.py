@@ -337,7 +337,7 @@ def test_regularization_pictures_are_learnt_beside_the_others(pipeline, pairs):
 
 
 def test_batches_of_a_model_alone_may_be_regularization(pipeline):
-    batch = torch.randn(2, 4, 8, 8), {"context": torch.randn(2, 77, 32)}
+    batch = torch.randn(2, 4, 8, 8), {"context": torch.randn(2, 77, 24)}
     settings = TrainSettings(steps=4, learning_rate="1e-2", probe_every=0)
     training = hypernet.diffusers.train(
         pipeline.unet, [batch], SPEC, settings, scheduler=pipeline.scheduler, regularization=[batch]
