@@ -105,7 +105,7 @@ OTHER = {
     "save_optimizer": [True],
     "preserve": [1.0],
     "preserve_every": [2],
-    "strength_curve": ["0: 0.5, 1: 1"],
+    "strength_curve": ["0: 0.5"],
     "averages": [2],
     "preserve_prompts": ["a dog"],
     "regularization_weight": [2.0],
@@ -224,7 +224,8 @@ def loss_by_hand(network, settings, count):
     noisy = add_noise(x, noise, levels).to(denoiser.dtype)
     with global_chance(settings.seed, "dropout", count, torch.device("cpu")):
         text = condition["context"]
-        answer = (network.keys(text) + network.values(text)).mean((1, 2))
+        strength = settings.train_strength * (settings.curve[0][1] if settings.curve else 1)
+        answer = (network.keys(text, strength) + network.values(text, strength)).mean((1, 2))
     found = noisy + answer[:, None, None, None]
     error = elementwise_loss(settings.loss, found, noise, settings.huber_delta)
     if settings.min_snr_gamma:
