@@ -263,6 +263,28 @@ def animas_text_goes_through_its_adapter_once(pack):
     assert not calls
 
 
+def pictures_are_videos_of_one_frame(pack):
+    """On a VAE of the real class: (B, 16, 1, h, w), each channel scaled as the host does."""
+    import comfy.sd
+    from comfy.ldm.wan.vae import WanVAE
+
+    sizes = {"dim": 8, "z_dim": 16, "dim_mult": [1, 2, 4, 4], "num_res_blocks": 2}
+    own = WanVAE(**sizes, attn_scales=[], temperal_downsample=[False, True, True])
+    tiny_models.fill(own)
+    vae = comfy.sd.VAE(sd=own.state_dict())
+    pixels = torch.rand(1, 64, 64, 3, generator=torch.Generator().manual_seed(1))
+    for name in ("wan", "qwen_image", "anima"):
+        patcher = tiny_models.build(name).patcher
+        encoded = vae.encode(pixels)
+        assert encoded.shape == (1, 16, 1, 8, 8)
+        expected = patcher.model.process_latent_in(encoded)
+        found, spread = pack.compat.encode_pictures(vae, pixels, patcher)
+        torch.testing.assert_close(found, expected)
+        assert spread.shape == found.shape and not found.is_inference()
+        given = pack.compat.scale_latents(patcher, encoded.clone())
+        torch.testing.assert_close(given, expected)
+
+
 def networks_that_the_model_carries_stay_in_force(pack):
     tiny = tiny_models.build("flux")
     own, carried = pack.network(tiny), pack.network(tiny, seed=5)
@@ -390,6 +412,7 @@ CHECKS = (
     masks_that_hide_nothing_may_be_missing,
     distilled_models_are_told_a_guidance_of_one,
     animas_text_goes_through_its_adapter_once,
+    pictures_are_videos_of_one_frame,
     networks_that_the_model_carries_stay_in_force,
     offloaded_models_learn_the_same,
     nothing_keeps_a_copy_of_the_model,
