@@ -26,10 +26,10 @@ VISIBLE = 1e-4  # a network that changes the output by less does nothing
 
 def main() -> None:
     comfyui, repository, family, *names = sys.argv[1:]
-    try_on(World(start(comfyui, repository), family), CHECKS, names)
+    try_on(CHECKS, World(start(comfyui, repository), family), names)
 
 
-def try_on(world: World, checks: Sequence[Callable[[World], str | None]], names: list[str]) -> None:
+def try_on(checks: Sequence[Callable], world: World, names: Sequence[str]) -> None:
     """Print a line for each check, or for those of the names."""
     with torch.inference_mode():
         for check in checks:

@@ -27,7 +27,7 @@ def main() -> None:
     world = World(start(comfyui, repository), family)
     unet = world.model.model.diffusion_model
     world.has_biases = all(unet.get_submodule(s.path).bias is not None for s in world.census.sites)
-    try_on(world, CHECKS, names)
+    try_on(CHECKS, world, names)
 
 
 def linear(world, seed: int = 1, *, bias: bool, **settings):
