@@ -24,25 +24,25 @@ def rate_graph(graph, **changes):
 
 
 @pytest.fixture
-def points_of(host, graph, monkeypatch):
-    """A function: the points that a range test with these inputs measures."""
-    tried, measured = range_test.try_rates, []
+def timesteps_of(host, graph, monkeypatch):
+    """A function: how a range test with these inputs would draw its noise levels."""
+    asked = []
 
-    def noting(*given):
-        measured.append(tried(*given))
-        return measured[-1]
+    def noting(model, spec, material, settings, low, high):
+        asked.append(settings.timesteps)
+        raise ValueError("That is enough.")
 
     monkeypatch.setattr(range_test, "try_rates", noting)
 
-    def points(checkpoint=None, **changes):
+    def timesteps(checkpoint=None, **changes):
         prompt = rate_graph(graph, **changes)
         if checkpoint:
             prompt["model"]["inputs"]["ckpt_name"] = str(checkpoint)
         result = host[1](prompt)
-        assert measured, error_of(result)  # also where no rate lowers the loss
-        return measured.pop()
+        assert "That is enough." in error_of(result)
+        return asked.pop()
 
-    return points
+    return timesteps
 
 
 def error_of(result):
@@ -83,14 +83,12 @@ def test_it_stops_when_the_user_wants_it(host, graph, monkeypatch):
     assert seen[-1] == 3, "within one step"
 
 
-def test_noise_levels_are_drawn_as_training_draws_them(points_of, tmp_path):
+def test_noise_levels_are_drawn_as_training_draws_them(timesteps_of, tmp_path):
     pipelines = pytest.importorskip("tiny_models.pipelines")  # of diffusers
     pipelines.pipeline("lumina2").save_pretrained(flow := tmp_path / "flow")
-    open_, uniform, middle = (
-        {"timesteps": kind, "steps": 10} for kind in (AUTO, "uniform", "logit-normal")
-    )
-    assert points_of(flow, **open_) == points_of(flow, **middle) != points_of(flow, **uniform)
-    assert points_of(**open_) == points_of(**uniform) != points_of(**middle)
+    assert timesteps_of(flow) == timesteps_of(flow, timesteps=AUTO) == "logit-normal"
+    assert timesteps_of(flow, timesteps="uniform") == "uniform"
+    assert timesteps_of() == timesteps_of(timesteps=AUTO) == "uniform"
 
 
 @pytest.mark.parametrize(
