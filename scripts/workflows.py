@@ -110,7 +110,7 @@ class Drawing:
         for name, io_type, options in self.live(described["input"], given):
             value = given.pop(name, None)
             is_link = isinstance(value, tuple)
-            if io_type not in (*WIDGETS, DYNAMIC_COMBO):
+            if io_type not in (*WIDGETS, DYNAMIC_COMBO) or options.get("forceInput"):
                 sockets.append({"name": name, "type": io_type, "link": None, "from": value})
                 continue
             widgets.append(first_value(options) if value is None or is_link else value)
