@@ -47,13 +47,13 @@ def test_the_first_template_trains_and_draws_with_what_the_pack_brings(editor):
     assert editor.end_of(prompt_id, seconds=400) == "success", editor.host.words()[-2000:]
 
     network = editor.host.base / "models" / "hypernetworks" / f"{name}.pt"
-    assert open_network(network).record.step == 400
+    assert open_network(network).record.step == 150
     assert editor.hear(of_trainer("executed", trainer))["output"]["saved"]
     drawn = [data["output"]["images"] for event, data in editor.events if is_drawn(event, data)]
     assert [len(images) for images in drawn] == [4, 4], "before and after"
     show_the_trainer_and_its_pictures(editor)
     view = editor.page.locator(".hypernet-training")
-    assert "400 of 400" in view.locator(".count").inner_text()
+    assert "150 of 150" in view.locator(".count").inner_text()
     assert view.locator(".row button").count() == 4
     editor.shot("first-network")  # docs/first_network.jpg is the left of one in Nodes 2.0
 
