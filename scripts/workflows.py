@@ -345,7 +345,7 @@ def first_network_demo(d: Drawing) -> None:
         "HypernetTrain", (400, d.below(config, 60)), size=(360, 0),
         model=(model, 0), clip=(model, 1), vae=(model, 2), dataset=(words, 0), config=(config, 0),
         name="my_first_network", preset="quick look", preview_prompt="grinning face",
-        preview_cfg=4.0, preview_every=100,
+        preview_cfg=4.0, preview_every=50,
     )  # fmt: skip
     d.group("2. How", [config, trainer], VIOLET)
     before_and_after(
