@@ -132,7 +132,7 @@ def learn_lora(
             chance = generator(settings.seed, "noise", done)
             timesteps = draw_timesteps("uniform", size, 0, 1000, chance)
             noise = draw_noise(batch.latents.shape, settings.noise_offset, chance)
-            found, target = predicted(denoiser, batch, noise, timesteps, None, None)
+            found, target = predicted(denoiser, batch, noise, timesteps, None)
             (found - target).square().mean().backward()
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
@@ -164,6 +164,7 @@ def adapted(unet: nn.Module, recipe: Recipe, seed: int) -> Iterator[dict[str, nn
         for name, layer in list(unet.named_modules()):
             if isinstance(layer, LoraLayer):
                 unet.set_submodule(name, layer.get_base_layer())
+        del unet.peft_config
 
 
 @contextmanager

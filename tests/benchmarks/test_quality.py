@@ -4,9 +4,15 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
+from hypernet_pack.compat.standalone.model.checkpoint import load_checkpoint
+from hypernet_pack.compat.standalone.model.models import denoiser
 
+from benchmarks.methods import Recipe, applied, learn
 from benchmarks.quality import ALL_SEEDS, BOTH_STYLES, ROWS, cells
 from benchmarks.tables import spread, style_at_content, style_at_drift, until_learnt
+from demo.drawing import MODEL
+from hypernet.training.diffusion import Batch
 from hypernet.training.preservation import WORDS
 
 ROOT = Path(__file__).parents[2]
@@ -69,3 +75,24 @@ def test_what_drift_is_measured_on_is_nothing_that_is_preserved():
 def test_every_open_setting_of_a_row_can_be_settled():
     for recipe in ROWS.values():
         assert recipe.train_settings(0).schedule.rate_at(0)
+
+
+def test_lora_learns_and_leaves_the_model_as_it_was():
+    """What peft adds begins as nothing; after two updates it changes the prediction."""
+    settings = {"steps": 2, "batch_size": 2, "learning_rate": "1e-2"}
+    recipe = Recipe(settings=settings, lora={"rank": 2, "targets": "attention"})
+    model, *_ = load_checkpoint(MODEL)
+    chance = torch.Generator().manual_seed(0)
+    latents, words = (torch.randn(2, *size, generator=chance) for size in ((4, 8, 8), (77, 96)))
+    batch = Batch(latents, {"context": words})
+
+    def says() -> torch.Tensor:
+        with torch.no_grad():
+            return model.module(latents, torch.tensor([500, 500]), words).sample
+
+    bare = says()
+    with denoiser(model) as opened:
+        (reached,) = learn(recipe, 0, model, opened, lambda first, number: batch, {}, {1.0})
+    assert reached.done == 2 and torch.equal(says(), bare)
+    with applied(recipe, reached.weights, 1.0, model):
+        assert not torch.allclose(says(), bare, atol=1e-4)
