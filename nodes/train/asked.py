@@ -38,9 +38,9 @@ from .material import (
     prompts_to_preserve,
     read_given,
 )
-from .preview_settings import PreviewPrompt, PreviewSettings
-from .previews import Previewer, Row
-from .run_naming import Wish
+from .names.naming import Wish
+from .previews.drawing import Previewer, Row
+from .previews.settings import PreviewPrompt, PreviewSettings
 
 NAME = "[name]"  # in a template
 
@@ -70,7 +70,7 @@ class Asked:
     preview: PreviewSettings
     name: str  # with folders, "/" between them
     resume: bool
-    if_taken: str  # which of run_naming.CHOICES
+    if_taken: str  # which of naming.CHOICES
     encoders: str  # where VAE and text encoder are while training, see encoders.py
     earlier: Path | None  # the file of the network to begin with
     node: str  # the node's id in the graph

@@ -29,10 +29,10 @@ from .denoiser import open_denoiser
 from .encoders import leave
 from .live import LiveRun, watched
 from .material import Material, from_dataset, from_given, with_regularization
+from .names.naming import FURTHER
 from .notices import Notices
 from .plan import Plan, planned
-from .previews import Previewer
-from .run_naming import FURTHER
+from .previews.drawing import Previewer
 from .session import Session, follow
 from .trained import Trained, give_back
 

@@ -16,9 +16,9 @@ from ... import compat
 from ..use.load_save import runs_folder
 from .asked import Asked
 from .beginning import Beginning, continue_from, further, resume
-from .name_lock import held
-from .run_naming import FURTHER, LOAD, RESUME, Found
-from .run_search import Search
+from .names.lock import held
+from .names.naming import FURTHER, LOAD, RESUME, Found
+from .names.search import Search
 
 Say = Callable[[str], object]
 

@@ -29,8 +29,8 @@ from hypernet.training.train import Step, train
 from ... import compat
 from .live import WHILE_PAUSED, LiveRun
 from .material import Material
-from .preview_grid import PreviewGrid
-from .previews import Previewer, as_pixels
+from .previews.drawing import Previewer, as_pixels
+from .previews.grid import PreviewGrid
 
 
 @dataclass(kw_only=True)

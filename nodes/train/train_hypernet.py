@@ -30,11 +30,11 @@ from ..use.load_save import bare_path, find, found_by, known_names
 from .asked import Asked, check_one_source
 from .carry_out import run
 from .encoders import CHOICES, TO_RAM
+from .names.naming import ADD
+from .names.naming import CHOICES as IF_TAKEN
+from .names.queue import check_queue
 from .notices import Notices
-from .preview_settings import PreviewSettings, check_prompts
-from .queued_names import check_queue
-from .run_naming import ADD
-from .run_naming import CHOICES as IF_TAKEN
+from .previews.settings import PreviewSettings, check_prompts
 
 log = logging.getLogger(__name__)
 

@@ -21,10 +21,10 @@ from ... import compat
 from .asked import Asked
 from .encoders import leave
 from .material import EncodedPrompt, given_size, given_words, shown_words
-from .preview_grid import PreviewGrid, opened
-from .preview_settings import PreviewPrompt, PreviewSettings
-from .previews import as_pixels
-from .run_naming import GO_ON
+from .names.naming import GO_ON
+from .previews.drawing import as_pixels
+from .previews.grid import PreviewGrid, opened
+from .previews.settings import PreviewPrompt, PreviewSettings
 
 Say = Callable[[str], object]
 

@@ -2,7 +2,7 @@
 
 import pytest
 from hypernet_pack.nodes.train.learning_rate import LearningRate
-from hypernet_pack.nodes.train.previews import PreviewSettings
+from hypernet_pack.nodes.train.previews.settings import PreviewSettings
 from hypernet_pack.nodes.train.train_hypernet import TrainHypernet
 from hypernet_pack.nodes.use.hypernets_from_prompt import HypernetPrompt
 from PIL import Image

@@ -12,7 +12,7 @@ import pytest
 import torch
 from hypernet_pack import compat
 from hypernet_pack.compat.standalone.progress import request_interrupt
-from hypernet_pack.nodes.train import name_lock
+from hypernet_pack.nodes.train.names import lock
 from PIL import Image
 
 from hypernet import HypernetSpec, Hypernetwork, Record, open_network, save_network
@@ -462,7 +462,7 @@ def test_a_name_that_another_process_trains_is_left_to_it(host, short, trained, 
         "print('held', flush=True)\n"
         "time.sleep(600)"
     )
-    file = name_lock.lock_file(runs, "style")
+    file = lock.lock_file(runs, "style")
     other = subprocess.Popen([sys.executable, "-c", program, file], stdout=subprocess.PIPE)
     try:
         assert other.stdout.readline() == b"held\n"
@@ -485,7 +485,7 @@ def test_going_on_with_a_run_that_another_process_goes_on_with_is_refused(
 
     _, run = host
     interrupted(run, short(), monkeypatch, 3)
-    with FileLock(name_lock.lock_file(places[1], "style")):
+    with FileLock(lock.lock_file(places[1], "style")):
         result = run(short())
     assert "being trained just now by another process, with the same settings" in error_of(result)
 

@@ -1,4 +1,4 @@
-"""Looks on the disk for what run_naming.py needs for its decision."""
+"""Looks on the disk for what naming.py needs for its decision."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -8,10 +8,10 @@ from hypernet.network.spec import HypernetSpec
 from hypernet.runs.disk_check import check_writable
 from hypernet.runs.standing import Standing, finished_fault, free_name, numbered, standing_of
 
-from ...compat import network_folders
-from ..use.load_save import runs_folder
-from .beginning import hindrance
-from .run_naming import LOAD, Found, Looks, Wish, plan_name
+from ....compat import network_folders
+from ...use.load_save import runs_folder
+from ..beginning import hindrance
+from .naming import LOAD, Found, Looks, Wish, plan_name
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,7 +25,7 @@ class Search:
     known: dict[tuple, str] = field(default_factory=dict)  # the cache of `once`
 
     def plan(self, busy: Sequence[str] = ()) -> Found:
-        """Decide what to do, while others train under the busy names; see run_naming.plan_name.
+        """Decide what to do, while others train under the busy names; see naming.plan_name.
 
         Also raises OSError if a folder that is needed cannot be written.
         """

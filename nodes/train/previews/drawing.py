@@ -17,11 +17,11 @@ from torch import Tensor
 from hypernet.network.hypernetwork import Hypernetwork
 from hypernet.runs.preview_files import key_of
 
-from ... import compat
-from ...compat import Conditioning, Model, Vae
-from .encoders import leave
-from .material import EncodedPrompt
-from .preview_settings import PreviewPrompt, PreviewSettings
+from .... import compat
+from ....compat import Conditioning, Model, Vae
+from ..encoders import leave
+from ..material import EncodedPrompt
+from .settings import PreviewPrompt, PreviewSettings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,7 +112,7 @@ class Previewer:
 
 def with_network(model, network: Hypernetwork):
     """The model with the network applied at strength 1."""
-    from ..use.apply import ApplyHypernet
+    from ...use.apply import ApplyHypernet
 
     return ApplyHypernet.execute(model, network, 1.0)[0]
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hypernet_pack.nodes.train.run_naming import ADD, GO_ON, STOP, Looks, Wish, plan_name
+from hypernet_pack.nodes.train.names.naming import ADD, GO_ON, STOP, Looks, Wish, plan_name
 
 from hypernet.network.spec import HypernetSpec
 from hypernet.runs.request import make_request

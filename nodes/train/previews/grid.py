@@ -17,8 +17,8 @@ from hypernet.network.hypernetwork import Hypernetwork
 from hypernet.pictures.grid import Sheet, fitting
 from hypernet.runs.preview_files import preview_file, previewed_steps, read_about, thinned
 
-from ... import compat
-from .previews import Previewer, Row
+from .... import compat
+from .drawing import Previewer, Row
 
 MOST_COLUMNS = 24  # with a network; of more previews, every n-th is in the grid
 MOST_PIXELS = 12_000_000

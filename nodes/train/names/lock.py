@@ -11,7 +11,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout  # torch brings it
 
-from .run_naming import LOAD, Found
+from .naming import LOAD, Found
 
 log = logging.getLogger(__name__)
 

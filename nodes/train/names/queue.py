@@ -4,10 +4,10 @@ import logging
 
 from hypernet.runs.standing import free_name, standing_of
 
-from ... import compat
-from ..use.load_save import bare_path, runs_folder
-from .live import running
-from .run_naming import STOP
+from .... import compat
+from ...use.load_save import bare_path, runs_folder
+from ..live import running
+from .naming import STOP
 
 log = logging.getLogger(__name__)
 

@@ -10,9 +10,9 @@ import torch
 from hypernet_pack import compat
 from hypernet_pack.compat.standalone.progress import request_interrupt
 from hypernet_pack.nodes.train.material import EncodedPrompt
-from hypernet_pack.nodes.train.preview_grid import PreviewGrid
-from hypernet_pack.nodes.train.preview_settings import PreviewSettings
-from hypernet_pack.nodes.train.previews import Previewer, Row
+from hypernet_pack.nodes.train.previews.drawing import Previewer, Row
+from hypernet_pack.nodes.train.previews.grid import PreviewGrid
+from hypernet_pack.nodes.train.previews.settings import PreviewSettings
 from hypernet_pack.nodes.train.train_hypernet import TrainHypernet
 from PIL import Image
 
