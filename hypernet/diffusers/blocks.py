@@ -12,6 +12,16 @@ from torch import nn
 Block = tuple[str, int]  # ("input" | "middle" | "output", number), as ComfyUI counts them
 Place = tuple[str, int]  # diffusers' level, such as "down_blocks.0", and the number in it
 
+BESIDE = {  # the layers before and after all blocks: diffusers' name -> original name with "_"
+    "conv_in": "input_blocks_0_0",
+    "time_embedding.linear_1": "time_embed_0",
+    "time_embedding.linear_2": "time_embed_2",
+    "add_embedding.linear_1": "label_emb_0_0",
+    "add_embedding.linear_2": "label_emb_0_2",
+    "conv_norm_out": "out_0",
+    "conv_out": "out_2",
+}
+
 
 def numbered_blocks(down: Sequence[int], up: Sequence[int]) -> Iterator[tuple[Block, Place]]:
     """The residual blocks in the order they run. down, up: how many blocks each level has.
@@ -55,6 +65,23 @@ def original_blocks(unet: nn.Module) -> Iterator[tuple[str, str]]:
         yield f"{level}.resnets.{layer}", f"{original}_0"
         yield f"{level}.attentions.{layer}", f"{original}_1"
     yield "mid_block.resnets.1", "middle_block_2"
+
+
+def original_layers(unet: nn.Module) -> Iterator[tuple[str, str]]:
+    """(diffusers' name, original name with "_") of the layers outside of those blocks.
+
+    Not every UNet has all of them.
+    """
+    yield from BESIDE.items()
+    for (side, number), (level, layer) in blocks_of(unet):
+        block = unet.get_submodule(level) if side != "middle" else None
+        if block is None or layer + 1 < len(modules_in(block, "resnets")):
+            continue  # only the last of a level is followed by a change of size
+        if side == "input":
+            yield f"{level}.downsamplers.0.conv", f"input_blocks_{number + 1}_0_op"
+        else:
+            after = 2 if getattr(block, "has_cross_attention", False) else 1
+            yield f"{level}.upsamplers.0.conv", f"output_blocks_{number}_{after}_conv"
 
 
 def spatial_transformers(unet: nn.Module) -> Iterator[tuple[Block, nn.Module]]:

@@ -22,7 +22,7 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-from hypernet.diffusers.blocks import original_blocks
+from hypernet.diffusers.blocks import original_blocks, original_layers
 
 from .block_names import RESNET
 from .patched_model import UNET_PREFIX, Change, Model
@@ -141,11 +141,15 @@ def _changes(
 
 def _layers(unet: nn.Module) -> Iterator[tuple[str, str]]:
     """(name with "_", name in the UNet) for every name that a file may use for a layer."""
-    blocks = dict(original_blocks(unet)) if hasattr(unet, "down_blocks") else {}
+    is_unet = hasattr(unet, "down_blocks")
+    blocks = dict(original_blocks(unet)) if is_unet else {}
+    layers = dict(original_layers(unet)) if is_unet else {}
     for name, module in unet.named_modules():
         if not isinstance(getattr(module, "weight", None), nn.Parameter):
             continue
         yield name.replace(".", "_"), name
+        if name in layers:
+            yield layers[name], name
         block = next((block for block in blocks if name.startswith(f"{block}.")), None)
         if block is not None:
             rest = name.removeprefix(f"{block}.").replace(".", "_")
