@@ -25,6 +25,8 @@ from hypernet.training.probe import Probe
 from hypernet.training.settings import TrainSettings
 from hypernet.training.train import train
 
+from . import core_lora
+
 BatchAt = Callable[[int, int], Batch]
 Weights = dict[str, Tensor]
 
@@ -40,13 +42,15 @@ LATENT = (16, 16)  # the bundled model's
 class Recipe:
     """How something is trained. Open settings are chosen as Train Hypernet chooses them.
 
-    spec: of a hypernetwork. lora: {"rank", "targets", "dora"} of a LoRA. start: the part of
-    sampling after which it acts. pictures: how many it learns from; 0 for all.
+    spec: of a hypernetwork. lora: {"rank", "targets", "dora"} of a LoRA. core: inputs of core's
+    Train LoRA. start: the part of sampling after which it acts. pictures: how many it learns from;
+    0 for all.
     """
 
     settings: Mapping[str, Any] = field(default_factory=dict)
     spec: Mapping[str, Any] | None = None
     lora: Mapping[str, Any] | None = None
+    core: Mapping[str, Any] | None = None
     start: float = 0.3  # what chosen_start gives for the bundled model
     pictures: int = 0
 
@@ -175,6 +179,10 @@ def applied(recipe: Recipe, weights: Weights, strength: float, model: Model) -> 
         network.load_state_dict(weights)
         yield ApplyHypernet.execute(model, network, strength, start_percent=recipe.start)[0]
         return
+    if recipe.core is not None:
+        with core_lora.applied(weights, strength, model, first_timestep(model, recipe.start)):
+            yield model
+        return
     dtype = model.model_dtype()  # of the UNet alone
     with adapted(model.module, recipe, 0) as parameters:
         with torch.no_grad():
@@ -185,15 +193,20 @@ def applied(recipe: Recipe, weights: Weights, strength: float, model: Model) -> 
             yield model
 
 
+def first_timestep(model: Model, start: float) -> int:
+    """The one at which what acts from this part of sampling on begins; they fall."""
+    levels = model.get_model_object("model_sampling")
+    sigma = torch.tensor(min(levels.percent_to_sigma(start), float(levels.sigma_max)))
+    return int(levels.timestep(sigma))
+
+
 @contextmanager
 def acting_from(model: Model, start: float, strength: float) -> Iterator[None]:
     """Inside the block, LoRA layers act from this part of sampling on, with this strength."""
     from peft.tuners.lora import LoraLayer
 
     layers = [each for each in model.module.modules() if isinstance(each, LoraLayer)]
-    levels = model.get_model_object("model_sampling")
-    sigma = torch.tensor(min(levels.percent_to_sigma(start), float(levels.sigma_max)))
-    first = int(levels.timestep(sigma))
+    first = first_timestep(model, start)
 
     def choose(module: nn.Module, inputs: tuple, named: dict) -> None:
         timestep = named["timestep"] if "timestep" in named else inputs[1]

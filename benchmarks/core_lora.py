@@ -1,0 +1,73 @@
+"""Core ComfyUI's Train LoRA as a way to teach a style, where COMFYUI_DIR names a ComfyUI.
+
+It learns in ComfyUI's interpreter (lora_in_comfyui.py) from the same pictures and texts, but with
+its own batches and noise. It has no schedule and no offset of the noise.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from hypernet_pack.compat.standalone.model.lora import with_lora
+from hypernet_pack.compat.standalone.model.patched_model import UNET_PREFIX, Model
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+HERE = Path(__file__).resolve().parent
+
+
+def is_there() -> bool:
+    return bool(os.environ.get("COMFYUI_DIR"))
+
+
+def learn(
+    settings: Mapping[str, Any], latents: Tensor, texts: Tensor
+) -> tuple[dict[str, Tensor], float]:
+    """(the LoRA, seconds). settings: inputs of the node. latents (N, c, h, w), texts (N, T, C)."""
+    folder = os.environ["COMFYUI_DIR"]
+    python = os.environ.get("COMFYUI_PYTHON") or sys.executable
+    with tempfile.TemporaryDirectory() as place:
+        material, result = Path(place) / "material.pt", Path(place) / "lora.safetensors"
+        torch.save({"latents": latents, "texts": texts, "settings": dict(settings)}, material)
+        script = HERE / "lora_in_comfyui.py"
+        command = [python, *map(str, (script, folder, HERE.parent, material, result))]
+        done = subprocess.run(command, cwd=folder, stdout=subprocess.PIPE, text=True, check=True)
+        return load_file(result), json.loads(done.stdout.splitlines()[-1])
+
+
+@contextmanager
+def applied(
+    lora: Mapping[str, Tensor], strength: float, model: Model, first: int
+) -> Iterator[Model]:
+    """Inside the block, the model's weights have the LoRA at timesteps up to `first`."""
+    with tempfile.TemporaryDirectory() as place:
+        file = Path(place) / "lora.safetensors"
+        save_file(dict(lora), file)
+        styled = with_lora(model, file, strength)
+    names = [key.removeprefix(UNET_PREFIX) for key in styled.patches]
+    weights = {name: model.module.get_parameter(name) for name in names}
+    plain = {name: weight.data for name, weight in weights.items()}
+    changed = {name: styled.changed_weight(name).to(plain[name].dtype) for name in names}
+
+    def choose(module: nn.Module, inputs: tuple, named: dict) -> None:
+        timestep = named["timestep"] if "timestep" in named else inputs[1]
+        now = changed if int(timestep.flatten()[0]) <= first else plain
+        for name, weight in weights.items():
+            weight.data = now[name]
+
+    hook = model.module.register_forward_pre_hook(choose, with_kwargs=True)
+    try:
+        yield model
+    finally:
+        hook.remove()
+        for name, weight in weights.items():
+            weight.data = plain[name]
