@@ -73,17 +73,17 @@ def lora(rate: str, **changes: object) -> Recipe:
 # LoRA has the defaults' batches, kind of schedule, noise offset and start, and a rate of its own.
 ROWS = {
     "defaults": Recipe(spec=WIDE),
-    "LoRA": lora("3e-3"),
+    "LoRA": lora("5e-4"),
     "defaults, 1, 0.5, 1": Recipe(spec=NARROW),
     "defaults, mish": Recipe(spec=MISH),
     "one picture at a time": Recipe(spec=WIDE, settings={"batch_size": 1}),
     "preserve_every 4": Recipe(spec=WIDE, settings={"preserve_every": 4}),
     "without preserve": Recipe(spec=WIDE, settings={"preserve": 0.0}),
     "A1111": Recipe(spec=AS_A1111, settings={"preset": "A1111"}, start=0.0),
-    "LoRA, all linear": lora("3e-3", targets="all linear"),
-    "LoRA, rank 32": lora("3e-3", rank=32),
-    "DoRA": lora("3e-3", dora=True),
-    **{f"LoRA at {rate}": lora(rate) for rate in ("5e-4", "1e-3", "2e-3", "5e-3")},
+    "LoRA, all linear": lora("5e-4", targets="all linear"),
+    "LoRA, rank 32": lora("5e-4", rank=32),
+    "DoRA": lora("5e-4", dora=True),
+    **{f"LoRA at {rate}": lora(rate) for rate in ("2.5e-4", "1e-3", "2e-3", "5e-3")},
     "core's Train LoRA": Recipe(
         core={"steps": 800, "batch_size": 4, "learning_rate": 5e-4, "rank": 8},  # its defaults
     ),

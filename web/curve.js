@@ -1,8 +1,8 @@
 /** Learning Rate and Train Hypernet: the curve of the schedule that the widgets ask for. */
 import {addPanel, element, makers, upstream, widgetValues} from "./panel.js";
 import {setting, words} from "./language.js";
-import {configOf} from "./network.js";
-import {folderAbove} from "./pictures.js";
+import {configOf, isDemo} from "./network.js";
+import {folderAbove, sizeAbove} from "./pictures.js";
 
 const SETTINGS = ["learning_rate", "steps", "batch_size", "accumulation", "optimizer", "preset"];
 const say = words("curve");
@@ -15,19 +15,21 @@ makers.HypernetTrain = (node) =>
 /** @type {Asks} */
 function scheduleOf(node) {
 	const given = widgetValues(node, SETTINGS);
-	return given && {path: "schedule", body: {...given, config: configAbove(node)}};
+	return given && {path: "schedule", body: {...given, ...above(node)}};
 }
 
 /** @type {Asks} */
 function adviceFor(node) {
 	const given = widgetValues(node, [...SETTINGS, "pictures"]);
-	const more = {config: configAbove(node), dataset: folderAbove(node)};
+	const more = {...above(node), dataset: folderAbove(node)};
 	return given && {path: "learning_rate", body: {...given, ...more}};
 }
 
-function configAbove(/** @type {EditorNode} */ node) {
-	const found = upstream(node, "config");
-	return found && configOf(found);
+/** What it says of the network and the pictures. */
+function above(/** @type {EditorNode} */ node) {
+	const config = upstream(node, "config");
+	const size = sizeAbove(node);
+	return {config: config && configOf(config, node), demo: isDemo(node), size};
 }
 
 /** @type {Shows<ScheduleAnswer>} */

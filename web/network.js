@@ -1,5 +1,5 @@
 /** Hypernet Config: the network as columns, one per entry of its structure, with its size. */
-import {addPanel, element, makers, widgetValues} from "./panel.js";
+import {addPanel, element, makers, upstream, widgetValues} from "./panel.js";
 import {words} from "./language.js";
 
 const SETTINGS = [
@@ -16,7 +16,14 @@ const say = words("network");
 makers.HypernetConfig = (node) =>
 	addPanel(node, {height: 170, question: () => questionOf(node), show});
 
-export const configOf = (/** @type {EditorNode} */ node) => widgetValues(node, SETTINGS);
+/** Its settings, and whether they are for the demo model, perhaps because that feeds `user`. */
+export function configOf(/** @type {EditorNode} */ node, user = node) {
+	const found = widgetValues(node, SETTINGS);
+	return found && {...found, demo: isDemo(node) || isDemo(user)};
+}
+
+export const isDemo = (/** @type {EditorNode} */ node) =>
+	upstream(node, "model")?.comfyClass === "HypernetLoadDemoModel";
 
 /** @type {Asks} */
 function questionOf(node) {

@@ -52,6 +52,14 @@ const loaderAbove = (/** @type {EditorNode} */ node) => upstream(node, "dataset"
 /** The folder that it names; undefined while that is not known. */
 export const folderAbove = (/** @type {EditorNode} */ node) => folderOf(loaderAbove(node));
 
+/** The size that it gives its pictures. */
+export function sizeAbove(/** @type {EditorNode} */ node) {
+	const loader = loaderAbove(node);
+	return loader?.comfyClass === "HypernetLoadDataset"
+		? widgetValues(loader, ["width", "height"])
+		: undefined;
+}
+
 function folderOf(/** @type {EditorNode | undefined} */ loader) {
 	if (loader?.comfyClass !== "HypernetLoadDataset") return undefined;
 	return widgetValues(loader, ["folder", "subfolders"]);

@@ -16,8 +16,9 @@ from hypernet.training.schedule import RateList, sampled
 from hypernet.training.settings import TrainSettings
 
 from ...compat import network_folders
+from ..shared.demo_model import demo_widths
 from ..train.hypernet_config import spec_of
-from ..train.learning_rate import SD1_LATENT, advise
+from ..train.learning_rate import PIXELS, SD1_LATENT, advise
 from ..use.load_save import find, known_names
 from .pictures import album_in
 from .requests import values
@@ -42,16 +43,32 @@ SCHEDULE = {
 POINTS = 240  # of a curve, about one per pixel of its drawing
 
 
+def widths_in(body: object) -> tuple[int, ...]:
+    """The widths of the model that will be loaded: SD 1's where it is not the demo model."""
+    assert isinstance(body, dict)  # values has refused all else
+    return demo_widths() if body.get("demo") is True else SD1_WIDTHS
+
+
+def latent_in(body: object) -> tuple[int, int]:
+    """Rows and columns of a latent of the connected dataset's size; SD 1's if there is none."""
+    assert isinstance(body, dict)
+    size = body.get("size")
+    if not isinstance(size, dict) or not size:
+        return SD1_LATENT
+    found = values(size, {"width": int, "height": int})
+    return max(found["height"] // PIXELS, 1), max(found["width"] // PIXELS, 1)
+
+
 def spec_in(body: object) -> HypernetSpec:
     """The spec that the widgets of Hypernet Config describe.
 
-    The model is not known yet, so the widths are SD 1's unless the widgets name others.
+    The model is not known yet, so the widths are widths_in's unless the widgets name others.
     """
     given = values(body, CONFIG)
     structure, dropout, widths = (
         given.pop(name) for name in ("layer_structure", "dropout_structure", "widths")
     )
-    return spec_of({"": SD1_WIDTHS}, structure, dropout, widths, **given)
+    return spec_of({"": widths_in(body)}, structure, dropout, widths, **given)
 
 
 def config(query: dict[str, str], body: object) -> dict:
@@ -61,10 +78,10 @@ def config(query: dict[str, str], body: object) -> dict:
 def schedule(query: dict[str, str], body: object) -> dict:
     """The schedule that Train Hypernet will follow, and warnings about it.
 
-    Where something is open, it is what the preset chooses for the connected config on SD 1.
+    Where something is open, it is what the preset chooses for the connected config and size.
     """
     asked, spec = AutoSettings(**values(body, SCHEDULE)), spec_above(body)
-    choice = settle(asked, spec, SD1_LATENT)
+    choice = settle(asked, spec, latent_in(body))
     said = [*choice.reasons, *settings_warnings(choice.settings, spec)]
     return curve(choice.settings) | {"said": "\n".join(said)}
 
@@ -78,14 +95,16 @@ def learning_rate(query: dict[str, str], body: object) -> dict:
     assert isinstance(body, dict)  # values has refused all else
     if body.get("dataset"):
         given["pictures"] = len(album_in(body["dataset"]).pages())
-    settings, said = advise(spec_above(body), SD1_LATENT, **given)
+    settings, said = advise(spec_above(body), latent_in(body), **given)
     return curve(settings) | {"said": said}
 
 
 def spec_above(body: object) -> HypernetSpec:
     """The spec of the config that is connected to the node; the usual one if there is none."""
     assert isinstance(body, dict)  # values has refused all else
-    return spec_in(body["config"]) if body.get("config") else HypernetSpec()
+    if body.get("config"):
+        return spec_in(body["config"])
+    return HypernetSpec(widths=widths_in(body))
 
 
 def curve(settings: TrainSettings) -> dict:

@@ -1,5 +1,7 @@
 """LoadDemoModel: loads the tiny model that comes with the pack, to try all without a download."""
 
+import json
+from functools import cache
 from pathlib import Path
 
 from ... import compat
@@ -7,6 +9,13 @@ from ...compat import io
 from .sockets import CATEGORY
 
 DEMO = Path(__file__).parents[2] / "demo"
+
+
+@cache
+def demo_widths() -> tuple[int, ...]:
+    """The widths of its attention layers and of its text."""
+    shape = json.loads((DEMO / "tiny-sd" / "unet" / "config.json").read_text("utf-8"))
+    return tuple(sorted({shape["cross_attention_dim"], *shape["block_out_channels"]}))
 
 
 def refuse_demo(folder: Path) -> None:

@@ -9,6 +9,7 @@ from hypernet_pack.nodes.train.learning_rate import LearningRate
 from hypernet import HypernetSpec, Hypernetwork
 from hypernet.formats.networks import save_network
 from hypernet.network.hypernetwork import Record
+from hypernet.training.auto import AutoSettings, settle
 
 CONFIG = {
     "layer_structure": "1, 2, 4, 2, 1",
@@ -93,6 +94,27 @@ def test_the_suggestion_is_that_of_the_node():
     assert (found["learning_rate"], found["steps"], found["said"]) == (rate, steps, advice)
     normed = ask("learning_rate", given | {"config": CONFIG})
     assert "× 10 because layer norm holds back" in normed["said"]
+
+
+def test_an_open_schedule_is_that_of_the_demo_model_and_the_size_of_the_pictures():
+    given = SCHEDULE | {"learning_rate": "auto", "steps": 0, "batch_size": 0}
+    size = {"width": 128, "height": 128}
+    spec = HypernetSpec(widths=(48, 96, 112, 128))
+    expected = settle(AutoSettings(), spec, (16, 16))
+    found = ask("schedule", given | {"size": size, "demo": True})
+    assert found["learning_rate"] == expected.settings.learning_rate
+    assert (found["steps"], found["said"]) == (800, "\n".join(expected.reasons))
+    open_config = CONFIG | {"layer_structure": "auto", "activation": "linear", "widths": ""}
+    open_config |= {"layer_norm": False, "dropout_structure": "", "demo": True}
+    config = ask("schedule", given | {"size": size, "config": open_config})
+    assert config["learning_rate"] == expected.settings.learning_rate
+    assert ask("schedule", given)["steps"] == 2000
+
+
+@pytest.mark.parametrize("size", [{"width": "x", "height": 8}, {"width": 8}])
+def test_a_size_that_is_none_is_refused(size):
+    with pytest.raises(ValueError, match=r"\(int\)"):
+        ask("schedule", SCHEDULE | {"size": size})
 
 
 def test_many_short_cycles_are_drawn_at_once():
