@@ -137,7 +137,8 @@ def settle(
         return Choice(settings=asked)
     preset = PRESETS[asked.preset]
     given = {field.name: getattr(asked, field.name) for field in fields(TrainSettings)}
-    reasons = [*typed_over(asked, preset)]
+    batch = pictures_per_update(asked, preset, latent)
+    reasons = [*typed_over(asked, preset, batch)]
 
     def fill(name: str, value: Any, why: str) -> None:
         given[name] = value
@@ -149,12 +150,11 @@ def settle(
         if prediction == "flow":
             fill("timesteps", "logit-normal", "flow models learn most at the middle noise levels.")
     if asked.batch_size == OPEN_BATCH:
-        given["batch_size"] = chosen_batch(preset, latent) if asked.is_rate_open else 1
+        given["batch_size"] = batch // asked.accumulation
         if given["batch_size"] > 1:
             fill("batch_size", given["batch_size"], "together no larger than one of 512 × 512.")
     if asked.steps == OPEN_STEPS:
-        batch = given["batch_size"] * asked.accumulation if asked.is_rate_open else 1
-        fill("steps", *chosen_steps(preset, batch))
+        fill("steps", *chosen_steps(preset, batch if asked.is_rate_open else 1))
     if not asked.is_rate_open:  # a recipe of somebody's own, as workflows of before have it
         for name in ("noise_offset", "preserve"):
             given[name] = max(given[name], 0.0)
@@ -170,17 +170,26 @@ def settle(
     return Choice(settings=TrainSettings(**given), reasons=tuple(reasons))
 
 
-def typed_over(asked: AutoSettings, preset: Preset) -> Iterator[str]:
+def typed_over(asked: AutoSettings, preset: Preset, batch: int) -> Iterator[str]:
     """A sentence for every value that is typed where the preset has another."""
     if asked.preset == AUTO:
         return  # there, everything typed is meant
     for name, is_open in OPEN_VALUES.items():
         typed, has = getattr(asked, name), getattr(preset, name)
+        if name == "steps" and asked.is_rate_open:
+            has, _ = chosen_steps(preset, batch)
         if typed != is_open and has is not None and typed != has:
             yield (
                 f'The preset "{asked.preset}" has {name} {has}; yours, {typed}, is used. Give '
                 f"{is_open} for the preset's."
             )
+
+
+def pictures_per_update(asked: AutoSettings, preset: Preset, latent: tuple[int, int]) -> int:
+    size = asked.batch_size
+    if size == OPEN_BATCH:
+        size = chosen_batch(preset, latent) if asked.is_rate_open else 1
+    return size * asked.accumulation
 
 
 def chosen_batch(preset: Preset, latent: tuple[int, int]) -> int:

@@ -110,6 +110,12 @@ def test_a_choice_is_told_with_its_reason(asked, words):
     assert words in " ".join(settle(AutoSettings(**asked), SD15, (64, 64)).reasons)
 
 
+def test_a_preset_is_said_to_have_the_steps_that_small_pictures_need():
+    asked = AutoSettings(preset="quick look", steps=50)
+    first, *_ = settle(asked, SD15, (16, 16)).reasons
+    assert 'preset "quick look" has steps 150; yours, 50, is used' in first
+
+
 def test_typed_values_need_no_words_where_nothing_else_was_meant():
     typed = AutoSettings(steps=50, learning_rate="1e-3", noise_offset=0.1)
     assert settle(typed, SD15, (64, 64)).reasons == ()
