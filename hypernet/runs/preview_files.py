@@ -2,6 +2,7 @@
 
     previews/
       <name>-<n>.png              after n updates, as the first prompt shows it
+      <name>-0.png                before the first of them, without the network
       <name>-<n>-<key>.png        the same for another prompt
       <name>-without-<key>.png    the same without the network
       grid.png                    all of them, labelled

@@ -63,6 +63,8 @@ class Session:
         total, title = self.learner.settings.steps, f'Training "{self.live.name}"'
         progress = compat.Progress(total, done=start, title=title)
         try:
+            if not start and self.previewer.settings.every:
+                self.tried(self.draw_bare)
             began = time.monotonic()
             for step in steps:
                 self.tell_first_probe(start)
@@ -157,6 +159,15 @@ class Session:
 
     def save_state(self) -> None:
         self.run.save_state(self.learner.network, self.learner)
+
+    def draw_bare(self) -> Image.Image:
+        """Draw the preview without the network, which is what the others are compared to."""
+        drawn = None, self.previewer.first, 0
+        picture = self.previewer.draw(*drawn)
+        texts, pixels = self.previewer.texts(*drawn, picture), as_pixels(picture)
+        self.keep(lambda: self.run.save_preview(pixels, 0, texts))
+        self.live.tell()
+        return Image.fromarray(pixels)
 
     def draw(self) -> Tensor:
         """Draw a preview with the network as it is now, and save it."""

@@ -58,7 +58,7 @@ export class Strip {
 			slider.max = String(Math.max(0, this.steps.length - 1));
 			slider.value = String(this.chosen);
 			slider.setAttribute("aria-label", text.scrub);
-			slider.setAttribute("aria-valuetext", say("step", whole(this.steps[this.chosen])));
+			slider.setAttribute("aria-valuetext", named(this.steps[this.chosen]));
 		}
 		this.layOut();
 		if (this.dialog.open) this.showBig();
@@ -79,7 +79,7 @@ export class Strip {
 			button.value = String(first + place);
 			button.setAttribute("aria-label", say("enlarge", whole(step)));
 			setPicture(picture, previewAddress(this.run, step));
-			caption.textContent = whole(step);
+			caption.textContent = step ? whole(step) : text.bare;
 		});
 	}
 
@@ -100,11 +100,13 @@ export class Strip {
 		const step = this.steps[this.chosen];
 		if (step == null) return this.dialog.close();
 		this.close.textContent = text.close;
-		this.caption.textContent = say("step", whole(step));
+		this.caption.textContent = named(step);
 		this.big.alt = this.caption.textContent;
 		setPicture(this.big, previewAddress(this.run, step));
 	}
 }
+
+const named = (step) => (step === 0 ? text.bare : say("step", whole(step)));
 
 function setPicture(picture, address) {
 	if (picture.getAttribute("src") !== address) picture.src = address;

@@ -88,6 +88,7 @@ export default {
 		rateHint: "Learning rate",
 		summary: "Curve from step {0} to {1}: loss {2}, probe {3}, learning rate {4}.",
 		step: "step {0}",
+		bare: "without",
 		previews: "Previews",
 		scrub: "Show previews up to step",
 		enlarge: "Enlarge the preview of step {0}",

@@ -106,6 +106,7 @@ export default {
 		rateHint: "学习率",
 		summary: "第 {0} 步到第 {1} 步的曲线：损失 {2}，探针 {3}，学习率 {4}。",
 		step: "第 {0} 步",
+		bare: "无网络",
 		previews: "预览图",
 		scrub: "显示到此步为止的预览图",
 		enlarge: "放大第 {0} 步的预览图",

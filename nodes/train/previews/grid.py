@@ -48,10 +48,15 @@ class PreviewGrid:
         return "" if row is self.previewer.first else row.key()
 
     def find(self, row: Row, step: int | None) -> Path | None:
-        files = [self.file(row, step, folder) for folder in self.folders]
-        named = step is None or row is not self.previewer.first  # with a key
-        fits = (file for file in files if file.is_file() and (named or shows(row, file)))
-        return next(fits, None)
+        is_first = row is self.previewer.first
+        has_key = step is None or not is_first
+        for folder in self.folders:
+            file, bare = self.file(row, step, folder), preview_file(folder, self.name, 0)
+            if file.is_file() and (has_key or shows(row, file)):
+                return file
+            if is_first and step is None and bare.is_file() and shows(row, bare):
+                return bare  # drawn before training
+        return None
 
     def steps(self, done: int) -> list[int]:
         """The steps that have a picture of any row, up to this one."""
@@ -59,7 +64,7 @@ class PreviewGrid:
         for row in self.previewer.rows:
             key = self.key(row, done)
             each = {n for folder in self.folders for n in previewed_steps(folder, self.name, key)}
-            found |= {n for n in each - found if n <= done and self.find(row, n)}
+            found |= {n for n in each - found if 0 < n <= done and self.find(row, n)}
         return sorted(found)
 
     def draw(

@@ -94,8 +94,8 @@ def test_previews_are_kept_and_shown_and_change_nothing_of_the_training(host, sh
 @pytest.mark.parametrize(
     ("encoders", "leaving"),
     [
-        ("to RAM", {"release": [2, 1, 1]}),
-        ("unloaded", {"release": [2, 1, 1], "unload": [2, 1, 1]}),
+        ("to RAM", {"release": [2, 1, 1, 1]}),
+        ("unloaded", {"release": [2, 1, 1, 1], "unload": [2, 1, 1, 1]}),
         ("stay on the card", {}),
     ],
 )
@@ -147,8 +147,12 @@ def test_an_interrupt_at_any_moment_keeps_the_state_and_a_finished_run_is_not_ru
         request_interrupt()
         return encode(*given)
 
+    drawn = []
+
     def stop_drawing(*given, **settings):
-        request_interrupt()
+        drawn.append(given)
+        if len(drawn) == 2:  # the first is without the network, before training
+            request_interrupt()
         return draw(*given, **settings)
 
     with monkeypatch.context() as patched:

@@ -79,13 +79,13 @@ def test_a_running_training_can_be_looked_at_and_a_finished_one_too(
     assert during["curves"]["probe"]["step"] == [0, 2, 4], "0: of a network without effect"
     assert during["curves"]["rate"]["last"] == [1e-3] * 4
     assert during["speed"] > 0 and during["seconds_left"] > 0
-    assert during["previews"] == [2], "that of step 4 comes after the update"
+    assert during["previews"] == [0, 2], "that of step 4 comes after the update"
     assert "hardly follows in 6 steps" in during["notes"][0]["text"]
     assert seen["node"]["name"] == "style"
 
     after = server("GET", "state", {"name": " style.pt "})
     assert (after["state"], after["step"], after["total"]) == ("finished", 6, 6)
-    assert after["previews"] == [2, 4, 6] and after["seconds"] > 0
+    assert after["previews"] == [0, 2, 4, 6] and after["seconds"] > 0
     assert after["curves"]["probe"]["step"] == [0, 2, 4, 6]
     assert after["notes"] == during["notes"]
     assert server("GET", "state", {"node": "train"}) == {"state": "none", "name": ""}
@@ -126,7 +126,7 @@ def test_stop_and_keep_ends_with_the_network_finished_and_saved(
     assert "Ended after step 3 of 6, as you asked." in "".join(result.outputs["train"]["text"])
     after = server("GET", "state", {"name": "style"})
     assert (after["state"], after["step"], after["total"]) == ("finished", 3, 6)
-    assert after["previews"] == [2, 3]
+    assert after["previews"] == [0, 2, 3]
 
 
 def test_a_pause_holds_the_training_where_it_can_be_saved_until_it_is_resumed(
@@ -300,7 +300,7 @@ def test_a_run_in_folders_is_told_with_its_previews(host, graph, events, server)
     for name in ("styles/ink", "styles\\ink"):
         found = server("GET", "state", {"name": name})
         assert (found["name"], found["state"]) == ("styles/ink", "finished")
-        assert found["previews"] == [2, 4, 6]
+        assert found["previews"] == [0, 2, 4, 6]
     picture = server("GET", "preview", {"name": "styles/ink", "step": "4"})
     assert picture.name == "ink-4.png" and picture.exists()
     assert events[-1][1]["name"] == events[-1][1]["asked"] == "styles/ink"
