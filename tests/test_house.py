@@ -28,6 +28,7 @@ LIBRARY = {
     "cv2",
     "onnxruntime",
     "transformers",
+    "filelock",
 } | sys.stdlib_module_names
 
 

@@ -1,8 +1,4 @@
-"""Locks a name, so that only one training at a time uses it.
-
-It is a file lock of the system, valid for all processes and machines that share the output folder.
-It ends with the process that holds it, even if that is killed.
-"""
+"""Locks a name, so that only one training at a time uses it; see hypernet/runs/lock_files.py."""
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
@@ -11,11 +7,11 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout  # torch brings it
 
+from hypernet.runs.lock_files import lock_file
+
 from .naming import LOAD, Found
 
 log = logging.getLogger(__name__)
-
-LOCKS = ".locks"  # beside the runs' folders, because a run that is stopped early has none
 
 
 @contextmanager
@@ -43,9 +39,3 @@ def held(plan: Callable[[Sequence[str]], Found], runs: Path) -> Iterator[Found]:
                 break
             holding.close()
         yield found
-
-
-def lock_file(runs: Path, name: str) -> Path:
-    file = runs / LOCKS / f"{name}.lock"
-    file.parent.mkdir(parents=True, exist_ok=True)
-    return file
