@@ -6,6 +6,7 @@ seen.jsonl (seen.py) in the run's folder. The loss is smoothed as in health.py.
 
 from __future__ import annotations
 
+import os
 from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
@@ -74,13 +75,19 @@ def read_history(folder: Path) -> RunHistory:
     return history
 
 
-def logged(path: Path) -> Iterator[tuple[int, float, float]]:
-    """Yields (step, loss, rate) of every whole line of loss.csv."""
+def logged(path: Path, most: int = 0) -> Iterator[tuple[int, float, float]]:
+    """Yields (step, loss, rate) of every whole line of loss.csv.
+
+    most: only of the lines in the last so many bytes; 0 for all.
+    """
     if not path.exists():
         return
-    with open(path, encoding="utf-8", errors="replace") as file:
+    with open(path, "rb") as file:
+        if most and path.stat().st_size > most:
+            file.seek(-most, os.SEEK_END)
+            file.readline()  # the rest of a line that begins before
         for line in file:
-            cells = line.split(",")
+            cells = line.split(b",")
             try:
                 yield int(cells[0]), float(cells[3]), float(cells[4])
             except (IndexError, ValueError):
