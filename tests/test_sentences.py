@@ -49,6 +49,9 @@ UNSAID = {
     # prompts that tell encoders apart
     "a (red:1.3) fox by the [sea], masterpiece,", "one tree and another,",
     "ComfyUI {0}",
+    # on the page that `hypernet report` writes
+    "default-src 'none'; img-src data:; style-src 'unsafe-inline'", "entry {0}", "{0} · Hypernet",
+    "{0} ({1} at last)", "{0} h {1} min", "{0} min {1} s", "step {0} of {1}",
     # lines of progress in the terminal
     'Training "{0}"', "loss {0}, rate {1}", "Testing learning rates",
 }  # fmt: skip
