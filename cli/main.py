@@ -10,6 +10,8 @@
     hypernet to-lora FILE OUT --model CHECKPOINT [--rank N]
     hypernet compare OUT.png FILE [...] --model CHECKPOINT --prompt TEXT [--strengths NUMBERS]
     hypernet estimate STRUCTURE [--model flux] [--places PLACES] [--groups N] [--widths WIDTHS]
+    hypernet runs [diff RUN RUN [...] | publish RUN [STEP] | delete RUN] [--out DIR] [--models DIR]
+    hypernet report RUN [--to FILE] [--out DIR]
 
 Exit codes: 0 done, 1 a node failed, 2 invalid request, 130 stopped by the user. The first Ctrl-C
 lets the running node finish its step and keep its work; the second stops at once.
@@ -45,6 +47,7 @@ from ..compat.standalone.progress import request_interrupt
 from ..compat.standalone.routes import collected_routes
 from ..compat.standalone.serve.gate import is_loopback
 from .file_commands import Command, add_parsers
+from .run_commands import add_run_parsers
 
 DONE, FAILED, REFUSED, STOPPED = 0, 1, 2, 130
 
@@ -124,7 +127,7 @@ def _parser() -> tuple[argparse.ArgumentParser, dict[str, Command]]:
     inspect = commands.add_parser("inspect", help="say what network files are")
     inspect.add_argument("files", nargs="+", metavar="FILE")
     inspect.add_argument("--json", action="store_true", help="as JSON")
-    return parser, add_parsers(commands)
+    return parser, add_parsers(commands) | add_run_parsers(commands)
 
 
 def _say(sentence: str) -> None:
