@@ -31,9 +31,11 @@ def untrained(runs: Path, name: str) -> Iterator[None]:
         try:
             holding.enter_context(FileLock(lock_file(runs, name), blocking=False))
         except Timeout:
-            raise ValueError(
-                f'The run "{name}" is being trained just now. Stop the training first.'
-            ) from None
+            raise being_trained(name) from None
         except NotImplementedError as fault:  # some network drives have no locks
             log.warning("Nobody may train in %s meanwhile: %s", runs, fault)
         yield
+
+
+def being_trained(name: str) -> ValueError:
+    return ValueError(f'The run "{name}" is being trained just now. Stop the training first.')

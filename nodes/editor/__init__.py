@@ -1,8 +1,12 @@
-"""The server's answers to the editor: pictures, runs, uploads, panels and trainings.
+"""The server's answers to the editor: pictures, runs, uploads, panels, trainings and the book.
 
 ROUTES maps (method, path) to the function that answers. The pack's extension registers them.
 """
 
-from . import panels, pictures, runs_and_uploads, trainings
+from . import book, panels, pictures, runs_and_uploads, trainings
 
-ROUTES = panels.ROUTES | pictures.ROUTES | runs_and_uploads.ROUTES | trainings.ROUTES
+ROUTES = {
+    route: answer
+    for part in (book, panels, pictures, runs_and_uploads, trainings)
+    for route, answer in part.ROUTES.items()
+}
