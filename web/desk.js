@@ -6,8 +6,6 @@ import {fresh, setting, translated, words} from "./language.js";
 
 const say = words("desk");
 
-const open = (dialog) => async () => (await import(fresh("./dialogs.mjs")))[dialog]();
-
 /** New nodes begin with what the settings say; loaded ones get their own values afterwards. */
 const FIRST = {
 	HypernetTrain: (widget) => widget("preview_every", setting("Hypernet.PreviewEvery")),
@@ -18,7 +16,6 @@ const FIRST = {
 app.registerExtension({
 	name: "Hypernet.Desk",
 	settings: [
-		// Chinese: locales/zh
 		["Panels", "Drawings and pictures on nodes", {type: "boolean", defaultValue: true}],
 		[
 			"Plots",
@@ -47,13 +44,13 @@ app.registerExtension({
 			id: "Hypernet.Inspect",
 			label: "Hypernet: inspect a file…",
 			icon: "pi pi-search",
-			function: open("inspect"),
+			function: async () => (await import(fresh("./dialogs.mjs"))).inspect(),
 		},
 		{
 			id: "Hypernet.Runs",
 			label: "Hypernet: list runs",
-			icon: "pi pi-list",
-			function: open("listRuns"),
+			icon: "pi pi-book",
+			function: () => app.extensionManager.sidebarTab.toggleSidebarTab("hypernet"),
 		},
 	],
 	menuCommands: [{path: ["Hypernet"], commands: ["Hypernet.Inspect", "Hypernet.Runs"]}],
@@ -65,7 +62,17 @@ app.registerExtension({
 		});
 		keepBack(node);
 	},
-	setup: listen,
+	setup() {
+		listen();
+		app.extensionManager.registerSidebarTab({
+			id: "hypernet",
+			icon: "pi pi-book",
+			title: "Hypernet",
+			tooltip: "Hypernet",
+			type: "custom",
+			render: async (to) => (await import(fresh("./book.mjs"))).open(to),
+		});
+	},
 });
 
 const isOurs = (kind) => String(kind).startsWith("Hypernet");

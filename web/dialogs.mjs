@@ -1,4 +1,4 @@
-/** Dialogs that the editor's commands open: what a network's file holds, and the runs there are. */
+/** The dialog that an editor's command opens: what a network's file holds. */
 import {notice} from "./desk.js";
 import {facts} from "./file.js";
 import {words} from "./language.js";
@@ -29,35 +29,6 @@ export async function inspect() {
 		show(names[0]);
 	}
 	openDialog(say.files, ...(names.length ? [list, place] : [say.empty]));
-}
-
-export async function listRuns() {
-	/** @type {{folder: string, runs: ListedRun[]}} */
-	const {folder, runs} = await ask("runs").catch(complain);
-	/** @type {(kind: "th" | "td", ...cells: (string | number | null)[]) => Element} */
-	const row = (kind, ...cells) =>
-		element("tr", {}, ...cells.map((cell) => element(kind, {}, String(cell ?? ""))));
-	const table = element(
-		"table",
-		{},
-		row("th", say.run, say.state, say.steps, say.rate, say.pictures, say.model, say.changed),
-		...runs.map((run) =>
-			row(
-				"td",
-				run.name,
-				run.finished ? say.finished : say.open,
-				run.steps,
-				run.learning_rate,
-				run.pictures,
-				run.model,
-				new Date(run.changed * 1000).toLocaleString(),
-			),
-		),
-	);
-	openDialog(
-		folder,
-		runs.length ? element("div", {class: "hypernet-table", tabindex: 0}, table) : say.none,
-	);
 }
 
 /** @type {(title: string, ...content: (string | Node)[]) => void} */

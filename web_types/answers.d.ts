@@ -56,16 +56,33 @@ interface PicturesAnswer {
 	notes: string[];
 }
 
-/** GET runs: hypernet/runs/manifest.py */
-interface ListedRun {
+/** A run of GET book: hypernet/runs/book/entries.py */
+interface BookEntry {
 	name: string;
-	finished: boolean;
-	steps: number;
-	learning_rate: string;
-	pictures: number | null;
-	model: string;
+	state: Stage | "damaged";
+	why: string;
+	step: number;
+	steps: number | null;
+	loss: number | null;
+	smoothed: number | null;
+	probe: number | null;
+	seconds: number | null;
 	/** Seconds since 1970. */
 	changed: number;
+	/** In models/hypernetworks; "" if there is none. */
+	network: string;
+	/** The step of the last one. */
+	preview: number | null;
+	model: string;
+	learning_rate: string;
+	pictures: number | null;
+}
+
+/** POST book/settings, for several runs in the order in which they were asked for. */
+interface BookSettings {
+	rows: {part: string; name: string; values: string[]; differs: boolean}[];
+	/** Of each run: steps, and "best". */
+	checkpoints: string[][];
 }
 
 /** By column, one entry a point: hypernet/runs/history.py says which columns a curve has. */

@@ -58,6 +58,15 @@ interface Toast {
 	life: number;
 }
 
+interface SidebarTab {
+	id: string;
+	icon: string;
+	title: string;
+	tooltip: string;
+	type: "custom";
+	render(place: HTMLElement): void;
+}
+
 interface App {
 	registerExtension(extension: Extension): void;
 	handleFile(file: File): void;
@@ -70,12 +79,15 @@ interface App {
 		/** The value has the type that the setting declares. */
 		setting: {get(id: string): any};
 		toast: {add(toast: Toast): void};
+		registerSidebarTab(tab: SidebarTab): void;
+		sidebarTab: {toggleSidebarTab(id: string): void};
 	};
 }
 
 interface Api {
 	/** The server's events: `detail` is what it sent. */
 	addEventListener(event: string, heard: (event: CustomEvent) => void): void;
+	removeEventListener(event: string, heard: (event: CustomEvent) => void): void;
 	fetchApi(path: string, how: RequestInit): Promise<Response>;
 	apiURL(path: string): string;
 }

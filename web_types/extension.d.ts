@@ -84,6 +84,25 @@ type Words = {
 
 type Notices = (severity: Severity, summary: string, detail: string) => void;
 
+// book.mjs
+
+type LaysSideBySide = (
+	runs: BookEntry[],
+	states: RunAnswer[],
+	told: BookSettings,
+	/** When a run is no longer there. */
+	then: () => void,
+) => void;
+
+type MakesColumn = (
+	run: BookEntry,
+	state: RunAnswer,
+	checkpoints: string[],
+	/** Which of the runs it is, which gives its colour. */
+	place: number,
+	gone: () => void,
+) => Element;
+
 // train/
 
 /** Which run of the server's to show; null: there is none. */
