@@ -11,7 +11,7 @@ import {duration, short, text, whole} from "./train/words.js";
 /** @type {typeof import("./words/book.mjs").default} */
 const table = (await import(fresh("./words/book.mjs"))).default;
 const MOST = 8; // runs in one comparison
-const ENDS = ["finished", "interrupted", "failed"];
+const OVER = ["finished", "interrupted", "failed", "unfinished", "damaged"];
 const BETWEEN = 1000; // milliseconds between two looks into the folder
 const OUTLIERS = 0.02; // of a curve's values
 
@@ -93,7 +93,7 @@ class Book {
 	/** A training has news: its numbers at once, and all else when it begins or ends. */
 	hear(/** @type {StepEvent} */ {name, state, step, total}) {
 		const run = this.runs.find((each) => each.name === name);
-		const isKnown = run && !ENDS.includes(state);
+		const isKnown = run && !OVER.includes(state);
 		if (run) {
 			Object.assign(run, {state, step, steps: total});
 			this.lineOf(name)?.querySelector(".hypernet-facts")?.replaceChildren(factsOf(run));
@@ -104,11 +104,14 @@ class Book {
 	show() {
 		const wanted = this.find.value.trim().toLowerCase();
 		const found = this.runs.filter((run) => run.name.toLowerCase().includes(wanted));
-		const at = document.activeElement?.closest("li")?.dataset.name;
+		const had = document.activeElement;
+		const at = had?.closest("li")?.dataset.name;
 		this.lines = found.map((run) => this.line(run));
 		this.list.replaceChildren(...this.lines);
 		this.count();
-		this.lineOf(at)?.querySelector("button")?.focus(); // what had it is gone
+		/** @type {HTMLElement | null | undefined} */
+		const next = had && this.lineOf(at)?.querySelector(had.tagName);
+		next?.focus(); // what had it is gone
 	}
 
 	lineOf(/** @type {string | undefined} */ name) {
@@ -162,7 +165,7 @@ class Book {
 }
 
 function factsOf(/** @type {BookEntry} */ {state, step, steps, smoothed, seconds}) {
-	const known = state in table.en ? say(/** @type {"finished"} */ (state)) : text[state];
+	const known = OVER.includes(state) ? say(/** @type {"finished"} */ (state)) : text[state];
 	const facts = [known, say("steps", whole(step), whole(steps))];
 	if (smoothed != null) facts.push(say("loss", short(smoothed)));
 	if (seconds != null) facts.push(duration(seconds));
@@ -221,7 +224,7 @@ function sideBySide(runs, states, told, then) {
  */
 function columnOf(run, state, checkpoints, place, gone) {
 	const {name} = run;
-	const live = !(state.state in table.en);
+	const live = !OVER.includes(run.state);
 	const previews = state.previews ?? [];
 	const newest = previews.at(-1);
 	const shown = element("div", {class: "hypernet-preview"}, picture(state, newest));
@@ -249,7 +252,7 @@ function columnOf(run, state, checkpoints, place, gone) {
 		"section",
 		{"aria-label": name},
 		element("b", {class: `hypernet-run-${place}`}, name),
-		element("div", {class: "hypernet-facts"}, factsOf({...run, state: state.state})),
+		element("div", {class: "hypernet-facts"}, factsOf(run)),
 		state.why ? element("div", {class: "hypernet-fault"}, state.why) : "",
 		shown,
 		element("div", {class: "hypernet-row"}, slider, caption),

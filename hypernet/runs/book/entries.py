@@ -22,6 +22,7 @@ from ..preview_files import previewed_steps
 from ..seen import SEEN, seen_lines
 from ..standing import finished_in, network_in
 
+ENDS = ("finished", "interrupted", "failed")
 END_OF_LOG = 16 * 2**10  # bytes, about 500 updates
 
 
@@ -72,11 +73,11 @@ def read_entry(folder: Path, networks: Sequence[Path], name: str = "") -> Entry:
     settings = manifest.get("settings")
     settings = settings if isinstance(settings, Mapping) else {}
     history = end_of_history(folder)
-    state = history.ended or ("finished" if "seconds" in manifest else "unfinished")
+    state = history.ended if history.ended in ENDS else ""
     drawn = previewed_steps(folder, folder.name)
     return Entry(
         name=name,
-        state=state if settings else "damaged",
+        state=(state or unended(manifest)) if settings else "damaged",
         why=history.why,
         step=history.step,
         steps=of_kind(int, settings.get("steps")),
@@ -91,6 +92,11 @@ def read_entry(folder: Path, networks: Sequence[Path], name: str = "") -> Entry:
         learning_rate=of_kind(str, settings.get("learning_rate")) or "",
         pictures=of_kind(int, manifest.get("pictures")),
     )
+
+
+def unended(manifest: Mapping[str, Any]) -> str:
+    """The state of a run that tells no end: early versions did not."""
+    return "finished" if "seconds" in manifest else "unfinished"
 
 
 def end_of_history(folder: Path) -> RunHistory:
