@@ -369,7 +369,7 @@ function settings(/** @type {BookEntry[]} */ runs, /** @type {BookSettings["rows
 
 // Curves
 
-const [WIDE, HIGH, LEFT, TOP, BOTTOM] = [420, 150, 46, 6, 16];
+const [WIDE, HIGH, LEFT, TOP, BOTTOM] = [420, 150, 54, 6, 18];
 
 function plots(/** @type {RunAnswer[]} */ states) {
 	/** @type {[string, (curves: Curves) => number[][]][]} */

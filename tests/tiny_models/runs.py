@@ -24,6 +24,7 @@ def make_run(
     ended: str = "finished",
     prompt: str = "a fox",
     notes: tuple[str, ...] = (),
+    workflow: str = "",
     spec: HypernetSpec | None = None,
     **settings,
 ) -> Path:
@@ -36,7 +37,7 @@ def make_run(
         run.note(Step(step, loss, 1e-3, probe=loss / 2 if step % 2 == 0 else None))
         if step in checkpoints:
             run.save_checkpoint(Hypernetwork(spec, Record(name=folder.name, step=step)))
-            words = {"hypernet": json.dumps({"prompt": prompt}), "workflow": '{"nodes": []}'}
+            words = {"hypernet": json.dumps({"prompt": prompt}), "workflow": workflow}
             run.save_preview(np.full((8, 8, 3), 20 * step, np.uint8), step, words)
     for note in notes:
         run.remember(done, note=note)

@@ -12,6 +12,14 @@ pytest.importorskip("editing", reason="conftest.py of the browser tests is not h
 
 HOSTILE = "<img src=x onerror='window.caught = true'>"
 
+NODE = {
+    "id": 1, "type": "HypernetConfig", "pos": [0, 0], "size": [300, 300], "flags": {}, "order": 0,
+    "mode": 0, "inputs": [], "outputs": [], "properties": {}, "widgets_values": [],
+}  # fmt: skip
+WORKFLOW = {
+    "nodes": [NODE], "links": [], "version": 0.4, "last_node_id": 1, "last_link_id": 0,
+}  # fmt: skip
+
 
 @pytest.fixture
 def runs(editor):
@@ -20,7 +28,7 @@ def runs(editor):
     networks = editor.host.base / "models" / "hypernetworks"
     make_run(folder, "book/one", learning_rate="1e-3", loss=0.5)
     make_run(folder, "book/two", learning_rate="1e-4", loss=0.25, ended="interrupted", steps=9)
-    make_run(folder, "book/three", ended="")
+    make_run(folder, "book/three", ended="", workflow=json.dumps(WORKFLOW))
     make_run(folder, "book/four").rename(folder / "book" / HOSTILE)  # no node does, but hands can
     why = json.dumps({"step": 4, "ended": "failed", "why": HOSTILE})
     (folder / "book" / "three" / "seen.jsonl").write_text(why + "\n")
@@ -68,6 +76,11 @@ def test_the_keyboard_alone_compares_publishes_and_deletes_runs(editor, runs):
 
     page.get_by_role("button", name="book/three").press("Enter")
     dialog.get_by_text(HOSTILE).wait_for()
+    dialog.get_by_role("button", name="Open its workflow").press("Enter")
+    editor.until("app.graph.nodes.map((node) => node.type).join() === 'HypernetConfig'")
+    assert dialog.count() == 0
+    page.get_by_role("button", name="book/three").press("Enter")
+    dialog.wait_for()
     page.keyboard.press("Escape")
     dialog.wait_for(state="detached")
     assert not editor.run("return window.caught")
