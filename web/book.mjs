@@ -2,14 +2,15 @@
 import {app} from "../../scripts/app.js";
 import {api} from "../../scripts/api.js";
 import {notice} from "./desk.js";
-import {fresh, setting} from "./language.js";
+import {fresh, setting, words} from "./language.js";
 import {ask, element, renewPanels} from "./panel.js";
 import {ticks} from "./train/curve.js";
 import {previewAddress} from "./train/source.js";
-import {duration, short, text, whole} from "./train/words.js";
+import {say as tell, duration, short, text, whole} from "./train/words.js";
 
 /** @type {typeof import("./words/book.mjs").default} */
 const table = (await import(fresh("./words/book.mjs"))).default;
+const desk = words("desk");
 const MOST = 8; // runs in one comparison
 const OVER = ["finished", "interrupted", "failed", "unfinished", "damaged"];
 const BETWEEN = 1000; // milliseconds between two looks into the folder
@@ -17,14 +18,28 @@ const OUTLIERS = 0.02; // of a curve's values
 
 /** @type {(key: keyof typeof table.en, ...values: unknown[]) => string} */
 function say(key, ...values) {
-	const words = table[/^zh\b/.test(setting("Comfy.Locale")) ? "zh" : "en"];
-	return words[key].replace(/\{(\d)\}/g, (_, place) => String(values[place]));
+	const mine = table[/^zh\b/.test(setting("Comfy.Locale")) ? "zh" : "en"];
+	return mine[key].replace(/\{(\d)\}/g, (_, place) => String(values[place]));
 }
 
 /** @type {(label: string, attributes: {[name: string]: Attribute}) => HTMLButtonElement} */
 const button = (label, attributes) => element("button", {type: "button", ...attributes}, label);
 
-const complain = (/** @type {Error} */ fault) => notice("error", say("fault"), fault.message);
+/** @type {<Given extends any[]>(act: (...given: Given) => Promise<void>) => typeof act} */
+const tried =
+	(act) =>
+	(...given) =>
+		act(...given).catch((fault) => inform("error", desk.failed, fault.message));
+
+/**
+ * A toast, or where a dialog would cover it, a line of that.
+ * @type {Notices}
+ */
+function inform(severity, summary, detail) {
+	const place = document.querySelector("dialog[open].hypernet-book .hypernet-said");
+	if (place) place.textContent = detail;
+	else notice(severity, summary, detail);
+}
 
 document.head.append(
 	element("link", {rel: "stylesheet", href: new URL("./book.css", import.meta.url)}),
@@ -64,7 +79,7 @@ class Book {
 		/** @type {HTMLLIElement[]} those of the list */
 		this.lines = [];
 		this.list = element("ul", {});
-		this.compare = button("", {onclick: () => this.open([...this.ticked])});
+		this.compare = button("", {onclick: () => this.open(this.ticked)});
 		this.root = element(
 			"div",
 			{class: "hypernet-box hypernet-book"},
@@ -118,12 +133,11 @@ class Book {
 		return this.lines.find((each) => each.dataset.name === name);
 	}
 
-	/** @returns {HTMLLIElement} */
 	line(/** @type {BookEntry} */ run) {
 		const tick = element("input", {
 			type: "checkbox",
 			checked: this.ticked.has(run.name),
-			"aria-label": say("tick", run.name),
+			"aria-label": run.name,
 			onchange: () => {
 				this.ticked[tick.checked ? "add" : "delete"](run.name);
 				this.count();
@@ -137,10 +151,15 @@ class Book {
 			element(
 				"div",
 				{},
-				button(run.name, {title: say("show"), onclick: () => this.open([run.name])}),
+				button(run.name, {onclick: () => this.open(new Set([run.name]))}),
 				element("div", {class: "hypernet-facts"}, factsOf(run)),
 			),
 		);
+	}
+
+	open(/** @type {Set<string>} */ names) {
+		const runs = this.runs.filter((run) => names.has(run.name));
+		compare(runs, () => this.read());
 	}
 
 	count() {
@@ -148,26 +167,21 @@ class Book {
 		this.compare.textContent = say("compare", size);
 		this.compare.disabled = size < 1 || size > MOST;
 	}
-
-	async open(/** @type {string[]} */ names) {
-		const runs = this.runs.filter((run) => names.includes(run.name));
-		try {
-			const asked = {names: runs.map((run) => run.name)};
-			const [told, ...states] = await Promise.all([
-				ask("book/settings", asked),
-				...asked.names.map((name) => ask(`runs/state?${new URLSearchParams({name})}`)),
-			]);
-			sideBySide(runs, states, told, () => this.read());
-		} catch (fault) {
-			complain(fault);
-		}
-	}
 }
 
+const compare = tried(async (/** @type {BookEntry[]} */ runs, /** @type {() => void} */ then) => {
+	const names = runs.map((run) => run.name);
+	const [told, ...states] = await Promise.all([
+		ask("book/settings", {names}),
+		...names.map((name) => ask(`runs/state?${new URLSearchParams({name})}`)),
+	]);
+	sideBySide(runs, states, told, then);
+});
+
 function factsOf(/** @type {BookEntry} */ {state, step, steps, smoothed, seconds}) {
-	const known = OVER.includes(state) ? say(/** @type {"finished"} */ (state)) : text[state];
-	const facts = [known, say("steps", whole(step), whole(steps))];
-	if (smoothed != null) facts.push(say("loss", short(smoothed)));
+	const known = state in table.en ? say(/** @type {any} */ (state)) : text[state];
+	const facts = [known, tell("count", whole(step), whole(steps))];
+	if (smoothed != null) facts.push(`${text.loss} ${short(smoothed)}`);
 	if (seconds != null) facts.push(duration(seconds));
 	return facts.join(" · ");
 }
@@ -190,7 +204,6 @@ function picture(/** @type {{name: string, began?: number}} */ run, /** @type {a
 
 /** @type {LaysSideBySide} */
 function sideBySide(runs, states, told, then) {
-	const title = runs.map((run) => run.name).join(" · ");
 	const gone = () => {
 		then();
 		dialog.close();
@@ -202,17 +215,18 @@ function sideBySide(runs, states, told, then) {
 		"dialog",
 		{
 			class: "hypernet-box hypernet-dialog hypernet-book",
-			"aria-label": title,
+			"aria-label": runs.map((run) => run.name).join(" · "),
 			onclose: () => dialog.remove(),
 			onkeydown: (event) => {
 				event.stopPropagation(); // the editor's keys are for its graph
 				if (event.key === "Escape") dialog.close();
 			},
 		},
+		element("p", {class: "hypernet-said", role: "status"}),
 		element("div", {class: "hypernet-columns"}, ...columns),
 		element("div", {class: "hypernet-plots"}, ...plots(states)),
 		settings(runs, told.rows),
-		button(say("close"), {onclick: () => dialog.close()}),
+		button(desk.close, {onclick: () => dialog.close()}),
 	);
 	document.body.append(dialog);
 	dialog.showModal();
@@ -235,7 +249,7 @@ function columnOf(run, state, checkpoints, place, gone) {
 		max: previews.length - 1,
 		value: previews.length - 1,
 		hidden: previews.length < 2,
-		"aria-label": say("choose", name),
+		"aria-label": text.previews,
 		oninput: () => {
 			const step = previews[Number(slider.value)];
 			shown.replaceChildren(picture(state, step));
@@ -244,7 +258,7 @@ function columnOf(run, state, checkpoints, place, gone) {
 	});
 	const steps = element(
 		"select",
-		{"aria-label": say("checkpoint", name), disabled: !checkpoints.length},
+		{"aria-label": say("checkpoint"), disabled: !checkpoints.length},
 		...checkpoints.map((step) => element("option", {}, step)),
 	);
 	steps.value = checkpoints.filter((step) => step !== "best").at(-1) ?? "best";
@@ -275,28 +289,20 @@ function columnOf(run, state, checkpoints, place, gone) {
 	);
 }
 
-async function openWorkflow(state, step, then) {
-	try {
-		const answer = await fetch(previewAddress(state, step));
-		if (!answer.ok) throw new Error(`${answer.status} ${answer.statusText}`);
-		const name = `${state.name.split("/").at(-1)}.png`; // the file's name becomes the tab's
-		then();
-		app.handleFile(new File([await answer.blob()], name, {type: "image/png"}));
-	} catch (fault) {
-		complain(fault);
-	}
-}
+const openWorkflow = tried(async (state, step, then) => {
+	const answer = await fetch(previewAddress(state, step));
+	if (!answer.ok) throw new Error(`${answer.status} ${answer.statusText}`);
+	const name = `${state.name.split("/").at(-1)}.png`;
+	then();
+	app.handleFile(new File([await answer.blob()], name, {type: "image/png"}));
+});
 
-async function publish(name, step) {
-	try {
-		/** @type {{said: string}} */
-		const {said} = await ask("book/publish", {name, step});
-		notice("success", say("published"), said);
-		renewPanels();
-	} catch (fault) {
-		complain(fault);
-	}
-}
+const publish = tried(async (name, step) => {
+	/** @type {{said: string}} */
+	const {said} = await ask("book/publish", {name, step});
+	inform("success", say("publish"), said);
+	renewPanels();
+});
 
 /** Asks once more before it deletes. */
 function deletion(
@@ -312,21 +318,17 @@ function deletion(
 			sure = false;
 			made.textContent = say("remove");
 		},
-		onclick: async () => {
+		onclick: tried(async () => {
 			if (!sure) {
 				sure = true;
 				made.textContent = say("sure");
 				return;
 			}
-			try {
-				/** @type {{folder: string}} */
-				const {folder} = await ask("book/delete", {name});
-				notice("success", say("removed"), folder);
-				then();
-			} catch (fault) {
-				complain(fault);
-			}
-		},
+			/** @type {{folder: string}} */
+			const {folder} = await ask("book/delete", {name});
+			then();
+			inform("success", say("remove"), folder);
+		}),
 	});
 	return made;
 }
@@ -360,7 +362,7 @@ function settings(/** @type {BookEntry[]} */ runs, /** @type {BookSettings["rows
 	show();
 	return element(
 		"section",
-		{"aria-label": say("settings")},
+		{},
 		element("b", {}, say("settings")),
 		element("label", {hidden: !several}, only, ` ${say("differing")}`),
 		place,
@@ -374,9 +376,9 @@ const [WIDE, HIGH, LEFT, TOP, BOTTOM] = [420, 150, 54, 6, 18];
 function plots(/** @type {RunAnswer[]} */ states) {
 	/** @type {[string, (curves: Curves) => number[][]][]} */
 	const wanted = [
-		[say("curveLoss"), ({smoothed}) => [smoothed.step, smoothed.last]],
-		[say("curveProbe"), ({probe}) => [probe.step, probe.mean]],
-		[say("curveRate"), ({rate}) => [rate.step, rate.last]],
+		[text.loss, ({smoothed}) => [smoothed.step, smoothed.last]],
+		[text.probe, ({probe}) => [probe.step, probe.mean]],
+		[text.rate, ({rate}) => [rate.step, rate.last]],
 	];
 	return wanted.map(([label, columns]) => {
 		const lines = states.map(({curves}) => (curves ? columns(curves) : [[], []]));

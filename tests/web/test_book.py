@@ -46,11 +46,11 @@ def test_the_keyboard_alone_compares_publishes_and_deletes_runs(editor, runs):
     lines = page.locator(".hypernet-book li")
     lines.nth(3).wait_for()
     assert lines.count() == 4 and page.get_by_text(HOSTILE).count() == 1
-    assert page.get_by_text("stopped · 4 of 9 · loss 0.25").count() == 1
+    assert page.get_by_text("Stopped · 4 of 9 · loss 0.25").count() == 1
     editor.shot("book")
 
     for name in ("book/one", "book/two"):
-        page.get_by_role("checkbox", name=f"Compare {name}").press(" ")
+        page.get_by_role("checkbox", name=name, exact=True).press(" ")
     page.get_by_role("button", name="Compare 2", exact=True).press("Enter")
     dialog = page.locator("dialog[open]")
     dialog.get_by_text("training: learning_rate").wait_for()
@@ -62,13 +62,13 @@ def test_the_keyboard_alone_compares_publishes_and_deletes_runs(editor, runs):
     one = dialog.get_by_role("region", name="book/one")
     one.get_by_role("combobox").select_option("2")
     one.get_by_role("button", name="Publish").press("Enter")
-    page.get_by_text("Published as").last.wait_for()
+    dialog.get_by_text("Published as").wait_for()
     assert (editor.host.base / "models" / "hypernetworks" / "book" / "one-2.pt").is_file()
     delete = one.get_by_role("button", name="Delete")
     delete.press("Enter")
     assert (runs / "one").is_dir()
     one.get_by_role("button", name="Really delete?").press("Enter")
-    page.get_by_text("moved to").last.wait_for()
+    page.get_by_text("hypernet_trash").last.wait_for()
     editor.until("document.querySelectorAll('.hypernet-book li').length === 3")
     assert not (runs / "one").exists()
     assert (editor.host.base / "output" / "hypernet_trash" / "book" / "one").is_dir()
