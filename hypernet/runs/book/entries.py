@@ -6,6 +6,7 @@ forgets what is older (0.98⁵⁰⁰ = 4·10⁻⁵).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from ...formats.networks import SUFFIXES
 from ...network.vocabulary import nearest
 from ...text.file_names import check_path
 from ...text.links import files_below
+from ...training.health import DECAY, smooth
 from ..downsampling import rounded
 from ..history import LOG, RunHistory, logged
 from ..manifest import MANIFEST, read_manifest
@@ -72,17 +74,17 @@ def read_entry(folder: Path, networks: Sequence[Path], name: str = "") -> Entry:
     name, manifest = name or folder.name, read_manifest(folder)
     settings = manifest.get("settings")
     settings = settings if isinstance(settings, Mapping) else {}
-    history = end_of_history(folder)
+    (step, loss, smoothed), history = losses_at_end(folder), events_of(folder)
     state = history.ended if history.ended in ENDS else ""
     drawn = previewed_steps(folder, folder.name)
     return Entry(
         name=name,
         state=(state or unended(manifest)) if settings else "damaged",
         why=history.why,
-        step=history.step,
+        step=step,
         steps=of_kind(int, settings.get("steps")),
-        loss=history.loss.buckets[-1].last if history.loss.buckets else None,
-        smoothed=rounded(history.smoothed.last) if history.smoothed.buckets else None,
+        loss=loss,
+        smoothed=smoothed,
         probe=rounded(history.probe.last) if history.probe.buckets else None,
         seconds=of_kind((int, float), manifest.get("seconds")),
         changed=last_change(folder),
@@ -99,10 +101,19 @@ def unended(manifest: Mapping[str, Any]) -> str:
     return "finished" if "seconds" in manifest else "unfinished"
 
 
-def end_of_history(folder: Path) -> RunHistory:
+def losses_at_end(folder: Path) -> tuple[int, float | None, float | None]:
+    """(the last step in the log, its loss, the smoothed one); None if there is none."""
+    step, total, counted, last = 0, 0.0, 0, None
+    for number, loss, _ in logged(folder / LOG, END_OF_LOG):
+        step = number
+        if math.isfinite(loss):
+            total, counted, last = total * DECAY + loss, counted + 1, loss
+    return step, last, rounded(smooth(total, counted)) if counted else None
+
+
+def events_of(folder: Path) -> RunHistory:
+    """A history without its curves, but for the probe's."""
     history = RunHistory()
-    for step, loss, rate in logged(folder / LOG, END_OF_LOG):
-        history.update(step, loss, rate)
     for step, seen in seen_lines(folder / SEEN):
         try:
             history.see(step, **seen)
