@@ -16,6 +16,8 @@ from hypernet_pack.nodes.train.names import lock
 from PIL import Image
 
 from hypernet import HypernetSpec, Hypernetwork, Record, open_network, save_network
+from hypernet.runs.book.entries import list_entries
+from hypernet.runs.book.settings import compared
 from hypernet.runs.state import newest_state
 
 SHORT = dict(steps=4, batch_size=1, accumulation=1, save_every=0, preview_steps=1)
@@ -450,6 +452,19 @@ def test_an_unfinished_run_that_is_damaged_is_left_and_one_begins_beside_it(
 
 
 # Others at the same time
+
+
+def test_five_rates_under_one_name_are_five_files_and_the_book_shows_what_differs(trained, places):
+    nets, runs = places
+    rates = ["1e-3", "5e-4", "2e-4", "1e-4", "5e-5"]
+    for rate in rates:
+        trained(steps=2, learning_rate=rate)
+    entries = sorted(list_entries(runs, [nets]), key=lambda entry: entry.name)
+    assert [entry.name for entry in entries] == ["style", *(f"style_{n}" for n in range(2, 6))]
+    assert [entry.network for entry in entries] == [f"{entry.name}.pt" for entry in entries]
+    assert {(entry.state, entry.step) for entry in entries} == {("finished", 2)}
+    differing = [row for row in compared([runs / entry.name for entry in entries]) if row.differs]
+    assert [(row.name, row.texts) for row in differing] == [("learning_rate", rates)]
 
 
 def test_a_name_that_another_process_trains_is_left_to_it(host, short, trained, places):
