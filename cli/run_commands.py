@@ -23,7 +23,6 @@ from ..compat.standalone import folders
 from .file_commands import Command, named
 
 RUN = "its name in ./output/hypernet"
-LONGEST = 60  # characters of a cell
 
 
 def add_run_parsers(commands: Any) -> dict[str, Command]:
@@ -75,7 +74,8 @@ def folder_of(run: str) -> tuple[Path, str]:
     """(the folder of a run, its name). run: its name, or the path of its folder."""
     if (Path(run) / "manifest.json").is_file():
         return Path(run).absolute(), Path(run).absolute().name
-    return find_entry(run, runs_folder()), run
+    folder = find_entry(run, runs_folder())
+    return folder, folder.relative_to(runs_folder()).as_posix()
 
 
 def list_runs(arguments: argparse.Namespace) -> str:
@@ -159,6 +159,5 @@ def in_columns(rows: Sequence[Sequence[str]]) -> str:
 
 
 def printable(text: str) -> str:
-    """The text without signs that control a terminal, and not too long for a table."""
-    plain = "".join(sign if sign.isprintable() else "\ufffd" for sign in text)
-    return plain if len(plain) <= LONGEST else f"{plain[: LONGEST - 1]}…"
+    """The text without signs that control a terminal."""
+    return "".join(sign if sign.isprintable() else "\ufffd" for sign in text)

@@ -49,7 +49,7 @@ def publish(name: str, runs: Path, networks: Path, step: str = "") -> Published:
     """
     checkpoint = find_checkpoint(name, runs, step)
     open_network(checkpoint)
-    place = networks / Path(name).parent
+    place = networks / checkpoint.parent.relative_to(runs).parent
     number = 1
     while True:
         stem = checkpoint.stem if number == 1 else f"{checkpoint.stem}_{number}"
@@ -79,7 +79,7 @@ def find_checkpoint(name: str, runs: Path, step: str = "") -> Path:
     wanted = str(int(step)) if step.isdecimal() and step.isascii() else step
     if wanted in found:
         return found[wanted]
-    near = BEST
+    near = list(found)[-1]
     if wanted.isdecimal() and numbers:
         near = str(min(numbers, key=lambda number: abs(number - int(wanted))))
     raise ValueError(

@@ -23,7 +23,7 @@ def test_the_newest_checkpoint_is_published_as_a_copy_under_its_step(places):
     assert found.file == networks / "styles" / "ink-12.pt" and found.is_new
     assert open_network(found.file).record.step == 12
     assert (runs / "styles" / "ink" / "ink-12.pt").is_file()
-    again = publish("styles/ink", runs, networks, "12")
+    again = publish("styles\\ink", runs, networks, "12")
     assert (again.file, again.is_new) == (found.file, False)
 
 
@@ -41,7 +41,7 @@ def test_what_is_there_under_that_name_is_kept(places):
     "name, step, words",
     [
         ("styles/ink", "5", 'no checkpoint "5". Nearest: 4. It has 2, 4, 12'),
-        ("styles/ink", "last", 'no checkpoint "last". Nearest: best'),
+        ("styles/ink", "last", 'no checkpoint "last". Nearest: 12'),
         ("styles/ink", "../../x", 'no checkpoint "../../x"'),
         ("styles/inky", "", 'no run "styles/inky" in .*Nearest: styles/ink'),
         ("bare", "", '"bare" has no checkpoints. .*save_every'),
