@@ -186,6 +186,8 @@ function factsOf(/** @type {BookEntry} */ {state, step, steps, smoothed, seconds
 	return facts.join(" · ");
 }
 
+const named = (step) => (step ? whole(step) : text.bare);
+
 /** The preview of a run after that step; an empty place where there is none. */
 function picture(/** @type {{name: string, began?: number}} */ run, /** @type {any} */ step) {
 	const unseen = element("span", {class: "hypernet-unseen"});
@@ -242,7 +244,7 @@ function columnOf(run, state, checkpoints, place, gone) {
 	const previews = state.previews ?? [];
 	const newest = previews.at(-1);
 	const shown = element("div", {class: "hypernet-preview"}, picture(state, newest));
-	const caption = element("output", {}, newest == null ? "" : whole(newest));
+	const caption = element("output", {}, newest == null ? "" : named(newest));
 	const slider = element("input", {
 		type: "range",
 		min: 0,
@@ -253,7 +255,7 @@ function columnOf(run, state, checkpoints, place, gone) {
 		oninput: () => {
 			const step = previews[Number(slider.value)];
 			shown.replaceChildren(picture(state, step));
-			caption.textContent = whole(step);
+			caption.textContent = named(step);
 		},
 	});
 	const steps = element(

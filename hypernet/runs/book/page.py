@@ -114,12 +114,9 @@ def curves(history: RunHistory) -> list[Element]:
 def previews(folder: Path) -> list[Element]:
     name = folder.name
     steps = thinned(previewed_steps(folder, name), MOST_PREVIEWS)
-    files = {f"step {step}": preview_file(folder, name, step) for step in steps}
-    without = preview_file(folder, name, None)
-    if without.is_file():
-        files = {WITHOUT: without} | files
     found, said = [], ""
-    for label, file in files.items():
+    for step in steps:
+        label, file = f"step {step}" if step else WITHOUT, preview_file(folder, name, step)
         if not (data := picture_data(file)):
             continue
         words = str(read_about(file).get("prompt", ""))

@@ -1,5 +1,6 @@
 """The page of a run: one file with everything in it, whatever names and captions say."""
 
+import shutil
 from html.parser import HTMLParser
 
 import pytest
@@ -7,6 +8,7 @@ from tiny_models.runs import make_run
 
 from hypernet.runs.book.drawing import ticks, value_range
 from hypernet.runs.book.page import page_of
+from hypernet.runs.preview_files import preview_file
 
 HOSTILE = "</style><script>alert(1)</script><img src=x onerror=alert(2)>&amp;'"
 
@@ -31,10 +33,12 @@ class Page(HTMLParser):
 
 def test_it_shows_settings_curves_previews_and_notices(tmp_path):
     folder = make_run(tmp_path, "ink", notes=("The rate was halved.",), learning_rate="2e-3")
+    shutil.copy(preview_file(folder, "ink", 2), preview_file(folder, "ink", 0))
     page = Page(page_of(folder, [], "styles/ink"))
-    for words in ("styles/ink", "2e-3", "The rate was halved.", "Finished, step 4 of 4", "a fox"):
+    told = ("styles/ink", "2e-3", "The rate was halved.", "Finished, step 4 of 4", "without: a fox")
+    for words in told:
         assert words in page.text
-    assert len(page.all("img")) == 2
+    assert len(page.all("img")) == 3
     kinds = {attributes["class"] for attributes in page.all("path")}
     assert kinds == {"loss", "probe", "rate"}
 
