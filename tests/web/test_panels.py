@@ -118,6 +118,28 @@ def test_a_file_says_what_it_is_also_where_it_is_applied(editor, network):
     editor.shot("file-panels")
 
 
+ESTIMATE = """
+const [config, estimate] = ["HypernetConfig", "HypernetEstimate"].map((kind, place) => {
+    const node = LiteGraph.createNode(kind);
+    node.pos = [400 * place, 80];
+    app.graph.add(node);
+    return node;
+});
+config.connect(0, estimate, "config");
+"""
+
+
+def test_what_a_node_says_of_its_result_is_on_the_node(editor):
+    editor.load({"nodes": [], "links": [], "version": 0.4})
+    editor.run(ESTIMATE)
+    assert editor.end_of(editor.queue()) == "success"
+    said = editor.page.get_by_text("beside the model and its activations")
+    said.wait_for()
+    saved = next(node for node in editor.saved()["nodes"] if node["type"] == "HypernetEstimate")
+    assert not saved.get("widgets_values"), "it is not part of the workflow"
+    editor.shot("result")
+
+
 def test_captions_are_found_edited_and_written_when_saved(editor, folder):
     data = add(editor, "HypernetLoadDataset", folder="leafing")
     caption = add(editor, "HypernetCaption", 1, trigger_word="my style")

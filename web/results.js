@@ -1,0 +1,55 @@
+/** What a run said, on each of our nodes that has no panel that tells it. */
+import {app} from "../../scripts/app.js";
+import {addWidget, chain, element} from "./panel.js";
+import {setting, translated} from "./language.js";
+
+const OURS = "Hypernet";
+const TOLD = ["Config", "LearningRate", "Load", "Inspect", "LoadDataset", "Train"].map(
+	(kind) => OURS + kind,
+);
+const [LINE, LETTER, BESIDE, MOST] = [15.4, 5.6, 30, 170]; // pixels
+
+app.registerExtension({
+	name: "Hypernet.Results",
+	nodeCreated(node) {
+		const kind = node.comfyClass ?? "";
+		if (kind.startsWith(OURS) && !TOLD.includes(kind)) tellResults(node);
+	},
+});
+
+function tellResults(/** @type {EditorNode} */ node) {
+	/** @type {HTMLElement | undefined} */
+	let place;
+	chain(node, "onExecuted", async (output) => {
+		const text = (output?.text ?? []).join("\n").trim();
+		if (!text && !place) return;
+		place ??= addPlace(node);
+		place.textContent = await translated(text);
+		fit(node);
+	});
+}
+
+function addPlace(/** @type {EditorNode} */ node) {
+	const place = element("div", {class: "hypernet-notes", role: "status", tabindex: 0});
+	place.addEventListener("pointerdown", (event) => event.stopPropagation()); // to select it
+	const box = element("div", {class: "hypernet-box"}, place);
+	addWidget(node, "hypernet_result", "HYPERNET_RESULT", box, {
+		getMinHeight: () => heightOf(place.textContent, node.size[0]),
+	});
+	return place;
+}
+
+/** That of a text on a node so wide, up to MOST. */
+function heightOf(/** @type {string} */ text, /** @type {number} */ wide) {
+	if (!text) return 0;
+	const fitting = Math.max(8, (wide - BESIDE) / LETTER);
+	const lines = text.split("\n").map((line) => Math.max(1, Math.ceil(line.length / fitting)));
+	return Math.min(MOST, LINE * (1 + lines.reduce((all, each) => all + each)));
+}
+
+/** Nodes 2.0 measures by itself. */
+function fit(/** @type {EditorNode} */ node) {
+	if (setting("Comfy.VueNodes.Enabled")) return;
+	const [wide, high] = node.computeSize();
+	node.setSize([Math.max(node.size[0], wide), Math.max(node.size[1], high)]);
+}
