@@ -26,7 +26,8 @@ from PIL import Image, ImageDraw, ImageFont
 
 from demo.drawing import WIDTHS
 
-from .workflows import HERE, WIDGETS, fields, first_value
+from .workflows import HERE
+from .workflows.descriptions import WIDGETS, fields, first_value
 
 SIZE = 128  # of the demo model's pictures
 WIDTH, MOST_BYTES = 800, 60_000

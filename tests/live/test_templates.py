@@ -25,6 +25,7 @@ from hypernet_pack.compat.standalone.graph.object_info import describe
 from hypernet_pack.compat.standalone.nodes.core import CORE_NODES
 
 from scripts import thumbnails, workflows
+from scripts.workflows.descriptions import OTHERS, fields
 
 LOADERS = {"UNETLoader", "CLIPLoader", "DualCLIPLoader", "EmptySD3LatentImage"}
 FILES = sorted(workflows.HERE.glob("*.json"))
@@ -46,7 +47,7 @@ def contents(file: Path) -> dict:
 OF_THE_STAND_IN = {
     name: describe(node) for node in CORE_NODES if (name := node.GET_SCHEMA().node_id) in LOADERS
 }
-KNOWN = workflows.OTHERS | OF_THE_STAND_IN
+KNOWN = OTHERS | OF_THE_STAND_IN
 
 
 @pytest.mark.parametrize("name", KNOWN)
@@ -56,9 +57,9 @@ def test_a_node_of_comfyuis_is_as_the_examples_take_it(comfyui: ComfyUI, name: s
     assert list(theirs["output_name"]) == ours["output_name"]
     kinds = [
         (each, "COMBO" if isinstance(kind, list) else kind)
-        for each, kind, _ in workflows.fields(theirs["input"])
+        for each, kind, _ in fields(theirs["input"])
     ]
-    assert kinds == [(each, kind) for each, kind, _ in workflows.fields(ours["input"])]
+    assert kinds == [(each, kind) for each, kind, _ in fields(ours["input"])]
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
@@ -72,7 +73,7 @@ def test_comfyui_knows_every_node_socket_and_choice(comfyui: ComfyUI, file: Path
         assert [each["type"] for each in node["outputs"]] == list(info["output"])
     for node in thumbnails.as_prompt(content, infos).values():
         known = infos[node["class_type"]]["input"]
-        for name, kind, options in workflows.fields(known):
+        for name, kind, options in fields(known):
             if name not in node["inputs"]:
                 assert name in known.get("optional", {}), f"{node['class_type']} lacks {name}"
                 continue

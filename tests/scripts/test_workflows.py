@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from scripts import workflows
+from scripts.workflows.drawing import TITLE, Drawing, overlap
 
 FILES = sorted(workflows.HERE.glob("*.json"))
 
@@ -41,9 +42,9 @@ def test_nothing_lies_on_anything_else(file):
     nodes = [
         (
             node["pos"][0],
-            node["pos"][1] - workflows.TITLE,
+            node["pos"][1] - TITLE,
             node["size"][0],
-            node["size"][1] + workflows.TITLE,
+            node["size"][1] + TITLE,
         )
         for node in content["nodes"]
     ]
@@ -51,13 +52,13 @@ def test_nothing_lies_on_anything_else(file):
     for boxes in (nodes, groups):
         assert len(boxes) > 1
         for a, b in combinations(boxes, 2):
-            assert not workflows.overlap(a, b), (a, b)
+            assert not overlap(a, b), (a, b)
 
 
-def test_a_drawing_refuses_nodes_that_overlap():
+def test_a_drawing_refuses_nodes_that_overlap(tmp_path):
     descriptions = {"Note": {"input": {}, "output": [], "output_name": []}}
-    drawing = workflows.Drawing(descriptions)
+    drawing = Drawing(descriptions)
     drawing.add("Note", (0, 0))
     drawing.add("Note", (100, 10))
     with pytest.raises(ValueError, match="node 1 and node 2 overlap"):
-        drawing.save("broken")
+        drawing.save(tmp_path / "broken.json")

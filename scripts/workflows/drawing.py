@@ -1,0 +1,189 @@
+"""A workflow while it is laid out: nodes with their sizes, links, groups.
+
+Widget values and slots come from the nodes' descriptions. Nodes must not overlap; a group surrounds
+the nodes it names.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+from hypernet_pack.compat.standalone.graph.socket_types import DYNAMIC_COMBO
+
+from .descriptions import WIDGETS, fields, first_value
+
+TITLE, SLOT, ROW, TEXT_BOX, FOOT = 30, 20, 24, 64, 80  # pixels of a node's parts
+SPARE = 8  # pixels by which a row is higher in Nodes 2.0
+PANELS = {  # the heights of our panels on the nodes, in pixels
+    "HypernetLoadDataset": 240, "HypernetCaption": 240, "HypernetConfig": 170, "HypernetApply": 80,
+    "HypernetTrain": 560, "HypernetLearningRate": 190, "HypernetLoad": 150, "HypernetInspect": 150,
+}  # fmt: skip
+MARGIN, HEADING = 20, 44  # pixels between a group's nodes and its edge, and above them
+BELOW = 60  # and below them: older editors' Nodes 2.0 are higher still
+
+Box = tuple[int, int, int, int]  # left, top, width, height
+Link = tuple[int, int]  # node, its output slot
+
+
+class Drawing:
+    """A workflow that is being laid out. add() returns a number; an output is (number, slot)."""
+
+    def __init__(self, descriptions: dict[str, dict]):
+        self.descriptions = descriptions
+        self.nodes: list[dict] = []
+        self.heights: list[int] = []  # including what Nodes 2.0 adds to rows and at the bottom
+        self.links: list[list] = []
+        self.groups: list[dict] = []
+
+    def add(
+        self, kind: str, at: tuple[int, int], title: str = "", size: tuple = (320, 0), **given: Any
+    ) -> int:
+        """Add a node. given: values of widgets, and links (node, slot) of inputs.
+
+        An input that a choice adds is named like "tagger.order".
+        """
+        described = self.descriptions[kind]
+        number = len(self.nodes) + 1
+        sockets, linked, widgets = [], [], []
+        height = rows = 0
+        for name, io_type, options in self.live(described["input"], given):
+            value = given.pop(name, None)
+            is_link = isinstance(value, tuple)
+            if io_type not in (*WIDGETS, DYNAMIC_COMBO) or options.get("forceInput"):
+                sockets.append({"name": name, "type": io_type, "link": None, "from": value})
+                continue
+            widgets.append(first_value(options) if value is None or is_link else value)
+            if options.get("control_after_generate"):
+                widgets.append("fixed")
+                height += ROW
+            if options.get("image_upload"):
+                widgets.append("image")  # the button
+                height += ROW
+            if not options.get("advanced"):  # the others are hidden behind "Show Advanced"
+                height += TEXT_BOX if options.get("multiline") else ROW
+                rows += 1
+            if is_link:
+                widget = {"name": name, "type": io_type, "widget": {"name": name}, "link": None}
+                linked.append(widget | {"from": value})
+        if given:
+            raise ValueError(f"{kind} has no inputs {list(given)}")
+        outputs = [
+            {"name": name, "type": io_type, "links": []}
+            for name, io_type in zip(described["output_name"], described["output"], strict=True)
+        ]
+        inputs = [*sockets, *linked]
+        for place, each in enumerate(inputs):
+            if source := each.pop("from"):
+                each["link"] = self.link(*source, number, place, each["type"])
+        height += SLOT * max(len(sockets), len(outputs)) + 20 + PANELS.get(kind, 0)
+        node = {
+            "id": number,
+            "type": kind,
+            "pos": list(at),
+            "size": [size[0], max(size[1], height)],
+            "flags": {},
+            "order": number - 1,
+            "mode": 0,
+            "inputs": inputs,
+            "outputs": outputs,
+            "properties": {"Node name for S&R": kind},
+        }
+        node |= {"widgets_values": widgets} if widgets else {}
+        self.nodes.append(node | ({"title": title} if title else {}))
+        self.heights.append(max(size[1], height + rows * SPARE + FOOT))
+        return number
+
+    def live(
+        self, inputs: dict[str, dict], given: dict, before: str = ""
+    ) -> Iterable[tuple[str, str, dict]]:
+        """The inputs; after each choice come the inputs that it adds."""
+        for name, io_type, options in fields(inputs):
+            chosen = given.get(name, first_value(options))  # add() removes it from given
+            yield f"{before}{name}", io_type, options
+            if io_type == DYNAMIC_COMBO:
+                (brought,) = (each for each in options["options"] if each["key"] == chosen)
+                yield from self.live(brought["inputs"], given, f"{before}{name}.")
+
+    def note(self, at: tuple[int, int], size: tuple[int, int], text: str) -> int:
+        number = len(self.nodes) + 1
+        self.nodes.append(
+            {
+                "id": number,
+                "type": "MarkdownNote",
+                "pos": list(at),
+                "size": list(size),
+                "flags": {},
+                "order": number - 1,
+                "mode": 0,
+                "inputs": [],
+                "outputs": [],
+                "title": "Three things to do",
+                "properties": {},
+                "widgets_values": [text],
+                "color": "#432",
+                "bgcolor": "#653",
+            }
+        )
+        self.heights.append(size[1])
+        return number
+
+    def link(self, source: int, slot: int, target: int, place: int, io_type: str) -> int:
+        number = len(self.links) + 1
+        self.links.append([number, source, slot, target, place, io_type])
+        self.nodes[source - 1]["outputs"][slot]["links"].append(number)
+        return number
+
+    def box(self, number: int) -> Box:
+        """The area of the node, including its title, with advanced inputs hidden."""
+        node = self.nodes[number - 1]
+        left, top = node["pos"]
+        return left, top - TITLE, node["size"][0], self.heights[number - 1] + TITLE
+
+    def below(self, number: int, gap: int = 60) -> int:
+        """The y of `at` for a node below this one."""
+        _, top, _, height = self.box(number)
+        return top + height + gap + TITLE
+
+    def right_of(self, number: int, gap: int = 60) -> int:
+        left, _, width, _ = self.box(number)
+        return left + width + gap
+
+    def group(self, title: str, numbers: Iterable[int], color: str) -> None:
+        boxes = [self.box(number) for number in numbers]
+        left, top = min(box[0] for box in boxes), min(box[1] for box in boxes)
+        right = max(box[0] + box[2] for box in boxes)
+        bottom = max(box[1] + box[3] for box in boxes)
+        bounding = [
+            left - MARGIN,
+            top - HEADING,
+            right - left + 2 * MARGIN,
+            bottom - top + HEADING + BELOW,
+        ]
+        self.groups.append({"title": title, "bounding": bounding, "color": color})
+
+    def save(self, path: Path) -> None:
+        things = [(f"node {node['id']}", self.box(node["id"])) for node in self.nodes]
+        groups = [(each["title"], tuple(each["bounding"])) for each in self.groups]
+        for kind in (things, groups):
+            for (one, a), (other, b) in combinations(kind, 2):
+                if overlap(a, b):
+                    raise ValueError(f"{path.stem}: {one} and {other} overlap")
+        content = {
+            "last_node_id": len(self.nodes),
+            "last_link_id": len(self.links),
+            "nodes": self.nodes,
+            "links": self.links,
+            "groups": self.groups,
+            "config": {},
+            "extra": {},
+            "version": 0.4,
+        }
+        path.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", "utf-8")
+
+
+def overlap(a: Box, b: Box) -> bool:
+    return all(a[i] < b[i] + b[i + 2] and b[i] < a[i] + a[i + 2] for i in (0, 1))
