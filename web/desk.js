@@ -62,6 +62,8 @@ app.registerExtension({
 		});
 		keepBack(node);
 	},
+	afterConfigureGraph: async () =>
+		app.graph.extra?.hypernet && (await import(fresh("./template.mjs"))).open(),
 	setup() {
 		listen();
 		app.extensionManager.registerSidebarTab({

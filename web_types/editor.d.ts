@@ -30,6 +30,7 @@ interface Widget {
 	name: string;
 	/** Of the kind that its input has: text, a number, yes or no. */
 	value: any;
+	element?: HTMLElement;
 	serialize?: boolean;
 	hidden?: boolean;
 	advanced?: boolean;
@@ -40,6 +41,12 @@ interface DOMWidget extends Widget {
 	element: HTMLElement;
 }
 
+interface Graph {
+	nodes: (EditorNode & {title: string})[];
+	groups: {title: string; pos: [number, number]; size: [number, number]}[];
+	extra: {hypernet?: string};
+}
+
 interface Extension {
 	name: string;
 	settings?: object[];
@@ -47,6 +54,7 @@ interface Extension {
 	menuCommands?: {path: string[]; commands: string[]}[];
 	setup?(): void;
 	nodeCreated?(node: EditorNode): void;
+	afterConfigureGraph?(): unknown;
 }
 
 type Severity = "info" | "success" | "warn" | "error";
@@ -70,8 +78,12 @@ interface SidebarTab {
 interface App {
 	registerExtension(extension: Extension): void;
 	handleFile(file: File): void;
+	graph: Graph;
 	canvas: {
 		canvas: HTMLCanvasElement;
+		/** A place (x, y) of the graph is drawn at scale · (place + offset), in pixels. */
+		ds: {scale: number; offset: [number, number]};
+		setDirty(front: boolean, back: boolean): void;
 		graph: {add(node: EditorNode): void};
 		convertEventToCanvasOffset(event: MouseEvent): [number, number];
 	};

@@ -23,6 +23,7 @@ HERE = Path(__file__).parents[2] / "example_workflows"
 
 EXAMPLES = (
     training.first_network_demo,
+    training.own_pictures_on_demo_model,
     training.train_style,
     training.train_subject_with_tagger,
     training.train_on_anima,

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from itertools import combinations
+from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +17,14 @@ from hypernet_pack.compat.standalone.graph.socket_types import DYNAMIC_COMBO
 
 from .descriptions import WIDGETS, fields, first_value
 
-TITLE, SLOT, ROW, TEXT_BOX, FOOT = 30, 20, 24, 64, 80  # pixels of a node's parts
-SPARE = 8  # pixels by which a row is higher in Nodes 2.0
-PANELS = {  # the heights of our panels on the nodes, in pixels
-    "HypernetLoadDataset": 240, "HypernetCaption": 240, "HypernetConfig": 170, "HypernetApply": 80,
-    "HypernetTrain": 560, "HypernetLearningRate": 190, "HypernetLoad": 150, "HypernetInspect": 150,
+TITLE, SLOT, ROW, TEXT_BOX = 30, 20, 24, 64  # pixels of a node's parts
+FOOT, ADVANCED, LEAST = 36, 34, 110  # and in Nodes 2.0: what ends it, a button, a whole node
+PANELS = {  # pixels for our panels on the nodes, and for what ends these in Nodes 2.0
+    "HypernetLoadDataset": 308, "HypernetCaption": 328, "HypernetConfig": 175, "HypernetApply": 96,
+    "HypernetTrain": 690, "HypernetLearningRate": 190, "HypernetLoad": 150, "HypernetInspect": 150,
 }  # fmt: skip
-MARGIN, HEADING = 20, 44  # pixels between a group's nodes and its edge, and above them
-BELOW = 60  # and below them: older editors' Nodes 2.0 are higher still
+MARGIN, HEADING = 16, 44  # pixels between a group's nodes and its edge, and above them
+BETWEEN, BESIDE = 20, 44  # pixels between nodes of a column, and between columns
 
 Box = tuple[int, int, int, int]  # left, top, width, height
 Link = tuple[int, int]  # node, its output slot
@@ -40,16 +41,19 @@ class Drawing:
         self.groups: list[dict] = []
 
     def add(
-        self, kind: str, at: tuple[int, int], title: str = "", size: tuple = (320, 0), **given: Any
-    ) -> int:
+        self, kind: str, at: tuple[int, int], title: str = "", size: tuple = (320, 0),
+        collapsed: bool = False, **given: Any,
+    ) -> int:  # fmt: skip
         """Add a node. given: values of widgets, and links (node, slot) of inputs.
 
-        An input that a choice adds is named like "tagger.order".
+        An input that a choice adds is named like "tagger.order". Of a collapsed node only the
+        title shows.
         """
         described = self.descriptions[kind]
         number = len(self.nodes) + 1
         sockets, linked, widgets = [], [], []
-        height = rows = 0
+        height = 0
+        foot, advanced = FOOT, False
         for name, io_type, options in self.live(described["input"], given):
             value = given.pop(name, None)
             is_link = isinstance(value, tuple)
@@ -60,12 +64,16 @@ class Drawing:
             if options.get("control_after_generate"):
                 widgets.append("fixed")
                 height += ROW
+                foot -= ROW  # Nodes 2.0 has a button for it
             if options.get("image_upload"):
                 widgets.append("image")  # the button
                 height += ROW
-            if not options.get("advanced"):  # the others are hidden behind "Show Advanced"
+            if options.get("advanced"):  # hidden behind "Show Advanced"
+                foot += 0 if advanced else ADVANCED
+                advanced = True
+            else:
                 height += TEXT_BOX if options.get("multiline") else ROW
-                rows += 1
+                foot -= FOOT if options.get("multiline") else 0  # lower there, for each
             if is_link:
                 widget = {"name": name, "type": io_type, "widget": {"name": name}, "link": None}
                 linked.append(widget | {"from": value})
@@ -80,12 +88,13 @@ class Drawing:
             if source := each.pop("from"):
                 each["link"] = self.link(*source, number, place, each["type"])
         height += SLOT * max(len(sockets), len(outputs)) + 20 + PANELS.get(kind, 0)
+        highest = height if kind in PANELS else max(height + foot, LEAST)
         node = {
             "id": number,
             "type": kind,
             "pos": list(at),
             "size": [size[0], max(size[1], height)],
-            "flags": {},
+            "flags": {"collapsed": True} if collapsed else {},
             "order": number - 1,
             "mode": 0,
             "inputs": inputs,
@@ -94,7 +103,7 @@ class Drawing:
         }
         node |= {"widgets_values": widgets} if widgets else {}
         self.nodes.append(node | ({"title": title} if title else {}))
-        self.heights.append(max(size[1], height + rows * SPARE + FOOT))
+        self.heights.append(0 if collapsed else max(size[1], highest))
         return number
 
     def live(
@@ -143,14 +152,10 @@ class Drawing:
         left, top = node["pos"]
         return left, top - TITLE, node["size"][0], self.heights[number - 1] + TITLE
 
-    def below(self, number: int, gap: int = 60) -> int:
+    def below(self, number: int, gap: int = BETWEEN) -> int:
         """The y of `at` for a node below this one."""
         _, top, _, height = self.box(number)
         return top + height + gap + TITLE
-
-    def right_of(self, number: int, gap: int = 60) -> int:
-        left, _, width, _ = self.box(number)
-        return left + width + gap
 
     def group(self, title: str, numbers: Iterable[int], color: str) -> None:
         boxes = [self.box(number) for number in numbers]
@@ -161,7 +166,7 @@ class Drawing:
             left - MARGIN,
             top - HEADING,
             right - left + 2 * MARGIN,
-            bottom - top + HEADING + BELOW,
+            bottom - top + HEADING + MARGIN,
         ]
         self.groups.append({"title": title, "bounding": bounding, "color": color})
 
@@ -179,10 +184,53 @@ class Drawing:
             "links": self.links,
             "groups": self.groups,
             "config": {},
-            "extra": {},
+            "extra": {"hypernet": path.stem},  # web/template.mjs opens it
             "version": 0.4,
         }
         path.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", "utf-8")
+
+
+class Column:
+    """Nodes of one width, each below the one before."""
+
+    def __init__(self, drawing: Drawing, left: int, width: int):
+        self.drawing = drawing
+        self.left, self.width, self.top = left, width, 0
+
+    def add(
+        self, kind: str, title: str = "", high: int = 0, collapsed: bool = False, **given: Any
+    ) -> int:
+        """Add a node that is at least so high."""
+        at, size = (self.left, self.top), (self.width, high)
+        number = self.drawing.add(kind, at, title, size, collapsed, **given)
+        self.top = self.drawing.below(number)
+        return number
+
+    def space(self) -> None:
+        """Leave room for the end of a group and the heading of the next."""
+        self.top += HEADING
+
+    def note(self, text: str) -> int:
+        size = (self.width, note_height(text, self.width))
+        number = self.drawing.note((self.left, self.top), size, text)
+        self.top = self.drawing.below(number) + HEADING
+        return number
+
+
+def note_height(text: str, width: int) -> int:
+    """Pixels that the text takes in Nodes 2.0, in the letters of 15 that web/template.mjs gives."""
+    paragraphs = [line.replace("*", "") for line in text.splitlines() if line]
+    lines = sum(ceil(8 * len(each) / (width - 63)) for each in paragraphs)
+    return 24 * lines + 8 * len(paragraphs) + 30
+
+
+def columns(drawing: Drawing, *widths: int) -> list[Column]:
+    """Columns side by side, the first at 0."""
+    made, left = [], 0
+    for width in widths:
+        made.append(Column(drawing, left, width))
+        left += width + BESIDE
+    return made
 
 
 def overlap(a: Box, b: Box) -> bool:

@@ -9,6 +9,9 @@ from PIL import Image
 from scripts import workflows
 from scripts.workflows.drawing import TITLE, Drawing, overlap
 
+SMALL_WINDOW = 1280 - 80, 640 - 110  # less what the editor's bars take
+WIDEST = 1860  # pixels of the graph: a window of 1,440 pixels shows them at three quarters
+
 FILES = sorted(workflows.HERE.glob("*.json"))
 
 
@@ -44,7 +47,7 @@ def test_nothing_lies_on_anything_else(file):
             node["pos"][0],
             node["pos"][1] - TITLE,
             node["size"][0],
-            node["size"][1] + TITLE,
+            (0 if node["flags"].get("collapsed") else node["size"][1]) + TITLE,
         )
         for node in content["nodes"]
     ]
@@ -53,6 +56,20 @@ def test_nothing_lies_on_anything_else(file):
         assert len(boxes) > 1
         for a, b in combinations(boxes, 2):
             assert not overlap(a, b), (a, b)
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_the_note_and_the_training_are_seen_at_three_quarters_in_a_small_window(file):
+    content = json.loads(file.read_text("utf-8"))
+    first = min(content["nodes"], key=lambda node: (node["pos"][0], node["pos"][1]))
+    assert first["type"] == "MarkdownNote"
+    room = SMALL_WINDOW[0] / 0.75, SMALL_WINDOW[1] / 0.75
+    for node in content["nodes"]:
+        if node["type"] == "MarkdownNote":
+            assert all(node["size"][side] < room[side] for side in (0, 1))
+        if node["type"] == "HypernetTrain":
+            assert node["pos"][0] + node["size"][0] < room[0] and node["pos"][1] == 0
+        assert node["pos"][0] + node["size"][0] < WIDEST
 
 
 def test_a_drawing_refuses_nodes_that_overlap(tmp_path):

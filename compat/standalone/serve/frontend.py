@@ -30,8 +30,12 @@ FRONTEND = "comfyui_frontend_package"
 ROOT = Path(__file__).parents[3]
 WEB, LOCALES, EXAMPLES = ROOT / "web", ROOT / "locales", ROOT / "example_workflows"
 SETTINGS = "comfy.settings.json"
-# Defaults until the user changes them. Release news of ComfyUI would be fetched from the internet.
-USUAL_SETTINGS = {"Comfy.Notification.ShowVersionUpdates": False}
+# Defaults until the user changes them. Release news of ComfyUI would be fetched from the internet;
+# prompts in letters of 10 pixels can't be read where a template is shown at three quarters.
+USUAL_SETTINGS = {
+    "Comfy.Notification.ShowVersionUpdates": False,
+    "Comfy.TextareaWidget.FontSize": 12,
+}
 
 routes = web.RouteTableDef()
 
