@@ -21,7 +21,12 @@ from .parts import (
     whole,
 )
 
-WIDTHS = (360, 300, 370, 290, 290)
+WIDTHS = (360, 300, 370, 290, 290)  # of the columns, in pixels
+NO_CHECKPOINT = (
+    "No checkpoint yet? Click *Load Checkpoint* and its button **Use the demo model**, or find it "
+    "in the menu under **Hypernet**."
+)
+
 Load = Callable[
     [Column], tuple[list[int], Parts]
 ]  # adds loaders: their numbers, and what they give
@@ -98,12 +103,12 @@ def first_network_demo(d: Drawing) -> None:
 def own_pictures_on_demo_model(d: Drawing) -> None:
     filled = columns(d, *WIDTHS)
     filled[0].note(
-        "1. Drop some pictures on *Load Dataset*, or put them into **input/my_pictures**. What a "
-        "picture shows, its file name may say: **red heart.png**.\n"
+        "1. Put 10 to 100 pictures into **input/my_pictures**, or give another *folder* in *Load "
+        "Dataset*. Name each file for what it shows: **red heart.png**.\n"
         "2. Press **Run**. The model came with Hypernet: nothing is downloaded.\n"
         "3. Compare *Before* and *After*, and try other words as the *Prompt*.\n\n"
-        "The demo model draws small and simple things, 128 pixels wide: it shows that all is well "
-        "with your pictures. Train on them with a real model in the template **train_style**.",
+        "The demo model draws small and simple things, 128 pixels wide. It shows in minutes that "
+        "all is well with your pictures. The template **train_style** trains a real model.",
     )
     on_the_demo_model(
         filled, "my_pictures", "red heart", name="my_pictures_on_demo", preview_every=50
@@ -126,7 +131,8 @@ def train_style(d: Drawing) -> None:
         "2. Choose your SD 1.5 checkpoint, and a *name* for the network.\n"
         "3. Press **Run**. The file lands in **models/hypernetworks**. Interrupt whenever the "
         "previews please you: what was trained is kept, and the next Run goes on from there.\n\n"
-        "It learns style better from many different pictures than from long training on few.",
+        "It learns style better from many different pictures than from long training on few. "
+        f"{NO_CHECKPOINT}",
     )
     parts, trainer = trained(filled, from_checkpoint, {"folder": "my_pictures"}, preview_every=250)
     before_and_after(filled, parts, trainer, FOX)
@@ -135,8 +141,8 @@ def train_style(d: Drawing) -> None:
 def train_on_anima(d: Drawing) -> None:
     train_on_transformer(
         d,
-        "Anima. **anima-base-v1.0** belongs into models/diffusion_models, **qwen_3_06b_base** into "
-        "models/text_encoders and **qwen_image_vae** into models/vae",
+        "Anima. **anima-base-v1.0** belongs in models/diffusion_models, **qwen_3_06b_base** in "
+        "models/text_encoders and **qwen_image_vae** in models/vae",
         "anima-base-v1.0.safetensors", ("qwen_3_06b_base.safetensors",), "stable_diffusion",
         "qwen_image_vae.safetensors", f"{FOX}, anime",
         steps=30, cfg=4.0, sampler_name="euler", scheduler="simple",
@@ -147,7 +153,7 @@ def train_on_z_image(d: Drawing) -> None:
     train_on_transformer(
         d,
         "Z-Image: the base, as training breaks the Turbo's short cut. **z_image_bf16** belongs "
-        "into models/diffusion_models, **qwen_3_4b** into models/text_encoders and **ae** into "
+        "in models/diffusion_models, **qwen_3_4b** in models/text_encoders and **ae** in "
         "models/vae",
         "z_image_bf16.safetensors", ("qwen_3_4b.safetensors",), "lumina2",
         "ae.safetensors", FOX,
@@ -158,8 +164,8 @@ def train_on_z_image(d: Drawing) -> None:
 def train_on_flux(d: Drawing) -> None:
     train_on_transformer(
         d,
-        "Flux.1 dev. **flux1-dev** belongs into models/diffusion_models, **clip_l** and "
-        "**t5xxl_fp16** into models/text_encoders and **ae** into models/vae",
+        "Flux.1 dev. **flux1-dev** belongs in models/diffusion_models, **clip_l** and "
+        "**t5xxl_fp16** in models/text_encoders and **ae** in models/vae",
         "flux1-dev.safetensors", ("clip_l.safetensors", "t5xxl_fp16.safetensors"), "flux",
         "ae.safetensors", FOX,
         steps=20, cfg=1.0, sampler_name="euler", scheduler="simple",
@@ -212,7 +218,8 @@ def train_subject_with_tagger(d: Drawing) -> None:
         "and choose it in *Caption*. A **name.txt** beside a picture counts before the tagger.\n"
         "2. Choose the *trigger word* that shall call the subject, and block the tags that "
         "describe it always (its hair, say): what is not said is learnt.\n"
-        "3. Press **Run**. *Learning Rate* shows what *Train Hypernet* chooses, and why.",
+        "3. Press **Run**. *Learning Rate* shows what *Train Hypernet* chooses, and why.\n\n"
+        f"{NO_CHECKPOINT}",
     )
     model = checkpoint(first)
     config = first.add("HypernetConfig", model=(model, 0))
@@ -250,7 +257,8 @@ def resume(d: Drawing) -> None:
         "2. Give more *steps* than it has had (they count on from there), and another *name*: the "
         "earlier file is kept.\n"
         "3. Press **Run**, and compare both networks with the model alone.\n\n"
-        "A run that was interrupted needs none of this: queue it again, and it goes on.",
+        "A run that was interrupted needs none of this: queue it again, and it goes on. "
+        f"{NO_CHECKPOINT}",
     )
     (model, *_), trainer = trained(
         filled, from_checkpoint, {"folder": "my_pictures"},

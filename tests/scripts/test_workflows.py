@@ -1,6 +1,7 @@
 """The example workflows are what `python -m scripts.workflows` draws, laid out to be read."""
 
 import json
+import re
 from itertools import combinations
 
 import pytest
@@ -79,3 +80,20 @@ def test_a_drawing_refuses_nodes_that_overlap(tmp_path):
     drawing.add("Note", (100, 10))
     with pytest.raises(ValueError, match="node 1 and node 2 overlap"):
         drawing.save(tmp_path / "broken.json")
+
+
+def test_a_chinese_editor_has_all_that_the_templates_say_and_no_more():
+    said = set()
+    for file in FILES:
+        content = json.loads(file.read_text("utf-8"))
+        said |= {group["title"] for group in content["groups"]}
+        said |= {node["title"] for node in content["nodes"] if "title" in node}
+        notes = [node for node in content["nodes"] if node["type"] == "MarkdownNote"]
+        said |= {note["widgets_values"][0] for note in notes}
+    words = workflows.HERE.parent / "web" / "words" / "templates.zh.json"
+    table = json.loads(words.read_text("utf-8"))
+    assert said == set(table)
+    for english, chinese in table.items():
+        assert english.count("\n") == chinese.count("\n")
+        names = re.findall(r"\w+/\w+|\w+\.\w+", re.sub(r"\d\.", "", english))
+        assert [name for name in names if "_" in name and name not in chinese] == []
