@@ -5,6 +5,7 @@ import {ask, element, linkedInputs, watch} from "./panel.js";
 import {fresh, setting, translated, words} from "./language.js";
 
 const say = words("desk");
+const DEMO = "Hypernet.DemoModel";
 
 /** New nodes begin with what the settings say; loaded ones get their own values afterwards. */
 const FIRST = {
@@ -52,8 +53,15 @@ app.registerExtension({
 			icon: "pi pi-book",
 			function: () => app.extensionManager.sidebarTab.toggleSidebarTab("hypernet"),
 		},
+		{
+			id: DEMO,
+			label: "Hypernet: use the demo model",
+			icon: "pi pi-box",
+			function: async () => (await import(fresh("./demo.mjs"))).useDemoModel(),
+		},
 	],
-	menuCommands: [{path: ["Hypernet"], commands: ["Hypernet.Inspect", "Hypernet.Runs"]}],
+	menuCommands: [{path: ["Hypernet"], commands: ["Hypernet.Inspect", "Hypernet.Runs", DEMO]}],
+	getSelectionToolboxCommands: ({type}) => (type === "CheckpointLoaderSimple" ? [DEMO] : []),
 	nodeCreated(node) {
 		if (!isOurs(node.comfyClass)) return;
 		FIRST[node.comfyClass]?.((name, value) => {

@@ -17,6 +17,8 @@ interface EditorNode {
 	setSize(size: [number, number]): void;
 	isInputConnected(slot: number): boolean;
 	getInputNode(slot: number): EditorNode | null;
+	getInputLink(slot: number): {origin_slot: number};
+	connect(slot: number, node: EditorNode, input: number): unknown;
 	addDOMWidget(name: string, type: string, element: HTMLElement, how: object): DOMWidget;
 	/** Hooks, which the editor or another extension may have set. */
 	onRemoved?: Hook;
@@ -45,6 +47,11 @@ interface Graph {
 	nodes: (EditorNode & {title: string})[];
 	groups: {title: string; pos: [number, number]; size: [number, number]}[];
 	extra: {hypernet?: string};
+	add(node: EditorNode): void;
+	remove(node: EditorNode): void;
+	/** Around what is undone at once. */
+	beforeChange(): void;
+	afterChange(): void;
 }
 
 interface Extension {
@@ -55,6 +62,8 @@ interface Extension {
 	setup?(): void;
 	nodeCreated?(node: EditorNode): void;
 	afterConfigureGraph?(): unknown;
+	/** Ids of commands for buttons above what is selected. */
+	getSelectionToolboxCommands?(item: {type?: string}): string[];
 }
 
 type Severity = "info" | "success" | "warn" | "error";
@@ -81,6 +90,7 @@ interface App {
 	graph: Graph;
 	canvas: {
 		canvas: HTMLCanvasElement;
+		selectedItems?: Set<object>;
 		/** A place (x, y) of the graph is drawn at scale · (place + offset), in pixels. */
 		ds: {scale: number; offset: [number, number]};
 		setDirty(front: boolean, back: boolean): void;

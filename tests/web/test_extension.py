@@ -16,15 +16,15 @@ assert SCRIPTS and STYLES
 MOST_BYTES = 66_000
 MOST_IN_ALL = 94_000
 MOST_COLUMNS = 100
-ON_DEMAND = {"upload.mjs", "sentences.mjs", "dialogs.mjs", "book.mjs", "template.mjs"}
+ON_DEMAND = {"upload.mjs", "sentences.mjs", "dialogs.mjs", "book.mjs", "template.mjs", "demo.mjs"}
 MARKUP = ("innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(")
 
 
 @pytest.mark.parametrize("language", ["en", "zh"])
 def test_the_extension_stays_small(language):
     """What a page loads in this language; ON_DEMAND comes when something is dropped on it, or said
-    by the server in a Chinese editor, or when a dialog, the book of runs or a template
-    is opened."""
+    by the server in a Chinese editor, or when a dialog, the book of runs or a template is opened,
+    or a command is given."""
     words = {path for path in SCRIPTS if path.parent.name == "words" and path.stem != language}
     loaded = [path for path in SCRIPTS if path not in words and path.name not in ON_DEMAND]
     sizes = {str(path.relative_to(WEB)): path.stat().st_size for path in loaded}

@@ -57,7 +57,9 @@ class CheckpointLoaderSimple(io.ComfyNode):
     def validate_inputs(cls, ckpt_name: str) -> bool | str:
         try:
             folders.find_checkpoint(ckpt_name)
-        except (FileNotFoundError, ValueError) as error:
+        except FileNotFoundError as error:
+            return f'{error} The editor\'s menu has "Hypernet: use the demo model".'
+        except ValueError as error:
             return str(error)
         return True
 
