@@ -12,7 +12,7 @@ VERBATIM = re.compile(  # what a user types, or looks for on the disk
     r"\[\w+\]|<[^<>]+>|models/\w+|[\w-]*\.(?:png|txt|bak|pt|safetensors|hns|optim|onnx|csv|json)\b"
 )
 SYNTAX = re.compile(r"[{}@|]")  # vue-i18n's
-FILES = ("nodeDefs.json", "main.json", "settings.json", "commands.json")
+FILES = ("nodeDefs.json", "main.json", "settings.json", "commands.json", "templates.json")
 
 
 def texts(language: str, name: str) -> dict[tuple, str]:

@@ -82,6 +82,13 @@ def test_a_drawing_refuses_nodes_that_overlap(tmp_path):
         drawing.save(tmp_path / "broken.json")
 
 
+def test_each_has_a_title_and_a_sentence_in_the_order_of_the_list():
+    words = workflows.HERE.parent / "locales" / "en" / "templates.json"
+    assert list(json.loads(words.read_text("utf-8"))) == [
+        draw.__name__ for draw in workflows.EXAMPLES
+    ]
+
+
 def test_a_chinese_editor_has_all_that_the_templates_say_and_no_more():
     said = set()
     for file in FILES:

@@ -127,6 +127,9 @@ class Desk:
         self.clear()
         self.host.post("/settings", settings)
         context = self.browser.new_context(viewport={"width": WIDTH, "height": HEIGHT})
+        # or the stand-in opens its first template
+        been = {"name": "hypernet_been_here", "value": "1", "url": self.host.address}
+        context.add_cookies([been])
         editor = Editor(context.new_page(), self.host, look)
         try:
             editor.open()

@@ -30,6 +30,7 @@ FRONTEND = "comfyui_frontend_package"
 ROOT = Path(__file__).parents[3]
 WEB, LOCALES, EXAMPLES = ROOT / "web", ROOT / "locales", ROOT / "example_workflows"
 SETTINGS = "comfy.settings.json"
+FIRST_TEMPLATE = "first_network_demo"
 # Defaults until the user changes them. Release news of ComfyUI would be fetched from the internet;
 # prompts in letters of 10 pixels can't be read where a template is shown at three quarters.
 USUAL_SETTINGS = {
@@ -118,8 +119,7 @@ async def get_translations(request: web.Request) -> web.Response:
 
 @routes.get("/workflow_templates")
 async def list_templates(request: web.Request) -> web.Response:
-    names = sorted(path.stem for path in EXAMPLES.glob("*.json"))
-    return web.json_response({PACK: names} if names else {})
+    return web.json_response({})  # ours are in the index below, with their titles and an order
 
 
 @routes.get("/workflow_templates/hypernet/{path:.+}")
@@ -127,9 +127,25 @@ async def get_template(request: web.Request) -> web.StreamResponse:
     return send_page(folders.within(EXAMPLES, request.match_info["path"]))
 
 
-@routes.get("/templates/index{language:.*}.json")
-async def get_core_templates(request: web.Request) -> web.Response:
-    return web.json_response([])  # ComfyUI's own collection is not here
+@routes.get("/templates/{index:index.*}.json")
+async def get_template_index(request: web.Request) -> web.Response:
+    """Our templates, as ComfyUI lists its own collection, which is not here."""
+    _, _, language = request.match_info["index"].partition(".")
+    return web.json_response(template_index(language))
+
+
+def template_index(language: str) -> list[dict[str, Any]]:
+    """The templates that the editor lists: titles and sentences in this language or in English.
+
+    The editor fetches them from /workflow_templates because of the name of their module.
+    """
+    english, words = (_read_json(LOCALES / each / "templates.json", {}) for each in ("en", "zh"))
+    if not language.startswith("zh"):
+        words = english
+    kind = {"mediaType": "image", "mediaSubtype": "jpg"}
+    templates = [{"name": name, **said, **words[name], **kind} for name, said in english.items()]
+    ours = {"moduleName": PACK, "title": "Hypernet", "type": "image", "isEssential": True}
+    return [ours | {"templates": templates}]
 
 
 @routes.get("/docs/{path:.+}")

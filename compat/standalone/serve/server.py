@@ -37,6 +37,7 @@ from .queue_routes import QueueRoutes
 
 log = logging.getLogger(__name__)
 
+BEEN_HERE, TEN_YEARS = "hypernet_been_here", 10 * 366 * 86400  # a cookie, and seconds
 STOP_SECONDS = 600  # how long a node may take to save its work after the first Ctrl-C
 
 
@@ -151,6 +152,8 @@ class Server:
                 return web.json_response({"error": words}, status=404)
 
         async def page(request: web.Request) -> web.StreamResponse:
+            if request.path_qs == "/" and BEEN_HERE not in request.cookies:
+                return _open_first_template()
             path = request.match_info["path"] or "index.html"
             if path.startswith("api/"):
                 log.info("unknown: %s %s", request.method, request.path_qs)
@@ -167,6 +170,17 @@ class Server:
                 app.router.add_route(each.method, prefix + each.path, each.handler)
         app.router.add_get("/{path:.*}", page)
         return app
+
+
+def _open_first_template() -> web.Response:
+    """Sends a browser that comes for the first time on to the template for that.
+
+    Else the editor would open with a graph of its own, whose model nobody has.
+    """
+    there = f"/?template={frontend.FIRST_TEMPLATE}&source={frontend.PACK}"
+    response = web.Response(status=302, headers={"Location": there})
+    response.set_cookie(BEEN_HERE, "1", max_age=TEN_YEARS, httponly=True, samesite="Strict")
+    return response
 
 
 def _as_handler(respond: Answer) -> Callable:

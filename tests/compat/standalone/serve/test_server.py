@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import http.client
 import json
 import struct
 import threading
@@ -30,7 +31,7 @@ from hypernet_pack.compat.standalone.progress import (
     raise_if_interrupted,
 )
 from hypernet_pack.compat.standalone.serve import frontend, model_lists, pictures
-from hypernet_pack.compat.standalone.serve.frontend import frontend_folder, translations
+from hypernet_pack.compat.standalone.serve.frontend import EXAMPLES, frontend_folder, translations
 from hypernet_pack.compat.standalone.serve.gate import refusal
 from hypernet_pack.compat.standalone.serve.jobs import Job, Jobs
 from hypernet_pack.compat.standalone.serve.server import Server
@@ -509,6 +510,42 @@ def test_routes_of_the_pack_are_answered_with_json_files_and_sentences(served, t
             headers = service.ask("GET", "/hypernet/test?want=page")[2]
             assert headers["Content-Disposition"].startswith("attachment")
             assert "html" not in headers["Content-Type"]
+
+
+# Templates
+
+
+def test_a_browser_that_comes_for_the_first_time_opens_the_first_template(served):
+    def ask(path: str, **headers: str):
+        server = http.client.HTTPConnection(served.address.removeprefix("http://"))
+        server.request("GET", path, headers=headers)
+        answer = server.getresponse()
+        return answer.status, answer.headers
+
+    status, headers = ask("/")
+    assert status == 302
+    assert headers["Location"] == "/?template=first_network_demo&source=hypernet"
+    cookie = headers["Set-Cookie"]
+    assert "HttpOnly" in cookie and "SameSite=Strict" in cookie
+    assert ask(headers["Location"])[0] == 200
+    assert ask("/", Cookie=cookie.partition(";")[0])[0] == 200
+
+
+def test_templates_are_listed_in_order_with_titles_in_the_language(served):
+    assert served.get("/api/workflow_templates") == {}  # or they would be listed twice
+    (english,), (chinese,), (french,) = (
+        served.get(f"/templates/index{language}.json") for language in ("", ".zh", ".fr")
+    )
+    names = [each["name"] for each in english["templates"]]
+    assert names[0] == "first_network_demo"
+    assert sorted(names) == sorted(path.stem for path in EXAMPLES.glob("*.json"))
+    assert [each["name"] for each in chinese["templates"]] == names
+    assert french == english
+    assert chinese["templates"][2]["title"] == "训练风格"
+    for name in names:
+        for ending in ("json", "jpg"):
+            address = f"/api/workflow_templates/{english['moduleName']}/{name}.{ending}"
+            assert served.ask("GET", address)[0] == 200
 
 
 # Files
