@@ -31,9 +31,10 @@ from .workflows.descriptions import WIDGETS, fields, first_value
 
 SIZE = 128  # of the demo model's pictures
 WIDTH, MOST_BYTES = 800, 60_000
-GAP, WORD = 8, 90  # pixels: between pictures, and for the word in front of a row
+GAP, WORD = 8, 26  # pixels: between pictures, and for the word above a row
+BESIDE = 2  # pictures in a row: cards of the list are square and small
 PICTURES = ": pictures"  # the end of titles of nodes that show one of two rows
-SHOWN = ("HypernetPrepare", "Last preview", "Learning rate", "SaveImage")  # else these, in order
+SHOWN = ("HypernetPrepare", "Last preview", "SaveImage")  # else these, in order
 BYPASSED = 4
 NOTES = ("Note", "MarkdownNote")
 
@@ -66,6 +67,7 @@ CHANGES: dict[str, dict[str, Any]] = {
         "HypernetTrain.preview_every": 50,
         "HypernetTrain.seed": 1,
     },
+    "own_pictures_on_demo_model": {"Prompt.text": "red heart"},
     "train_style": {"Prompt.text": "slightly smiling face", "HypernetTrain.save_every": 50},
     "train_linear": {
         "HypernetConfig.activation": "linear",
@@ -217,14 +219,15 @@ def run_example(server: Server, name: str, how: str = "") -> dict[str, list[Imag
 
 
 def strip(pictures: list[Image.Image], height: int, word: str = "") -> Image.Image:
-    """Pictures side by side, all scaled to this height, after a word."""
+    """Pictures side by side, all scaled to this height, below a word."""
     scaled = [each.resize((each.width * height // each.height, height)) for each in pictures]
-    left = WORD if word else 0
-    page = Image.new("RGB", (left + sum(each.width + GAP for each in scaled), height), "white")
-    font = ImageFont.load_default(size=20)
-    ImageDraw.Draw(page).text((GAP, height // 2), word, "black", font, anchor="lm")
+    top, left = WORD if word else 0, 0
+    width = sum(each.width + GAP for each in scaled)
+    page = Image.new("RGB", (width, top + height), "white")
+    font = ImageFont.load_default(size=22)
+    ImageDraw.Draw(page).text((width // 2, 0), word, "black", font, anchor="ma")
     for each in scaled:
-        page.paste(each, (left, 0))
+        page.paste(each, (left, top))
         left += each.width + GAP
     return page
 
@@ -237,7 +240,10 @@ def composed(shown: dict[str, list[Image.Image]]) -> Image.Image:
     named = [title for title in shown if title.endswith(PICTURES)]
     named.sort(key=lambda title: not title.startswith(("Before", "Applied")))
     if named:
-        rows = [strip(shown[title], SIZE, title.removesuffix(PICTURES).lower()) for title in named]
+        rows = [
+            strip(shown[title][:BESIDE], SIZE, title.removesuffix(PICTURES).lower())
+            for title in named
+        ]
     else:
         pictures = [each for title in SHOWN if title in shown for each in shown[title]]
         if len({each.size for each in pictures}) < len(pictures):  # of one batch
@@ -276,9 +282,9 @@ def before(server: Server, base: Path, name: str) -> None:
 
 
 ORDER = (
-    "first_network_demo", "train_style", "compare_checkpoints", "apply", "resume",
-    "fold_and_export", "apply_with_lora_and_controlnet", "train_subject_with_tagger",
-    "train_on_anima", "train_on_z_image", "train_on_flux",
+    "first_network_demo", "own_pictures_on_demo_model", "train_style", "compare_checkpoints",
+    "apply", "resume", "fold_and_export", "apply_with_lora_and_controlnet",
+    "train_subject_with_tagger", "train_on_anima", "train_on_z_image", "train_on_flux",
 )  # fmt: skip
 ON_TRANSFORMERS = "train_on_"
 
