@@ -27,9 +27,8 @@ NO_CHECKPOINT = (
     "in the menu under **Hypernet**."
 )
 
-Load = Callable[
-    [Column], tuple[list[int], Parts]
-]  # adds loaders: their numbers, and what they give
+# Adds loaders. Returns their numbers, and what they give.
+Load = Callable[[Column], tuple[list[int], Parts]]
 
 
 def from_checkpoint(column: Column) -> tuple[list[int], Parts]:
