@@ -8,7 +8,7 @@ const EDGE = {left: 66, top: 92, right: 10, bottom: 15}; // pixels that bars of 
 export async function open() {
 	const {graph} = app;
 	delete graph.extra.hypernet; // from now on it is the user's
-	if (/^zh\b/.test(setting("Comfy.Locale"))) await translate(graph, "zh").catch(() => {}); // English
+	if (/^zh\b/.test(setting("Comfy.Locale"))) await translate(graph, "zh").catch(() => {});
 	if (setting("Comfy.EnableWorkflowViewRestore") !== false) show(graph);
 }
 

@@ -14,7 +14,7 @@ SCRIPTS = sorted(path for path in WEB.rglob("*") if path.suffix in (".js", ".mjs
 STYLES = sorted(WEB.rglob("*.css"))
 assert SCRIPTS and STYLES
 MOST_BYTES = 66_000
-MOST_IN_ALL = 94_000
+MOST_IN_ALL = 97_000
 MOST_COLUMNS = 100
 ON_DEMAND = {"upload.mjs", "sentences.mjs", "dialogs.mjs", "book.mjs", "template.mjs", "demo.mjs"}
 MARKUP = ("innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(")
