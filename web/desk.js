@@ -1,4 +1,5 @@
 /** Beside the nodes: settings, commands, and how a run ended. */
+import {labelTexts} from "./labels.js";
 import {app} from "../../scripts/app.js";
 import {api} from "../../scripts/api.js";
 import {ask, element, linkedInputs, watch} from "./panel.js";
@@ -68,7 +69,8 @@ app.registerExtension({
 			const widget = node.widgets?.find((each) => each.name === name);
 			if (widget && value !== undefined) widget.value = value;
 		});
-		keepBack(node);
+		labelTexts(node);
+		if (node.comfyClass !== "HypernetTrain") keepBack(node); // it has train/order.js
 	},
 	afterConfigureGraph: async () =>
 		app.graph.extra?.hypernet && (await import(fresh("./template.mjs"))).open(),

@@ -11,18 +11,30 @@ interface EditorNode {
 	pos: [number, number];
 	size: [number, number];
 	showAdvanced?: boolean;
-	inputs?: {name: string}[];
+	inputs?: {name: string; localized_name?: string}[];
 	widgets?: Widget[];
+	properties: {[name: string]: unknown};
+	configure(saved: SavedNode): void;
 	computeSize(): [number, number];
 	setSize(size: [number, number]): void;
+	setDirtyCanvas(front: boolean, back: boolean): void;
 	isInputConnected(slot: number): boolean;
 	getInputNode(slot: number): EditorNode | null;
 	getInputLink(slot: number): {origin_slot: number};
 	connect(slot: number, node: EditorNode, input: number): unknown;
+	addWidget(type: string, name: string, value: unknown, clicked: () => void, how: object): Widget;
 	addDOMWidget(name: string, type: string, element: HTMLElement, how: object): DOMWidget;
 	/** Hooks, which the editor or another extension may have set. */
 	onRemoved?: Hook;
 	onExecuted?: Hook;
+	onSerialize?: Hook;
+}
+
+/** As a workflow holds it. */
+interface SavedNode {
+	showAdvanced?: boolean;
+	properties?: {[name: string]: unknown};
+	widgets_values?: unknown[];
 }
 
 /** Each hook has arguments of its own. */
@@ -33,11 +45,23 @@ interface Widget {
 	/** Of the kind that its input has: text, a number, yes or no. */
 	value: any;
 	element?: HTMLElement;
+	label?: string;
+	/** On the canvas. */
+	draw?(...given: DrawsWidget): void;
 	serialize?: boolean;
 	hidden?: boolean;
 	advanced?: boolean;
-	options?: {advanced?: boolean; values?: unknown};
+	options?: {advanced?: boolean; hidden?: boolean; values?: unknown};
 }
+
+type DrawsWidget = [
+	pen: CanvasRenderingContext2D,
+	node: EditorNode,
+	width: number,
+	top: number,
+	height: number,
+	coarse?: boolean,
+];
 
 interface DOMWidget extends Widget {
 	element: HTMLElement;
@@ -122,4 +146,7 @@ declare module "*/scripts/api.js" {
 	export const api: Api;
 }
 
-declare var LiteGraph: {createNode(kind: string): EditorNode};
+declare var LiteGraph: {
+	createNode(kind: string): EditorNode;
+	WIDGET_SECONDARY_TEXT_COLOR: string;
+};

@@ -43,7 +43,11 @@ type AddsPanel = (
 
 type Watches = (node: EditorNode, look: () => void) => void;
 
-type Chains = (node: EditorNode, hook: "onRemoved" | "onExecuted", then: Hook) => void;
+type Chains = (
+	node: EditorNode,
+	hook: "onRemoved" | "onExecuted" | "onSerialize",
+	then: Hook,
+) => void;
 
 /** `any`: whoever asks says what the answer is, one of web_types/answers.d.ts. */
 type AsksServer = (path: string, body?: object) => Promise<any>;
@@ -132,4 +136,13 @@ interface Look {
 	text: string;
 	grid: string;
 	font: string;
+}
+
+/** With a widget at least. */
+type SortedNode = EditorNode & {widgets: Widget[]};
+
+/** Of a section of Train Hypernet's settings. */
+interface Header {
+	section: string;
+	widget: Widget;
 }

@@ -3,6 +3,7 @@ import {api} from "../../../scripts/api.js";
 import {app} from "../../../scripts/app.js";
 import {setting} from "../language.js";
 import {addWidget, chain, watch} from "../panel.js";
+import {putInOrder} from "./order.js";
 import {View} from "./view.js";
 
 const HEIGHT = 400; // pixels, at least: all that a training shows fits
@@ -35,7 +36,6 @@ function addView(/** @type {EditorNode} */ node) {
 		hideOnZoom: false,
 		getMinHeight: () => HEIGHT,
 	});
-	view.root.style.minHeight = `${HEIGHT}px`; // in Nodes 2.0, which goes by what is inside
 	views.set(node, view);
 	let asked = "";
 	watch(node, () => {
@@ -76,6 +76,8 @@ app.registerExtension({
 		});
 	},
 	nodeCreated(node) {
-		if (node.comfyClass === "HypernetTrain") addView(node);
+		if (node.comfyClass !== "HypernetTrain") return;
+		addView(node);
+		putInOrder(/** @type {SortedNode} */ (node));
 	},
 });

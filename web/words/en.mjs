@@ -44,6 +44,14 @@ export default {
 		stopped: "Hypernet: interrupted",
 		kept: "What was trained is kept. Run again to go on.",
 	},
+	sections: {
+		previews: "Previews",
+		saving: "Names and saving",
+		memory: "Speed and memory",
+		learning: "Optimizer and loss",
+		checks: "Probe and preservation",
+		changed: "{0} changed",
+	},
 	training: {
 		view: "Training",
 		none: "Press Run and watch it learn here.",

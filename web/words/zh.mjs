@@ -62,6 +62,14 @@ export default {
 		stopped: "Hypernet：已中断",
 		kept: "已训练的内容已保留，再次运行即可继续。",
 	},
+	sections: {
+		previews: "预览",
+		saving: "名称与保存",
+		memory: "速度与显存",
+		learning: "优化器与损失",
+		checks: "探针与保持",
+		changed: "已改 {0} 项",
+	},
 	training: {
 		view: "训练",
 		none: "点击运行，在这里观看学习过程。",
