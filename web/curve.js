@@ -25,8 +25,8 @@ function adviceFor(node) {
 	return given && {path: "learning_rate", body: {...given, ...more}};
 }
 
-/** What it says of the network and the pictures. */
-function above(/** @type {EditorNode} */ node) {
+/** What the nodes above say of the network and the pictures. */
+export function above(/** @type {EditorNode} */ node) {
 	const config = upstream(node, "config");
 	const size = sizeAbove(node);
 	return {config: config && configOf(config, node), demo: isDemo(node), size};

@@ -35,12 +35,14 @@ export function addWidget(node, name, kind, content, how) {
 }
 
 /** @type {AddsPanel} */
-export function addPanel(node, {height, grows = true, question, show}) {
+export function addPanel(node, {name = "hypernet_panel", height, margin, grows = true, ...asks}) {
+	const {question, show} = asks;
 	if (setting("Hypernet.Panels") === false) return;
 	const place = element("div", {class: "hypernet-panel"});
 	const said = element("p", {class: "hypernet-said", role: "status"});
 	const box = element("div", {class: "hypernet-box"}, said, place);
-	addWidget(node, "hypernet_panel", "HYPERNET_PANEL", box, {
+	addWidget(node, name, "HYPERNET_PANEL", box, {
+		...(margin ? {margin} : {}),
 		getMinHeight: () => height,
 		...(grows ? {} : {getMaxHeight: () => height}),
 	});
@@ -109,7 +111,8 @@ export function watch(node, look) {
 
 /** All ask again: what they show from the disk may be another by now, as after every run. */
 export const renewPanels = () => renewals.forEach((renew) => renew());
-api.addEventListener("execution_success", renewPanels);
+for (const end of ["success", "error", "interrupted"])
+	api.addEventListener(`execution_${end}`, renewPanels);
 
 /**
  * Also call `then` where the node calls its own hook.

@@ -11,6 +11,13 @@ interface ScheduleAnswer {
 	said: string;
 }
 
+/** POST forecast: nodes/editor/forecast.py */
+interface ForecastAnswer {
+	said: string;
+	choices: {what: "anew" | "further" | "resume"; name: string; set: {[widget: string]: unknown}}[];
+	notes: string[];
+}
+
 /** An entry of the layer structure: hypernet/tools/drawing.py */
 interface Column {
 	factor: string;

@@ -46,6 +46,7 @@ interface Widget {
 	value: any;
 	element?: HTMLElement;
 	label?: string;
+	callback?(value: unknown): void;
 	/** On the canvas. */
 	draw?(...given: DrawsWidget): void;
 	serialize?: boolean;

@@ -31,8 +31,11 @@ type AddsWidget = (
 type AddsPanel = (
 	node: EditorNode,
 	how: {
+		/** Of its widget. */
+		name?: string;
 		/** Pixels. */
 		height: number;
+		margin?: number;
 		/** Takes the room that the node has left; it does unless told otherwise. */
 		grows?: boolean;
 		question: () => ReturnType<Asks> | undefined;

@@ -3,6 +3,7 @@ import {api} from "../../../scripts/api.js";
 import {app} from "../../../scripts/app.js";
 import {setting} from "../language.js";
 import {addWidget, chain, watch} from "../panel.js";
+import {addPlan} from "./plan.js";
 import {putInOrder} from "./order.js";
 import {View} from "./view.js";
 
@@ -77,6 +78,7 @@ app.registerExtension({
 	},
 	nodeCreated(node) {
 		if (node.comfyClass !== "HypernetTrain") return;
+		addPlan(node);
 		addView(node);
 		putInOrder(/** @type {SortedNode} */ (node));
 	},

@@ -44,6 +44,11 @@ export default {
 		stopped: "Hypernet: interrupted",
 		kept: "What was trained is kept. Run again to go on.",
 	},
+	plan: {
+		anew: "Train anew as {0}",
+		further: "Train {0} further",
+		resume: "Go on with {0}",
+	},
 	sections: {
 		previews: "Previews",
 		saving: "Names and saving",

@@ -62,6 +62,11 @@ export default {
 		stopped: "Hypernet：已中断",
 		kept: "已训练的内容已保留，再次运行即可继续。",
 	},
+	plan: {
+		anew: "重新训练为 {0}",
+		further: "继续训练 {0}",
+		resume: "接着训练 {0}",
+	},
 	sections: {
 		previews: "预览",
 		saving: "名称与保存",

@@ -1,0 +1,56 @@
+/** Under the name of Train Hypernet: what Run will do with it, and buttons for what it also could. */
+import {words} from "../language.js";
+import {above} from "../curve.js";
+import {addPanel, element, linkedInputs, renewPanels, widgetValues} from "../panel.js";
+
+const NAMING = ["name", "resume", "if_taken", "continue_from"];
+const say = words("plan");
+
+export const addPlan = (/** @type {EditorNode} */ node) =>
+	addPanel(node, {
+		name: "plan",
+		height: 56,
+		margin: 4,
+		grows: false,
+		question: () => questionOf(node),
+		show: (found, place) => show(node, found, place),
+	});
+
+/** @type {Asks} */
+function questionOf(node) {
+	const naming = widgetValues(node, NAMING);
+	if (!naming) return undefined;
+	const linked = linkedInputs(node);
+	const known = node.widgets?.filter((each) => each.serialize !== false && !linked.has(each.name));
+	const settings = Object.fromEntries(known?.map(({name, value}) => [name, value]) ?? []);
+	return {path: "forecast", body: {...naming, settings, ...above(node)}};
+}
+
+function show(/** @type {EditorNode} */ node, /** @type {ForecastAnswer} */ found, place) {
+	const buttons = found.choices.map(({what, name, set}) =>
+		element(
+			"button",
+			{type: "button", onclick: () => choose(node, set)},
+			say[what].replace("{0}", name),
+		),
+	);
+	place.replaceChildren(
+		element(
+			"div",
+			{class: "hypernet-notes", tabindex: 0},
+			element("strong", {}, found.said),
+			...buttons,
+			...found.notes.map((note) => element("div", {}, note)),
+		),
+	);
+}
+
+function choose(/** @type {EditorNode} */ node, values) {
+	for (const widget of node.widgets ?? []) {
+		if (!(widget.name in values)) continue;
+		widget.value = values[widget.name];
+		widget.callback?.(widget.value);
+	}
+	node.setDirtyCanvas(true, true);
+	renewPanels();
+}
