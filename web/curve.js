@@ -10,7 +10,12 @@ const say = words("curve");
 makers.HypernetLearningRate = (node) =>
 	addPanel(node, {height: 190, question: () => adviceFor(node), show});
 makers.HypernetTrain = (node) =>
-	addPanel(node, {height: 176, grows: false, question: () => scheduleOf(node), show});
+	addPanel(node, {
+		height: 110,
+		grows: false,
+		question: () => scheduleOf(node),
+		show: (found, place) => place.replaceChildren(drawing(found)), // train/plan.js says the rest
+	});
 
 /** @type {Asks} */
 function scheduleOf(node) {

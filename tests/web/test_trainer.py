@@ -117,3 +117,32 @@ def test_all_settings_are_shown_where_a_workflow_says_so(editor):
     shown = editor.run(SEEN)
     assert {"preview_cfg", "if_taken", "compile", "loss", "held_out"} <= set(shown)
     editor.shot("trainer-all")
+
+
+def test_what_run_will_do_is_said_under_the_name_with_buttons_for_what_else(editor):
+    name = f"foretold_{editor.look}"
+    editor.load_training(name, 3)
+    editor.run(
+        f"""
+        const node = {NODE};
+        app.canvas.ds.scale = 0.9;
+        app.canvas.ds.offset = [200 - node.pos[0], 20 - node.pos[1]];
+        app.canvas.setDirty(true, true);
+        """
+    )
+    editor.page.wait_for_timeout(500)
+    plan = editor.page.locator(".hypernet-box", has_text="Run ").first
+    plan.get_by_text(f'Run trains "{name}" anew.').wait_for()
+    assert editor.end_of(editor.queue()) == "success"
+    plan.get_by_text(f'Run loads "{name}", trained already for 3 updates').wait_for()
+    editor.set("HypernetTrain", steps=4)
+    taken = editor.page.locator(".hypernet-box", has_text="is taken by a network").first
+    taken.get_by_text(f'saved as "{name}_2"').wait_for()
+    editor.shot("trainer-taken")
+    taken.get_by_role("button", name=f"Train {name} further").click()
+    value = f"return {NODE}.widgets.find((each) => each.name === 'if_taken').value"
+    assert editor.run(value) == "go on training it"
+    further = editor.page.locator(".hypernet-box", has_text="is trained further").first
+    further.get_by_role("button", name=f"Train anew as {name}_2").wait_for()
+    header = f"return {NODE}.widgets.find((each) => each.name === 'section_saving').label"
+    assert "1 changed" in editor.run(header)

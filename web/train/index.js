@@ -1,15 +1,14 @@
 /** The live view of Train Hypernet: one widget on the node, and the events that keep it fresh. */
 import {api} from "../../../scripts/api.js";
 import {app} from "../../../scripts/app.js";
-import {setting} from "../language.js";
-import {addWidget, chain, watch} from "../panel.js";
+import {fresh, setting} from "../language.js";
+import {addWidget, chain, element, watch} from "../panel.js";
 import {addPlan} from "./plan.js";
 import {putInOrder} from "./order.js";
-import {View} from "./view.js";
 
 const HEIGHT = 400; // pixels, at least: all that a training shows fits
 
-/** @type {Map<EditorNode, View>} */
+/** @type {Map<EditorNode, any>} Their class is only loaded when there is one: view.mjs */
 const views = new Map();
 /** By node: the last run heard of, its name as asked and as it is, perhaps with a number. */
 const heard = new WeakMap();
@@ -31,12 +30,19 @@ function nameOf(/** @type {EditorNode} */ node) {
 	return typed.replaceAll("\\", "/").replace(/\.pt$/, "");
 }
 
-function addView(/** @type {EditorNode} */ node) {
-	const view = new View(() => whichRun(node));
-	addWidget(node, "training", "HYPERNET_TRAINING", view.root, {
+/** The widget at once, because it has its place among others; what is in it when it is loaded. */
+async function addView(/** @type {EditorNode} */ node) {
+	const root = element("div", {class: "hypernet-training"});
+	addWidget(node, "training", "HYPERNET_TRAINING", root, {
 		hideOnZoom: false,
 		getMinHeight: () => HEIGHT,
 	});
+	root.addEventListener("wheel", zoomBelow, {passive: false});
+	let removed = false;
+	chain(node, "onRemoved", () => (removed = true));
+	const {View} = await import(fresh("./view.mjs"));
+	if (removed) return;
+	const view = new View(root, () => whichRun(node));
 	views.set(node, view);
 	let asked = "";
 	watch(node, () => {
@@ -48,7 +54,6 @@ function addView(/** @type {EditorNode} */ node) {
 		views.delete(node);
 		view.remove();
 	});
-	view.root.addEventListener("wheel", zoomBelow, {passive: false});
 }
 
 /** The canvas zooms under our view as beside it; Nodes 2.0 sees to that by itself. */

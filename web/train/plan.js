@@ -1,4 +1,4 @@
-/** Under the name of Train Hypernet: what Run will do with it, and buttons for what it also could. */
+/** Under the name of Train Hypernet: what Run will do, and buttons for what else it could do. */
 import {words} from "../language.js";
 import {above} from "../curve.js";
 import {addPanel, element, linkedInputs, renewPanels, widgetValues} from "../panel.js";

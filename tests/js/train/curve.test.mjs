@@ -1,9 +1,9 @@
-/** The curves of a training: web/train/curve.js */
+/** The curves of a training: web/train/curve.mjs */
 import assert from "node:assert/strict";
 import test from "node:test";
 import {load} from "../editor/load.mjs";
 
-const {lossRange, placeAt, stepAt, ticks} = await load("train/curve.js");
+const {lossRange, placeAt, stepAt, ticks} = await load("train/curve.mjs");
 
 const curves = (smoothed, probe = []) => ({smoothed: {last: smoothed}, probe: {mean: probe}});
 const rounded = (numbers) => numbers.map((each) => Number(each.toPrecision(9)));

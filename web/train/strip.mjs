@@ -3,8 +3,10 @@
  * are never more pictures in the page than fit into the row, whatever the run has drawn.
  */
 import {element} from "../panel.js";
-import {previewAddress} from "./source.js";
+import {fresh} from "../language.js";
 import {say, text, whole} from "./words.js";
+
+const {previewAddress} = await import(fresh("./source.mjs"));
 
 const ROOM = 68; // pixels for one picture
 

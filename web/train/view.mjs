@@ -2,20 +2,21 @@
  * What a training looks like on its node: state → page. Everything is in a shadow root, so that no
  * style of ours reaches the editor and none of its own reaches us but the theme's variables.
  */
-import {draw, placeAt, stepAt} from "./curve.js";
-import {setting} from "../language.js";
+import {fresh, setting} from "../language.js";
 import {element} from "../panel.js";
-import {Source} from "./source.js";
-import {Strip} from "./strip.js";
 import {duration, say, short, text, whole} from "./words.js";
 
+const {draw, placeAt, stepAt} = await import(fresh("./curve.mjs"));
+const {Source} = await import(fresh("./source.mjs"));
+const {Strip} = await import(fresh("./strip.mjs"));
 const GIGABYTE = 2 ** 30;
 const LIVELY = ["preparing", "training", "pausing", "paused", "stopping", "finishing"];
 /** @type {{ [line: string]: [curve: keyof Curves, column: string] }} */
 const LINES = {loss: ["smoothed", "last"], probe: ["probe", "mean"], rate: ["rate", "last"]};
 
 export class View {
-	constructor(/** @type {WhichRun} */ which) {
+	/** @type {(root: HTMLElement, which: WhichRun) => void} */
+	constructor(root, which) {
 		/** @type {RunAnswer | null} */
 		this.state = null;
 		/** @type {number | null} the step under the pointer */
@@ -43,7 +44,7 @@ export class View {
 		this.notes = element("ul", {class: "notes", tabindex: 0});
 		this.fault = element("p", {class: "fault", role: "alert"});
 		this.section = element("section");
-		this.root = element("div", {class: "hypernet-training"});
+		this.root = root;
 		this.build();
 		this.observe();
 		this.show(null, "");
@@ -229,6 +230,9 @@ export class View {
 	}
 }
 
+const day = (began) =>
+	new Date(began * 1000).toLocaleString([], {dateStyle: "medium", timeStyle: "short"});
+
 function isHeld(kind) {
 	return kind === "pausing" || kind === "paused";
 }
@@ -256,6 +260,7 @@ function facts(/** @type {RunAnswer} */ state) {
 	if (state.seconds_left != null && LIVELY.includes(state.state)) {
 		found.push(say("left", duration(state.seconds_left)));
 	}
+	if (state.began && !LIVELY.includes(state.state)) found.push(day(state.began)); // an old one's
 	if (state.seconds != null) found.push(say("took", duration(state.seconds)));
 	if (state.memory) {
 		const {used, total} = state.memory;
