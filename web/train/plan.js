@@ -9,7 +9,7 @@ const say = words("plan");
 export const addPlan = (/** @type {EditorNode} */ node) =>
 	addPanel(node, {
 		name: "plan",
-		height: 56,
+		height: 76,
 		margin: 4,
 		grows: false,
 		question: () => questionOf(node),
@@ -37,11 +37,11 @@ function show(/** @type {EditorNode} */ node, /** @type {ForecastAnswer} */ foun
 	place.replaceChildren(
 		element(
 			"div",
-			{class: "hypernet-notes", tabindex: 0},
+			{class: "hypernet-notes hypernet-plan", tabindex: 0},
 			element("strong", {}, found.said),
-			...buttons,
 			...found.notes.map((note) => element("div", {}, note)),
 		),
+		...(buttons.length ? [element("div", {class: "hypernet-row"}, ...buttons)] : []),
 	);
 }
 
