@@ -4,10 +4,10 @@ import {api} from "../../scripts/api.js";
 import {notice} from "./desk.js";
 import {fresh, setting, words} from "./language.js";
 import {ask, element, renewPanels} from "./panel.js";
-import {ticks} from "./train/curve.js";
-import {previewAddress} from "./train/source.js";
 import {say as tell, duration, short, text, whole} from "./train/words.js";
 
+const {ticks} = await import(fresh("./train/curve.mjs"));
+const {previewAddress} = await import(fresh("./train/source.mjs"));
 /** @type {typeof import("./words/book.mjs").default} */
 const table = (await import(fresh("./words/book.mjs"))).default;
 const desk = words("desk");
