@@ -6,7 +6,7 @@ import {addWidget, chain, element, watch} from "../panel.js";
 import {addPlan} from "./plan.js";
 import {putInOrder} from "./order.js";
 
-const HEIGHT = 380; // pixels, at least: all that a training shows fits
+const HEIGHT = 372; // pixels, at least: all that a training shows fits
 
 /** @type {Map<EditorNode, any>} Their class is only loaded when there is one: view.mjs */
 const views = new Map();
