@@ -251,7 +251,7 @@ def train_subject_with_tagger(d: Drawing) -> None:
 def resume(d: Drawing) -> None:
     filled = columns(d, 350, 300, 370, 310, 320)
     filled[0].note(
-        "1. *continue_from*, among the advanced inputs of *Train Hypernet*, names the network to "
+        "1. *continue_from*, under “Names and saving” of *Train Hypernet*, names the network to "
         "go on with. A **.optim** file of its name beside it brings the optimizer's state.\n"
         "2. Give more *steps* than it has had (they count on from there), and another *name*: the "
         "earlier file is kept.\n"
