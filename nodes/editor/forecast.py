@@ -62,11 +62,12 @@ def forecast(query: dict[str, str], body: object) -> dict:
     given["name"] = name = bare_path(given["name"])
     if given["if_taken"] not in CHOICES:
         raise ValueError(f'if_taken "{given["if_taken"]}": choose one of {", ".join(CHOICES)}.')
-    widgets = body.get("settings") or {}
+    more = {name: body.get(name) or {} for name in ("settings", "config")}
+    widgets, config = values(more, dict.fromkeys(more, dict)).values()
     notes = {"notes": notes_on(widgets, spec_above(body), latent_in(body))}
     if name in running():
         return notes | {"said": f'"{name}" is being trained now.', "choices": []}
-    outlook = outlook_for(given, widgets, body.get("config") or {})
+    outlook = outlook_for(given, widgets, config)
     try:
         found = outlook.decide()
     except REFUSALS as fault:
@@ -160,8 +161,13 @@ def outlook_for(
 
 
 def typed_in(widgets: Mapping[str, Any]) -> dict[str, Any]:
-    names = {field.name for field in fields(AutoSettings)}
-    return {name: value for name, value in widgets.items() if name in names}
+    """Those of the training's settings. Raises ValueError for a value of another kind."""
+    kinds = {field.name: type(field.default) for field in fields(AutoSettings)}
+    found = {name: value for name, value in widgets.items() if name in kinds}
+    for name, value in found.items():
+        if kinds[name] is float and type(value) is int:  # as browsers write 1.0, or 1e400
+            found[name] = float(min(max(value, -(10**9)), 10**9))
+    return values(found, {name: kinds[name] for name in found})
 
 
 def notes_on(widgets: Mapping[str, Any], spec: HypernetSpec, latent: tuple[int, int]) -> list[str]:

@@ -235,8 +235,16 @@ SENT = {  # a good body for every path that takes JSON
         "name": "a.pt", "token": "0123456789abcdef", "offset": 0, "data": "YQ==", "last": False,
     },
     "/hypernet/runs/ask": {"name": "a", "ask": "stop"},
+    "/hypernet/book/settings": {"names": ["a"]},
+    "/hypernet/book/publish": {"name": "a", "step": ""},
+    "/hypernet/book/delete": {"name": "a"},
+    "/hypernet/forecast": {
+        "name": "a", "resume": True, "if_taken": "add a number", "continue_from": "nothing",
+        "settings": {"steps": 5, "learning_rate": "auto"}, "config": CONFIG, "demo": True,
+        "size": {"width": 64, "height": 64},
+    },
     "/hypernet/config": CONFIG,
-    "/hypernet/schedule": SCHEDULE,
+    "/hypernet/schedule": SCHEDULE | {"demo": True, "size": {"width": 64, "height": 64}},
     "/hypernet/learning_rate": SCHEDULE | {
         "pictures": 5, "dataset": {"folder": "pictures", "subfolders": True}, "config": CONFIG,
     },
