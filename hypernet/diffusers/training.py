@@ -147,8 +147,15 @@ def is_transformer(model: nn.Module) -> bool:
 
 def streams_of(pipeline_or_model: Any) -> Streams:
     """The widths of each stream of the model that a network would act on."""
+    return architecture_and_streams(pipeline_or_model)[1]
+
+
+def architecture_and_streams(pipeline_or_model: Any) -> tuple[str, Streams]:
     model = find_models(pipeline_or_model)[0]
-    return attention_widths(model) if is_unet(model) else take_census(model).widths()
+    if is_unet(model):
+        return "", attention_widths(model)
+    census = take_census(model)
+    return census.architecture, census.widths()
 
 
 def every_width(pipeline_or_model: Any) -> tuple[int, ...]:
@@ -161,12 +168,14 @@ def spec_for(
 ) -> HypernetSpec:
     """A spec for this pipeline or model, with all its widths and the usual layer structure.
 
-    places: of a transformer, such as "image"; all of them if empty. groups: equal parts of a
+    places: of a transformer, such as "image"; all but refiners if empty. groups: equal parts of a
     transformer's depth, each with MLPs of its own. changes: fields of HypernetSpec. Raises
     ValueError for widths or places that the model does not have.
     """
-    streams = streams_of(pipeline_or_model)
+    architecture, streams = architecture_and_streams(pipeline_or_model)
     given: dict[str, Any] = {"layer_structure": usual_structure(streams)} | changes
     every = "widths" not in changes
     spec = HypernetSpec(**given)
-    return fitted(spec, streams, every_width=every, chosen=places, groups=groups)
+    return fitted(
+        spec, streams, every_width=every, chosen=places, groups=groups, architecture=architecture
+    )

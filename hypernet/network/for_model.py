@@ -17,6 +17,9 @@ Streams = Mapping[str, tuple[int, ...]]  # the widths of each stream of a model
 
 USUAL = (1, 2, 1)
 BOTTLENECK, NARROW_BOTTLENECK = (1, 0.25, 1), (1, 0.125, 1)
+# Streams whose blocks only prepare text and picture for the joint ones. Networks that are trained on
+# them, too, show less of what was asked for at the same style (docs/models.md).
+REFINERS = {"lumina2": ("text", "image"), "z_image": ("text", "image")}
 VERY_WIDE = 6144  # from here on a quarter is 300 MiB for each place
 
 
@@ -42,11 +45,13 @@ def fitted(
     every_width: bool,
     chosen: Sequence[str] = (),
     groups: int = 1,
+    architecture: str = "",
 ) -> HypernetSpec:
     """The spec for this model.
 
     every_width: all of the model's, instead of the spec's. chosen: the streams that get a pair; all
-    of them if empty. groups: parts of the depth, each with pairs of its own.
+    but the REFINERS of the architecture if empty. groups: parts of the depth, each with pairs of
+    its own.
 
     Raises ValueError quoting widths and streams that the model does not have.
     """
@@ -69,13 +74,14 @@ def fitted(
     if missing := [stream for stream in chosen if stream not in streams]:
         raise ValueError(
             f'Places "{", ".join(missing)}" are not in this model, which has '
-            f"{', '.join(streams)}. Leave places empty in Hypernet Config to train all of them."
+            f"{', '.join(streams)}. Leave places empty in Hypernet Config for the usual ones."
         )
+    usual = [stream for stream in streams if stream not in REFINERS.get(architecture, ())]
     places = [
         (stream, width)
         for stream, found in streams.items()
         for width in found
-        if width in spec.widths and stream in (chosen or streams)
+        if width in spec.widths and stream in (chosen or usual)
     ]
     return replace(spec, places=tuple(places), groups=groups, arithmetic="bfloat16")
 
@@ -86,6 +92,6 @@ def read_places(text: str) -> tuple[str, ...]:
     if strange := [part for part in found if part not in PLACES]:
         raise ValueError(
             f'Places "{text}": "{strange[0]}" is none. There are {", ".join(PLACES)}; empty means '
-            "all that the model has."
+            "the usual ones."
         )
     return found

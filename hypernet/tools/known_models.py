@@ -41,7 +41,10 @@ class KnownModel:
         spec = HypernetSpec(layer_structure=structure, **settings)
         # the widths of a UNet may be those of another one
         streams = {"": spec.widths} if is_unet(self.streams) else self.streams
-        return fitted(spec, streams, every_width=False, chosen=places, groups=groups)
+        return fitted(
+            spec, streams, every_width=False, chosen=places, groups=groups,
+            architecture=self.architecture,
+        )  # fmt: skip
 
     def weights(self, bits: int) -> int:
         """The bytes of the model's weights with numbers of so many bits."""

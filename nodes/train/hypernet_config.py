@@ -108,7 +108,7 @@ class HypernetConfig(io.ComfyNode):
                     optional=True,
                     advanced=True,
                     tooltip="In transformers, such as Flux: the streams to train, e.g. image, "
-                    f"joint; of {', '.join(PLACES)}. Empty: all that the model has.",
+                    f"joint; of {', '.join(PLACES)}. Empty: all of the model, without refiners.",
                 ),
                 io.Int.Input(
                     "groups",
@@ -192,22 +192,26 @@ class HypernetConfig(io.ComfyNode):
             places=read_places(places),
             groups=groups,
         )  # fmt: skip
-        summary = summary_of(config, streams, is_known=model is not None)
+        architecture = None if model is None else compat.architecture(model)
+        summary = summary_of(config, streams, architecture)
         return io.NodeOutput(config, summary, ui=ui.PreviewText(summary))
 
 
-def summary_of(config: Config, streams: Streams, *, is_known: bool) -> str:
-    """The size of the network, and warnings. streams: those of SD 1 if no model is known."""
-    if is_known:
+def summary_of(config: Config, streams: Streams, architecture: str | None) -> str:
+    """The size of the network, and warnings.
+
+    If no model is known, streams are those of SD 1, and architecture is None.
+    """
+    spec = config.spec
+    if architecture is not None:
         spec = fitted(
-            config.spec, streams, every_width=False, chosen=config.places, groups=config.groups
-        )
-    else:
-        spec = config.spec
+            spec, streams, every_width=False, chosen=config.places, groups=config.groups,
+            architecture=architecture,
+        )  # fmt: skip
     trained = listed(spec.widths)
     if spec.places:
         trained = f"{trained} in {', '.join(dict(spec.places))}"
-    elif not is_known and "widths" in config.open:
+    elif architecture is None and "widths" in config.open:
         trained = f"{trained} (as for SD 1.x; the trained model decides)"
     size = f"{spec.parameters:,} parameters, {as_size(spec.file_bytes)} a file, widths {trained}"
     return "\n".join([size, *(f"Note: {warning}" for warning in spec_warnings(spec))])
@@ -234,7 +238,10 @@ def chosen_spec(
         begins = before.weight_initialization if before else chosen_initialization(preset, wanted)
         wanted = replace(wanted, weight_initialization=begins)
     every_width = "widths" in config.open and not before
-    return fitted(wanted, streams, every_width=every_width, chosen=places, groups=config.groups)
+    return fitted(
+        wanted, streams, every_width=every_width, chosen=places, groups=config.groups,
+        architecture=compat.architecture(model),
+    )  # fmt: skip
 
 
 def spec_of(

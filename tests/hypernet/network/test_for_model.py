@@ -27,6 +27,14 @@ def test_a_transformer_gets_a_pair_for_each_stream():
     assert (spec.groups, len(spec.pairs), spec.arithmetic) == (3, 9, "bfloat16")
 
 
+@pytest.mark.parametrize(("architecture", "places"), [("z_image", 1), ("lumina2", 1), ("flux", 3)])
+def test_refiners_are_left_out_unless_they_are_chosen(architecture, places):
+    spec = fit(FLUX, architecture=architecture)
+    assert len(spec.places) == places and ("joint", 3072) in spec.places
+    chosen = fit(FLUX, architecture=architecture, chosen=("text",))
+    assert chosen.places == (("text", 3072),)
+
+
 def test_only_the_chosen_streams_and_widths():
     assert fit(FLUX, chosen=("joint",)).places == (("joint", 3072),)
     typed = fitted(HypernetSpec(widths=(1024,)), ANIMA, every_width=False)

@@ -211,6 +211,6 @@ def test_small_pictures_are_learnt_several_at_a_time_in_fewer_steps(latent, give
 
 def test_our_presets_learn_at_another_strength_than_they_are_applied_at():
     of_flux = settle(AutoSettings(), FLUX, (64, 64), "flow").settings
-    assert of_flux.train_strength == 0.8
+    assert of_flux.train_strength == 0.87
     assert chosen().train_strength == chosen(preset="quick look").train_strength == 1.15
     assert chosen(preset="A1111").train_strength == chosen(learning_rate="1e-4").train_strength == 1
