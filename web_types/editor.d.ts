@@ -52,7 +52,12 @@ interface Widget {
 	serialize?: boolean;
 	hidden?: boolean;
 	advanced?: boolean;
-	options?: {advanced?: boolean; hidden?: boolean; values?: unknown};
+	options?: {
+		advanced?: boolean;
+		hidden?: boolean;
+		values?: unknown;
+		getMaxHeight?: () => number;
+	};
 }
 
 type DrawsWidget = [

@@ -21,7 +21,7 @@ TITLE, SLOT, ROW, TEXT_BOX = 30, 20, 24, 64  # pixels of a node's parts
 FOOT, ADVANCED, LEAST = 36, 34, 110  # and in Nodes 2.0: what ends it, a button, a whole node
 PANELS = {  # pixels for our panels on the nodes, and for what ends these in Nodes 2.0
     "HypernetLoadDataset": 308, "HypernetCaption": 328, "HypernetConfig": 175, "HypernetApply": 96,
-    "HypernetTrain": 690, "HypernetLearningRate": 190, "HypernetLoad": 150, "HypernetInspect": 150,
+    "HypernetTrain": 650, "HypernetLearningRate": 190, "HypernetLoad": 150, "HypernetInspect": 150,
 }  # fmt: skip
 MARGIN, HEADING = 16, 44  # pixels between a group's nodes and its edge, and above them
 BETWEEN, BESIDE = 20, 44  # pixels between nodes of a column, and between columns

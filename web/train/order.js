@@ -9,6 +9,7 @@ import {chain, linkedInputs, watch} from "../panel.js";
 import {ALWAYS, SECTIONS} from "./sections.js";
 
 const say = words("sections");
+const PROMPT = 58; // pixels: the room that a node has to spare is the live view's
 const OPEN = "open_sections"; // among the node's properties: names, with spaces between them
 
 /** Sort the widgets of a node that was just made. */
@@ -63,6 +64,8 @@ export function putInOrder(/** @type {SortedNode} */ node) {
 		const others = node.widgets.filter((each) => !places.includes(each)); // of another extension
 		saved.widgets_values = [...places, ...others.filter(isSaved)].map(asSaved);
 	});
+	const prompt = node.widgets.find(({name}) => name === "preview_prompt");
+	if (prompt?.options) prompt.options.getMaxHeight = () => PROMPT; // or the view below would move
 	look();
 	node.setSize([node.size[0], node.computeSize()[1]]); // the editor left room for rare ones
 	watch(node, look);
