@@ -17,8 +17,8 @@ Streams = Mapping[str, tuple[int, ...]]  # the widths of each stream of a model
 
 USUAL = (1, 2, 1)
 BOTTLENECK, NARROW_BOTTLENECK = (1, 0.25, 1), (1, 0.125, 1)
-# Streams whose blocks only prepare text and picture for the joint ones. Networks for them, too, show
-# less of what was asked for at the same style (docs/models.md).
+# Streams whose blocks only prepare text and picture for the joint ones. Networks for them, too,
+# show less of what was asked for at the same style (docs/models.md).
 REFINERS = {"lumina2": ("text", "image"), "z_image": ("text", "image")}
 VERY_WIDE = 6144  # from here on a quarter is 300 MiB for each place
 
