@@ -20,7 +20,9 @@ import torch
 from hypernet_pack.compat.standalone.model.lora import with_lora
 from hypernet_pack.compat.standalone.model.patched_model import UNET_PREFIX, Model
 from safetensors.torch import load_file, save_file
-from torch import Tensor, nn
+from torch import Tensor
+
+from .acting import switched_at
 
 HERE = Path(__file__).resolve().parent
 
@@ -46,9 +48,9 @@ def learn(
 
 @contextmanager
 def applied(
-    lora: Mapping[str, Tensor], strength: float, model: Model, first: int
+    lora: Mapping[str, Tensor], strength: float, model: Model, start: float
 ) -> Iterator[Model]:
-    """Inside the block, the model's weights have the LoRA at timesteps up to `first`."""
+    """Inside the block, the model's weights have the LoRA from this part of sampling on."""
     with tempfile.TemporaryDirectory() as place:
         file = Path(place) / "lora.safetensors"
         save_file(dict(lora), file)
@@ -58,16 +60,12 @@ def applied(
     plain = {name: weight.data for name, weight in weights.items()}
     changed = {name: styled.changed_weight(name).to(plain[name].dtype) for name in names}
 
-    def choose(module: nn.Module, inputs: tuple, named: dict) -> None:
-        timestep = named["timestep"] if "timestep" in named else inputs[1]
-        now = changed if int(timestep.flatten()[0]) <= first else plain
+    def choose(acts: bool) -> None:
         for name, weight in weights.items():
-            weight.data = now[name]
+            weight.data = (changed if acts else plain)[name]
 
-    hook = model.module.register_forward_pre_hook(choose, with_kwargs=True)
     try:
-        yield model
+        with switched_at(model, start, choose):
+            yield model
     finally:
-        hook.remove()
-        for name, weight in weights.items():
-            weight.data = plain[name]
+        choose(False)

@@ -26,6 +26,7 @@ from hypernet.training.settings import TrainSettings
 from hypernet.training.train import train
 
 from . import core_lora
+from .acting import switched_at
 
 BatchAt = Callable[[int, int], Batch]
 Weights = dict[str, Tensor]
@@ -180,7 +181,7 @@ def applied(recipe: Recipe, weights: Weights, strength: float, model: Model) -> 
         yield ApplyHypernet.execute(model, network, strength, start_percent=recipe.start)[0]
         return
     if recipe.core is not None:
-        with core_lora.applied(weights, strength, model, first_timestep(model, recipe.start)):
+        with core_lora.applied(weights, strength, model, recipe.start):
             yield model
         return
     dtype = model.model_dtype()  # of the UNet alone
@@ -193,29 +194,16 @@ def applied(recipe: Recipe, weights: Weights, strength: float, model: Model) -> 
             yield model
 
 
-def first_timestep(model: Model, start: float) -> int:
-    """The one at which what acts from this part of sampling on begins; they fall."""
-    levels = model.get_model_object("model_sampling")
-    sigma = torch.tensor(min(levels.percent_to_sigma(start), float(levels.sigma_max)))
-    return int(levels.timestep(sigma))
-
-
 @contextmanager
 def acting_from(model: Model, start: float, strength: float) -> Iterator[None]:
     """Inside the block, LoRA layers act from this part of sampling on, with this strength."""
     from peft.tuners.lora import LoraLayer
 
     layers = [each for each in model.module.modules() if isinstance(each, LoraLayer)]
-    first = first_timestep(model, start)
 
-    def choose(module: nn.Module, inputs: tuple, named: dict) -> None:
-        timestep = named["timestep"] if "timestep" in named else inputs[1]
-        now = strength if int(timestep.flatten()[0]) <= first else 0.0
+    def choose(acts: bool) -> None:
         for layer in layers:
-            layer.scaling["default"] = now
+            layer.scaling["default"] = strength if acts else 0.0
 
-    hook = model.module.register_forward_pre_hook(choose, with_kwargs=True)
-    try:
+    with switched_at(model, start, choose):
         yield
-    finally:
-        hook.remove()
