@@ -9,12 +9,14 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from PIL import Image
 from torch import Tensor
 
 from hypernet.disk_space import NO_ROOM, DiskFull
 from hypernet.formats.networks import save_network
+from hypernet.network.hypernetwork import Hypernetwork
 from hypernet.pictures.grid import as_tensor
 from hypernet.runs.average_choice import AverageChoice, choose_average
 from hypernet.runs.preview_files import grid_file
@@ -31,6 +33,8 @@ from .live import WHILE_PAUSED, LiveRun
 from .material import Material
 from .previews.drawing import Previewer, as_pixels
 from .previews.grid import PreviewGrid
+
+Drawn = TypeVar("Drawn")
 
 
 @dataclass(kw_only=True)
@@ -64,7 +68,7 @@ class Session:
         progress = compat.Progress(total, done=start, title=title)
         try:
             if not start and self.previewer.settings.every:
-                self.tried(self.draw_bare)
+                self.tried(lambda: self.draw_and_save(None, 0))
             began = time.monotonic()
             for step in steps:
                 self.tell_first_probe(start)
@@ -141,7 +145,7 @@ class Session:
             return self.tried(self.draw_grid) or shown
         return shown
 
-    def tried(self, draw: Callable[[], Image.Image]) -> Image.Image | None:
+    def tried(self, draw: Callable[[], Drawn]) -> Drawn | None:
         try:
             return draw()
         except Exception as fault:  # usually out of memory, but hosts and samplers raise any kind
@@ -160,22 +164,18 @@ class Session:
     def save_state(self) -> None:
         self.run.save_state(self.learner.network, self.learner)
 
-    def draw_bare(self) -> Image.Image:
-        """Draw the preview without the network, which is what the others are compared to."""
-        drawn = None, self.previewer.first, 0
-        picture = self.previewer.draw(*drawn)
-        texts, pixels = self.previewer.texts(*drawn, picture), as_pixels(picture)
-        self.keep(lambda: self.run.save_preview(pixels, 0, texts))
-        self.live.tell()
-        return Image.fromarray(pixels)
-
     def draw(self) -> Tensor:
         """Draw a preview with the network as it is now, and save it."""
-        drawn = self.learner.result, self.previewer.first, self.done
+        picture = self.draw_and_save(self.learner.result, self.done)
+        self.picture, self.pictured = picture, self.done
+        return picture
+
+    def draw_and_save(self, network: Hypernetwork | None, step: int) -> Tensor:
+        """network: None for the model alone, which is what the others are compared to."""
+        drawn = network, self.previewer.first, step
         picture = self.previewer.draw(*drawn)
         texts = self.previewer.texts(*drawn, picture)
-        self.keep(lambda: self.run.save_preview(as_pixels(picture), self.done, texts))
-        self.picture, self.pictured = picture, self.done
+        self.keep(lambda: self.run.save_preview(as_pixels(picture), step, texts))
         self.live.tell()
         return picture
 
