@@ -4,7 +4,7 @@ import {api} from "../../scripts/api.js";
 import {notice} from "./desk.js";
 import {fresh, setting, words} from "./language.js";
 import {ask, element, renewPanels} from "./panel.js";
-import {say as tell, duration, short, text, whole} from "./train/words.js";
+import {say as tell, captionOf, duration, short, text, whole} from "./train/words.js";
 
 const {ticks} = await import(fresh("./train/curve.mjs"));
 const {previewAddress} = await import(fresh("./train/source.mjs"));
@@ -186,8 +186,6 @@ function factsOf(/** @type {BookEntry} */ {state, step, steps, smoothed, seconds
 	return facts.join(" · ");
 }
 
-const named = (step) => (step ? whole(step) : text.bare);
-
 /** The preview of a run after that step; an empty place where there is none. */
 function picture(/** @type {{name: string, began?: number}} */ run, /** @type {any} */ step) {
 	const unseen = element("span", {class: "hypernet-unseen"});
@@ -244,7 +242,7 @@ function columnOf(run, state, checkpoints, place, gone) {
 	const previews = state.previews ?? [];
 	const newest = previews.at(-1);
 	const shown = element("div", {class: "hypernet-preview"}, picture(state, newest));
-	const caption = element("output", {}, newest == null ? "" : named(newest));
+	const caption = element("output", {}, newest == null ? "" : captionOf(newest));
 	const slider = element("input", {
 		type: "range",
 		min: 0,
@@ -255,7 +253,7 @@ function columnOf(run, state, checkpoints, place, gone) {
 		oninput: () => {
 			const step = previews[Number(slider.value)];
 			shown.replaceChildren(picture(state, step));
-			caption.textContent = named(step);
+			caption.textContent = captionOf(step);
 		},
 	});
 	const steps = element(

@@ -2,7 +2,7 @@
 import {labelTexts} from "./labels.js";
 import {app} from "../../scripts/app.js";
 import {api} from "../../scripts/api.js";
-import {ask, element, linkedInputs, watch} from "./panel.js";
+import {ask, element, isOurs, linkedInputs, watch} from "./panel.js";
 import {fresh, setting, translated, words} from "./language.js";
 
 const say = words("desk");
@@ -86,8 +86,6 @@ app.registerExtension({
 		});
 	},
 });
-
-const isOurs = (kind) => String(kind).startsWith("Hypernet");
 
 /** Rare widgets wait behind the editor's "Show Advanced", which alone leaves them their room. */
 function keepBack(/** @type {EditorNode} */ node) {

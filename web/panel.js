@@ -34,6 +34,15 @@ export function addWidget(node, name, kind, content, how) {
 	widget.serialize = false; // in the workflow; the option above is for the prompt
 }
 
+/** As large as what is on it needs, at least. Nodes 2.0 measures by itself. */
+export function makeRoom(/** @type {EditorNode} */ node) {
+	if (setting("Comfy.VueNodes.Enabled")) return;
+	const [wide, high] = node.computeSize();
+	node.setSize([Math.max(node.size[0], wide), Math.max(node.size[1], high)]);
+}
+
+export const isOurs = (kind) => String(kind).startsWith("Hypernet");
+
 /** @type {AddsPanel} */
 export function addPanel(node, {name = "hypernet_panel", height, margin, grows = true, ...asks}) {
 	const {question, show} = asks;
@@ -46,11 +55,7 @@ export function addPanel(node, {name = "hypernet_panel", height, margin, grows =
 		getMinHeight: () => height,
 		...(grows ? {} : {getMaxHeight: () => height}),
 	});
-	if (!setting("Comfy.VueNodes.Enabled")) {
-		// Nodes 2.0 measures by itself.
-		const [wide, high] = node.computeSize();
-		node.setSize([Math.max(node.size[0], wide), Math.max(node.size[1], high)]);
-	}
+	makeRoom(node);
 	let asked = "";
 	let seen = "";
 

@@ -1,19 +1,18 @@
 /** What a run said, on each of our nodes that has no panel that tells it. */
 import {app} from "../../scripts/app.js";
-import {addWidget, chain, element} from "./panel.js";
-import {setting, translated} from "./language.js";
+import {addWidget, chain, element, isOurs, makeRoom} from "./panel.js";
+import {translated} from "./language.js";
 
-const OURS = "Hypernet";
 const TOLD = ["Config", "LearningRate", "Load", "Inspect", "LoadDataset", "Train"].map(
-	(kind) => OURS + kind,
+	(kind) => `Hypernet${kind}`,
 );
 const [LINE, LETTER, BESIDE, MOST] = [15.4, 5.6, 30, 170]; // pixels
 
 app.registerExtension({
 	name: "Hypernet.Results",
 	nodeCreated(node) {
-		const kind = node.comfyClass ?? "";
-		if (kind.startsWith(OURS) && !TOLD.includes(kind)) tellResults(node);
+		const {comfyClass: kind} = node;
+		if (isOurs(kind) && !TOLD.includes(kind)) tellResults(node);
 	},
 });
 
@@ -25,7 +24,7 @@ function tellResults(/** @type {EditorNode} */ node) {
 		if (!text && !place) return;
 		place ??= addPlace(node);
 		place.textContent = await translated(text);
-		fit(node);
+		makeRoom(node);
 	});
 }
 
@@ -45,11 +44,4 @@ function heightOf(/** @type {string} */ text, /** @type {number} */ wide) {
 	const fitting = Math.max(8, (wide - BESIDE) / LETTER);
 	const lines = text.split("\n").map((line) => Math.max(1, Math.ceil(line.length / fitting)));
 	return Math.min(MOST, LINE * (1 + lines.reduce((all, each) => all + each)));
-}
-
-/** Nodes 2.0 measures by itself. */
-function fit(/** @type {EditorNode} */ node) {
-	if (setting("Comfy.VueNodes.Enabled")) return;
-	const [wide, high] = node.computeSize();
-	node.setSize([Math.max(node.size[0], wide), Math.max(node.size[1], high)]);
 }

@@ -4,7 +4,7 @@
  */
 import {element} from "../panel.js";
 import {fresh} from "../language.js";
-import {say, text, whole} from "./words.js";
+import {captionOf, say, text, whole} from "./words.js";
 
 const {previewAddress} = await import(fresh("./source.mjs"));
 
@@ -81,7 +81,7 @@ export class Strip {
 			button.value = String(first + place);
 			button.setAttribute("aria-label", say("enlarge", whole(step)));
 			setPicture(picture, previewAddress(this.run, step));
-			caption.textContent = step ? whole(step) : text.bare;
+			caption.textContent = captionOf(step);
 		});
 	}
 

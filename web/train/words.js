@@ -13,6 +13,9 @@ export function whole(number) {
 	return number == null ? "–" : number.toLocaleString("en");
 }
 
+/** Under the preview after a step. */
+export const captionOf = (step) => (step === 0 ? text.bare : whole(step));
+
 /** Three digits of a number of any size: 0.0123, 5e-6. */
 export function short(number) {
 	if (number == null) return "–";
