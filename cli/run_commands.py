@@ -18,6 +18,7 @@ from hypernet.runs.book.entries import Entry, find_entry, list_entries, read_ent
 from hypernet.runs.book.page import duration, page_of
 from hypernet.runs.book.settings import compared
 from hypernet.runs.book.trash import move_to_trash
+from hypernet.runs.manifest import MANIFEST
 
 from ..compat.standalone import folders
 from .file_commands import Command, named
@@ -72,7 +73,7 @@ def runs_folder() -> Path:
 
 def folder_of(run: str) -> tuple[Path, str]:
     """(the folder of a run, its name). run: its name, or the path of its folder."""
-    if (Path(run) / "manifest.json").is_file():
+    if (Path(run) / MANIFEST).is_file():
         return Path(run).absolute(), Path(run).absolute().name
     folder = find_entry(run, runs_folder())
     return folder, folder.relative_to(runs_folder()).as_posix()

@@ -64,10 +64,11 @@ def forecast(query: dict[str, str], body: object) -> dict:
         raise ValueError(f'if_taken "{given["if_taken"]}": choose one of {", ".join(CHOICES)}.')
     more = {name: body.get(name) or {} for name in ("settings", "config")}
     widgets, config = values(more, dict.fromkeys(more, dict)).values()
-    notes = {"notes": notes_on(widgets, spec_above(body), latent_in(body))}
+    typed = typed_in(widgets)
+    notes = {"notes": notes_on(typed, spec_above(body), latent_in(body))}
     if name in running():
         return notes | {"said": f'"{name}" is being trained now.', "choices": []}
-    outlook = outlook_for(given, widgets, config)
+    outlook = outlook_for(given, typed, config)
     try:
         found = outlook.decide()
     except REFUSALS as fault:
@@ -135,7 +136,7 @@ class Outlook:
 
 
 def outlook_for(
-    given: Mapping[str, Any], widgets: Mapping[str, Any], config: Mapping[str, Any]
+    given: Mapping[str, Any], typed: Mapping[str, Any], config: Mapping[str, Any]
 ) -> Outlook:
     runs, networks = runs_folder(), network_folders()
     earlier = given["continue_from"]
@@ -155,7 +156,7 @@ def outlook_for(
         wish=wish,
         there=[each for each in there if not each.is_free],
         free=free_name(wish.name, set(running()), runs, networks),
-        settings=settings_known(widgets),
+        settings=settings_known(typed),
         shape=shape_known(config),
     )
 
@@ -170,15 +171,14 @@ def typed_in(widgets: Mapping[str, Any]) -> dict[str, Any]:
     return values(found, {name: kinds[name] for name in found})
 
 
-def notes_on(widgets: Mapping[str, Any], spec: HypernetSpec, latent: tuple[int, int]) -> list[str]:
+def notes_on(typed: Mapping[str, Any], spec: HypernetSpec, latent: tuple[int, int]) -> list[str]:
     """What the preset chooses, and warnings. Raises ValueError for bad settings."""
-    choice = settle(AutoSettings(**typed_in(widgets)), spec, latent)
+    choice = settle(AutoSettings(**typed), spec, latent)
     return [*choice.reasons, *settings_warnings(choice.settings, spec)]
 
 
-def settings_known(widgets: Mapping[str, Any]) -> dict[str, Any]:
+def settings_known(typed: Mapping[str, Any]) -> dict[str, Any]:
     """Those of the training's settings that depend neither on the model nor on the pictures."""
-    typed = typed_in(widgets)
     asked = AutoSettings(**typed)
     one, other = (
         make_request(settle(asked, spec, latent, kind).settings, spec, model=None).settings
