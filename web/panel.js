@@ -50,6 +50,7 @@ export function addPanel(node, {name = "hypernet_panel", height, margin, grows =
 	const place = element("div", {class: "hypernet-panel"});
 	const said = element("p", {class: "hypernet-said", role: "status"});
 	const box = element("div", {class: "hypernet-box"}, said, place);
+	box.style.setProperty("--hypernet-height", `${height}px`);
 	addWidget(node, name, "HYPERNET_PANEL", box, {
 		...(margin ? {margin} : {}),
 		getMinHeight: () => height,

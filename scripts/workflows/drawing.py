@@ -23,7 +23,7 @@ PANELS = {  # pixels for our panels on the nodes, and for what ends these in Nod
     "HypernetLoadDataset": 308, "HypernetCaption": 328, "HypernetConfig": 175, "HypernetApply": 96,
     "HypernetTrain": 650, "HypernetLearningRate": 190, "HypernetLoad": 150, "HypernetInspect": 150,
 }  # fmt: skip
-TALLER = {"HypernetTrain": 50}  # pixels that Nodes 2.0 adds to what is stored
+TALLER = {"HypernetTrain": 50, "HypernetApply": 34}  # pixels that Nodes 2.0 adds to what is stored
 MARGIN, HEADING = 16, 44  # pixels between a group's nodes and its edge, and above them
 BETWEEN, BESIDE = 20, 44  # pixels between nodes of a column, and between columns
 

@@ -118,6 +118,16 @@ def test_a_file_says_what_it_is_also_where_it_is_applied(editor, network):
     editor.shot("file-panels")
 
 
+def test_a_long_complaint_makes_no_node_higher(editor):
+    load = add(editor, "HypernetLoad", name=f"{'_'.join(100 * ['long'])}.pt")
+    apply = add(editor, "HypernetApply", 1)
+    editor.run(CONNECT, [load, apply, "hypernet"])
+    fit(editor)
+    last = editor.page.locator(".hypernet-box").last
+    last.get_by_text("long_long").wait_for()
+    assert last.evaluate("(box) => box.offsetHeight") <= 80
+
+
 ESTIMATE = """
 const [config, estimate] = ["HypernetConfig", "HypernetEstimate"].map((kind, place) => {
     const node = LiteGraph.createNode(kind);
