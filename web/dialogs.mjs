@@ -1,8 +1,9 @@
 /** The dialog that an editor's command opens: what a network's file holds. */
 import {notice} from "./desk.js";
-import {facts} from "./file.js";
-import {words} from "./language.js";
+import {fresh, words} from "./language.js";
 import {ask, element} from "./panel.js";
+
+const {showFile} = await import(fresh("./shown/file.mjs"));
 
 const say = words("desk");
 
@@ -21,7 +22,7 @@ export async function inspect() {
 	);
 	const show = (/** @type {string} */ name) =>
 		ask(`file?name=${encodeURIComponent(name)}`).then(
-			(found) => list.value === name && place.replaceChildren(facts(found.lines)),
+			(found) => list.value === name && showFile(found, place),
 			(fault) => place.replaceChildren(element("p", {class: "hypernet-fault"}, fault.message)),
 		);
 	if (names.length) {

@@ -81,7 +81,7 @@ export function addPanel(node, {name = "hypernet_panel", height, margin, grows =
 			);
 			if (key !== asked) return;
 			tell("");
-			show(found, place);
+			await show(found, place);
 		} catch (fault) {
 			if (key === asked) tell(fault.message, true);
 		} finally {

@@ -11,7 +11,7 @@ interface Question {
 /** What to ask now, or what to say instead; nothing where a link gives a setting. */
 type Asks = (node: EditorNode) => Question | string | undefined;
 
-type Shows<Answer> = (found: Answer, place: HTMLElement) => void;
+type Shows<Answer> = (found: Answer, place: HTMLElement) => void | Promise<void>;
 
 /** What a node of this kind gets when it is made. */
 type Makers = {[kind: string]: (node: EditorNode) => void};

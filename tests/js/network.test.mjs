@@ -1,9 +1,9 @@
-/** The drawing of a network: web/network.js */
+/** The drawing of a network: web/shown/network.mjs */
 import assert from "node:assert/strict";
 import test from "node:test";
 import {load} from "./editor/load.mjs";
 
-const {drawing} = await load("network.js");
+const {drawing} = await load("shown/network.mjs");
 
 const PLAIN = {factor: "1", share: 1, activation: "", layer_norm: false, dropout: 0};
 const columns = (...changes) => changes.map((change) => ({...PLAIN, ...change}));

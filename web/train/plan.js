@@ -1,6 +1,6 @@
 /** Under the name of Train Hypernet: what Run will do, and buttons for what else it could do. */
 import {words} from "../language.js";
-import {above} from "../curve.js";
+import {above} from "../panels.js";
 import {addPanel, element, linkedInputs, renewPanels, widgetValues} from "../panel.js";
 
 const NAMING = ["name", "resume", "if_taken", "continue_from"];

@@ -1,44 +1,14 @@
-/** Learning Rate and Train Hypernet: the curve of the schedule that the widgets ask for. */
-import {addPanel, element, makers, upstream, widgetValues} from "./panel.js";
-import {setting, words} from "./language.js";
-import {configOf, isDemo} from "./network.js";
-import {folderAbove, sizeAbove} from "./pictures.js";
+/** The curve of a schedule. */
+import {element} from "../panel.js";
+import {setting, words} from "../language.js";
 
-const SETTINGS = ["learning_rate", "steps", "batch_size", "accumulation", "optimizer", "preset"];
 const say = words("curve");
 
-makers.HypernetLearningRate = (node) =>
-	addPanel(node, {height: 190, question: () => adviceFor(node), show});
-makers.HypernetTrain = (node) =>
-	addPanel(node, {
-		height: 110,
-		grows: false,
-		question: () => scheduleOf(node),
-		show: (found, place) => place.replaceChildren(drawing(found)), // train/plan.js says the rest
-	});
-
-/** @type {Asks} */
-function scheduleOf(node) {
-	const given = widgetValues(node, SETTINGS);
-	return given && {path: "schedule", body: {...given, ...above(node)}};
-}
-
-/** @type {Asks} */
-function adviceFor(node) {
-	const given = widgetValues(node, [...SETTINGS, "pictures"]);
-	const more = {...above(node), dataset: folderAbove(node)};
-	return given && {path: "learning_rate", body: {...given, ...more}};
-}
-
-/** What the nodes above say of the network and the pictures. */
-export function above(/** @type {EditorNode} */ node) {
-	const config = upstream(node, "config");
-	const size = sizeAbove(node);
-	return {config: config && configOf(config, node), demo: isDemo(node), size};
-}
+/** @type {Shows<ScheduleAnswer>} */
+export const showCurve = (found, place) => place.replaceChildren(drawing(found));
 
 /** @type {Shows<ScheduleAnswer>} */
-function show(found, place) {
+export function showAdvice(found, place) {
 	const said = element(
 		"div",
 		{class: "hypernet-notes", tabindex: found.said ? 0 : undefined},

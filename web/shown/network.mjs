@@ -1,38 +1,11 @@
-/** Hypernet Config: the network as columns, one per entry of its structure, with its size. */
-import {addPanel, element, makers, upstream, widgetValues} from "./panel.js";
-import {words} from "./language.js";
+/** The network as columns, one per entry of its structure, with its size. */
+import {element} from "../panel.js";
+import {words} from "../language.js";
 
-const SETTINGS = [
-	"layer_structure",
-	"activation",
-	"weight_initialization",
-	"layer_norm",
-	"dropout_structure",
-	"activate_output",
-	"widths",
-];
 const say = words("network");
 
-makers.HypernetConfig = (node) =>
-	addPanel(node, {height: 170, question: () => questionOf(node), show});
-
-/** Its settings, and whether they are for the demo model, perhaps because that feeds `user`. */
-export function configOf(/** @type {EditorNode} */ node, user = node) {
-	const found = widgetValues(node, SETTINGS);
-	return found && {...found, demo: isDemo(node) || isDemo(user)};
-}
-
-export const isDemo = (/** @type {EditorNode} */ node) =>
-	upstream(node, "model")?.comfyClass === "HypernetLoadDemoModel";
-
-/** @type {Asks} */
-function questionOf(node) {
-	const body = configOf(node);
-	return body && {path: "config", body};
-}
-
 /** @type {Shows<ConfigAnswer>} */
-function show(found, place) {
+export function showNetwork(found, place) {
 	const facts = [
 		`${found.parameters} ${say.parameters}`,
 		`${found.file} ${say.file}`,

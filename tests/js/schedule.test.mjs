@@ -1,9 +1,9 @@
-/** The drawing of a schedule: web/curve.js */
+/** The drawing of a schedule: web/shown/schedule.mjs */
 import assert from "node:assert/strict";
 import test from "node:test";
 import {load} from "./editor/load.mjs";
 
-const {drawing} = await load("curve.js");
+const {drawing} = await load("shown/schedule.mjs");
 
 const schedule = (rates, more = {}) => ({
 	points: rates.map((rate, step) => [step, rate]),
