@@ -88,6 +88,7 @@ def test_it_holds_what_the_editor_is_served_and_the_demo_model(wheel):
         "hypernet_pack/locales/zh/main.json",
         "hypernet_pack/demo/tiny-sd/model_index.json",
         "hypernet_pack/example_workflows/train_style.json",
+        "hypernet_pack/subgraphs/Train a Hypernetwork.json",
         "hypernet_pack/compat/standalone/model/clip_vocabulary/merges.txt.gz",
     } <= names
 

@@ -1,4 +1,4 @@
-"""Writes the example workflows in the editor's format, from a few lines of code each.
+"""Writes the example workflows and the blueprint in the editor's format, from a few lines each.
 
     python -m scripts.workflows
 
@@ -15,7 +15,7 @@ from hypernet_pack import comfy_entrypoint
 from hypernet_pack.compat.standalone.graph.object_info import describe
 from hypernet_pack.compat.standalone.nodes.core import CORE_NODES
 
-from . import applying, training
+from . import applying, blueprint, training
 from .descriptions import OTHERS
 from .drawing import Drawing
 
@@ -46,3 +46,5 @@ def main() -> None:
         drawing = Drawing(descriptions | OTHERS)
         draw(drawing)
         drawing.save(HERE / f"{draw.__name__}.json")
+    whole = blueprint.train_a_hypernetwork(Drawing(descriptions))
+    blueprint.write(whole, HERE.parent / "subgraphs")

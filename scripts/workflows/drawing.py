@@ -24,6 +24,14 @@ PANELS = {  # pixels for our panels on the nodes, and for what ends these in Nod
     "HypernetTrain": 650, "HypernetLearningRate": 190, "HypernetLoad": 150, "HypernetInspect": 150,
 }  # fmt: skip
 TALLER = {"HypernetTrain": 50, "HypernetApply": 34}  # pixels that Nodes 2.0 adds to what is stored
+# What the editor's app mode asks for and shows, by kind.
+ASKED = {
+    "CheckpointLoaderSimple": ("ckpt_name",), "UNETLoader": ("unet_name",),
+    "HypernetLoadDataset": ("folder",), "HypernetTrain": ("name", "steps", "preview_prompt"),
+    "HypernetLoad": ("name",), "HypernetApply": ("strength",), "HypernetToLora": ("name",),
+    "CLIPTextEncode": ("text",),
+}  # fmt: skip
+SHOWN = ("SaveImage", "PreviewImage")
 MARGIN, HEADING = 16, 44  # pixels between a group's nodes and its edge, and above them
 BETWEEN, BESIDE = 20, 44  # pixels between nodes of a column, and between columns
 
@@ -173,6 +181,18 @@ class Drawing:
         ]
         self.groups.append({"title": title, "bounding": bounding, "color": color})
 
+    def app(self) -> dict[str, list]:
+        """What is asked for and shown in the editor's app mode: [node, widget], and nodes."""
+        asked = [
+            [node["id"], name]
+            for node in self.nodes
+            for name in ASKED.get(node["type"], ())
+            if node.get("title") != "Negative prompt"
+            and all(each["name"] != name for each in node["inputs"])  # a link gives it
+        ]
+        shown = [node["id"] for node in self.nodes if node["type"] in SHOWN]
+        return {"inputs": asked, "outputs": shown}
+
     def save(self, path: Path) -> None:
         things = [(f"node {node['id']}", self.box(node["id"])) for node in self.nodes]
         groups = [(each["title"], tuple(each["bounding"])) for each in self.groups]
@@ -187,7 +207,7 @@ class Drawing:
             "links": self.links,
             "groups": self.groups,
             "config": {},
-            "extra": {"hypernet": path.stem},  # web/template.mjs opens it
+            "extra": {"hypernet": path.stem, "linearData": self.app()},  # web/template.mjs opens it
             "version": 0.4,
         }
         path.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", "utf-8")

@@ -31,7 +31,8 @@ def run(folder, name, settings):
         "--out",
         folder / "output",
     ]
-    arguments = ["run", EXAMPLES / f"{name}.json", *places, *changes]
+    file = name if isinstance(name, Path) else EXAMPLES / f"{name}.json"
+    arguments = ["run", file, *places, *changes]
     return command.main([str(argument) for argument in arguments])
 
 
@@ -46,6 +47,24 @@ def test_train_style_gives_a_network_and_two_pictures(host, checkpoint):
         picture = Image.open(folder / "output" / "hypernet" / f"{name}_00001_.png")
         assert picture.size == (16, 16)  # 8×8 latents; this VAE doubles, where SD's makes eight
         assert "HypernetTrain" in picture.info["prompt"]
+
+
+def test_the_blueprint_trains_as_one_node_with_the_values_typed_on_it(host, checkpoint):
+    folder, _ = host
+    (file,) = (EXAMPLES.parent / "subgraphs").iterdir()
+    content = json.loads(file.read_text("utf-8"))
+    (node,) = content["nodes"]
+    loader = {"id": 2, "type": "CheckpointLoaderSimple", "widgets_values": [str(checkpoint)]}
+    for place, kind in enumerate(("MODEL", "CLIP", "VAE")):
+        node["inputs"][place]["link"] = place
+        content["links"].append([place, 2, place, node["id"], place, kind])
+    node["widgets_values"] = ["pictures", "from_blueprint", 2, ""]
+    whole = folder / "whole.json"
+    whole.write_text(json.dumps(content | {"nodes": [node, loader]}), "utf-8")
+    small = {"HypernetLoadDataset.width": 64, "HypernetLoadDataset.height": 64}
+    assert run(folder, whole, small) == 0
+    network = folder / "models" / "hypernetworks" / "from_blueprint.pt"
+    assert open_network(network).record.step == 2
 
 
 def test_a_trained_network_is_applied_by_the_apply_example(host, checkpoint):

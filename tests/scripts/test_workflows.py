@@ -14,13 +14,14 @@ SMALL_WINDOW = 1280 - 80, 640 - 110  # less what the editor's bars take
 WIDEST = 1860  # pixels of the graph: a window of 1,440 pixels shows them at three quarters
 
 FILES = sorted(workflows.HERE.glob("*.json"))
+(BLUEPRINT,) = (workflows.HERE.parent / "subgraphs").iterdir()
 
 
 def test_they_are_as_the_nodes_are_now(tmp_path, monkeypatch):
-    monkeypatch.setattr(workflows, "HERE", tmp_path)
+    monkeypatch.setattr(workflows, "HERE", tmp_path / "example_workflows")
     workflows.main()
-    drawn = {path.name: path.read_text("utf-8") for path in tmp_path.iterdir()}
-    kept = {path.name: path.read_text("utf-8") for path in FILES}
+    drawn = {path.name: path.read_text("utf-8") for path in tmp_path.rglob("*.json")}
+    kept = {path.name: path.read_text("utf-8") for path in (*FILES, BLUEPRINT)}
     assert drawn and drawn.keys() == kept.keys()
     for name in drawn:
         assert drawn[name] == kept[name], "run python -m scripts.workflows"
@@ -38,6 +39,18 @@ def test_each_has_groups_a_note_and_a_picture(file):
     with Image.open(picture) as opened:
         assert opened.format == "JPEG"
         assert min(opened.size) > 200
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_the_app_asks_for_what_a_user_chooses_and_shows_pictures(file):
+    content = json.loads(file.read_text("utf-8"))
+    kinds = {node["id"]: node["type"] for node in content["nodes"]}
+    app = content["extra"]["linearData"]
+    asked = [(kinds[number], name) for number, name in app["inputs"]]
+    trains = "HypernetTrain" in kinds.values()
+    assert (("HypernetTrain", "name") if trains else ("CLIPTextEncode", "text")) in asked
+    assert {kinds[number] for number in app["outputs"]} <= {"SaveImage", "PreviewImage"}
+    assert app["outputs"]
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)

@@ -12,6 +12,7 @@ from editing import EXAMPLES, REPOSITORY
 NAMES = ("first_network_demo", "train_on_flux", "train_subject_with_tagger", "fold_and_export")
 SMALL, USUAL = (1280, 640), (1440, 900)
 READABLE = 0.7
+BLUEPRINT = "Train a Hypernetwork"
 SEEN = """
 const {ds} = app.canvas;
 const drawn = (node) => {
@@ -78,6 +79,36 @@ def test_it_speaks_chinese_in_a_chinese_editor(open_editor):
     assert {"训练前", "训练后", "三步就好"} < set(seen["titles"])
     assert seen["note"] in words.values()
     editor.shot("template-zh")
+
+
+def test_a_training_is_one_node_among_the_blueprints(editor):
+    editor.load({"nodes": [], "links": [], "version": 0.4})
+    editor.run("await app.extensionManager.command.execute('Workspace.SearchBox.Toggle')")
+    editor.page.locator("input:focus").wait_for()
+    editor.page.keyboard.type(BLUEPRINT)
+    editor.page.get_by_text("Trains a hypernetwork on the pictures of a folder").first.wait_for()
+    editor.page.wait_for_timeout(1000)  # it searches while one types
+    editor.page.keyboard.press("Enter")
+    editor.until("app.graph.nodes.length === 1")
+    editor.settle()
+    shown = "return app.graph.nodes[0].widgets.map(({name, value}) => [name, value])"
+    assert dict(editor.run(shown)) == {
+        "folder": "my_pictures", "name": "my_style", "steps": 0, "preview_prompt": "",
+    }  # fmt: skip
+    editor.run("app.graph.nodes[0].widgets.find(({name}) => name === 'steps').value = 7")
+    prompt = editor.run("return (await app.graphToPrompt()).output")
+    (trainer,) = (each for each in prompt.values() if each["class_type"] == "HypernetTrain")
+    assert trainer["inputs"]["steps"] == 7
+    editor.shot("blueprint")
+
+
+def test_a_template_is_ready_for_the_app_mode(open_editor):
+    editor = open_editor("vue")
+    opened(editor, "first_network_demo", USUAL)
+    editor.run("await app.extensionManager.command.execute('Comfy.ToggleLinear')")
+    editor.page.get_by_text("preview_prompt", exact=True).last.wait_for()
+    editor.shot("app")
+    editor.run("await app.extensionManager.command.execute('Comfy.ToggleLinear')")
 
 
 def test_a_view_that_the_user_has_saved_stays(editor):

@@ -28,7 +28,8 @@ from .gate import is_active
 PACK = "hypernet"
 FRONTEND = "comfyui_frontend_package"
 ROOT = Path(__file__).parents[3]
-WEB, LOCALES, EXAMPLES = ROOT / "web", ROOT / "locales", ROOT / "example_workflows"
+WEB, LOCALES = ROOT / "web", ROOT / "locales"
+EXAMPLES, BLUEPRINTS = ROOT / "example_workflows", ROOT / "subgraphs"
 SETTINGS = "comfy.settings.json"
 FIRST_TEMPLATE = "first_network_demo"
 # Defaults until the user changes them. Release news of ComfyUI would be fetched from the internet;

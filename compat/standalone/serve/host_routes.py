@@ -16,7 +16,7 @@ from aiohttp import web
 from .. import folders
 from ..graph.node_class import ComfyNode
 from ..graph.object_info import describe
-from .frontend import PACK, extensions
+from .frontend import BLUEPRINTS, PACK, extensions
 from .model_lists import model_folder_names
 
 UPLOAD_BYTES = 100 * 2**20
@@ -35,7 +35,8 @@ class HostRoutes:
             web.get("/extensions", self.get_extensions),
             web.get("/features", self.get_features),
             web.get("/system_stats", self.get_system_stats),
-            web.get("/global_subgraphs", self.get_nothing),
+            web.get("/global_subgraphs", self.get_blueprints),
+            web.get("/global_subgraphs/{id}", self.get_blueprint),
             web.get("/node_replacements", self.get_nothing),
             web.get("/internal/folder_paths", self.get_folder_paths),
         ]
@@ -59,6 +60,15 @@ class HostRoutes:
     async def get_system_stats(self, request: web.Request) -> web.Response:
         return web.json_response(system_stats())
 
+    async def get_blueprints(self, request: web.Request) -> web.Response:
+        return web.json_response({file.stem: _blueprint(file) for file in _blueprints()})
+
+    async def get_blueprint(self, request: web.Request) -> web.Response:
+        for file in _blueprints():
+            if file.stem == request.match_info["id"]:
+                return web.json_response(_blueprint(file) | {"data": file.read_text("utf-8")})
+        return web.json_response(None)  # as ComfyUI answers
+
     async def get_nothing(self, request: web.Request) -> web.Response:
         return web.json_response({})  # there are none
 
@@ -72,6 +82,15 @@ class HostRoutes:
 def _described(node: type[ComfyNode]) -> dict[str, Any]:
     is_core = node.__module__.endswith(".nodes.core")
     return describe(node) | {"python_module": "nodes" if is_core else f"custom_nodes.{PACK}"}
+
+
+def _blueprints() -> list[Path]:
+    return sorted(BLUEPRINTS.glob("*.json"))
+
+
+def _blueprint(file: Path) -> dict[str, Any]:
+    node_pack = {"node_pack": f"custom_nodes.{PACK}"}
+    return {"source": "custom_node", "name": file.stem, "info": node_pack}
 
 
 def system_stats() -> dict[str, Any]:

@@ -14,6 +14,7 @@ import urllib.request
 from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 from PIL import Image
@@ -700,6 +701,16 @@ def test_object_info_says_which_pack_a_node_is_from(served):
     assert set(described) == {"Say", "Wait"}
     assert described["Say"]["python_module"] == "custom_nodes.hypernet"
     assert served.get("/api/object_info/Say") == {"Say": described["Say"]}
+
+
+def test_the_packs_blueprints_are_listed_and_read(served):
+    listed = served.get("/api/global_subgraphs")
+    ((key, entry),) = listed.items()
+    assert entry["name"] == "Train a Hypernetwork" and "data" not in entry
+    found = served.get(f"/api/global_subgraphs/{quote(key)}")
+    assert json.loads(found.pop("data"))["definitions"]["subgraphs"]
+    assert found == entry
+    assert served.get("/api/global_subgraphs/nothing") is None
 
 
 def test_core_nodes_are_listed_as_comfyuis_own(tmp_path):
