@@ -186,8 +186,8 @@ def test_previews_while_training_leave_the_losses_as_they_are(comfyui: ComfyUI, 
     runs = comfyui.base / "output" / "hypernet"
     assert (runs / "watched/loss.csv").read_bytes() == (runs / "live/loss.csv").read_bytes()
     names = sorted(path.name for path in (runs / "watched" / "previews").iterdir())
-    assert names == [f"watched-{step}.png" for step in range(1, STEPS + 1)]
-    with Image.open(runs / "watched" / "previews" / names[0]) as picture:
+    assert names == [f"watched-{step}.png" for step in range(STEPS + 1)], "0: without"
+    with Image.open(runs / "watched" / "previews" / names[1]) as picture:
         assert "Steps: 1, Sampler: Euler" in picture.text["parameters"]
 
 
