@@ -112,11 +112,11 @@ def raise_if_interrupted() -> None:
 class Progress:
     """The bar on the node that is being executed and, with a title, a line in the terminal.
 
-    done: how many steps of the total were done earlier. No method raises Interrupted; use
-    is_interrupted.
+    done: how many steps of the total were done earlier. on_node: if not, there is only the line.
+    No method raises Interrupted; use is_interrupted.
     """
 
-    def __init__(self, total: int, done: int = 0, title: str = ""): ...
+    def __init__(self, total: int, done: int = 0, title: str = "", on_node: bool = True): ...
 
     def update(self, step: int, preview: Image.Image | None = None) -> None: ...
 

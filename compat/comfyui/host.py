@@ -96,8 +96,8 @@ def raise_if_interrupted() -> None:
 class Progress:
     """The bar on the node that is being executed and, with a title, a line in the terminal."""
 
-    def __init__(self, total: int, done: int = 0, title: str = ""):
-        self._bar = comfy.utils.ProgressBar(total)
+    def __init__(self, total: int, done: int = 0, title: str = "", on_node: bool = True):
+        self._bar = comfy.utils.ProgressBar(total) if on_node else None
         self._line = ProgressLine(total, done, title, log.info) if title else None
 
     def beside(self, words: str) -> None:
@@ -111,6 +111,8 @@ class Progress:
     def update(self, step: int, preview: Image.Image | None = None) -> None:
         if self._line is not None:
             self._line.update(step)
+        if self._bar is None:
+            return
         shown = None if preview is None else ("JPEG", preview, PREVIEW_PIXELS)
         try:
             self._bar.update_absolute(step, preview=shown)

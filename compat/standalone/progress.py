@@ -71,10 +71,12 @@ def running(node: RunningNode) -> Iterator[None]:
 
 
 class Progress:
-    """The progress line of the running node on stderr. Doesn't raise on an interrupt."""
+    """The progress line of the running node on stderr, and its bar in an open editor. Doesn't raise
+    on an interrupt."""
 
-    def __init__(self, total: int, done: int = 0, title: str = ""):
+    def __init__(self, total: int, done: int = 0, title: str = "", on_node: bool = True):
         self._node = running_node()
+        self._on_node = on_node
         self._total = total
         if self._node:
             for (
@@ -97,7 +99,7 @@ class Progress:
     def update(self, step: int, preview: Image | None = None) -> None:
         """`step` steps of total are done. An open editor shows the preview on the node."""
         self._line.update(step)
-        if self._node:
+        if self._node and self._on_node:
             state = {"node": self._node.node_id, "value": step, "max": self._total}
             self._node.notify("progress", state)
             if preview is not None:

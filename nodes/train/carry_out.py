@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -23,11 +24,12 @@ from hypernet.training.diffusion import Denoiser
 from hypernet.training.learner import Learner
 
 from ... import compat
+from ..shared.progress import shown_by
 from ..use.load_save import network_file, runs_folder
 from .asked import Asked
 from .denoiser import open_denoiser
 from .encoders import leave
-from .live import LiveRun, watched
+from .live import LiveRun, Preparing, watched
 from .material import Material, from_dataset, from_given, with_regularization
 from .names.naming import FURTHER
 from .notices import Notices
@@ -53,7 +55,8 @@ def run(asked: Asked, notices: Notices) -> Trained:
 
 
 def carry_out(plan: Plan, live: LiveRun, notices: Notices) -> Trained:
-    material, previewer = encode_in_turn(plan)
+    with shown_by(partial(Preparing, live)):
+        material, previewer = encode_in_turn(plan)
     network = Hypernetwork(plan.asked.spec, Record(name=Path(plan.found.name).name))
     network.record.architecture = plan.asked.architecture
     network.record.sd_checkpoint = plan.asked.request.model

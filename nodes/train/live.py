@@ -42,6 +42,7 @@ class LiveRun:
     history: RunHistory = field(default_factory=RunHistory)
     pace: Pace = field(default_factory=Pace)
     stage: str = "preparing"  # later "training", "finishing", and how it ended
+    prepared: tuple[int, int] = (0, 0)  # pictures or prompts of so many, before that
     device: torch.device | None = None
     run: Run | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -58,7 +59,18 @@ class LiveRun:
         """The smoothed loss of about the last 50 updates; NaN before the first."""
         return self.history.smoothed.last
 
+    @property
+    def count(self) -> tuple[int, int]:
+        """(done, of how many): what is being prepared, then updates."""
+        if self.stage == "preparing" and self.prepared[1]:
+            return self.prepared
+        return self.history.step, self.total
+
     # What the training says
+
+    def prepare(self, done: int, total: int) -> None:
+        self.prepared = done, total
+        self.tell()
 
     def begin(self, run: Run, history: RunHistory, said: list[str], device: torch.device) -> None:
         """Training begins now. history: what the run's folder knows of earlier updates."""
@@ -100,11 +112,12 @@ class LiveRun:
     def tell(self) -> None:
         """Send every editor the event that there is news."""
         self._told = time.monotonic()
+        step, total = self.count
         compat.send_event(
             EVENT,
             {
                 "name": self.name, "asked": self.asked, "node": self.node, "state": self.state,
-                "step": self.history.step, "total": self.total,
+                "step": step, "total": total,
             },
         )  # fmt: skip
 
@@ -116,16 +129,31 @@ class LiveRun:
         None means not known yet.
         """
         with self._lock:
+            step, total = self.count
             left = self.pace.seconds_left(self.total - self.history.step)
             return seen_of(self.history) | {
                 "name": self.name,
                 "node": self.node,
                 "state": self.state,
-                "total": self.total,
+                "step": step,
+                "total": total,
                 "speed": self.pace.speed,
                 "seconds_left": left,
                 "memory": self.device and memory_in_use(self.device),
             }
+
+
+class Preparing:
+    """A bar of what comes before the first update. It is in the live view and the terminal: the
+    node's own would run backwards when the training begins."""
+
+    def __init__(self, live: LiveRun, total: int):
+        self.live, self.total = live, total
+        self.line = compat.Progress(total, title=f'Preparing "{live.name}"', on_node=False)
+
+    def update(self, step: int) -> None:
+        self.live.prepare(step, self.total)
+        self.line.update(step)
 
 
 def seen_of(history: RunHistory) -> dict:

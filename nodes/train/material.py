@@ -6,6 +6,7 @@ Both give batches by their first sample's number, and the prompts of samples for
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 
 from torch import Tensor
 
@@ -320,6 +321,7 @@ def pictures_hash(dataset: Dataset | None, given: Given | None) -> str:
         return tensors_hash([*given.latents, *contexts, *others])
     assert dataset is not None
     contents = Contents(dataset.folder, cache_folder() / "contents")
-    found = dataset_hash(dataset, contents, watch())
+    line = partial(compat.Progress, title="Comparing pictures", on_node=False)
+    found = dataset_hash(dataset, contents, watch(line))
     contents.keep()
     return found

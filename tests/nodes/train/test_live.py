@@ -8,8 +8,10 @@ from contextvars import copy_context
 import pytest
 from hypernet_pack import compat
 from hypernet_pack.compat.standalone import folders
+from hypernet_pack.compat.standalone.graph.executor import Executor
 from hypernet_pack.compat.standalone.routes import Editors, speaking_to
 from hypernet_pack.nodes.editor import ROUTES, trainings
+from hypernet_pack.nodes.shared import progress
 from hypernet_pack.nodes.train import live
 from PIL import Image
 
@@ -99,6 +101,26 @@ def test_a_running_training_can_be_looked_at_and_a_finished_one_too(
     }  # fmt: skip
     with Image.open(server("GET", "preview", {"name": "style", "step": "4"})) as picture:
         assert picture.size == (64, 64)
+
+
+def test_what_is_prepared_is_counted_in_the_view_and_the_nodes_bar_never_runs_backwards(
+    host, graph, events, monkeypatch
+):
+    _, run = host
+    bar = []
+    begin = Executor.__init__
+
+    def hear(event, data):
+        if event == "progress" and data["node"] == "train":
+            bar.append(data["value"] / data["max"])
+
+    monkeypatch.setattr(Executor, "__init__", lambda self, nodes: begin(self, nodes, notify=hear))
+    monkeypatch.setattr(progress, "PATIENCE", 0)
+    result = run(graph(**SHORT))
+    assert result.status == "success", error_of(result)
+    counts = [(d["step"], d["total"]) for _, d in events if d["state"] == "preparing"]
+    assert (1, 5) in counts and (4, 5) in counts, "pictures, as each begins"
+    assert bar == sorted(bar) and bar[-1] == 1
 
 
 def test_events_are_four_a_second_at_most(monkeypatch):
