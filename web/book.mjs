@@ -284,6 +284,11 @@ function columnOf(run, state, checkpoints, place, gone) {
 				title: say("publishHint"),
 				onclick: () => publish(name, steps.value),
 			}),
+			button(say("use"), {
+				disabled: !checkpoints.length,
+				title: say("useHint"),
+				onclick: () => use(name, steps.value, gone),
+			}),
 		),
 		deletion(name, live, gone),
 	);
@@ -302,6 +307,16 @@ const publish = tried(async (name, step) => {
 	const {said} = await ask("book/publish", {name, step});
 	inform("success", say("publish"), said);
 	renewPanels();
+});
+
+/** Publishes it, and adds a node that loads it to the graph, in the middle of what is seen. */
+const use = tried(async (name, step, then) => {
+	const published = await ask("book/publish", {name, step});
+	const {load} = await import(fresh("./upload.mjs"));
+	const [left, top, wide, high] = app.canvas.ds.visible_area;
+	load(published.name, [left + wide / 2, top + high / 2]);
+	renewPanels();
+	then();
 });
 
 /** Asks once more before it deletes. */

@@ -52,8 +52,11 @@ function base64(blob) {
 	});
 }
 
-/** @type {(name: string, place: [number, number]) => void} */
-function load(name, place) {
+/**
+ * A node that loads this network.
+ * @type {(name: string, place: [number, number]) => void}
+ */
+export function load(name, place) {
 	const node = globalThis.LiteGraph.createNode("HypernetLoad");
 	node.pos = place;
 	app.canvas.graph.add(node);

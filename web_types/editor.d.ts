@@ -121,8 +121,11 @@ interface App {
 	canvas: {
 		canvas: HTMLCanvasElement;
 		selectedItems?: Set<object>;
-		/** A place (x, y) of the graph is drawn at scale · (place + offset), in pixels. */
-		ds: {scale: number; offset: [number, number]};
+		/**
+		 * A place (x, y) of the graph is drawn at scale · (place + offset), in pixels. visible_area:
+		 * left, top, width and height of what is seen of the graph.
+		 */
+		ds: {scale: number; offset: [number, number]; visible_area: number[]};
 		setDirty(front: boolean, back: boolean): void;
 		graph: {add(node: EditorNode): void};
 		convertEventToCanvasOffset(event: MouseEvent): [number, number];

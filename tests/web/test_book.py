@@ -83,5 +83,11 @@ def test_the_keyboard_alone_compares_publishes_and_deletes_runs(editor, runs):
     dialog.wait_for()
     page.keyboard.press("Escape")
     dialog.wait_for(state="detached")
+    page.get_by_role("button", name="book/two").press("Enter")
+    dialog.get_by_role("button", name="Use in the graph").press("Enter")
+    dialog.wait_for(state="detached")
+    found = "app.graph.nodes.map((node) => node.widgets?.[0].value)"
+    (loaded,) = [name for name in editor.run(f"return {found}") if str(name).startswith("book/two")]
+    assert (editor.host.base / "models" / "hypernetworks" / loaded).is_file()
     assert not editor.run("return window.caught")
     assert [address for address in editor.asked[before:] if "book.mjs" in address]
