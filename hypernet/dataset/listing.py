@@ -16,9 +16,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ..captions.sources import SIDECARS, sidecars_among
+from ..network.vocabulary import close
 from ..pictures.file_kinds import is_hidden, is_picture, may_be_picture, picture_suffixes
 from ..pictures.reading import SUFFIXES
 from ..text.links import walk
+from ..text.names import entries, quoted
 from ..text.stems import suffix_of
 from .folder_repeats import repeats_of
 from .mask_names import Masks, find_masks
@@ -104,15 +106,30 @@ class Listing:
         return [name for name in self.stamps if name not in known]
 
 
+def nearest_folders(folder: Path) -> str:
+    """The end of an error message: which folders are called much like one that doesn't exist.
+
+    Of a longer path, the first part that is missing is looked for.
+    """
+    place = next((each for each in folder.parents if each.is_dir()), folder)
+    wanted = folder.relative_to(place).parts
+    near = close(wanted[0], folders_in(place)) if wanted else []
+    return f" Nearest: {quoted(near)}." if near else ""
+
+
+def folders_in(place: Path) -> list[str]:
+    return [name for name in entries(place) if not is_hidden(name) and (place / name).is_dir()]
+
+
 def list_folder(folder: Path, recursive: bool = True) -> Listing:
     """List a folder. Links are followed, each folder is entered once, hidden names are skipped.
 
-    Raises FileNotFoundError quoting the folder if it doesn't exist.
+    Raises FileNotFoundError quoting the folder if it doesn't exist, with similar ones beside it.
     """
     if not folder.is_dir():
         raise FileNotFoundError(
             f'There is no folder "{folder}". Give a folder inside the input directory, '
-            "or the full path of one."
+            f"or the full path of one.{nearest_folders(folder)}"
         )
     found: dict[str, Stamp] = {}
     faults: list[tuple[str, str]] = []

@@ -94,10 +94,15 @@ INITIALIZATIONS: dict[str, Fill] = {
 }
 
 
+def close(word: str, words: Iterable[str]) -> list[str]:
+    """Up to three of the words, the most similar first; empty if none is similar."""
+    return difflib.get_close_matches(word, list(words), n=3, cutoff=0.5)
+
+
 def nearest(word: str, words: Iterable[str]) -> str:
     """The known words most similar to this one, or all if none is, for an error message."""
     words = list(words)
-    return ", ".join(difflib.get_close_matches(word, words, n=3, cutoff=0.5) or words)
+    return ", ".join(close(word, words) or words)
 
 
 def nearest_file(name: str, files: Sequence[str]) -> str:

@@ -233,6 +233,24 @@ def test_a_folder_that_vanishes_half_way_is_named(tmp_path):
         read_dataset(tmp_path, 64, 64)
 
 
+@pytest.mark.parametrize(
+    ("typed", "near"),
+    [
+        ("my_picture", ' Nearest: "my_pictures".'),
+        ("my_picture/ink", ' Nearest: "my_pictures".'),
+        ("my_pictures/inc", ' Nearest: "ink".'),
+        ("zzzzzzzz", ""),
+    ],
+)
+def test_a_misspelt_folder_is_told_the_nearest_but_not_every_other(tmp_path, typed, near):
+    for name in ("my_pictures/ink", "holiday"):
+        (tmp_path / name).mkdir(parents=True)
+    (tmp_path / "my_picture.png").write_bytes(b"")
+    with pytest.raises(FileNotFoundError) as raised:
+        list_folder(tmp_path / typed)
+    assert str(raised.value).endswith(f"the full path of one.{near}")
+
+
 def test_a_forbidden_folder_is_named(tmp_path, monkeypatch):
     (tmp_path / "closed").mkdir()
     Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
