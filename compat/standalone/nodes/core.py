@@ -23,6 +23,7 @@ from ..graph import io, ui
 from ..model.sampling import SAMPLERS, SCHEDULERS
 from .latents import EmptyLatentImage, EmptySD3LatentImage
 from .loaders import MODEL_NODES
+from .preview_any import PreviewAny
 
 if TYPE_CHECKING:
     from ..model.patched_model import Model
@@ -315,6 +316,7 @@ CORE_NODES: list[type[io.ComfyNode]] = [
     LoadImage,
     SaveImage,
     PreviewImage,
+    PreviewAny,
     *MODEL_NODES,
 ]
 

@@ -45,6 +45,7 @@ def run(node_id, hidden=None, **inputs):
         ("LoadImage", "image", "IMAGE MASK"),
         ("SaveImage", "images filename_prefix", "IMAGE"),
         ("PreviewImage", "images", "IMAGE"),
+        ("PreviewAny", "source", "STRING"),
         ("LoraLoaderModelOnly", "model lora_name strength_model", "MODEL"),
         ("VAELoader", "vae_name", "VAE"),
         ("CLIPSetLastLayer", "clip stop_at_clip_layer", "CLIP"),
@@ -197,3 +198,20 @@ def test_a_changed_picture_is_noticed(place):
 def test_missing_files_are_named_before_the_run(place, node_id, name, words):
     node = NODES[node_id]
     assert words in node.validate_inputs(name)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ("a cat", "a cat"),
+        (0.5, "0.5"),
+        (True, "True"),
+        (None, "None"),
+        (["é", 1], '[\n    "é",\n    1\n]'),
+        (torch.Size([2]), "[\n    2\n]"),
+        ({1}, "{1}"),
+    ],
+)
+def test_preview_any_shows_every_value_as_text(value, text):
+    shown = run("PreviewAny", source=value)
+    assert shown.result == (text,) and shown.ui == {"text": (text,)}
