@@ -40,6 +40,8 @@ from ..compat.standalone.model.stored_blocks import read_blocks
 log = logging.getLogger(__name__)
 
 Command = Callable[[argparse.Namespace], str]
+NETWORK = "a network: its name in models/hypernetworks, or its path"
+NEW = "the new file: ends in .pt or .safetensors; never overwritten"
 MODEL = "diffusers folder or .safetensors: its name in models/checkpoints, or its path"
 
 
@@ -63,32 +65,48 @@ def add_parsers(commands: Any) -> dict[str, Command]:
 
 def add_convert_parser(commands: Any) -> None:
     add = commands.add_parser("convert", help="write a network in another form")
-    add.add_argument("file", metavar="FILE")
-    add.add_argument("out", metavar="OUT", help="ends in .pt or .safetensors; never overwritten")
-    add.add_argument("--numbers", choices=convert.NUMBERS, default="float32")
-    add.add_argument("--keep", default="", metavar="WIDTHS", help="such as 768,1280")
-    add.add_argument("--add", default="", metavar="WIDTHS", help="new ones that do nothing yet")
-    add.add_argument("--one-matrix", action="store_true", help="a linear network as structure 1, 1")
+    add.add_argument("file", metavar="FILE", help=NETWORK)
+    add.add_argument("out", metavar="OUT", help=NEW)
     add.add_argument(
-        "--for-core", action="store_true", help="only what ComfyUI's own loader draws right"
-    )
+        "--numbers", choices=convert.NUMBERS, default="float32",
+        help="how each number is stored (default: float32)",
+    )  # fmt: skip
+    add.add_argument(
+        "--keep", default="", metavar="WIDTHS",
+        help="the attention widths to keep, such as 768,1280 (default: all)",
+    )  # fmt: skip
+    add.add_argument(
+        "--add", default="", metavar="WIDTHS",
+        help="attention widths to add, which do nothing until trained (default: none)",
+    )  # fmt: skip
+    add.add_argument(
+        "--one-matrix", action="store_true",
+        help="write a linear network as structure 1, 1 (default: as it is)",
+    )  # fmt: skip
+    add.add_argument(
+        "--for-core", action="store_true",
+        help="change or refuse what ComfyUI's own loader draws wrong (default: as it is)",
+    )  # fmt: skip
 
 
 def add_merge_parser(commands: Any) -> None:
     add = commands.add_parser("merge", help="make one network out of several")
-    add.add_argument("out", metavar="OUT", help="ends in .pt or .safetensors; never overwritten")
-    add.add_argument("files", metavar="FILE", nargs="+")
-    add.add_argument("--factors", metavar="NUMBERS", help="one per file; default: equal parts")
+    add.add_argument("out", metavar="OUT", help=NEW)
+    add.add_argument("files", metavar="FILE", nargs="+", help=NETWORK)
+    add.add_argument("--factors", metavar="NUMBERS", help="one per file (default: equal parts)")
     methods = [name.replace(" ", "-") for name in merge.MERGES]
-    add.add_argument("--method", choices=methods, default="weighted")
+    add.add_argument(
+        "--method", choices=methods, default="weighted",
+        help="how they become one (default: weighted)",
+    )  # fmt: skip
 
 
 def add_average_parser(commands: Any) -> None:
-    add = commands.add_parser("average", help="make an average from a run's snapshots")
+    add = commands.add_parser("average", help="make an average of a run's weights over its updates")
     add.add_argument("run", metavar="RUN", help="its name in ./output/hypernet, or its folder")
     add.add_argument(
         "--width", type=number, default=0.0, metavar="NUMBER",
-        help="relative width, such as 0.1 (default: the one that the run chose)",
+        help="over which part of the run it averages, such as 0.1 (default: what the run chose)",
     )  # fmt: skip
     add.add_argument(
         "--to", metavar="FILE",
@@ -98,37 +116,74 @@ def add_average_parser(commands: Any) -> None:
 
 def add_to_lora_parser(commands: Any) -> None:
     add = commands.add_parser("to-lora", help="write a linear network as a LoRA of a model")
-    add.add_argument("file", metavar="FILE")
-    add.add_argument("out", metavar="OUT", help="ends in .safetensors; never overwritten")
+    add.add_argument("file", metavar="FILE", help=NETWORK)
+    add.add_argument(
+        "out", metavar="OUT", help="the new file: ends in .safetensors; never overwritten"
+    )
     add.add_argument("--model", required=True, metavar="CHECKPOINT", help=MODEL)
-    add.add_argument("--strength", type=number, default=1.0)
-    add.add_argument("--rank", type=int, default=0, help="0 (the default): whole differences")
-    add.add_argument("--numbers", choices=("float16", "float32"), default="float16")
+    add.add_argument(
+        "--strength", type=number, default=1.0, metavar="NUMBER",
+        help="the network's, as in Apply Hypernet (default: 1)",
+    )  # fmt: skip
+    add.add_argument(
+        "--rank", type=int, default=0, metavar="N",
+        help="the LoRA's; 0 keeps the whole differences (default: 0)",
+    )  # fmt: skip
+    add.add_argument(
+        "--numbers", choices=("float16", "float32"), default="float16",
+        help="how each number is stored (default: float16)",
+    )  # fmt: skip
 
 
 def add_compare_parser(commands: Any) -> None:
     add = commands.add_parser("compare", help="draw networks at several strengths in one picture")
-    add.add_argument("out", metavar="OUT", help="ends in .png; never overwritten")
-    add.add_argument("files", metavar="FILE", nargs="+")
+    add.add_argument("out", metavar="OUT", help="the new picture: ends in .png; never overwritten")
+    add.add_argument("files", metavar="FILE", nargs="+", help=NETWORK)
     add.add_argument("--model", required=True, metavar="CHECKPOINT", help=MODEL)
-    add.add_argument("--prompt", required=True, metavar="TEXT")
-    add.add_argument("--negative", default="", metavar="TEXT")
-    add.add_argument("--strengths", default="0, 0.5, 1", metavar="NUMBERS")
-    for side in ("--width", "--height"):
-        add.add_argument(side, type=int, default=512, metavar="PIXELS")
-    add.add_argument("--steps", type=int, default=20)
-    add.add_argument("--cfg", type=number, default=7.0)
-    add.add_argument("--seed", type=int, default=0)
+    add.add_argument("--prompt", required=True, metavar="TEXT", help="what the pictures show")
+    add.add_argument(
+        "--negative", default="", metavar="TEXT", help="what they do not show (default: empty)"
+    )
+    add.add_argument(
+        "--strengths", default="0, 0.5, 1", metavar="NUMBERS",
+        help="a column for each (default: 0, 0.5, 1)",
+    )  # fmt: skip
+    for side in ("width", "height"):
+        add.add_argument(
+            f"--{side}", type=int, default=512, metavar="PIXELS",
+            help=f"the {side} of each picture (default: 512)",
+        )  # fmt: skip
+    add.add_argument(
+        "--steps", type=int, default=20, metavar="N", help="denoising steps (default: 20)"
+    )
+    add.add_argument(
+        "--cfg", type=number, default=7.0, metavar="NUMBER",
+        help="how strongly the prompt is followed (default: 7)",
+    )  # fmt: skip
+    add.add_argument(
+        "--seed", type=int, default=0, metavar="N", help="what the noise is made from (default: 0)"
+    )
 
 
 def add_estimate_parser(commands: Any) -> None:
-    add = commands.add_parser("estimate", help="foretell size and memory of a network")
+    add = commands.add_parser(
+        "estimate", help="say how large a network would be, and what memory it needs"
+    )
     add.add_argument("structure", metavar="STRUCTURE", help='such as "1, 2, 1", or auto')
-    add.add_argument("--widths", default="", metavar="WIDTHS", help="default: those of the model")
-    add.add_argument("--model", choices=KNOWN, default="sd15", help="default: sd15")
-    add.add_argument("--places", default="", metavar="PLACES", help="such as image,joint")
-    add.add_argument("--groups", type=int, default=1, metavar="N", help="parts of the depth")
-    add.add_argument("--layer-norm", action="store_true")
+    add.add_argument(
+        "--widths", default="", metavar="WIDTHS",
+        help="attention widths, such as 768,320 (default: those of the model)",
+    )  # fmt: skip
+    add.add_argument("--model", choices=KNOWN, default="sd15", help="(default: sd15)")
+    add.add_argument(
+        "--places", default="", metavar="PLACES",
+        help="streams of a transformer, such as image,joint (default: the usual ones)",
+    )  # fmt: skip
+    add.add_argument(
+        "--groups", type=int, default=1, metavar="N",
+        help="parts of a transformer's depth with weights of their own (default: 1)",
+    )  # fmt: skip
+    add.add_argument("--layer-norm", action="store_true", help="with layer norm (default: without)")
 
 
 def number(text: str) -> float:

@@ -46,7 +46,7 @@ from ..compat.standalone.graph.workflow import Workflow, WorkflowError, read_wor
 from ..compat.standalone.progress import request_interrupt
 from ..compat.standalone.routes import collected_routes
 from ..compat.standalone.serve.gate import is_loopback
-from .file_commands import Command, add_parsers
+from .file_commands import NETWORK, Command, add_parsers
 from .run_commands import add_run_parsers
 
 DONE, FAILED, REFUSED, STOPPED = 0, 1, 2, 130
@@ -79,7 +79,9 @@ def main(argv: list[str] | None = None, nodes: Iterable[type[ComfyNode]] | None 
 
 
 def _parser() -> tuple[argparse.ArgumentParser, dict[str, Command]]:
-    parser = argparse.ArgumentParser(prog="hypernet", description="Hypernetworks without ComfyUI.")
+    parser = argparse.ArgumentParser(
+        prog="hypernet", description="Trains, applies and edits hypernetworks without ComfyUI."
+    )
     commands = parser.add_subparsers(dest="command", required=True)
     run = commands.add_parser("run", help="run a workflow saved by ComfyUI")
     run.add_argument(
@@ -91,7 +93,8 @@ def _parser() -> tuple[argparse.ArgumentParser, dict[str, Command]]:
         action="append",
         default=[],
         metavar="NODE.INPUT=VALUE",
-        help="change an input; NODE is an id, a title or a class that occurs once",
+        help="change an input; NODE is an id, or a title or a class that occurs once; may be "
+        "given several times (default: as saved)",
     )
     run.add_argument(
         "--seed", type=int, metavar="N",
@@ -99,22 +102,31 @@ def _parser() -> tuple[argparse.ArgumentParser, dict[str, Command]]:
     )  # fmt: skip
     run.add_argument(
         "--processes", type=int, default=1, metavar="N",
-        help="train on so many accelerators; a batch is N times batch_size",
+        help="train on so many graphics cards; a batch is N times batch_size (default: 1)",
     )  # fmt: skip
     run.add_argument(
         "--restarts", type=int, default=0, metavar="N",
-        help="when a process dies, begin again, so often; a training goes on from its last state",
+        help="begin again so often when a process dies; a training goes on from where it last "
+        "saved (default: 0)",
     )  # fmt: skip
-    run.add_argument("--traceback", action="store_true", help="when a node fails, say where")
+    run.add_argument(
+        "--traceback", action="store_true",
+        help="when a node fails, also say where in the code (default: its sentence alone)",
+    )  # fmt: skip
     serve = commands.add_parser("serve", help="the graph editor in the browser, without ComfyUI")
-    serve.add_argument("--port", type=int, default=8188, help="0 takes a free one (default: 8188)")
+    serve.add_argument(
+        "--port", type=int, default=8188, metavar="N", help="0 takes a free one (default: 8188)"
+    )
     serve.add_argument(
         "--listen",
         default="127.0.0.1",
         metavar="ADDRESS",
-        help="0.0.0.0 lets other machines in (default: this machine alone)",
+        help="0.0.0.0 lets other machines in (default: 127.0.0.1, this machine alone)",
     )
-    serve.add_argument("--frontend", metavar="DIR", help="another build of ComfyUI's editor")
+    serve.add_argument(
+        "--frontend", metavar="DIR",
+        help="another build of ComfyUI's editor (default: the installed one)",
+    )  # fmt: skip
     serve.add_argument(
         "--user", metavar="DIR", help="where the editor keeps workflows (default: ./user)"
     )
@@ -124,9 +136,9 @@ def _parser() -> tuple[argparse.ArgumentParser, dict[str, Command]]:
             "--models", metavar="DIR", help="ComfyUI's models folder (default: ./models)"
         )
         each.add_argument("--input", metavar="DIR", help="where pictures lie (default: ./input)")
-    inspect = commands.add_parser("inspect", help="say what network files are")
-    inspect.add_argument("files", nargs="+", metavar="FILE")
-    inspect.add_argument("--json", action="store_true", help="as JSON")
+    inspect = commands.add_parser("inspect", help="say what is in network files")
+    inspect.add_argument("files", nargs="+", metavar="FILE", help=NETWORK)
+    inspect.add_argument("--json", action="store_true", help="as JSON (default: as text)")
     return parser, add_parsers(commands) | add_run_parsers(commands)
 
 
