@@ -106,15 +106,15 @@ class Listing:
         return [name for name in self.stamps if name not in known]
 
 
-def nearest_folders(folder: Path) -> str:
-    """The end of an error message: which folders are called much like one that doesn't exist.
+def nearest_folders(folder: Path) -> list[str]:
+    """A sentence on which folders are called much like one that doesn't exist, if there are any.
 
     Of a longer path, the first part that is missing is looked for.
     """
     place = next((each for each in folder.parents if each.is_dir()), folder)
     wanted = folder.relative_to(place).parts
     near = close(wanted[0], folders_in(place)) if wanted else []
-    return f" Nearest: {quoted(near)}." if near else ""
+    return [f"Nearest: {quoted(near)}."] if near else []
 
 
 def folders_in(place: Path) -> list[str]:
@@ -127,10 +127,11 @@ def list_folder(folder: Path, recursive: bool = True) -> Listing:
     Raises FileNotFoundError quoting the folder if it doesn't exist, with similar ones beside it.
     """
     if not folder.is_dir():
-        raise FileNotFoundError(
+        lack = (
             f'There is no folder "{folder}". Give a folder inside the input directory, '
-            f"or the full path of one.{nearest_folders(folder)}"
+            "or the full path of one."
         )
+        raise FileNotFoundError(" ".join([lack, *nearest_folders(folder)]))
     found: dict[str, Stamp] = {}
     faults: list[tuple[str, str]] = []
     again: list[str] = []
