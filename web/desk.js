@@ -123,14 +123,21 @@ function runsFolder() {
 
 // Notices
 
+/** @type {(() => void)[]} Each takes one away. */
+const told = [];
+
 /** @type {Notices} */
 export function notice(severity, summary, detail) {
-	app.extensionManager.toast.add({
-		severity,
-		summary,
-		detail,
-		life: severity === "error" ? 20_000 : 8000,
-	});
+	const {toast} = app.extensionManager;
+	const each = {severity, summary, detail, life: severity === "error" ? 20_000 : 8000};
+	if (toast.remove) {
+		toast.add(each); // editors before 1.58
+		told.push(() => toast.remove?.(each));
+	} else {
+		const kind = severity === "warn" ? "warning" : severity;
+		const id = toast[kind](summary, {description: detail, duration: each.life});
+		told.push(() => toast.dismiss(id));
+	}
 }
 
 /** Of our nodes alone: what they saved, and the server's own sentence when one failed. */
@@ -138,6 +145,7 @@ function listen() {
 	let saved = [];
 	let cached = new Set();
 	const on = (event, then) => api.addEventListener(event, ({detail}) => then(detail ?? {}));
+	on("promptQueueing", () => told.splice(0).forEach((takeAway) => takeAway()));
 	on("execution_start", () => {
 		saved = [];
 		cached = new Set();

@@ -42,6 +42,7 @@ type Hook = (this: EditorNode, ...given: any[]) => unknown;
 
 interface Widget {
 	name: string;
+	type?: string;
 	/** Of the kind that its input has: text, a number, yes or no. */
 	value: any;
 	element?: HTMLElement;
@@ -57,6 +58,8 @@ interface Widget {
 		hidden?: boolean;
 		values?: unknown;
 		getMaxHeight?: () => number;
+		/** What a menu shows for a value. */
+		getOptionLabel?: (value: string) => string;
 	};
 }
 
@@ -98,6 +101,13 @@ interface Extension {
 
 type Severity = "info" | "success" | "warn" | "error";
 
+/** Since 1.58 `dismiss` and a function for each severity, with "warning" for "warn"; `remove` before. */
+interface Toasts {
+	add(toast: Toast): void;
+	remove?(toast: Toast): void;
+	[severity: string]: any;
+}
+
 interface Toast {
 	severity: Severity;
 	summary: string;
@@ -133,7 +143,7 @@ interface App {
 	extensionManager: {
 		/** The value has the type that the setting declares. */
 		setting: {get(id: string): any};
-		toast: {add(toast: Toast): void};
+		toast: Toasts;
 		registerSidebarTab(tab: SidebarTab): void;
 		sidebarTab: {toggleSidebarTab(id: string): void};
 	};

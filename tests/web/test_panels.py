@@ -234,6 +234,23 @@ def test_a_dropped_network_becomes_a_node_and_a_run_that_saves_says_so(editor, n
     assert editor.end_of(editor.queue()) == "success", "nothing was made again"
 
 
+def test_what_was_said_of_a_run_goes_when_the_next_is_asked_for(editor):
+    editor.start_over()  # a page begins with a graph of the editor's own
+    config, estimate = add(editor, "HypernetConfig"), add(editor, "HypernetEstimate", 1)
+    editor.run(CONNECT, [config, estimate, "config"])
+    said = editor.page.get_by_text("it failed for a reason", exact=True)
+    editor.run(
+        """
+        const {notice} = await import("/extensions/hypernet/desk.js");
+        notice("error", "it failed for a reason", "which is long gone");
+        notice("warn", "it failed for a reason", "and another");
+        """
+    )
+    said.nth(1).wait_for()
+    editor.queue()
+    said.first.wait_for(state="detached")
+
+
 def test_a_command_lists_files(editor, network):
     dialog = editor.page.locator("dialog[open]")
     editor.run("app.extensionManager.command.execute('Hypernet.Inspect')")
