@@ -1,5 +1,5 @@
 /** Beside the nodes: settings, commands, and how a run ended. */
-import {labelTexts} from "./labels.js";
+import {labelChoices, labelTexts} from "./labels.js";
 import {app} from "../../scripts/app.js";
 import {api} from "../../scripts/api.js";
 import {ask, element, isOurs, linkedInputs, watch} from "./panel.js";
@@ -70,6 +70,7 @@ app.registerExtension({
 			if (widget && value !== undefined) widget.value = value;
 		});
 		labelTexts(node);
+		labelChoices(node);
 		if (node.comfyClass !== "HypernetTrain") keepBack(node); // it has train/order.js
 	},
 	afterConfigureGraph: async () =>

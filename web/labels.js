@@ -3,6 +3,11 @@
  * has its own.
  */
 
+import {chinese, isChinese} from "./language.js";
+
+/** @type {Map<string, string>} Known before there are nodes: Nodes 2.0 looks but once. */
+const said = new Map(isChinese() ? Object.entries(await chinese("choices").catch(() => ({}))) : []);
+
 /** Draw each name into the margin over its box. */
 export function labelTexts(/** @type {EditorNode} */ node) {
 	for (const widget of node.widgets ?? []) {
@@ -14,6 +19,12 @@ export function labelTexts(/** @type {EditorNode} */ node) {
 			if (!coarse && widget.value) write(pen, widget.label ?? nameOf(node, widget.name), top);
 		};
 	}
+}
+
+/** Choices in Chinese, with their values beside them. */
+export function labelChoices(/** @type {EditorNode} */ {widgets = []}) {
+	for (const {type, options} of said.size ? widgets : [])
+		if (type === "combo" && options) options.getOptionLabel = (value) => said.get(value) ?? value;
 }
 
 /** In the editor's language. */

@@ -17,6 +17,12 @@ export const setting = (id) => app.extensionManager?.setting?.get(id);
 /** New for every page: browsers may keep all but .js and .css over an update. */
 export const fresh = (file) => `${file}?${performance.timeOrigin}`;
 
+export const isChinese = () => /^zh\b/.test(setting("Comfy.Locale"));
+
+/** What words/ has under this name, apart from what is always said. */
+export const chinese = (name) =>
+	fetch(new URL(fresh(`./words/${name}.zh.json`), import.meta.url)).then((found) => found.json());
+
 /**
  * words("desk").close in the language that is set, read anew each time.
  * @type {<Part extends keyof Words>(part: Part) => Words[Part]}
@@ -43,7 +49,7 @@ export async function translated(found) {
 
 /** After a change of it, the former one stays until the other is there. */
 async function renew() {
-	const wanted = /^zh\b/.test(setting("Comfy.Locale")) ? "zh" : "en";
+	const wanted = isChinese() ? "zh" : "en";
 	if (wanted === shown) return;
 	shown = wanted;
 	table = (await import(fresh(`./words/${wanted}.mjs`))).default;

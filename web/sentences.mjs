@@ -3,7 +3,7 @@
  * {0}, {1} … are values. A value may hold sentences in turn; one in quotes stays as it is, and so
  * does one that the Chinese marks {0!}. Of all readings of a text that one counts which knows most.
  */
-import {fresh} from "./language.js";
+import {chinese} from "./language.js";
 
 /** Keys of an answer under which the server says something. */
 const SAID = new Set(["error", "said", "why", "warnings", "notes", "fault", "faults"]);
@@ -41,9 +41,7 @@ export async function translate(found) {
 
 async function load() {
 	/** @type {{[english: string]: string}} */
-	const pairs = await (
-		await fetch(new URL(fresh("words/sentences.zh.json"), import.meta.url))
-	).json();
+	const pairs = await chinese("sentences");
 	const made = Object.entries(pairs).map(([english, chinese]) => {
 		const pieces = english.split(/\{\d\}/);
 		const fixed = pieces.join("");

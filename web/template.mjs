@@ -1,6 +1,6 @@
 /** One of our templates, just opened: in the editor's language, and where it can be read. */
 import {app} from "../../scripts/app.js";
-import {fresh, setting} from "./language.js";
+import {chinese, isChinese, setting} from "./language.js";
 
 const READABLE = 0.75; // of the editor's letters of 12 pixels, 9 are left
 const EDGE = {left: 66, top: 92, right: 10, bottom: 15}; // pixels that bars of the editor cover
@@ -8,14 +8,13 @@ const EDGE = {left: 66, top: 92, right: 10, bottom: 15}; // pixels that bars of 
 export async function open() {
 	const {graph} = app;
 	delete graph.extra.hypernet; // from now on it is the user's
-	if (/^zh\b/.test(setting("Comfy.Locale"))) await translate(graph, "zh").catch(() => {});
+	if (isChinese()) await translate(graph).catch(() => {});
 	if (setting("Comfy.EnableWorkflowViewRestore") !== false) show(graph);
 }
 
 /** Titles and the note; prompts stay as the model knows them. */
-async function translate(/** @type {Graph} */ graph, /** @type {string} */ language) {
-	const file = new URL(fresh(`./words/templates.${language}.json`), import.meta.url);
-	const said = await fetch(file).then((answer) => answer.json());
+async function translate(/** @type {Graph} */ graph) {
+	const said = await chinese("templates");
 	for (const each of [...graph.nodes, ...graph.groups]) each.title = said[each.title] ?? each.title;
 	for (const {widgets = []} of graph.nodes.filter(isNote)) {
 		for (const widget of widgets) widget.value = said[widget.value] ?? widget.value;

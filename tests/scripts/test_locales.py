@@ -50,8 +50,18 @@ def test_both_languages_name_the_same_numbers_files_and_placeholders(name):
     assert not faults, "\n".join(faults)
 
 
+def test_choices_in_words_have_their_chinese_and_no_other_has():
+    """A choice that begins with a capital is a name, such as AdamW 8-bit."""
+    path = locales.LOCALES.parent / "web" / "words" / "choices.zh.json"
+    chinese = locales.json.loads(path.read_text("utf-8"))
+    known = {each for *_, options, _ in locales.choices() for each in options} | {"none"}
+    assert chinese.keys() <= known
+    assert {each for each in known if " " in each and each[0].islower()} <= chinese.keys()
+    assert all(said.endswith(f" · {each}") for each, said in chinese.items())
+
+
 def test_chinese_tooltips_keep_the_choices_that_english_ones_explain():
-    """Menus show the choices in English, whatever the language."""
+    """Menus show the choices in English, too, whatever the language."""
     chinese = texts("zh", "nodeDefs.json")
     lost = [
         f"{node}.{name}: {option}"
