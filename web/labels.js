@@ -33,9 +33,9 @@ const nameOf = (/** @type {EditorNode} */ node, /** @type {string} */ name) =>
 
 function write(/** @type {CanvasRenderingContext2D} */ pen, /** @type {string} */ name, top) {
 	pen.save();
-	pen.font = "10px sans-serif";
+	pen.font = "12px sans-serif";
 	pen.textAlign = "left";
 	pen.fillStyle = LiteGraph.WIDGET_SECONDARY_TEXT_COLOR;
-	pen.fillText(name, 12, top + 8);
+	pen.fillText(name, 12, top + 7);
 	pen.restore();
 }

@@ -6,7 +6,7 @@ import {translated} from "./language.js";
 const TOLD = ["Config", "LearningRate", "Load", "Inspect", "LoadDataset", "Train"].map(
 	(kind) => `Hypernet${kind}`,
 );
-const [LINE, LETTER, BESIDE, MOST] = [15.4, 5.6, 30, 170]; // pixels
+const [LINE, LETTER, BESIDE, MOST] = [15.6, 6.1, 30, 170]; // pixels
 
 app.registerExtension({
 	name: "Hypernet.Results",

@@ -71,6 +71,18 @@ def test_it_can_be_read_and_nothing_lies_on_anything_else(open_template, editor,
         editor.shot(f"template-{name}-{size[0]}")
 
 
+def test_what_our_panels_say_has_nine_pixels(open_template, editor):
+    open_template("first_network_demo")
+    sizes = editor.run(
+        """
+        const said = document.querySelectorAll(".hypernet-box :not(svg, svg *)");
+        return [...said].filter((each) => each.textContent.trim())
+          .map((each) => parseFloat(getComputedStyle(each).fontSize) * app.canvas.ds.scale);
+        """
+    )
+    assert sizes and min(sizes) >= 9
+
+
 def test_it_speaks_chinese_in_a_chinese_editor(open_editor):
     editor = open_editor("vue", language="zh")
     seen = opened(editor, "train_style", USUAL)
