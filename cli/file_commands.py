@@ -174,7 +174,7 @@ def add_estimate_parser(commands: Any) -> None:
         "--widths", default="", metavar="WIDTHS",
         help="attention widths, such as 768,320 (default: those of the model)",
     )  # fmt: skip
-    add.add_argument("--model", choices=KNOWN, default="sd15", help="(default: sd15)")
+    add.add_argument("--model", choices=KNOWN, default="sd15", help="its kind (default: sd15)")
     add.add_argument(
         "--places", default="", metavar="PLACES",
         help="streams of a transformer, such as image,joint (default: the usual ones)",

@@ -111,14 +111,15 @@ def nearest_folders(folder: Path) -> list[str]:
 
     Of a longer path, the first part that is missing is looked for.
     """
-    place = next((each for each in folder.parents if each.is_dir()), folder)
+    place = next(filter(os.path.isdir, folder.parents), folder)
     wanted = folder.relative_to(place).parts
     near = close(wanted[0], folders_in(place)) if wanted else []
     return [f"Nearest: {quoted(near)}."] if near else []
 
 
 def folders_in(place: Path) -> list[str]:
-    return [name for name in entries(place) if not is_hidden(name) and (place / name).is_dir()]
+    # Of a folder that may not be entered, Path.is_dir raises.
+    return [each for each in entries(place) if not is_hidden(each) and os.path.isdir(place / each)]
 
 
 def list_folder(folder: Path, recursive: bool = True) -> Listing:
