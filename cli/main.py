@@ -83,6 +83,19 @@ def _parser() -> tuple[argparse.ArgumentParser, dict[str, Command]]:
         prog="hypernet", description="Trains, applies and edits hypernetworks without ComfyUI."
     )
     commands = parser.add_subparsers(dest="command", required=True)
+    for each in (_add_run_parser(commands), _add_serve_parser(commands)):
+        each.add_argument("--out", metavar="DIR", help="where results go (default: ./output)")
+        each.add_argument(
+            "--models", metavar="DIR", help="ComfyUI's models folder (default: ./models)"
+        )
+        each.add_argument("--input", metavar="DIR", help="where pictures lie (default: ./input)")
+    inspect = commands.add_parser("inspect", help="say what is in network files")
+    inspect.add_argument("files", nargs="+", metavar="FILE", help=NETWORK)
+    inspect.add_argument("--json", action="store_true", help="as JSON (default: as text)")
+    return parser, add_parsers(commands) | add_run_parsers(commands)
+
+
+def _add_run_parser(commands: Any) -> argparse.ArgumentParser:
     run = commands.add_parser("run", help="run a workflow saved by ComfyUI")
     run.add_argument(
         "workflow", metavar="WORKFLOW.json",
@@ -113,6 +126,10 @@ def _parser() -> tuple[argparse.ArgumentParser, dict[str, Command]]:
         "--traceback", action="store_true",
         help="when a node fails, also say where in the code (default: its sentence alone)",
     )  # fmt: skip
+    return run
+
+
+def _add_serve_parser(commands: Any) -> argparse.ArgumentParser:
     serve = commands.add_parser("serve", help="the graph editor in the browser, without ComfyUI")
     serve.add_argument(
         "--port", type=int, default=8188, metavar="N", help="0 takes a free one (default: 8188)"
@@ -130,16 +147,7 @@ def _parser() -> tuple[argparse.ArgumentParser, dict[str, Command]]:
     serve.add_argument(
         "--user", metavar="DIR", help="where the editor keeps workflows (default: ./user)"
     )
-    for each in (run, serve):
-        each.add_argument("--out", metavar="DIR", help="where results go (default: ./output)")
-        each.add_argument(
-            "--models", metavar="DIR", help="ComfyUI's models folder (default: ./models)"
-        )
-        each.add_argument("--input", metavar="DIR", help="where pictures lie (default: ./input)")
-    inspect = commands.add_parser("inspect", help="say what is in network files")
-    inspect.add_argument("files", nargs="+", metavar="FILE", help=NETWORK)
-    inspect.add_argument("--json", action="store_true", help="as JSON (default: as text)")
-    return parser, add_parsers(commands) | add_run_parsers(commands)
+    return serve
 
 
 def _say(sentence: str) -> None:
