@@ -1,4 +1,4 @@
-/** What is asked for the panels of our nodes; how an answer is shown is loaded when there is one. */
+/** What the panels of our nodes ask for. How an answer is shown is loaded when there is one. */
 import {addPanel, makers, upstream, widgetValues} from "./panel.js";
 import {fresh, words} from "./language.js";
 import {folderAbove, sizeAbove} from "./pictures.js";
