@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
@@ -22,6 +22,7 @@ from ..pictures.reading import SUFFIXES
 from ..text.links import walk
 from ..text.names import entries, quoted
 from ..text.stems import suffix_of
+from .exclusion import matching
 from .folder_repeats import repeats_of
 from .mask_names import Masks, find_masks
 from .unused_files import leftovers
@@ -50,6 +51,8 @@ class Listing:
     again: tuple[str, ...] = ()  # links to folders that were already entered
     unnamed: tuple[str, ...] = ()  # pictures recognised by content, whose names don't tell
     closed: tuple[str, ...] = ()  # subfolders not entered, because `recursive` is off
+    excluded: tuple[str, ...] = ()  # pictures that the user leaves out
+    unmatched: tuple[str, ...] = ()  # lines of what he excludes that name no picture
 
     @cached_property
     def images(self) -> list[str]:
@@ -75,7 +78,7 @@ class Listing:
     @cached_property
     def pictures(self) -> list[str]:
         """Pictures to train on. Raises ValueError quoting the folder if there are none."""
-        left_out = self.mask_names.no_pictures.union(self.off)
+        left_out = self.mask_names.no_pictures.union(self.off, self.excluded)
         found = [name for name in self.images if name not in left_out]
         if not found:
             kinds = ", ".join(sorted(suffix[1:] for suffix in SUFFIXES))
@@ -193,12 +196,25 @@ def printable(name: str) -> str:
     return name.encode("utf-8", "replace").decode()
 
 
-def find_pictures(folder: Path, recursive: bool = True) -> list[Path]:
+def excluding(listing: Listing, exclude: str) -> Listing:
+    """The listing without the pictures that the text names; see exclusion.py."""
+    masks = listing.mask_names.no_pictures
+    images = [name for name in listing.images if name not in masks]
+    found, lost = matching(exclude, [*images, *(name for name, _ in listing.faults)])
+    return replace(
+        listing,
+        faults=tuple(fault for fault in listing.faults if fault[0] not in found),
+        excluded=tuple(sorted(found, key=natural)),
+        unmatched=tuple(lost),
+    )
+
+
+def find_pictures(folder: Path, recursive: bool = True, exclude: str = "") -> list[Path]:
     """Picture files in natural order.
 
     Raises FileNotFoundError or ValueError quoting the folder.
     """
-    return [folder / name for name in list_folder(folder, recursive).pictures]
+    return [folder / name for name in excluding(list_folder(folder, recursive), exclude).pictures]
 
 
 def natural(name: str) -> list:

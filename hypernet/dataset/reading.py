@@ -15,7 +15,7 @@ from ..pictures.reading import picture_size
 from ..text.lists_of_names import listed
 from .folder_repeats import repeats_of
 from .items import Dataset, Item
-from .listing import Listing, list_folder
+from .listing import Listing, excluding, list_folder
 from .measurements import Measurement, cache_file, read_measurements, write_measurements
 from .unused_files import notes_on
 from .written_captions import Written, read_written
@@ -27,6 +27,7 @@ def read_dataset(
     height: int,
     *,
     recursive: bool = True,
+    exclude: str = "",
     skip_unreadable: bool = False,
     find_alike: bool = False,
     cache: Path | None = None,
@@ -34,14 +35,15 @@ def read_dataset(
 ) -> Dataset:
     """Read a folder. Captions come from sidecar files and tables, otherwise from file names.
 
-    find_alike: decode every picture once to find those that look the same. cache: a folder where
-    measurements are kept between runs. each(done, total) is called after every picture.
+    exclude: pictures to leave out, see exclusion.py. find_alike: decode every picture once to find
+    those that look the same. cache: a folder where measurements are kept between runs. each(done,
+    total) is called after every picture.
 
     Raises ValueError naming the unreadable pictures, unless they are skipped.
     """
     if width % 8 or height % 8 or min(width, height) < 8:
         raise ValueError(f"Size {width}×{height}: width and height must be multiples of 8 pixels.")
-    listing = list_folder(folder, recursive)
+    listing = excluding(list_folder(folder, recursive), exclude)
     measured, unreadable = measure_all(listing, cache, find_alike, each)
     written = read_written(listing)
     for fault in written.faults.values():

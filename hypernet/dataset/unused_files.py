@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 def notes_on(listing: Listing, written: Written) -> list[str]:
     """Everything that can be reported without opening a picture."""
     notes = [f'"{name}" is a link to a folder that is read already.' for name in listing.again]
-    if listing.masks:
-        notes.append(f"{len(listing.masks)} pictures have a mask beside them.")
+    if masked := listing.masks.keys() - set(listing.excluded):
+        notes.append(f"{len(masked)} pictures have a mask beside them.")
     notes += [*repeats_in_words(listing.images), *written.notes]
     return [*notes, *leftovers(listing, written.tables)]
 
@@ -53,6 +53,8 @@ def leftovers(listing: Listing, tables: Sequence[str] = ()) -> Iterator[str]:
             "{0} pictures are trained on that are named as masks, but of no picture: {1}.",
         ),
         (listing.lonely_captions, "{0} caption files without a picture: {1}."),
+        (listing.excluded, "{0} pictures are left out by exclude: {1}."),
+        (listing.unmatched, "{0} lines of exclude name no picture here: {1}."),
         (listing.closed, "{0} folders inside are not looked into, because subfolders is off: {1}."),
     ):  # fmt: skip
         if names:

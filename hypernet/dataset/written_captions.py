@@ -27,6 +27,7 @@ class Written:
     """The written captions of a folder."""
 
     words: Mapping[str, str]  # by picture
+    sources: Mapping[str, str]  # by picture, the file that its words are from
     faults: Mapping[str, str]  # by picture, why its caption file cannot be read
     tables: Sequence[str]  # files that gave captions
     notes: Sequence[str]  # sentences for the report
@@ -35,11 +36,12 @@ class Written:
 def read_written(listing: Listing) -> Written:
     beside = {name: listing.sidecars.get(name, []) for name in listing.pictures}
     texts, faulty = read_texts(listing, [file for files in beside.values() for file in files])
-    words = {
-        picture: said[0]
+    sources = {
+        picture: first
         for picture, files in beside.items()
-        if (said := [line for file in files if (line := line_of(texts[file]))])
+        if (first := next((file for file in files if line_of(texts[file])), ""))
     }
+    words = {picture: line_of(texts[file]) for picture, file in sources.items()}
     notes = [
         *notes_on_texts(texts),
         *notes_on_choice(beside, texts),
@@ -54,13 +56,15 @@ def read_written(listing: Listing) -> Written:
                 notes.append(f'"{name}" is not read: {fault}.')
     used = []
     for name, rows in tables.items():
-        found, lost = by_picture(listing.pictures, name, rows)
+        found, lost = by_picture([*listing.pictures, *listing.excluded], name, rows)
+        found = {picture: said for picture, said in found.items() if picture in beside}
         if found:
             used.append(name)
             notes += notes_on_table(name, found, lost, words)
+            sources = dict.fromkeys(found, name) | sources
             words = found | words
     faults = {p: faulty[file] for p, files in beside.items() for file in files if file in faulty}
-    return Written(words, faults, used, notes)
+    return Written(words, sources, faults, used, notes)
 
 
 def line_of(text: Text | None) -> str:

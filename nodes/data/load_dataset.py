@@ -69,6 +69,11 @@ class LoadDataset(io.ComfyNode):
                     "thumbnails", default=0, min=0, max=MOST, optional=True, advanced=True,
                     tooltip="Pictures on the contact sheet, spread over the folder; 0 for none.",
                 ),
+                io.String.Input(
+                    "exclude", default="", multiline=True, optional=True, advanced=True,
+                    tooltip="Pictures to leave out, one name or pattern a line: fox.png, "
+                    "blurred_*, old/*.",
+                ),
             ],
             outputs=[
                 DatasetSocket.Output("dataset", display_name="dataset"),
@@ -86,24 +91,26 @@ class LoadDataset(io.ComfyNode):
         return hashlib.sha256(found.encode("utf-8", "replace")).hexdigest()
 
     @classmethod
-    def validate_inputs(cls, folder: str | None = None, subfolders: bool = True) -> bool | str:
+    def validate_inputs(
+        cls, folder: str | None = None, subfolders: bool = True, exclude: str | None = ""
+    ) -> bool | str:
         if folder is None:  # comes from another node, so it is known only when this one runs
             return True
         faults = Faults()
         with faults.of("folder"):
-            find_pictures(resolve(folder), subfolders)
+            find_pictures(resolve(folder), subfolders, exclude or "")
         return faults.answer()
 
     @classmethod
     def execute(
         cls, folder: str, width: int, height: int, subfolders: bool = True,
-        unreadable: str = "stop", find_alike: bool = False, thumbnails: int = 0,
+        unreadable: str = "stop", find_alike: bool = False, thumbnails: int = 0, exclude: str = "",
     ) -> io.NodeOutput:  # fmt: skip
         path, note = look_up(folder)
         dataset = read_dataset(
             path, width, height,
-            recursive=subfolders, skip_unreadable=unreadable == "skip", find_alike=find_alike,
-            cache=cache_folder() / "measurements", each=watch(),
+            recursive=subfolders, exclude=exclude, skip_unreadable=unreadable == "skip",
+            find_alike=find_alike, cache=cache_folder() / "measurements", each=watch(),
         )  # fmt: skip
         text = f"{note}\n{report(dataset)}".lstrip()
         log.info("%s", text)
