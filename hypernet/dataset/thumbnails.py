@@ -18,23 +18,29 @@ from ..pictures.reading import open_picture
 from .listing import Stamp
 
 SIDE = 128  # pixels of the longer side
+SIDES = (SIDE, 384, 1536)  # for a grid, for a grid that is enlarged, for one picture alone
 MOST_BYTES = 128 * 2**20  # about 30,000 thumbnails
 AT_ONCE = threading.BoundedSemaphore(2)  # each holds a whole picture in memory
 
 
-def thumbnail(picture: Path, stamp: Stamp, cache: Path, most: int = MOST_BYTES) -> Path:
-    """The thumbnail's JPEG file in the folder `cache`.
+def thumbnail(
+    picture: Path, stamp: Stamp, cache: Path, most: int = MOST_BYTES, side: int = SIDE
+) -> Path:
+    """The thumbnail's JPEG file in the folder `cache`. side: of SIDES.
 
     Raises ValueError if the picture cannot be read, OSError if the cache cannot be written.
     """
+    if side not in SIDES:
+        raise ValueError(f"A side of {side} pixels: give one of {', '.join(map(str, SIDES))}.")
     about = f"{picture}\0{stamp.changed}\0{stamp.length}"
+    about += f"\0{side}" if side != SIDE else ""
     key = hashlib.sha256(about.encode("utf-8", "surrogateescape")).hexdigest()[:32]
     file = cache / f"{key}.jpg"
     if file.is_file():
         return file
     with AT_ONCE:
-        small = open_picture(picture, least=2 * SIDE)
-        small.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS, reducing_gap=2)
+        small = open_picture(picture, least=2 * side)
+        small.thumbnail((side, side), Image.Resampling.LANCZOS, reducing_gap=2)
     cache.mkdir(parents=True, exist_ok=True)
     if key.startswith("0"):  # for one thumbnail in sixteen
         make_room(cache, most)

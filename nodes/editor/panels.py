@@ -20,7 +20,7 @@ from ..shared.demo_model import demo_widths
 from ..train.hypernet_config import spec_of
 from ..train.learning_rate import PIXELS, SD1_LATENT, advise
 from ..use.load_save import find, known_names
-from .pictures import album_in
+from .pictures import used_pictures
 from .requests import values
 
 CONFIG = {
@@ -94,7 +94,7 @@ def learning_rate(query: dict[str, str], body: object) -> dict:
     given = values(body, SCHEDULE | {"pictures": int})
     assert isinstance(body, dict)  # values has refused all else
     if body.get("dataset"):
-        given["pictures"] = len(album_in(body["dataset"]).pages())
+        given["pictures"] = used_pictures(body["dataset"])
     settings, said = advise(spec_above(body), latent_in(body), **given)
     return curve(settings) | {"said": said}
 

@@ -73,7 +73,7 @@ def test_no_other_file_is_shown_or_written_to(pictures, name):
 
 def test_edits_are_written_and_what_stood_there_is_kept(pictures):
     said = ask("captions", HERE | {"edits": {"a.png": "fox,\n blue", "b.png": "<b>bear</b>"}})
-    assert said == {"saved": ["a.png", "b.png"], "faults": {}}
+    assert said == {"saved": ["a.png", "b.png"], "faults": {}, "kept": 1}
     assert (pictures / "a.txt").read_text() == "fox, blue\n"
     assert (pictures / "a.txt.bak").read_text() == "fox, red"
     found = ask("pictures", HERE | ALL | {"text": "bear"})
@@ -114,3 +114,92 @@ def test_the_pictures_of_the_pack_keep_their_captions(pictures):
     with pytest.raises(ValueError, match=r"pictures \[demo\].*Copy them"):
         ask("captions", body)
     assert file.read_bytes() == before
+
+
+def test_each_says_where_its_words_come_from_and_whether_it_has_a_mask(pictures):
+    Image.new("L", (200, 100)).save(pictures / "b_mask.png")
+    (pictures / "metadata.jsonl").write_text('{"file_name": "b.png", "text": "bear"}')
+    found = ask("pictures", HERE | ALL)["pictures"]
+    assert [(each["name"], each["source"], each["mask"]) for each in found] == [
+        ("10_more/c.png", "", ""),
+        ("a.png", "a.txt", ""),
+        ("b.png", "metadata.jsonl", "b_mask.png"),
+    ]
+    given = {"folder": "my_pictures", "subfolders": "true", "mask": "true", "side": "384"}
+    file = ask("thumbnail", method="GET", **given, name="b.png")
+    with Image.open(file) as mask:
+        assert mask.size == (200, 100) and mask.getpixel((5, 5)) == (0, 0, 0)
+    with pytest.raises(FileNotFoundError, match='no mask of "a.png"'):
+        ask("thumbnail", method="GET", **given, name="a.png")
+
+
+@pytest.mark.parametrize("side", ["5", "x", "-128", "99999999999999999999"])
+def test_thumbnails_have_few_sizes(pictures, side):
+    given = {"folder": "my_pictures", "subfolders": "true", "name": "a.png"}
+    with pytest.raises(ValueError, match="give (one of 128|a number)"):
+        ask("thumbnail", method="GET", **given, side=side)
+
+
+def test_what_cannot_be_opened_says_why_and_counts_until_it_is_excluded(pictures):
+    (pictures / "bad.png").write_bytes(b"no picture")
+    (pictures / "nowhere.png").symlink_to(pictures / "gone")
+    assert set(ask("unreadable", HERE)["faults"]) == {"bad.png", "nowhere.png"}
+    found = ask("pictures", HERE | ALL | {"state": "faulty"})
+    assert [each["name"] for each in found["pictures"]] == ["bad.png"]
+    assert found["pictures"][0]["unreadable"] and found["faults"] == 1
+    found = ask("pictures", HERE | ALL | {"exclude": "bad.png\nnowhere.png\nz.png"})
+    assert (found["faults"], found["excluded"], found["unmatched"]) == (0, 1, ["z.png"])
+
+
+def test_a_search_leaves_tags_out_and_knows_states(pictures):
+    def names(**asked):
+        return [each["name"] for each in ask("pictures", HERE | ALL | asked)["pictures"]]
+
+    assert names(without=["fox", "c"]) == ["b.png"]
+    assert names(state="unwritten") == ["10_more/c.png", "b.png"]
+    assert names(state="unwritten", edits={"b.png": "bear"}) == ["10_more/c.png"]
+    assert names(state="edited", edits={"b.png": "bear"}) == ["b.png"]
+    assert names(state="excluded", exclude="*/c.png") == ["10_more/c.png"]
+    with pytest.raises(ValueError, match='State "odd": give one of edited'):
+        names(state="odd")
+
+
+def test_tags_of_all_that_are_found_are_changed_and_nothing_is_written(pictures):
+    asked = HERE | ALL | {"text": "o", "way": "add last", "tags": "snow", "by": ""}
+    said = ask("retag", asked | {"edits": {"b.png": "bear"}})
+    assert said == {
+        "edits": {"b.png": "bear", "10_more/c.png": "c, snow", "a.png": "fox, red, snow"},
+        "changed": 2,
+    }
+    said = ask("retag", asked | {"way": "remove", "edits": {"a.png": "fox, red, snow"}})
+    assert said == {"edits": {}, "changed": 1}
+    assert (pictures / "a.txt").read_text() == "fox, red"
+
+
+def test_old_captions_are_kept_only_where_there_were_any(pictures):
+    assert ask("captions", HERE | {"edits": {"b.png": "bear"}})["kept"] == 0
+    assert ask("captions", HERE | {"edits": {"b.png": "bear"}})["kept"] == 0
+    assert ask("captions", HERE | {"edits": {"b.png": "wolf"}})["kept"] == 1
+
+
+def test_folders_with_pictures_can_be_chosen(pictures):
+    (pictures.parent / "empty").mkdir()
+    (pictures.parent / ".hidden").mkdir()
+    (pictures.parent / "only_inside" / "deep").mkdir(parents=True)
+    Image.new("RGB", (8, 8)).save(pictures.parent / "only_inside" / "deep" / "a.webp")
+    assert ask("folders", method="GET")["folders"] == [
+        "my_pictures",
+        "my_pictures/10_more",
+        "only_inside",
+        "only_inside/deep",
+        "pictures [demo]",
+    ]
+
+
+def test_advice_does_not_count_what_is_excluded(pictures):
+    given = {
+        "pictures": 30, "learning_rate": "", "steps": 0, "batch_size": 1, "accumulation": 1,
+        "optimizer": "AdamW", "preset": "auto", "dataset": HERE | {"exclude": "a*"},
+        "config": DEEP,
+    }  # fmt: skip
+    assert "2 pictures are few for structure" in ask("learning_rate", given)["said"]

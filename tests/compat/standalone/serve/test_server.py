@@ -228,6 +228,13 @@ SENT = {  # a good body for every path that takes JSON
     "/hypernet/pictures": {
         "folder": "pictures", "subfolders": True, "text": "", "tag": "", "offset": 0, "count": 5,
         "edits": {"a.png": "red"}, "rules": {"source": "sidecar, then file name"},
+        "without": ["blue"], "state": "edited", "exclude": "b.png",
+    },
+    "/hypernet/unreadable": {"folder": "pictures", "subfolders": True},
+    "/hypernet/retag": {
+        "folder": "pictures", "subfolders": True, "text": "", "tag": "", "edits": {"a.png": "red"},
+        "without": ["blue"], "state": "edited", "exclude": "b.png", "way": "replace",
+        "tags": "red", "by": "green",
     },
     "/hypernet/captions": {
         "folder": "pictures", "subfolders": True, "edits": {"a.png": "red"},
