@@ -52,6 +52,14 @@ interface Picture {
 	version: string;
 	/** What Caption makes of the words. */
 	becomes?: string;
+	/** The file that the words are from; "" if they are from the picture's name. */
+	source: string;
+	/** The name of its mask; "" if it has none. */
+	mask: string;
+	/** Why it cannot be opened, as far as that is known. */
+	unreadable: string;
+	/** The lines of Load Dataset's `exclude` that mean it. */
+	excluded: string[];
 }
 
 /** POST pictures */
@@ -61,6 +69,12 @@ interface PicturesAnswer {
 	pictures: Picture[];
 	tags: [string, number][];
 	notes: string[];
+	/** Of the whole folder, but for those that are excluded. */
+	captioned: number;
+	faults: number;
+	excluded: number;
+	/** Lines of `exclude` that mean nothing. */
+	unmatched: string[];
 }
 
 /** A run of GET book: hypernet/runs/book/entries.py */

@@ -48,6 +48,10 @@ interface Widget {
 	element?: HTMLElement;
 	label?: string;
 	callback?(value: unknown): void;
+	/** Before a prompt is made of the graph to be queued. */
+	beforeQueued?(): void;
+	/** The value in a prompt, which waits for it. */
+	serializeValue?(): Promise<unknown>;
 	/** On the canvas. */
 	draw?(...given: DrawsWidget): void;
 	serialize?: boolean;

@@ -91,6 +91,15 @@ type Words = {
 
 type Notices = (severity: Severity, summary: string, detail: string) => void;
 
+// pictures.js
+
+/** What Load Dataset names; `exclude` where no other node gives it. */
+interface Folder {
+	folder: string;
+	subfolders: boolean;
+	exclude?: string;
+}
+
 // book.mjs
 
 type LaysSideBySide = (

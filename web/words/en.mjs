@@ -21,18 +21,7 @@ export default {
 	},
 	facts: {},
 	pictures: {
-		find: "Find",
-		tag: "Tag",
-		all: "all tags",
-		save: "Save captions",
-		drop: "Discard",
-		edited: "edited",
-		saved: "captions saved, old ones kept as .bak:",
 		none: "Connect Load Dataset to see its pictures.",
-		report: "Report",
-		becomes: "becomes",
-		unwritten: "from the file name",
-		caption: "Caption of",
 	},
 	desk: {
 		close: "Close",

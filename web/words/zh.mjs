@@ -39,18 +39,7 @@ export default {
 		networks: "网络",
 	},
 	pictures: {
-		find: "查找",
-		tag: "标签",
-		all: "所有标签",
-		save: "保存标注",
-		drop: "放弃修改",
-		edited: "项已修改",
-		saved: "已保存的标注（旧内容保留为 .bak）：",
 		none: "连接“加载数据集”即可查看图片。",
-		report: "报告",
-		becomes: "变为",
-		unwritten: "取自文件名",
-		caption: "标注：",
 	},
 	desk: {
 		close: "关闭",

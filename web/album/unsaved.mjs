@@ -1,0 +1,106 @@
+/** Captions that are not saved yet: they are kept, saved, thrown away, and asked about. */
+import {notice} from "../desk.js";
+import {fresh} from "../language.js";
+import {ask, element, renewPanels} from "../panel.js";
+import {keyOf, unsaved} from "../pictures.js";
+
+const {say} = await import(fresh("./words.mjs"));
+
+/** @type {Map<string, string>} what Run has been told to leave alone, by folder */
+const left = new Map();
+
+/** @type {(folder: Folder) => {[name: string]: string}} */
+export const editsOf = (folder) => unsaved.get(keyOf(folder)) ?? {};
+
+/** @type {(folder: Folder, edits: {[name: string]: string}) => void} */
+export function keep(folder, edits) {
+	if (Object.keys(edits).length) unsaved.set(keyOf(folder), edits);
+	else unsaved.delete(keyOf(folder));
+}
+
+/**
+ * What is to be said about it. Captions that could not be written stay unsaved.
+ * @type {(folder: Folder) => Promise<{said: string, whole: boolean}>}
+ */
+export async function save(folder) {
+	const edits = editsOf(folder);
+	/** @type {{saved: string[], faults: {[name: string]: string}, kept: number}} */
+	const {saved, faults, kept} = await ask("captions", {
+		folder: folder.folder,
+		subfolders: folder.subfolders,
+		edits,
+	});
+	const rest = {...editsOf(folder)};
+	for (const name of saved) if (rest[name] === edits[name]) delete rest[name];
+	keep(folder, rest);
+	renewPanels();
+	const said = kept ? say("savedKept", saved.length, kept) : say("saved", saved.length);
+	const wrong = Object.values(faults);
+	return {said: [said, ...wrong].join("\n"), whole: !wrong.length};
+}
+
+/**
+ * Throws what stops the run, if the user wants that.
+ * @type {(folder: Folder) => Promise<void>}
+ */
+export async function beforeRun(folder) {
+	const edits = editsOf(folder);
+	const count = Object.keys(edits).length;
+	if (!count) return;
+	const told = say("unsavedHere", count, folder.folder);
+	const state = JSON.stringify(edits);
+	if (left.get(keyOf(folder)) === state) return notice("warn", told, say("ranWithout"));
+	const answer = await choose(`${told} ${say("runReads")}`, [
+		["save", say("saveAndRun")],
+		["without", say("runWithout")],
+	]);
+	if (answer === "without") return void left.set(keyOf(folder), state);
+	if (answer !== "save") throw new Error(say("notRun"));
+	const {said, whole} = await save(folder);
+	if (!whole) throw new Error(said);
+	notice("success", say("title"), said);
+}
+
+/**
+ * One of some answers, or undefined: the user wants none of them.
+ * @type {(question: string, answers: [string, string][]) => Promise<string | undefined>}
+ */
+export function choose(question, answers) {
+	return new Promise((resolve) => {
+		/** @type {string | undefined} */
+		let chosen;
+		const end = (/** @type {string} */ answer) => {
+			chosen = answer;
+			dialog.close();
+		};
+		const buttons = answers.map(([answer, label]) =>
+			element("button", {type: "button", onclick: () => end(answer)}, label),
+		);
+		const cancel = element(
+			"button",
+			{type: "button", onclick: () => dialog.close()},
+			say("cancel"),
+		);
+		const dialog = element(
+			"dialog",
+			{
+				class: "hypernet-box hypernet-dialog hypernet-question",
+				"aria-label": question,
+				onclose: () => {
+					dialog.remove();
+					resolve(chosen);
+				},
+				onkeydown: (event) => {
+					event.stopPropagation(); // the editor has shortcuts of one key
+					if (event.key !== "Escape") return;
+					event.preventDefault();
+					dialog.close();
+				},
+			},
+			element("p", {}, question),
+			element("div", {class: "hypernet-row"}, ...buttons, cancel),
+		);
+		document.body.append(dialog);
+		dialog.showModal();
+	});
+}
