@@ -33,6 +33,7 @@ from ...compat import Faults, io, ui
 from ..shared.demo_model import refuse_demo
 from ..shared.lists import one_of_each, only
 from ..shared.sockets import CATEGORY, DatasetSocket
+from .last_captions import remember
 from .tagging import Tagging, tagger_input
 from .texts import Texts
 
@@ -177,6 +178,7 @@ class Caption(io.ComfyNode):
     def execute(cls, texts: list | None = None, **inputs) -> io.NodeOutput:
         given = Texts.of(texts, cls.hidden.prompt, str(cls.hidden.unique_id))
         captioned, report = caption(given, **one_of_each(inputs))
+        remember(captioned)
         return io.NodeOutput(captioned, report, ui=ui.PreviewText(report))
 
 

@@ -2,6 +2,7 @@
 
     POST /hypernet/pictures    a folder, a search in it, and which part of the result to send
     POST /hypernet/unreadable  opens every picture of a folder once
+    POST /hypernet/review      the captions that Caption made of a folder when it last ran
     POST /hypernet/retag       changes the tags of all that a search finds; writes nothing
     GET  /hypernet/thumbnail   ?folder=…&subfolders=…&name=…&side=…&mask=true
     POST /hypernet/captions    {"edits": {name: words}}; writes sidecars, keeps old ones as .bak
@@ -28,6 +29,7 @@ from hypernet.dataset.exclusion import matching
 from hypernet.dataset.thumbnails import SIDE, thumbnail
 
 from ..data.caption import IN_ORDER, ORDERS, rules_of
+from ..data.last_captions import recall
 from ..data.load_dataset import resolve
 from ..shared.cache import cache_folder
 from ..shared.demo_model import refuse_demo
@@ -159,6 +161,18 @@ def unreadable(query: dict[str, str], body: object) -> dict:
     return {"faults": album_in(body).unreadable(measurements())}
 
 
+def review(query: dict[str, str], body: object) -> dict:
+    """The captions of the last run of Caption that differ from those of the files.
+
+    "made" is how many it made of these pictures.
+    """
+    album = album_in(body)
+    pages, made = album.pages(), recall(album.folder)
+    made = {name: words for name, words in made.items() if name in pages and isinstance(words, str)}
+    different = {name: words for name, words in made.items() if words != pages[name].words}
+    return {"captions": different, "made": len(made)}
+
+
 def retag(query: dict[str, str], body: object) -> dict:
     """The unsaved captions after a change of the tags of all pictures that the search finds.
 
@@ -263,6 +277,7 @@ def rules_in(given: object) -> CaptionRules | None:
 ROUTES = {
     ("POST", "/hypernet/pictures"): pictures,
     ("POST", "/hypernet/unreadable"): unreadable,
+    ("POST", "/hypernet/review"): review,
     ("POST", "/hypernet/retag"): retag,
     ("GET", "/hypernet/thumbnail"): picture,
     ("POST", "/hypernet/captions"): captions,

@@ -240,6 +240,21 @@ class Desk {
 		}
 	}
 
+	/** What Caption made when it last ran becomes unsaved captions, to be read first. */
+	async review() {
+		try {
+			const {folder, subfolders} = this.folder;
+			/** @type {{captions: {[name: string]: string}, made: number}} */
+			const {captions, made} = await ask("review", {folder, subfolders});
+			keep(this.folder, {...captions, ...this.edits}); // what was typed stays
+			await this.renew();
+			const count = Object.keys(captions).length;
+			this.tell(made ? say("reviewed", count) : say("noReview"));
+		} catch (fault) {
+			this.tell(fault.message);
+		}
+	}
+
 	async save() {
 		try {
 			const {said, whole} = await save(this.folder);

@@ -27,6 +27,10 @@ export class Side {
 			{},
 			this.faults,
 			this.bulk(),
+			button(say("review"), {
+				title: say("reviewHint"),
+				onclick: () => this.desk.review(),
+			}),
 			element("section", {class: "hypernet-tags"}, element("b", {}, say("tags")), this.list),
 		);
 	}

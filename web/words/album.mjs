@@ -72,6 +72,7 @@ export default {
 		notRun: "Nothing was queued: there are captions that are not saved.",
 		review: "Take over what Caption made",
 		reviewHint: "The captions of its last run, to be read and changed before they are saved.",
+		reviewed: "Captions taken over: {0}. Read them; nothing is saved yet.",
 		noReview: "Run Caption once; then its captions can be taken over here.",
 	},
 	zh: {
@@ -146,6 +147,7 @@ export default {
 		notRun: "未加入队列：有标注尚未保存。",
 		review: "采用标注节点的结果",
 		reviewHint: "上次运行得到的标注，保存前可以查看和修改。",
+		reviewed: "已采用 {0} 条标注，请先查看，尚未保存。",
 		noReview: "先运行一次标注节点，然后可在此采用其结果。",
 	},
 };

@@ -3,6 +3,8 @@
 import pytest
 from hypernet_pack.compat.standalone import folders
 from hypernet_pack.nodes.data import load_dataset
+from hypernet_pack.nodes.data.caption import Caption
+from hypernet_pack.nodes.data.load_dataset import LoadDataset
 from hypernet_pack.nodes.editor import ROUTES
 from hypernet_pack.nodes.shared.demo_model import DEMO
 from PIL import Image
@@ -203,3 +205,21 @@ def test_advice_does_not_count_what_is_excluded(pictures):
         "config": DEEP,
     }  # fmt: skip
     assert "2 pictures are few for structure" in ask("learning_rate", given)["said"]
+
+
+def test_what_caption_made_can_be_reviewed_before_it_is_saved(pictures):
+    assert ask("review", HERE) == {"captions": {}, "made": 0}
+    dataset = LoadDataset.execute("my_pictures", 64, 64).result[0]
+    Caption.execute(
+        dataset=[dataset], source=["sidecar, then fixed text"], fixed_text=["a bear"],
+        template=["[filewords]"],
+    )  # fmt: skip
+    assert ask("review", HERE) == {
+        "captions": {"b.png": "a bear", "10_more/c.png": "a bear"},
+        "made": 3,
+    }
+    assert not (pictures / "b.txt").exists()
+    (pictures / "b.png").unlink()
+    Image.new("RGB", (8, 8)).save(pictures / "new.png")
+    found = ask("captions", HERE | {"edits": {"10_more/c.png": "a bear"}})
+    assert found["saved"] and ask("review", HERE) == {"captions": {}, "made": 2}

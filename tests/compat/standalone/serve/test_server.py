@@ -231,6 +231,7 @@ SENT = {  # a good body for every path that takes JSON
         "without": ["blue"], "state": "edited", "exclude": "b.png",
     },
     "/hypernet/unreadable": {"folder": "pictures", "subfolders": True},
+    "/hypernet/review": {"folder": "pictures", "subfolders": True},
     "/hypernet/retag": {
         "folder": "pictures", "subfolders": True, "text": "", "tag": "", "edits": {"a.png": "red"},
         "without": ["blue"], "state": "edited", "exclude": "b.png", "way": "replace",
