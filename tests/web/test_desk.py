@@ -28,6 +28,7 @@ VALUE = "return app.graph.nodes[0].widgets.find((widget) => widget.name === give
 UNSAVED = "Captions of desk that are not saved: 1."
 
 
+CLOSE = "document.querySelectorAll('dialog.hypernet-box').forEach((each) => each.close())"
 FIT = "await app.extensionManager.command.execute('Comfy.Canvas.FitView')"
 
 
@@ -63,7 +64,8 @@ def table(editor, folder):
     """Load Dataset and Save Prepared are in the graph, and the desk of the first is open."""
     data = ["HypernetLoadDataset", 0, {"folder": "desk", "unreadable": "skip"}]
     show(editor, data, ["HypernetSavePrepared", 1, {"name": f"desk {editor.look}"}])
-    return opened(editor)
+    yield opened(editor)
+    editor.run(CLOSE)  # the next test has the same page
 
 
 def opened(editor):
@@ -246,3 +248,4 @@ def test_caption_shows_what_becomes_of_the_words(editor, folder):
     desk = editor.page.locator("dialog.hypernet-desk")
     desk.get_by_role("button", name="Show bee.png large").click()
     desk.get_by_text("becomes: my style, bee, animal").wait_for()
+    editor.run(CLOSE)
