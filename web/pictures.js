@@ -86,7 +86,8 @@ function takeFiles(/** @type {EditorNode} */ node, /** @type {HTMLElement} */ ro
 	const take = (/** @type {DragEvent} */ event) => {
 		if (!brings(event)) return false;
 		// Now, because they are gone when the event is over.
-		const entries = [...(event.dataTransfer?.items ?? [])].map((item) => item.webkitGetAsEntry());
+		const items = [...(event.dataTransfer?.items ?? [])];
+		const entries = items.map((item) => item.webkitGetAsEntry() ?? item.getAsFile());
 		import(fresh("./album/intake.mjs")).then(({takeIn}) => takeIn(node, entries));
 		return true;
 	};

@@ -22,9 +22,12 @@ for (const [kind, place, values] of given) {
     node.widgets.find((widget) => widget.name === name).value = value;
 }
 const [data, next] = app.graph.nodes;
-data.connect(0, next, "dataset");
+data.connect(next.type === "PreviewImage" ? 2 : 0, next, 0);
 """
-VALUE = "return app.graph.nodes[0].widgets.find((widget) => widget.name === given).value"
+VALUE = """
+const data = app.graph.nodes.find(({type}) => type === "HypernetLoadDataset");
+return data.widgets.find(({name}) => name === given).value;
+"""
 UNSAVED = "Captions of desk that are not saved: 1."
 
 
@@ -61,9 +64,9 @@ def folder(editor):
 
 @pytest.fixture
 def table(editor, folder):
-    """Load Dataset and Save Prepared are in the graph, and the desk of the first is open."""
+    """Load Dataset is in the graph with a node that shows it, and its desk is open."""
     data = ["HypernetLoadDataset", 0, {"folder": "desk", "unreadable": "skip"}]
-    show(editor, data, ["HypernetSavePrepared", 1, {"name": f"desk {editor.look}"}])
+    show(editor, data, ["PreviewImage", 1, {}])
     yield opened(editor)
     editor.run(CLOSE)  # the next test has the same page
 

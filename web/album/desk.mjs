@@ -50,7 +50,8 @@ class Desk {
 		this.node = node;
 		this.last = folder;
 		this.filter = {text: "", tag: "", without: /** @type {string[]} */ ([]), state: ""};
-		this.timer = 0;
+		this.timer = 0; // until tags are counted, and what is typed is looked for
+		this.typing = 0;
 		this.cells = new Cells(this);
 		this.grid = new Grid(
 			(offset, count) => this.ask({offset, count}),
@@ -63,7 +64,10 @@ class Desk {
 			type: "search",
 			placeholder: say("find"),
 			"aria-label": say("find"),
-			oninput: () => this.search({text: this.text.value}),
+			oninput: () => {
+				clearTimeout(this.typing);
+				this.typing = setTimeout(() => this.search({text: this.text.value}), PAUSE / 2);
+			},
 		});
 		this.count = element("span", {class: "hypernet-facts", role: "status"});
 		this.said = element("p", {class: "hypernet-said", role: "status"});
@@ -80,7 +84,7 @@ class Desk {
 			{
 				class: "hypernet-box hypernet-desk",
 				"aria-label": `${say("title")}: ${folder.folder}`,
-				oncancel: (event) => event.preventDefault(), // Escape comes as a key, too
+				oncancel: (event) => this.escape(event), // where nothing has the focus
 				onclose: () => this.end(),
 				onkeydown: (event) => this.press(event),
 			},
@@ -186,7 +190,9 @@ class Desk {
 	search(/** @type {Partial<Desk["filter"]>} */ change) {
 		Object.assign(this.filter, change);
 		this.grid.root.scrollTop = 0;
+		const had = /** @type {HTMLElement | null} */ (document.activeElement);
 		this.large.close();
+		had?.focus(); // perhaps it is being typed in
 		this.renew();
 	}
 
@@ -287,7 +293,10 @@ class Desk {
 
 	press(/** @type {KeyboardEvent} */ event) {
 		event.stopPropagation(); // the editor has shortcuts of one key
-		if (event.key !== "Escape") return;
+		if (event.key === "Escape") this.escape(event); // some editors hold the other event back
+	}
+
+	escape(/** @type {Event} */ event) {
 		event.preventDefault();
 		if (this.large.place !== undefined) this.large.close();
 		else this.leave();
@@ -310,6 +319,7 @@ class Desk {
 
 	end() {
 		clearTimeout(this.timer);
+		clearTimeout(this.typing);
 		this.dialog.remove();
 		renewPanels();
 	}

@@ -64,17 +64,23 @@ export class Grid {
 		return /** @type {HTMLElement[]} */ ([...this.inner.children]);
 	}
 
-	/** What is typed in goes on: its field has the focus again. */
+	/** What has the focus has it again: a cell's caption as it is typed, or one of its buttons. */
 	redraw() {
-		const areas = () => [...this.inner.querySelectorAll("textarea")];
-		const typing = areas().find((each) => each === document.activeElement);
-		const [start, end] = [typing?.selectionStart ?? 0, typing?.selectionEnd ?? 0];
+		const had = /** @type {HTMLElement | null} */ (document.activeElement);
+		const name = this.inner.contains(had) && this.nameOf(had);
+		const typed = had instanceof HTMLTextAreaElement && [had.selectionStart, had.selectionEnd];
 		this.inner.replaceChildren();
 		this.draw();
-		if (!typing) return;
-		const next = areas().find((each) => each.dataset.name === typing.dataset.name);
-		next?.focus({preventScroll: true});
-		next?.setSelectionRange(start, end);
+		if (!name) return;
+		const cell = this.cells.find(({dataset}) => dataset.name === name);
+		const next = cell?.querySelector(`[data-role="${had?.dataset.role}"]`);
+		/** @type {HTMLElement} */ (next ?? this.root).focus({preventScroll: true});
+		if (typed && next instanceof HTMLTextAreaElement) next.setSelectionRange(typed[0], typed[1]);
+	}
+
+	nameOf(/** @type {Element | null} */ inside) {
+		const cell = /** @type {HTMLElement | null} */ (inside?.closest(".hypernet-cell") ?? null);
+		return cell?.dataset.name;
 	}
 
 	/** The cells in sight; those that stay are left alone, with what is being typed in them. */
@@ -127,18 +133,5 @@ export class Grid {
 			pages.set(page, (await this.ask(page * PAGE, PAGE)).pictures);
 		}
 		return this.pages.get(page)?.[place % PAGE];
-	}
-
-	/** Draw one of them anew, where it is in sight. */
-	renewCell(/** @type {Picture} */ picture) {
-		const old = this.cells.find((each) => each.dataset.name === picture.name);
-		const at = old?.dataset.at;
-		if (!old || !at) return;
-		const focused = old.contains(document.activeElement) && document.activeElement;
-		const next = this.placed(picture, parseInt(at, 10), at);
-		const role = focused && /** @type {HTMLElement} */ (focused).dataset.role;
-		old.replaceWith(next);
-		if (role)
-			/** @type {HTMLElement | null} */ (next.querySelector(`[data-role=${role}]`))?.focus();
 	}
 }

@@ -58,7 +58,7 @@ export class Large {
 		);
 		this.root.classList.toggle("hypernet-out", picture.excluded.length > 0);
 		this.root.hidden = false;
-		this.desk.grid.root.hidden = true;
+		this.desk.grid.root.inert = true; // it lies below
 	}
 
 	/** Dark where nothing is learnt. */
@@ -114,7 +114,7 @@ export class Large {
 		this.place = undefined;
 		this.root.hidden = true;
 		this.root.replaceChildren();
-		this.desk.grid.root.hidden = false;
+		this.desk.grid.root.inert = false;
 		this.desk.grid.redraw();
 		const cell = this.desk.grid.cells.find(({dataset}) => dataset.name === this.name);
 		(cell?.querySelector("button") ?? this.desk.grid.root).focus();

@@ -67,7 +67,6 @@ export class Side {
 	}
 
 	showFaults(/** @type {{[name: string]: string}} */ faults) {
-		this.unreadable = faults;
 		const names = Object.keys(faults);
 		this.faults.hidden = !names.length;
 		this.faults.replaceChildren(
@@ -80,7 +79,6 @@ export class Side {
 			button(say("excludeAll"), {
 				onclick: async () => {
 					await this.desk.excludeAll(names);
-					this.faults.querySelector("button")?.setAttribute("disabled", "");
 					this.desk.text.focus();
 				},
 			}),

@@ -37,7 +37,7 @@ export class Strip {
 	choice() {
 		const list = element("select", {
 			"aria-label": say("folder"),
-			onpointerdown: () => this.list(list),
+			onpointerenter: () => this.list(list), // before it opens
 			onfocus: () => this.list(list),
 			onchange: () => {
 				if (list.value) setWidget(this.node, "folder", list.value);
