@@ -24,10 +24,10 @@ export const keyOf = (/** @type {Folder} */ {folder, subfolders}) =>
 	JSON.stringify([folder, subfolders]);
 
 makers.HypernetLoadDataset = (node) => {
-	addStrip(node, () => node, 168);
+	addStrip(node, () => node, 200);
 	holdRun(node);
 };
-makers.HypernetCaption = (node) => addStrip(node, () => loaderAbove(node), 104);
+makers.HypernetCaption = (node) => addStrip(node, () => loaderAbove(node), 128);
 
 /** The Load Dataset that a node's pictures come from. */
 const loaderAbove = (/** @type {EditorNode} */ node) => upstream(node, "dataset", THROUGH);
@@ -54,6 +54,8 @@ export function folderOf(loader) {
 function addStrip(node, loader, height) {
 	const root = element("div", {class: "hypernet-album"});
 	const strip = import(fresh("./album/strip.mjs")).then(({Strip}) => new Strip(root, node, loader));
+	/** @type {Folder | undefined} */
+	let asked;
 	const panel = addPanel(node, {
 		height,
 		question() {
@@ -61,6 +63,7 @@ function addStrip(node, loader, height) {
 			root.hidden = !above;
 			if (!above) return say.none;
 			const folder = folderOf(above);
+			asked = folder;
 			const all = {text: "", tag: "", offset: 0, count: IN_STRIP, edits: {}};
 			return (
 				folder && {
@@ -70,7 +73,8 @@ function addStrip(node, loader, height) {
 				}
 			);
 		},
-		show: async (found) => (await strip).show(found),
+		// The node may be gone by now, and cannot be asked again.
+		show: async (found) => (await strip).show(found, asked),
 	});
 	if (!panel) return;
 	panel.place.before(root); // a folder that is not there can be changed for another

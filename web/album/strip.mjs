@@ -69,9 +69,8 @@ export class Strip {
 		);
 	}
 
-	show(/** @type {PicturesAnswer} */ found) {
-		const folder = folderOf(this.loader());
-		if (!folder) return;
+	/** @type {(found: PicturesAnswer, folder: Folder) => void} */
+	show(found, folder) {
 		this.row.replaceChildren(
 			...found.pictures.map((picture) => {
 				const broken = picture.unreadable || picture.fault;
@@ -99,7 +98,7 @@ export class Strip {
 				: []),
 			...(edits ? [" · ", element("b", {}, say("edited", edits))] : []),
 		);
-		this.before(found.notes);
+		this.before(found.notes, JSON.stringify(folder));
 	}
 
 	/** What a run has found counts until the folder is another or has something else to report. */
@@ -109,9 +108,9 @@ export class Strip {
 		this.tell((await translated({said: text.join("\n").split("\n")})).said);
 	}
 
-	before(/** @type {string[]} */ notes) {
+	/** @type {(notes: string[], here: string) => void} */
+	before(notes, here) {
 		this.live = JSON.stringify(notes);
-		const here = JSON.stringify(folderOf(this.node));
 		const after = this.after?.folder === here ? this.after : undefined;
 		if (after) after.notes ??= this.live; // a run was quicker than the first look
 		if (after?.notes !== this.live) this.tell(notes);
