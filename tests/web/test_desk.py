@@ -31,6 +31,13 @@ return data.widgets.find(({name}) => name === given).value;
 UNSAVED = "Captions of desk that are not saved: 1."
 
 
+SAVE_PREPARED = """
+const save = LiteGraph.createNode("HypernetSavePrepared");
+save.pos = [720, 0];
+app.graph.add(save);
+save.widgets.find(({name}) => name === "name").value = given;
+app.graph.nodes.find(({type}) => type === "HypernetCaption").connect(0, save, "dataset");
+"""
 CLOSE = "document.querySelectorAll('dialog.hypernet-box').forEach((each) => each.close())"
 FIT = "await app.extensionManager.command.execute('Comfy.Canvas.FitView')"
 
@@ -251,4 +258,21 @@ def test_caption_shows_what_becomes_of_the_words(editor, folder):
     desk = editor.page.locator("dialog.hypernet-desk")
     desk.get_by_role("button", name="Show bee.png large").click()
     desk.get_by_text("becomes: my style, bee, animal").wait_for()
+    editor.run(CLOSE)
+
+
+def test_what_caption_made_is_read_before_it_is_saved(editor, folder):
+    data = ["HypernetLoadDataset", 0, {"folder": "desk", "unreadable": "skip"}]
+    show(editor, data, ["HypernetCaption", 1, {"trigger_word": "my style"}])
+    editor.run(SAVE_PREPARED, f"reviewed {editor.look}")
+    assert editor.end_of(editor.queue()) == "success"
+    editor.page.get_by_role("button", name="Open the desk").last.click()
+    desk = editor.page.locator("dialog.hypernet-desk")
+    desk.get_by_role("button", name="Take over what Caption made").click()
+    desk.get_by_text("Captions taken over: 5.").wait_for()
+    assert desk.get_by_label("Caption of bee.png").input_value() == "my style, bee, animal"
+    assert (folder / "bee.txt").read_text() == "bee, animal"
+    desk.get_by_role("button", name="Discard").click()
+    desk.get_by_text("Captions taken over").wait_for(state="detached")
+    assert desk.get_by_label("Caption of bee.png").input_value() == "bee, animal"
     editor.run(CLOSE)
