@@ -36,11 +36,11 @@ class Written:
 def read_written(listing: Listing) -> Written:
     beside = {name: listing.sidecars.get(name, []) for name in listing.pictures}
     texts, faulty = read_texts(listing, [file for files in beside.values() for file in files])
-    sources = {
-        picture: first
+    said = {
+        picture: [file for file in files if line_of(texts[file])]
         for picture, files in beside.items()
-        if (first := next((file for file in files if line_of(texts[file])), ""))
     }
+    sources = {picture: files[0] for picture, files in said.items() if files}
     words = {picture: line_of(texts[file]) for picture, file in sources.items()}
     notes = [
         *notes_on_texts(texts),
@@ -61,7 +61,7 @@ def read_written(listing: Listing) -> Written:
         if found:
             used.append(name)
             notes += notes_on_table(name, found, lost, words)
-            sources = dict.fromkeys(found, name) | sources
+            sources |= {picture: name for picture in found if picture not in sources}
             words = found | words
     faults = {p: faulty[file] for p, files in beside.items() for file in files if file in faulty}
     return Written(words, sources, faults, used, notes)
