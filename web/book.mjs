@@ -2,25 +2,22 @@
 import {app} from "../../scripts/app.js";
 import {api} from "../../scripts/api.js";
 import {notice} from "./desk.js";
-import {fresh, setting, words} from "./language.js";
+import {fresh, saying, words} from "./language.js";
 import {ask, element, renewPanels} from "./panel.js";
-import {say as tell, captionOf, duration, short, text, whole} from "./train/words.js";
 
+/** @type {typeof import("./train/words.mjs")} */
+const said = await import(fresh("./train/words.mjs"));
+const {say: tell, captionOf, duration, short, text, whole} = said;
 const {ticks} = await import(fresh("./train/curve.mjs"));
 const {previewAddress} = await import(fresh("./train/source.mjs"));
 /** @type {typeof import("./words/book.mjs").default} */
 const table = (await import(fresh("./words/book.mjs"))).default;
+const say = saying(words(table));
 const desk = words("desk");
 const MOST = 8; // runs in one comparison
 const OVER = ["finished", "interrupted", "failed", "unfinished", "damaged"];
 const BETWEEN = 1000; // milliseconds between two looks into the folder
 const OUTLIERS = 0.02; // of a curve's values
-
-/** @type {(key: keyof typeof table.en, ...values: unknown[]) => string} */
-function say(key, ...values) {
-	const mine = table[/^zh\b/.test(setting("Comfy.Locale")) ? "zh" : "en"];
-	return mine[key].replace(/\{(\d)\}/g, (_, place) => String(values[place]));
-}
 
 /** @type {(label: string, attributes: {[name: string]: Attribute}) => HTMLButtonElement} */
 const button = (label, attributes) => element("button", {type: "button", ...attributes}, label);

@@ -24,17 +24,26 @@ export const chinese = (name) =>
 	fetch(new URL(fresh(`./words/${name}.zh.json`), import.meta.url)).then((found) => found.json());
 
 /**
- * words("desk").close in the language that is set, read anew each time.
- * @type {<Part extends keyof Words>(part: Part) => Words[Part]}
+ * words("desk").close in the language that is set, read anew each time; or words({en, zh}).close of
+ * a table that was loaded when it was wanted.
+ * @type {ReadsWords}
  */
-export function words(part) {
-	return new Proxy(/** @type {any} */ ({}), {
+export const words = (/** @type {any} */ part) =>
+	new Proxy(/** @type {any} */ ({}), {
 		get(_, key) {
 			renew();
-			return table[part][key];
+			return (typeof part === "string" ? table[part] : part[shown])[key];
 		},
 	});
-}
+
+/**
+ * say("count", 3, 10): what stands there under that key, with its values.
+ * @type {MakesSay}
+ */
+export const saying =
+	(said) =>
+	(key, ...values) =>
+		said[key].replace(/\{(\d)\}/g, (_, place) => String(values[place]));
 
 /**
  * The server's sentences in what it answers, or one of them. It speaks English.

@@ -87,6 +87,19 @@ type Words = {
 		: {[key in keyof English[Part]]: string};
 };
 
+type ReadsWords = {
+	<Part extends keyof Words>(part: Part): Words[Part];
+	<Key extends string>(
+		tables: {[language in "en" | "zh"]: {[key in Key]: string}},
+	): {
+		[key in Key]: string;
+	};
+};
+
+type MakesSay = <Key extends string>(
+	said: {[key in Key]: string},
+) => (key: Key, ...values: unknown[]) => string;
+
 // desk.js
 
 type Notices = (severity: Severity, summary: string, detail: string) => void;

@@ -2,7 +2,9 @@
  * Loss, probe and learning rate on a canvas. The server gives at most 1000 points a line, so
  * drawing costs the same after 100 steps and after 100,000.
  */
-import {short, whole} from "./words.js";
+import {fresh} from "../language.js";
+
+const {short, whole} = await import(fresh("./words.mjs"));
 
 const EDGE = {left: 38, right: 8, top: 6, bottom: 18};
 const SHARPER = 2; // canvas pixels to one of the page's, so that it stays sharp when zoomed in

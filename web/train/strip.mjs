@@ -4,8 +4,8 @@
  */
 import {element} from "../panel.js";
 import {fresh} from "../language.js";
-import {captionOf, say, text, whole} from "./words.js";
 
+const {captionOf, say, text, whole} = await import(fresh("./words.mjs"));
 const {previewAddress} = await import(fresh("./source.mjs"));
 
 const ROOM = 68; // pixels for one picture

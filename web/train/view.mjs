@@ -4,8 +4,8 @@
  */
 import {fresh, setting} from "../language.js";
 import {element} from "../panel.js";
-import {duration, say, short, text, whole} from "./words.js";
 
+const {duration, say, short, text, whole} = await import(fresh("./words.mjs"));
 const {draw, placeAt, stepAt} = await import(fresh("./curve.mjs"));
 const {Source} = await import(fresh("./source.mjs"));
 const {Strip} = await import(fresh("./strip.mjs"));

@@ -1,9 +1,9 @@
-/** Numbers and times as the live view says them: web/train/words.js */
+/** Numbers and times as the live view says them: web/train/words.mjs */
 import assert from "node:assert/strict";
 import test from "node:test";
 import {load} from "../editor/load.mjs";
 
-const {duration, say, short, whole} = await load("train/words.js");
+const {duration, say, short, whole} = await load("train/words.mjs");
 
 test("whole numbers have their thousands apart, and one that is not known is a dash", () => {
 	for (const [number, words] of [

@@ -1,12 +1,11 @@
-/** What the live view says. {0}, {1} … stand for values; see say(). */
-import {words} from "../language.js";
+/** What the live view says. */
+import {fresh, saying, words} from "../language.js";
 
-export const text = words("training");
+/** @type {typeof import("../words/training.mjs").default} */
+const table = (await import(fresh("../words/training.mjs"))).default;
 
-/** say("count", 3, 10): the sentence with its values. */
-export function say(/** @type {keyof Words["training"]} */ key, ...values) {
-	return text[key].replace(/\{(\d)\}/g, (_, place) => values[place]);
-}
+export const text = words(table);
+export const say = saying(text);
 
 /** 1234 as "1,234"; null as "–". */
 export function whole(number) {
