@@ -24,7 +24,7 @@ export const keyOf = (/** @type {Folder} */ {folder, subfolders}) =>
 	JSON.stringify([folder, subfolders]);
 
 makers.HypernetLoadDataset = (node) => {
-	addStrip(node, () => node, 200);
+	addStrip(node, () => node, 226);
 	holdRun(node);
 };
 makers.HypernetCaption = (node) => addStrip(node, () => loaderAbove(node), 128);

@@ -20,7 +20,7 @@ from .descriptions import WIDGETS, fields, first_value
 TITLE, SLOT, ROW, TEXT_BOX = 30, 20, 24, 64  # pixels of a node's parts
 FOOT, ADVANCED, LEAST = 36, 34, 110  # and in Nodes 2.0: what ends it, a button, a whole node
 PANELS = {  # pixels for our panels on the nodes, and for what ends these in Nodes 2.0
-    "HypernetLoadDataset": 308, "HypernetCaption": 328, "HypernetConfig": 175, "HypernetApply": 96,
+    "HypernetLoadDataset": 294, "HypernetCaption": 216, "HypernetConfig": 175, "HypernetApply": 96,
     "HypernetTrain": 650, "HypernetLearningRate": 190, "HypernetLoad": 150, "HypernetInspect": 150,
 }  # fmt: skip
 TALLER = {"HypernetTrain": 50, "HypernetApply": 34}  # pixels that Nodes 2.0 adds to what is stored

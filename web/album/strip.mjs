@@ -24,12 +24,13 @@ export class Strip {
 		this.facts = element("div", {class: "hypernet-facts", role: "status"});
 		this.told = element("details", {class: "hypernet-report", open: true, hidden: true});
 		const desk = button(say("open"), {onclick: () => this.open()});
-		const choice = node.comfyClass === "HypernetLoadDataset" ? this.choice() : [];
+		const [list, ...upload] = node.comfyClass === "HypernetLoadDataset" ? this.choice() : [];
 		root.append(
-			element("div", {class: "hypernet-row"}, ...choice, desk),
+			...(list ? [element("div", {class: "hypernet-row"}, list)] : []),
+			element("div", {class: "hypernet-row"}, ...upload, desk),
 			this.row,
 			this.facts,
-			...(choice.length ? [this.told] : []),
+			...(list ? [this.told] : []),
 		);
 	}
 
