@@ -111,9 +111,14 @@ class Editor:
         self.page.wait_for_selector("#splash-loader", state="detached", timeout=OPENING)
 
     def start_over(self) -> None:
-        """An empty graph, for the next test."""
+        """An empty graph and no sidebar, for the next test."""
         self.host.post("/interrupt", {})
         self.host.post("/queue", {"clear": True})
+        self.run(
+            "const {sidebarTab} = app.extensionManager;"
+            "const {activeSidebarTabId: open} = sidebarTab;"
+            "if (open) sidebarTab.toggleSidebarTab(open);"
+        )
         self.run("app.clean()")  # or pictures of former nodes show on new ones of the same number
         self.run(INTO_THIS_TAB, {"nodes": [], "links": [], "version": 0.4})
         for heard in (self.complaints, self.asked, self.events):
