@@ -175,9 +175,10 @@ def adapted(unet: nn.Module, recipe: Recipe, seed: int) -> Iterator[dict[str, nn
 @contextmanager
 def applied(recipe: Recipe, weights: Weights, strength: float, model: Model) -> Iterator[Model]:
     """Inside the block, the model that is yielded draws with what was trained."""
-    if recipe.lora is None:
+    if recipe.lora is None and recipe.core is None:
         network = network_of(recipe, 0)
         network.load_state_dict(weights)
+        network.record.curve = recipe.settings.get("strength_curve", "")
         yield ApplyHypernet.execute(model, network, strength, start_percent=recipe.start)[0]
         return
     if recipe.core is not None:

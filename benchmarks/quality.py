@@ -49,13 +49,14 @@ OUT = HERE.parent / "out" / "quality"
 STYLES = {"twemoji": DEMO / "pictures", "fluent": HERE / "fluent"}
 SEEDS = (0, 1, 2)
 STRENGTHS = (0.4, 0.6, 0.8, 1.0, 1.2, 1.4)
-FEW = (0.6, 0.8, 1.0)
+FEW = (0.6, 0.8, 1.0, 1.2)
 SHOWN = 4  # every so many held-out names are on the contact sheets
 PARTS = (0.25, 0.5)  # of the steps; how much has been learnt there?
 
 WIDE = {"widths": (48, 96, 112, 128), "weight_initialization": "ZeroOutput"}
 NARROW = WIDE | {"layer_structure": (1, 0.5, 1)}
 MISH = WIDE | {"activation": "mish"}
+CURVE = {"strength_curve": "0.3: 0.3, 0.7: 1"}  # little while there is much noise
 AS_A1111 = WIDE | {"weight_initialization": "Normal"}
 ATTENTION = {"rank": 8, "targets": "attention"}
 
@@ -87,16 +88,23 @@ ROWS = {
     "core's Train LoRA": Recipe(
         core={"steps": 800, "batch_size": 4, "learning_rate": 5e-4, "rank": 8},  # its defaults
     ),
+    "400 steps": Recipe(spec=WIDE, settings={"steps": 400}),
     "quick look": Recipe(spec=WIDE, settings={"preset": "quick look"}),
     "2,400 steps": Recipe(spec=WIDE, settings={"steps": 2400}),
     "30 pictures": Recipe(spec=WIDE, pictures=30),
-    "10 pictures": Recipe(spec=WIDE, pictures=10),
+    **{f"{count} pictures": Recipe(spec=WIDE, pictures=count) for count in (10, 5)},
+    **{
+        f"{count} pictures, curve": Recipe(spec=WIDE, settings=CURVE, pictures=count)
+        for count in (10, 5)
+    },
 }
 BOTH_STYLES = (
     "defaults", "LoRA", "defaults, 1, 0.5, 1", "defaults, mish", "preserve_every 4",
-    "without preserve", "A1111", "core's Train LoRA", "LoRA, all linear", "LoRA, rank 32", "DoRA",
+    "without preserve", "400 steps", "A1111", "core's Train LoRA", "LoRA, all linear",
+    "LoRA, rank 32", "DoRA",
 )  # fmt: skip
-ALL_SEEDS = ("defaults", "LoRA")
+MAIN = ("defaults", "LoRA")  # whole curves
+ALL_SEEDS = (*MAIN, "400 steps", "without preserve", "defaults, 1, 0.5, 1")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,7 +121,7 @@ class Cell:
 
     @property
     def points(self) -> list[tuple[float, float]]:
-        main = self.row in ALL_SEEDS
+        main = self.row in MAIN
         found = [(1.0, strength) for strength in (STRENGTHS if main else FEW)]
         if self.recipe.core is not None:  # it tells nothing before the end
             return found
@@ -138,7 +146,7 @@ def cells() -> list[Cell]:
         for row in ROWS
         if (row in BOTH_STYLES or style == "twemoji") and (seed == 0 or row in ALL_SEEDS)
     ]
-    return sorted(found, key=lambda cell: cell.row not in ALL_SEEDS)
+    return sorted(found, key=lambda cell: cell.row not in MAIN)
 
 
 def as_key(point: tuple[float, float]) -> str:
