@@ -53,7 +53,7 @@ UNSAID = {
     "default-src 'none'; img-src data:; style-src 'unsafe-inline'", "entry {0}", "{0} · Hypernet",
     "{0} ({1} at last)", "{0} h {1} min", "{0} min {1} s", "step {0} of {1}",
     # lines of progress in the terminal
-    'Training "{0}"', "loss {0}, rate {1}", "Testing learning rates",
+    'Preparing "{0}"', 'Training "{0}"', "loss {0}, rate {1}", "Testing learning rates",
 }  # fmt: skip
 NO_FILE = (errno.EACCES, errno.ENOSPC, errno.ENOENT, errno.EISDIR, errno.EROFS, errno.EIO)
 OTHERS = {  # made of several, or said by the system and by Pillow

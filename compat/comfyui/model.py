@@ -6,7 +6,7 @@ so one cannot see whether they were written to. `Tracked` gives attention ordina
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -137,10 +137,13 @@ class Tracked(ApplyWrapper):
             with self._again.within(apply.class_obj, asked):
                 return apply(*inputs, **more)
 
-        wrappers = [*apply.wrappers, last]
-        return WrapperExecutor.new_class_executor(
-            apply.original, apply.class_obj, wrappers, apply.idx
-        )
+        return ending_with(apply, last)
+
+
+def ending_with(apply: WrapperExecutor, last: Callable[..., Tensor]) -> WrapperExecutor:
+    """The same call with another wrapper after all that there are."""
+    wrappers = [*apply.wrappers, last]
+    return WrapperExecutor.new_class_executor(apply.original, apply.class_obj, wrappers, apply.idx)
 
 
 def ordinary_inputs(

@@ -24,7 +24,7 @@ from hypernet.apply.site_patches import SitePatch, applied
 from hypernet.apply.sites import read_plain
 from hypernet.families import Census, take_census
 
-from .model import TRACKING, ApplyWrapper, Tracked, manage, uncompiled
+from .model import HANDLED, TRACKING, ApplyWrapper, Tracked, ending_with, manage, uncompiled
 
 if TYPE_CHECKING:
     from comfy.model_patcher import ModelPatcher
@@ -79,7 +79,25 @@ class _AtSites(ApplyWrapper):
         if unet not in self.known:  # the copy of the model on another card
             self.known[unet] = take_census(unet)
         with applied(unet, self.known[unet].sites, found_in(options), options, read_weights):
-            yield apply
+            yield ending_with(apply, _without_ours)
+
+
+def _without_ours(
+    apply: WrapperExecutor,
+    x: Tensor,
+    t: Tensor,
+    c_concat: Tensor | None,
+    c_crossattn: Tensor | None,
+    control: dict[str, Any] | None,
+    options: dict[str, Any],
+    **others: Any,
+) -> Tensor:
+    """ComfyUI drops a compiled model's guards on its options. One that copies them, such as Krea
+    2, would miss ours as soon as there is no network any more."""
+    patches = {name: each for name, each in options.get("patches", {}).items() if name != NAME}
+    rest = {name: each for name, each in options.items() if name not in ("patches", HANDLED)}
+    rest |= {"patches": patches} if patches else {}
+    return apply(x, t, c_concat, c_crossattn, control, rest, **others)
 
 
 def found_in(options: Mapping[str, Any]) -> list[SitePatch]:

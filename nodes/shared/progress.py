@@ -15,7 +15,7 @@ class Bar(Protocol):
     def update(self, step: int) -> None: ...
 
 
-_make_bar: ContextVar[Callable[[int], Bar]] = ContextVar("make_bar", default=Progress)
+_make_bar: ContextVar[Callable[[int], Bar] | None] = ContextVar("make_bar", default=None)
 
 
 @contextmanager
@@ -35,7 +35,7 @@ def watch(make_bar: Callable[[int], Bar] | None = None) -> Callable[[int, int], 
     make_bar(total): if not the bar of shown_by.
     """
     bars: dict[int, Bar] = {}
-    make_bar = make_bar or _make_bar.get()
+    make_bar = make_bar or _make_bar.get() or Progress
     due = time.monotonic() + PATIENCE
 
     def each(done: int, total: int) -> None:
