@@ -23,7 +23,11 @@ PANELS = {  # pixels for our panels on the nodes, and for what ends these in Nod
     "HypernetLoadDataset": 294, "HypernetCaption": 216, "HypernetConfig": 175, "HypernetApply": 96,
     "HypernetTrain": 650, "HypernetLearningRate": 190, "HypernetLoad": 150, "HypernetInspect": 150,
 }  # fmt: skip
-TALLER = {"HypernetTrain": 50, "HypernetApply": 34}  # pixels that Nodes 2.0 adds to what is stored
+TALLER = {
+    "HypernetTrain": 50,
+    "HypernetApply": 34,
+    "HypernetLoad": 30,
+}  # pixels that Nodes 2.0 adds to what is stored
 # What the editor's app mode asks for and shows, by kind.
 ASKED = {
     "CheckpointLoaderSimple": ("ckpt_name",), "UNETLoader": ("unet_name",),
