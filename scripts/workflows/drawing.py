@@ -18,16 +18,20 @@ from hypernet_pack.compat.standalone.graph.socket_types import DYNAMIC_COMBO
 from .descriptions import WIDGETS, fields, first_value
 
 TITLE, SLOT, ROW, TEXT_BOX = 30, 20, 24, 64  # pixels of a node's parts
-FOOT, ADVANCED, LEAST = 36, 34, 110  # and in Nodes 2.0: what ends it, a button, a whole node
+FOOT, LOWER, ADVANCED, LEAST = (
+    46,
+    36,
+    34,
+    110,
+)  # and in Nodes 2.0: what ends it, a button, a whole node
 PANELS = {  # pixels for our panels on the nodes, and for what ends these in Nodes 2.0
     "HypernetLoadDataset": 294, "HypernetCaption": 216, "HypernetConfig": 175, "HypernetApply": 96,
     "HypernetTrain": 650, "HypernetLearningRate": 190, "HypernetLoad": 150, "HypernetInspect": 150,
 }  # fmt: skip
-TALLER = {
-    "HypernetTrain": 50,
-    "HypernetApply": 34,
-    "HypernetLoad": 30,
-}  # pixels that Nodes 2.0 adds to what is stored
+TALLER = {  # pixels that Nodes 2.0 adds to what is stored; most in the oldest editor
+    "HypernetTrain": 90, "HypernetApply": 34, "HypernetLoad": 30, "HypernetConfig": 24,
+    "HypernetCaption": 44, "HypernetLoadDataset": 10, "HypernetWords": 110, "HypernetPrepare": 20,
+}  # fmt: skip
 # What the editor's app mode asks for and shows, by kind.
 ASKED = {
     "CheckpointLoaderSimple": ("ckpt_name",), "UNETLoader": ("unet_name",),
@@ -86,7 +90,7 @@ class Drawing:
                 advanced = True
             else:
                 height += TEXT_BOX if options.get("multiline") else ROW
-                foot -= FOOT if options.get("multiline") else 0  # lower there, for each
+                foot -= LOWER if options.get("multiline") else 0  # lower there, for each
             if is_link:
                 widget = {"name": name, "type": io_type, "widget": {"name": name}, "link": None}
                 linked.append(widget | {"from": value})
@@ -101,9 +105,8 @@ class Drawing:
             if source := each.pop("from"):
                 each["link"] = self.link(*source, number, place, each["type"])
         height += SLOT * max(len(sockets), len(outputs)) + 20 + PANELS.get(kind, 0)
-        highest = max(height + foot, LEAST)
-        if kind in PANELS:
-            highest = height + TALLER.get(kind, 0)
+        highest = height if kind in PANELS else max(height + foot, LEAST)
+        highest += TALLER.get(kind, 0)
         node = {
             "id": number,
             "type": kind,
