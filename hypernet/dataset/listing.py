@@ -198,6 +198,8 @@ def printable(name: str) -> str:
 
 def excluding(listing: Listing, exclude: str) -> Listing:
     """The listing without the pictures that the text names; see exclusion.py."""
+    if not exclude.strip():
+        return listing  # with all that it has found out already
     masks = listing.mask_names.no_pictures
     images = [name for name in listing.images if name not in masks]
     found, lost = matching(exclude, [*images, *(name for name, _ in listing.faults)])

@@ -70,7 +70,7 @@ class LiveRun:
 
     def prepare(self, done: int, total: int) -> None:
         self.prepared = done, total
-        self.tell()
+        self.tell_in_turn()
 
     def begin(self, run: Run, history: RunHistory, said: list[str], device: torch.device) -> None:
         """Training begins now. history: what the run's folder knows of earlier updates."""
@@ -87,8 +87,7 @@ class LiveRun:
             self.history.update(step.done, step.loss, step.rate)
             if step.probe is not None:
                 self.history.see(step.done, probe=step.probe)
-        if time.monotonic() - self._told >= BETWEEN_EVENTS:
-            self.tell()
+        self.tell_in_turn()
 
     def say(self, sentence: str) -> None:
         self.see(self.history.step, note=sentence)
@@ -108,6 +107,10 @@ class LiveRun:
             self.history.see(step, **seen)
         if self.run is not None:
             self.run.remember(step, **seen)
+
+    def tell_in_turn(self) -> None:
+        if time.monotonic() - self._told >= BETWEEN_EVENTS:
+            self.tell()
 
     def tell(self) -> None:
         """Send every editor the event that there is news."""

@@ -18,12 +18,8 @@ from hypernet_pack.compat.standalone.graph.socket_types import DYNAMIC_COMBO
 from .descriptions import WIDGETS, fields, first_value
 
 TITLE, SLOT, ROW, TEXT_BOX = 30, 20, 24, 64  # pixels of a node's parts
-FOOT, LOWER, ADVANCED, LEAST = (
-    46,
-    36,
-    34,
-    110,
-)  # and in Nodes 2.0: what ends it, a button, a whole node
+# And in Nodes 2.0: what ends a node, less for each text box, a button, a whole node.
+FOOT, LOWER, ADVANCED, LEAST = 46, 36, 34, 110
 PANELS = {  # pixels for our panels on the nodes, and for what ends these in Nodes 2.0
     "HypernetLoadDataset": 294, "HypernetCaption": 216, "HypernetConfig": 175, "HypernetApply": 96,
     "HypernetTrain": 650, "HypernetLearningRate": 190, "HypernetLoad": 150, "HypernetInspect": 150,
