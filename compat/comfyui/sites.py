@@ -86,18 +86,21 @@ def _without_ours(
     apply: WrapperExecutor,
     x: Tensor,
     t: Tensor,
-    c_concat: Tensor | None,
-    c_crossattn: Tensor | None,
-    control: dict[str, Any] | None,
-    options: dict[str, Any],
+    c_concat: Tensor | None = None,
+    c_crossattn: Tensor | None = None,
+    control: dict[str, Any] | None = None,
+    transformer_options: dict[str, Any] | None = None,
     **others: Any,
 ) -> Tensor:
     """ComfyUI drops a compiled model's guards on its options. One that copies them, such as Krea
     2, would miss ours as soon as there is no network any more."""
-    patches = {name: each for name, each in options.get("patches", {}).items() if name != NAME}
-    rest = {name: each for name, each in options.items() if name not in ("patches", HANDLED)}
-    rest |= {"patches": patches} if patches else {}
-    return apply(x, t, c_concat, c_crossattn, control, rest, **others)
+    options = dict(transformer_options or {})
+    options.pop(HANDLED, None)
+    patches = dict(options.pop("patches", {}))
+    patches.pop(NAME, None)
+    if patches:
+        options["patches"] = patches
+    return apply(x, t, c_concat, c_crossattn, control, options, **others)
 
 
 def found_in(options: Mapping[str, Any]) -> list[SitePatch]:
