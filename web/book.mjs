@@ -3,11 +3,12 @@ import {app} from "../../scripts/app.js";
 import {api} from "../../scripts/api.js";
 import {notice} from "./desk.js";
 import {fresh, saying, words} from "./language.js";
-import {ask, element, renewPanels} from "./panel.js";
+import {ask, button, element, renewPanels} from "./panel.js";
 
 /** @type {typeof import("./train/words.mjs")} */
 const said = await import(fresh("./train/words.mjs"));
 const {say: tell, captionOf, duration, short, text, whole} = said;
+const {openModal} = await import(fresh("./modal.mjs"));
 const {ticks} = await import(fresh("./train/curve.mjs"));
 const {previewAddress} = await import(fresh("./train/source.mjs"));
 /** @type {typeof import("./words/book.mjs").default} */
@@ -18,9 +19,6 @@ const MOST = 8; // runs in one comparison
 const OVER = ["finished", "interrupted", "failed", "unfinished", "damaged"];
 const BETWEEN = 1000; // milliseconds between two looks into the folder
 const OUTLIERS = 0.02; // of a curve's values
-
-/** @type {(label: string, attributes: {[name: string]: Attribute}) => HTMLButtonElement} */
-const button = (label, attributes) => element("button", {type: "button", ...attributes}, label);
 
 /** @type {<Given extends any[]>(act: (...given: Given) => Promise<void>) => typeof act} */
 const tried =
@@ -201,32 +199,23 @@ function picture(/** @type {{name: string, began?: number}} */ run, /** @type {a
 
 /** @type {LaysSideBySide} */
 function sideBySide(runs, states, told, then) {
-	const gone = () => {
-		then();
-		dialog.close();
-	};
-	const columns = runs.map((run, place) =>
-		columnOf(run, states[place], told.checkpoints[place], place, gone),
-	);
-	const dialog = element(
-		"dialog",
-		{
-			class: "hypernet-box hypernet-dialog hypernet-book",
-			"aria-label": runs.map((run) => run.name).join(" · "),
-			onclose: () => dialog.remove(),
-			onkeydown: (event) => {
-				event.stopPropagation(); // the editor's keys are for its graph
-				if (event.key === "Escape") dialog.close();
-			},
-		},
-		element("p", {class: "hypernet-said", role: "status"}),
-		element("div", {class: "hypernet-columns"}, ...columns),
-		element("div", {class: "hypernet-plots"}, ...plots(states)),
-		settings(runs, told.rows),
-		button(desk.close, {onclick: () => dialog.close()}),
-	);
-	document.body.append(dialog);
-	dialog.showModal();
+	const label = runs.map((run) => run.name).join(" · ");
+	openModal(label, "hypernet-book", (close) => {
+		const gone = () => {
+			then();
+			close();
+		};
+		const columns = runs.map((run, place) =>
+			columnOf(run, states[place], told.checkpoints[place], place, gone),
+		);
+		return [
+			element("p", {class: "hypernet-said", role: "status"}),
+			element("div", {class: "hypernet-columns"}, ...columns),
+			element("div", {class: "hypernet-plots"}, ...plots(states)),
+			settings(runs, told.rows),
+			button(desk.close, {onclick: close}),
+		];
+	});
 }
 
 /**

@@ -1,8 +1,9 @@
 /** The dialog that an editor's command opens: what a network's file holds. */
 import {notice} from "./desk.js";
 import {fresh, words} from "./language.js";
-import {ask, element} from "./panel.js";
+import {ask, button, element} from "./panel.js";
 
+const {openModal} = await import(fresh("./modal.mjs"));
 const {showFile} = await import(fresh("./shown/file.mjs"));
 
 const say = words("desk");
@@ -29,26 +30,11 @@ export async function inspect() {
 		list.value = names[0];
 		show(names[0]);
 	}
-	openDialog(say.files, ...(names.length ? [list, place] : [say.empty]));
-}
-
-/** @type {(title: string, ...content: (string | Node)[]) => void} */
-function openDialog(title, ...content) {
-	const close = element("button", {type: "button", onclick: () => dialog.close()}, say.close);
-	const dialog = element(
-		"dialog",
-		{
-			class: "hypernet-box hypernet-dialog",
-			"aria-label": title,
-			onclose: () => dialog.remove(),
-			onkeydown: ({key}) => key === "Escape" && dialog.close(), // some editors hold it back
-		},
-		element("b", {}, title),
-		...content,
-		close,
-	);
-	document.body.append(dialog);
-	dialog.showModal();
+	openModal(say.files, "", (close) => [
+		element("b", {}, say.files),
+		...(names.length ? [list, place] : [say.empty]),
+		button(say.close, {onclick: close}),
+	]);
 }
 
 function complain(/** @type {Error} */ fault) {

@@ -202,6 +202,10 @@ export function element(kind, attributes = {}, ...children) {
 	return /** @type {any} */ (made); // of this kind, which the checker cannot see
 }
 
+/** @type {(label: string, attributes: {[name: string]: Attribute}) => HTMLButtonElement} */
+export const button = (label, attributes) =>
+	element("button", {type: "button", ...attributes}, label);
+
 document.head.append(
 	element("link", {rel: "stylesheet", href: new URL("./panel.css", import.meta.url)}),
 );

@@ -100,6 +100,18 @@ type MakesSay = <Key extends string>(
 	said: {[key in Key]: string},
 ) => (key: Key, ...values: unknown[]) => string;
 
+// modal.mjs
+
+type OpensModal = (
+	label: string,
+	/** A class of its own, or "". */
+	kind: string,
+	/** What is in it, given what closes it. */
+	content: (close: () => void) => (string | Node)[],
+	/** When it is closed. */
+	then?: () => void,
+) => void;
+
 // desk.js
 
 type Notices = (severity: Severity, summary: string, detail: string) => void;

@@ -1,6 +1,6 @@
 /** The dataset desk: all pictures of a folder with their captions, in a dialog over the page. */
 import {fresh} from "../language.js";
-import {ask, element, linkedInputs, renewPanels, widgetValues} from "../panel.js";
+import {ask, button, element, linkedInputs, renewPanels, widgetValues} from "../panel.js";
 import {folderOf} from "../pictures.js";
 
 const {say} = await import(fresh("./words.mjs"));
@@ -25,9 +25,6 @@ const RULES = [
 	"name_joint",
 	"joint",
 ];
-
-/** @type {(label: string, attributes: {[name: string]: Attribute}) => HTMLButtonElement} */
-const button = (label, attributes) => element("button", {type: "button", ...attributes}, label);
 
 /**
  * node: the one that opens it; if it is Caption, the desk shows what becomes of the words.

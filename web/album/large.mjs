@@ -1,6 +1,6 @@
 /** One picture as large as the desk, with its mask if it has one. */
 import {fresh} from "../language.js";
-import {element} from "../panel.js";
+import {button, element} from "../panel.js";
 
 const {say} = await import(fresh("./words.mjs"));
 const {captionOf, excluder, told} = await import(fresh("./cells.mjs"));
@@ -31,17 +31,12 @@ export class Large {
 	show(/** @type {Picture} */ picture) {
 		const turn = (/** @type {number} */ by) => {
 			const to = (this.place ?? 0) + by;
-			return element(
-				"button",
-				{
-					type: "button",
-					disabled: to < 0 || to >= this.desk.grid.found,
-					onclick: () => this.turn(by),
-				},
-				say(by < 0 ? "previous" : "next"),
-			);
+			return button(say(by < 0 ? "previous" : "next"), {
+				disabled: to < 0 || to >= this.desk.grid.found,
+				onclick: () => this.turn(by),
+			});
 		};
-		const back = element("button", {type: "button", onclick: () => this.close()}, say("back"));
+		const back = button(say("back"), {onclick: () => this.close()});
 		this.root.replaceChildren(
 			element(
 				"div",

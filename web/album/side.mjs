@@ -1,6 +1,6 @@
 /** Beside the grid: what cannot be opened, changes of all captions that are shown, and the tags. */
 import {fresh} from "../language.js";
-import {element} from "../panel.js";
+import {button, element} from "../panel.js";
 
 const {say} = await import(fresh("./words.mjs"));
 
@@ -11,9 +11,6 @@ const WAYS = [
 	["replace", "replace"],
 	["sort", "sort"],
 ];
-
-/** @type {(label: string, attributes: {[name: string]: Attribute}) => HTMLButtonElement} */
-const button = (label, attributes) => element("button", {type: "button", ...attributes}, label);
 
 export class Side {
 	/** @param {any} desk */

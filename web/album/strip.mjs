@@ -1,7 +1,7 @@
 /** On the node: some of the folder's pictures, what is known of all, and the way to the desk. */
 import {app} from "../../../scripts/app.js";
 import {fresh, translated} from "../language.js";
-import {ask, element} from "../panel.js";
+import {ask, button, element} from "../panel.js";
 import {folderOf, keyOf, unsaved} from "../pictures.js";
 
 const {say} = await import(fresh("./words.mjs"));
@@ -136,7 +136,3 @@ export class Strip {
 		app.canvas.setDirty(true, true);
 	}
 }
-
-/** @type {(label: string, attributes: {[name: string]: Attribute}) => HTMLButtonElement} */
-export const button = (label, attributes) =>
-	element("button", {type: "button", ...attributes}, label);

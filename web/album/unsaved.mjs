@@ -1,9 +1,10 @@
 /** Captions that are not saved yet: they are kept, saved, thrown away, and asked about. */
 import {notice} from "../desk.js";
 import {fresh} from "../language.js";
-import {ask, element, renewPanels} from "../panel.js";
+import {ask, button, element, renewPanels} from "../panel.js";
 import {keyOf, unsaved} from "../pictures.js";
 
+const {openModal} = await import(fresh("../modal.mjs"));
 const {say} = await import(fresh("./words.mjs"));
 
 /** @type {Map<string, string>} what Run has been told to leave alone, by folder */
@@ -65,42 +66,21 @@ export async function beforeRun(folder) {
  * One of some answers, or undefined: the user wants none of them.
  * @type {(question: string, answers: [string, string][]) => Promise<string | undefined>}
  */
-export function choose(question, answers) {
-	return new Promise((resolve) => {
+export const choose = (question, answers) =>
+	new Promise((resolve) => {
 		/** @type {string | undefined} */
 		let chosen;
-		const end = (/** @type {string} */ answer) => {
-			chosen = answer;
-			dialog.close();
+		const content = (/** @type {() => void} */ close) => {
+			const end = (/** @type {string} */ answer) => {
+				chosen = answer;
+				close();
+			};
+			const buttons = answers.map(([answer, label]) => button(label, {onclick: () => end(answer)}));
+			const cancel = button(say("cancel"), {onclick: close});
+			return [
+				element("p", {}, question),
+				element("div", {class: "hypernet-row"}, ...buttons, cancel),
+			];
 		};
-		const buttons = answers.map(([answer, label]) =>
-			element("button", {type: "button", onclick: () => end(answer)}, label),
-		);
-		const cancel = element(
-			"button",
-			{type: "button", onclick: () => dialog.close()},
-			say("cancel"),
-		);
-		const dialog = element(
-			"dialog",
-			{
-				class: "hypernet-box hypernet-dialog hypernet-question",
-				"aria-label": question,
-				onclose: () => {
-					dialog.remove();
-					resolve(chosen);
-				},
-				onkeydown: (event) => {
-					event.stopPropagation(); // the editor has shortcuts of one key
-					if (event.key !== "Escape") return;
-					event.preventDefault();
-					dialog.close();
-				},
-			},
-			element("p", {}, question),
-			element("div", {class: "hypernet-row"}, ...buttons, cancel),
-		);
-		document.body.append(dialog);
-		dialog.showModal();
+		openModal(question, "hypernet-question", content, () => resolve(chosen));
 	});
-}

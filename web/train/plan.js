@@ -1,7 +1,7 @@
 /** Under the name of Train Hypernet: what Run will do, and buttons for what else it could do. */
 import {words} from "../language.js";
 import {above} from "../panels.js";
-import {addPanel, element, linkedInputs, renewPanels, widgetValues} from "../panel.js";
+import {addPanel, button, element, linkedInputs, renewPanels, widgetValues} from "../panel.js";
 
 const NAMING = ["name", "resume", "if_taken", "continue_from"];
 const say = words("plan");
@@ -28,11 +28,7 @@ function questionOf(node) {
 
 function show(/** @type {EditorNode} */ node, /** @type {ForecastAnswer} */ found, place) {
 	const buttons = found.choices.map(({what, name, set}) =>
-		element(
-			"button",
-			{type: "button", onclick: () => choose(node, set)},
-			say[what].replace("{0}", name),
-		),
+		button(say[what].replace("{0}", name), {onclick: () => choose(node, set)}),
 	);
 	place.replaceChildren(
 		element(
