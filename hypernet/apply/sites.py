@@ -17,12 +17,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import reduce
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
+
+from .row_blocks import by_picked_rows, by_row_blocks
 
 if TYPE_CHECKING:
     from ..families import Site
@@ -140,46 +139,3 @@ def for_both(
             return by_row_blocks(weight, bias, inputs, site.rows)
 
     return forward
-
-
-def by_row_blocks(
-    weight: Tensor, bias: Tensor | None, inputs: Sequence[Tensor], rows: Sequence[int]
-) -> Tensor:
-    """(…, sum of rows): block i of the weight's rows, applied to input i (…, C)."""
-    parts = []
-    for start, end, x in joined(inputs, rows):
-        parts.append(F.linear(x, weight[start:end], None if bias is None else bias[start:end]))
-    return torch.cat(parts, dim=-1)
-
-
-def by_picked_rows(own: Forward, inputs: Sequence[Tensor], rows: Sequence[int]) -> Tensor:
-    """The same result, of whole calls with each different input."""
-    wholes: list[tuple[Tensor, Tensor]] = []
-    parts = []
-    for start, end, x in joined(inputs, rows):
-        made = next((whole for seen, whole in wholes if seen is x), None)
-        if made is None:
-            # some layers clamp their input in place, which others still have to read
-            made = own(x.clone())
-            wholes.append((x, made))
-        parts.append(made[..., start:end])
-    return torch.cat(parts, dim=-1)
-
-
-def joined(inputs: Sequence[Tensor], rows: Sequence[int]) -> Iterator[tuple[int, int, Tensor]]:
-    """Yields (first row, end, input); neighbours with the same input are one block."""
-    ends = [0]
-    for count in rows:
-        ends.append(ends[-1] + count)
-    begun: tuple[int, int, Tensor] | None = None
-    for (start, end), x in zip(pairwise(ends), inputs, strict=True):
-        if start == end:
-            continue
-        if begun is not None and begun[2] is x:
-            begun = begun[0], end, x
-            continue
-        if begun is not None:
-            yield begun
-        begun = start, end, x
-    if begun is not None:
-        yield begun

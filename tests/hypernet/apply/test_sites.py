@@ -14,7 +14,7 @@ from torch._dynamo.testing import CompileCounter
 from hypernet import HypernetSpec, Hypernetwork
 from hypernet.apply.effect import Effect, make_schedule
 from hypernet.apply.site_patches import SitePatch, applied
-from hypernet.apply.sites import by_row_blocks, installed, joined
+from hypernet.apply.sites import installed
 from hypernet.network.places import Place
 
 WIDTH, TEXT = 16, 12
@@ -201,18 +201,6 @@ def test_each_group_of_blocks_has_its_own_pair():
     model, net = Model(blocks=4), network(groups=2)
     expected = reference(model, (net, 1, 1))(*inputs())
     assert (run(model, patch(net)) - expected).abs().max() <= 1e-6
-
-
-def test_row_blocks_make_what_the_whole_layer_makes():
-    layer, x = nn.Linear(WIDTH, sum(FUSED)), inputs()[0]
-    found = by_row_blocks(layer.weight, layer.bias, [x, x.clone(), x.clone(), x], FUSED)
-    assert (found - layer(x)).abs().max() <= 1e-6
-
-
-def test_neighbouring_rows_with_one_input_are_one_product_and_empty_ones_none():
-    x, changed = torch.zeros(1), torch.ones(1)
-    assert [part[:2] for part in joined([x, x, changed, x], (4, 2, 2, 0))] == [(0, 6), (6, 8)]
-    assert [part[:2] for part in joined([x, changed, x, x], (0, 2, 2, 4))] == [(0, 2), (2, 8)]
 
 
 def test_only_the_chosen_prompts_are_changed():
