@@ -6,12 +6,18 @@ import pytest
 import torch
 
 from hypernet import HypernetSpec, Hypernetwork
+from hypernet.apply import onednn
 from hypernet.apply.onednn import WORTHWHILE, QuickLinear, is_worthwhile, quicken, quickened
 from hypernet.apply.patches import make_patches
 
 pytestmark = pytest.mark.skipif(
     not torch.backends.mkldnn.is_available(), reason="this torch is built without oneDNN"
 )
+
+
+@pytest.fixture(autouse=True)
+def on_amd(monkeypatch):
+    monkeypatch.setattr(onednn, "mkl_is_slow", lambda: True)
 
 
 @pytest.fixture
@@ -41,6 +47,20 @@ def test_small_products_are_computed_as_usual(linear, many):
     few = many[:, : WORTHWHILE // linear.weight.numel() // 4]
     with torch.no_grad():
         assert torch.equal(quick(few), linear(few))
+
+
+@pytest.mark.parametrize(
+    "cpu_name, slow", [("Intel Xeon", False), ("AMD EPYC 9654", True), (None, True)]
+)
+def test_mkl_stays_on_intels_processors(monkeypatch, linear, many, cpu_name, slow):
+    monkeypatch.undo()
+    told = {} if cpu_name is None else {"cpu_name": cpu_name}
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: told, raising=False)
+    onednn.mkl_is_slow.cache_clear()
+    try:
+        assert is_worthwhile(many, linear.weight) == slow
+    finally:
+        onednn.mkl_is_slow.cache_clear()
 
 
 @pytest.mark.parametrize("bias", [True, False])
