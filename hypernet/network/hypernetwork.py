@@ -228,15 +228,18 @@ class Hypernetwork(nn.Module):
         x = context.float()
         residual = self.mlp(pair, side)(x)
         if residual.requires_grad or residual.dtype != x.dtype:  # in training, or under autocast
-            return (x + residual * strength).to(context.dtype)
+            residual = residual if is_one(strength) else residual * strength
+            return (x + residual).to(context.dtype)
         # in place, which is a tenth faster at width 320
-        return residual.mul_(strength).add_(x).to(context.dtype)
+        residual = residual if is_one(strength) else residual.mul_(strength)
+        return residual.add_(x).to(context.dtype)
 
     def _in_bfloat16(self, mlp: ResidualMlp, context: Tensor, strength: float | Tensor) -> Tensor:
         """Products are computed in bfloat16, whatever dtype the weights have."""
         with torch.autocast(context.device.type, torch.bfloat16):
             residual = mlp(context.bfloat16())
-        return context + (residual * strength).to(context.dtype)
+        residual = residual if is_one(strength) else residual * strength
+        return context + residual.to(context.dtype)
 
     @property
     def device(self) -> torch.device:
@@ -248,6 +251,11 @@ class Hypernetwork(nn.Module):
             twin = Hypernetwork(self.spec, Record(**vars(self.record)), blank=True)
             twin.load_state_dict({key: value.clone() for key, value in self.state_dict().items()})
         return twin
+
+
+def is_one(strength: float | Tensor) -> bool:
+    """Then a multiplication can be left out: nothing changes, not even the last bit."""
+    return not isinstance(strength, Tensor) and strength == 1
 
 
 def load_weights(network: Hypernetwork, weights: Mapping[str, Tensor]) -> None:
