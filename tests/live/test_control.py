@@ -17,7 +17,7 @@ PIXELS, STEPS = 64, 12
 @pytest.fixture(scope="module")
 def trained(comfyui: ComfyUI) -> Path:
     """The base folder of a server that has trained the network "control"."""
-    for name, colours in {"squares": ["red", "green"], "others": ["blue", "grey"]}.items():
+    for name, colours in {"control": ["red", "green"], "others": ["blue", "grey"]}.items():
         (folder := comfyui.base / "input" / name).mkdir()
         for colour in colours:
             Image.new("RGB", (PIXELS, PIXELS), colour).save(folder / f"{colour}.png")
@@ -26,7 +26,7 @@ def trained(comfyui: ComfyUI) -> Path:
             "HypernetLoadDataset", folder=name, width=PIXELS, height=PIXELS, subfolders=True,
             unreadable="stop",
         )
-        for name in ("squares", "others")
+        for name in ("control", "others")
     }  # fmt: skip
     captions = {
         f"words of {name}": node(
@@ -44,7 +44,7 @@ def trained(comfyui: ComfyUI) -> Path:
         ),
         "train": node(
             "HypernetTrain", model=["loader", 0], clip=["loader", 1], vae=["loader", 2],
-            dataset=["words of squares", 0], regularization=["words of others", 0],
+            dataset=["words of control", 0], regularization=["words of others", 0],
             config=["config", 0], name="control", steps=STEPS, learning_rate="1e-3", batch_size=1,
             accumulation=1, seed=1, save_every=0, resume=True, preview_prompt="a red square",
             preview_prompts="red heart --l 2 --d 7\npizza", preview_control="a tree",
