@@ -29,6 +29,14 @@ const data = app.graph.nodes.find(({type}) => type === "HypernetLoadDataset");
 return data.widgets.find(({name}) => name === given).value;
 """
 UNSAVED = "Captions of desk that are not saved: 1."
+ASKS_BEFORE_IT_LEAVES = """
+const asks = "Comfy.Window.UnloadConfirmation";  // the editor itself, about the workflow
+await app.extensionManager.setting.set(asks, false);
+const leaving = new Event("beforeunload", {cancelable: true});
+dispatchEvent(leaving);
+await app.extensionManager.setting.set(asks, true);
+return leaving.defaultPrevented;
+"""
 
 
 SAVE_PREPARED = """
@@ -223,6 +231,15 @@ def test_the_desk_asks_before_it_closes_and_run_asks_before_it_runs(editor, tabl
     question.get_by_role("button", name="Save and run").click()
     editor.hear(lambda name, data: name == "execution_success")
     assert (folder / "bee.txt").read_text() == "busy bees\n"
+
+
+def test_the_browser_asks_before_it_leaves_captions_that_are_not_saved(editor, table):
+    table.get_by_label("Caption of bee.png").fill("busy bee")
+    assert editor.run(ASKS_BEFORE_IT_LEAVES)
+    table.get_by_role("button", name="Save captions").click()
+    table.get_by_text("Captions saved: 1.").wait_for()
+    assert not editor.run(ASKS_BEFORE_IT_LEAVES)
+    editor.reload()  # the editor thinks that it was left
 
 
 def test_a_folder_is_chosen_from_a_list_or_comes_by_a_drop(editor, table, folder):

@@ -10,6 +10,9 @@ const {say} = await import(fresh("./words.mjs"));
 /** @type {Map<string, string>} what Run has been told to leave alone, by folder */
 const left = new Map();
 
+// the browser asks before it leaves the page
+window.addEventListener("beforeunload", (event) => unsaved.size && event.preventDefault());
+
 /** @type {(folder: Folder) => {[name: string]: string}} */
 export const editsOf = (folder) => unsaved.get(keyOf(folder)) ?? {};
 
