@@ -88,6 +88,7 @@ ROWS = {
     "core's Train LoRA": Recipe(
         core={"steps": 800, "batch_size": 4, "learning_rate": 5e-4, "rank": 8},  # its defaults
     ),
+    "min_snr_gamma 5": Recipe(spec=WIDE, settings={"min_snr_gamma": 5.0}),
     "400 steps": Recipe(spec=WIDE, settings={"steps": 400}),
     "quick look": Recipe(spec=WIDE, settings={"preset": "quick look"}),
     "2,400 steps": Recipe(spec=WIDE, settings={"steps": 2400}),
@@ -100,8 +101,8 @@ ROWS = {
 }
 BOTH_STYLES = (
     "defaults", "LoRA", "defaults, 1, 0.5, 1", "defaults, mish", "preserve_every 4",
-    "without preserve", "400 steps", "A1111", "core's Train LoRA", "LoRA, all linear",
-    "LoRA, rank 32", "DoRA",
+    "without preserve", "400 steps", "min_snr_gamma 5", "A1111", "core's Train LoRA",
+    "LoRA, all linear", "LoRA, rank 32", "DoRA",
 )  # fmt: skip
 MAIN = ("defaults", "LoRA")  # whole curves
 ALL_SEEDS = (*MAIN, "400 steps", "without preserve", "defaults, 1, 0.5, 1")
