@@ -11,12 +11,21 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 
 import comfyui_server
+import tried_families
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.live)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    reports = [each for group in terminalreporter.stats.values() for each in group]
+    if lines := list(tried_families.table(reports)):
+        terminalreporter.section("families")
+        for line in lines:
+            terminalreporter.line(line)
 
 
 @pytest.fixture(scope="package")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import comfyui_server
 import pytest
+from tried_families import try_family
 
 SCRIPT = Path(__file__).with_name("check_dit_apply.py")
 FAMILIES = (
@@ -27,13 +27,5 @@ FAMILIES = (
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_a_network_is_the_reference_and_leaves_nothing_behind(family: str):
-    if reason := comfyui_server.missing():
-        pytest.skip(reason)
-    done = comfyui_server.try_in_comfyui(
-        SCRIPT, comfyui_server.comfyui_folder(), comfyui_server.REPOSITORY, family
-    )
-    lines = [line for line in done.stdout.splitlines() if family in line]
-    print(*lines, sep="\n")
-    assert not any(line.startswith("FAILED") for line in lines), "\n".join(lines)
-    assert f"{family}: all done" in lines, (done.stdout + done.stderr)[-4000:]
+def test_a_network_is_the_reference_and_leaves_nothing_behind(family: str, record_property):
+    try_family(SCRIPT, family, record_property)
