@@ -102,10 +102,10 @@ ROWS = {
 BOTH_STYLES = (
     "defaults", "LoRA", "defaults, 1, 0.5, 1", "defaults, mish", "preserve_every 4",
     "without preserve", "400 steps", "min_snr_gamma 5", "A1111", "core's Train LoRA",
-    "LoRA, all linear", "LoRA, rank 32", "DoRA",
+    "LoRA, all linear", "LoRA, rank 32", "DoRA", "LoRA at 2.5e-4",
 )  # fmt: skip
 MAIN = ("defaults", "LoRA")  # whole curves
-ALL_SEEDS = (*MAIN, "400 steps", "without preserve", "defaults, 1, 0.5, 1")
+ALL_SEEDS = (*MAIN, "400 steps", "without preserve", "defaults, 1, 0.5, 1", "LoRA at 2.5e-4")
 
 
 @dataclass(frozen=True, kw_only=True)
