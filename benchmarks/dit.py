@@ -89,10 +89,9 @@ def rows_of(name: str, model: nn.Module, rounds: int) -> list[dict]:
             f"{name}: a network": with_network,
         }
         rows = measure(bare, generating, rounds, tell)
-        inputs = noisy, time, condition
         frozen = step(denoiser, noisy.clone().requires_grad_(), time, condition, None)
         with quickened(network):  # as in training
-            learning = step(denoiser, *inputs, TrainingNetwork(network))
+            learning = step(denoiser, noisy, time, condition, TrainingNetwork(network))
             return rows + measure(frozen, {f"{name}: training step": learning}, rounds, tell)
 
 

@@ -24,23 +24,19 @@ def by_row_blocks(
 ) -> Tensor:
     """(…, sum of rows): block i of the weight's rows, applied to input i (…, C)."""
     blocks = list(joined(inputs, rows))
-    if writes_in_place(weight, bias, inputs):
+    if writes_in_place(weight, bias):
         edges = [(start, end) for start, end, _ in blocks]
         return RowBlocks.apply(weight, bias, edges, *(x for _, _, x in blocks))
     parts = [F.linear(x, *cut(weight, bias, start, end)) for start, end, x in blocks]
     return torch.cat(parts, dim=-1)
 
 
-def writes_in_place(weight: Tensor, bias: Tensor | None, inputs: Sequence[Tensor]) -> bool:
+def writes_in_place(weight: Tensor, bias: Tensor | None) -> bool:
     """Not where a compiler joins the parts itself, dtypes are changed or weights are learnt."""
     if torch.compiler.is_compiling() or torch.is_autocast_enabled(weight.device.type):
         return False
-    held = [weight] if bias is None else [weight, bias]
-    if torch.is_grad_enabled() and any(each.requires_grad for each in held):
-        return False
-    return all(
-        each.dtype == weight.dtype and each.device == weight.device for each in [*held, *inputs]
-    )
+    learnt = weight.requires_grad or (bias is not None and bias.requires_grad)
+    return not (learnt and torch.is_grad_enabled())
 
 
 def cut(weight: Tensor, bias: Tensor | None, start: int, end: int) -> tuple[Tensor, Tensor | None]:

@@ -228,8 +228,7 @@ class Hypernetwork(nn.Module):
         x = context.float()
         residual = self.mlp(pair, side)(x)
         if residual.requires_grad or residual.dtype != x.dtype:  # in training, or under autocast
-            residual = residual if is_one(strength) else residual * strength
-            return (x + residual).to(context.dtype)
+            return (x + scaled(residual, strength)).to(context.dtype)
         # in place, which is a tenth faster at width 320
         residual = residual if is_one(strength) else residual.mul_(strength)
         return residual.add_(x).to(context.dtype)
@@ -238,8 +237,7 @@ class Hypernetwork(nn.Module):
         """Products are computed in bfloat16, whatever dtype the weights have."""
         with torch.autocast(context.device.type, torch.bfloat16):
             residual = mlp(context.bfloat16())
-        residual = residual if is_one(strength) else residual * strength
-        return context + residual.to(context.dtype)
+        return context + scaled(residual, strength).to(context.dtype)
 
     @property
     def device(self) -> torch.device:
@@ -256,6 +254,10 @@ class Hypernetwork(nn.Module):
 def is_one(strength: float | Tensor) -> bool:
     """Then a multiplication can be left out: nothing changes, not even the last bit."""
     return not isinstance(strength, Tensor) and strength == 1
+
+
+def scaled(residual: Tensor, strength: float | Tensor) -> Tensor:
+    return residual if is_one(strength) else residual * strength
 
 
 def load_weights(network: Hypernetwork, weights: Mapping[str, Tensor]) -> None:
