@@ -14,6 +14,7 @@ from PIL import Image
 PICTURES = Path(__file__).resolve().parents[2] / "demo" / "pictures"
 HOSTILE = '<img src=x onerror="window.caught = true">'
 SHOW = """
+app.graph.clear();  // a new page of ComfyUI has a graph already
 for (const [kind, place, values] of given) {
   const node = LiteGraph.createNode(kind);
   node.pos = [place * 360, 0];
