@@ -7,6 +7,7 @@ import {fresh, setting, translated, words} from "./language.js";
 
 const say = words("desk");
 const DEMO = "Hypernet.DemoModel";
+const EXPLAIN = "Hypernet.Explain";
 
 /** New nodes begin with what the settings say; loaded ones get their own values afterwards. */
 const FIRST = {
@@ -60,11 +61,23 @@ app.registerExtension({
 			icon: "pi pi-box",
 			function: async () => (await import(fresh("./demo.mjs"))).useDemoModel(),
 		},
+		{
+			id: EXPLAIN,
+			label: "Hypernet: what the settings mean",
+			icon: "pi pi-question-circle",
+			function: () => explain(),
+		},
 	],
 	menuCommands: [{path: ["Hypernet"], commands: ["Hypernet.Inspect", "Hypernet.Runs", DEMO]}],
-	getSelectionToolboxCommands: ({type}) => (type === "CheckpointLoaderSimple" ? [DEMO] : []),
+	getSelectionToolboxCommands: (item) =>
+		item.type === "CheckpointLoaderSimple" ? [DEMO] : isNodeOfOurs(item) ? [EXPLAIN] : [],
+	getNodeMenuItems(node) {
+		if (!isNodeOfOurs(node)) return [];
+		const over = app.canvas.getWidgetAtCursor?.(node)?.name; // now: the menu hides it
+		return [{content: say.explain, callback: () => explain(node, over)}];
+	},
 	nodeCreated(node) {
-		if (!isOurs(node.comfyClass)) return;
+		if (!isNodeOfOurs(node)) return;
 		FIRST[node.comfyClass]?.((name, value) => {
 			const widget = node.widgets?.find((each) => each.name === name);
 			if (widget && value !== undefined) widget.value = value;
@@ -87,6 +100,10 @@ app.registerExtension({
 		});
 	},
 });
+
+const isNodeOfOurs = (/** @type {any} */ {comfyClass}) => isOurs(comfyClass);
+
+const explain = async (...given) => (await import(fresh("./explain.mjs"))).explain(...given);
 
 /** Rare widgets wait behind the editor's "Show Advanced", which alone leaves them their room. */
 function keepBack(/** @type {EditorNode} */ node) {

@@ -30,6 +30,14 @@ interface EditorNode {
 	onSerialize?: Hook;
 }
 
+/** One that knows what its kind says of its inputs: [type, {tooltip}] by name. */
+interface ExplainedNode extends EditorNode {
+	title: string;
+	constructor: (() => void) & {
+		nodeData?: {input?: {[need in "required" | "optional"]?: {[name: string]: [any, any]}}};
+	};
+}
+
 /** As a workflow holds it. */
 interface SavedNode {
 	showAdvanced?: boolean;
@@ -100,7 +108,9 @@ interface Extension {
 	nodeCreated?(node: EditorNode): void;
 	afterConfigureGraph?(): unknown;
 	/** Ids of commands for buttons above what is selected. */
-	getSelectionToolboxCommands?(item: {type?: string}): string[];
+	getSelectionToolboxCommands?(item: {type?: string; comfyClass?: string}): string[];
+	/** More entries of the menu that a right click on a node opens. */
+	getNodeMenuItems?(node: EditorNode): {content: string; callback(): void}[];
 }
 
 type Severity = "info" | "success" | "warn" | "error";
@@ -134,7 +144,8 @@ interface App {
 	graph: Graph;
 	canvas: {
 		canvas: HTMLCanvasElement;
-		selectedItems?: Set<object>;
+		selectedItems?: Set<any>;
+		getWidgetAtCursor?(node: EditorNode): Widget | undefined;
 		/**
 		 * A place (x, y) of the graph is drawn at scale · (place + offset), in pixels. visible_area:
 		 * left, top, width and height of what is seen of the graph.
@@ -157,7 +168,7 @@ interface Api {
 	/** The server's events: `detail` is what it sent. */
 	addEventListener(event: string, heard: (event: CustomEvent) => void): void;
 	removeEventListener(event: string, heard: (event: CustomEvent) => void): void;
-	fetchApi(path: string, how: RequestInit): Promise<Response>;
+	fetchApi(path: string, how?: RequestInit): Promise<Response>;
 	apiURL(path: string): string;
 }
 

@@ -5,18 +5,18 @@ import {load} from "./editor/load.mjs";
 import {settings} from "./editor/scripts.mjs";
 
 const {fresh, translated, words} = await load("language.js");
-const say = words("network");
+const say = words("desk");
 
 test("words are in the editor's language, or in English where nobody has translated", async () => {
-	for (const [language, norm] of [
-		[undefined, "layer norm"],
-		["zh", "层归一化"],
-		["de", "layer norm"],
-		["zh-TW", "层归一化"],
+	for (const [language, close] of [
+		[undefined, "Close"],
+		["zh", "关闭"],
+		["de", "Close"],
+		["zh-TW", "关闭"],
 	]) {
 		settings.set("Comfy.Locale", language);
 		await translated("");
-		assert.equal(say.norm, norm, language);
+		assert.equal(say.close, close, language);
 	}
 });
 
@@ -24,9 +24,9 @@ test("the former language stays until the other has been loaded", async () => {
 	settings.set("Comfy.Locale", "en");
 	await translated("");
 	settings.set("Comfy.Locale", "zh");
-	assert.equal(say.norm, "layer norm");
+	assert.equal(say.close, "Close");
 	await translated("");
-	assert.equal(say.norm, "层归一化");
+	assert.equal(say.close, "关闭");
 });
 
 test("what the server says is translated in a Chinese editor alone", async () => {

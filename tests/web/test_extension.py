@@ -14,7 +14,7 @@ SCRIPTS = sorted(path for path in WEB.rglob("*") if path.suffix in (".js", ".mjs
 STYLES = sorted(WEB.rglob("*.css"))
 assert SCRIPTS and STYLES
 MOST_AT_ONCE = 40_000
-MOST_IN_ALL = 152_000
+MOST_IN_ALL = 154_000
 MOST_COLUMNS = 100
 MARKUP = ("innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(")
 
@@ -31,11 +31,8 @@ def test_the_extension_stays_small(language):
 
 def test_both_languages_say_the_same_things_with_the_same_values():
     english, chinese = (said_in(language) for language in ("en", "zh"))
-    assert set(chinese.pop("facts")) and not english.pop(
-        "facts"
-    )  # the server says these in English
     for language, said in (("en", english), ("zh", chinese)):
-        said |= {file: said_in(file)[language] for file in ("book", "album", "training")}
+        said |= {file: said_in(file)[language] for file in ("book", "album", "training", "drawn")}
     assert {part: set(said) for part, said in english.items()} == {
         part: set(said) for part, said in chinese.items()
     }

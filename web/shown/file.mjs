@@ -1,8 +1,8 @@
 /** What a network's file is. */
 import {element} from "../panel.js";
-import {words} from "../language.js";
+import {fresh, words} from "../language.js";
 
-const labels = words("facts");
+const labels = words((await import(fresh("../words/facts.mjs"))).default);
 const SHORT = ["steps", "structure", "activation", "widths", "places", "trained on", "networks"];
 
 /** @type {Shows<FileAnswer>} */

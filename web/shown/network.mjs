@@ -1,8 +1,8 @@
 /** The network as columns, one per entry of its structure, with its size. */
 import {element} from "../panel.js";
-import {words} from "../language.js";
+import {fresh, words} from "../language.js";
 
-const say = words("network");
+const say = words((await import(fresh("../words/drawn.mjs"))).default);
 
 /** @type {Shows<ConfigAnswer>} */
 export function showNetwork(found, place) {

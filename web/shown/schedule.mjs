@@ -1,8 +1,8 @@
 /** The curve of a schedule. */
 import {element} from "../panel.js";
-import {setting, words} from "../language.js";
+import {fresh, setting, words} from "../language.js";
 
-const say = words("curve");
+const say = words((await import(fresh("../words/drawn.mjs"))).default);
 
 /** @type {Shows<ScheduleAnswer>} */
 export const showCurve = (found, place) => place.replaceChildren(drawing(found));

@@ -3,28 +3,17 @@ export default {
 	panel: {
 		linked: "Known when it runs: a setting comes from another node.",
 	},
-	network: {
-		parameters: "parameters",
-		file: "a file",
-		widths: "widths",
-		norm: "layer norm",
-		dropout: "dropout",
-	},
-	curve: {
-		steps: "steps",
-		curve: "Learning rate over the steps",
-	},
 	file: {
 		none: "No file chosen.",
 		apply: "Connect Load Hypernet to see what is applied.",
 		made: "The network is made when this runs.",
 	},
-	facts: {},
 	pictures: {
 		none: "Connect Load Dataset to see its pictures.",
 	},
 	desk: {
 		close: "Close",
+		explain: "What the settings mean",
 		files: "Files in models/hypernetworks",
 		empty: "There are no files yet.",
 		queued: "Hypernet: the name is taken",
