@@ -58,7 +58,7 @@ test("the axis names the highest and the lowest rate, or the only one", () => {
 
 test("a rate that never changes is drawn in the middle, and ends at the right edge", () => {
 	const line = lineOf(schedule([5e-6, 5e-6]));
-	assert.equal(line, "M42.0 39.0L169.0 39.0H296.0");
+	assert.equal(line, "M52.0 39.5L174.0 39.5H296.0");
 });
 
 test("those who cannot see the drawing are read the schedule as it was typed", () => {

@@ -49,11 +49,11 @@ export function drawing(/** @type {Column[]} */ columns) {
 				},
 				element("title", {}, `× ${column.factor}`),
 			),
-			element("text", {x, y: HIGH + 10}, column.factor),
+			element("text", {x, y: HIGH + 12}, column.factor),
 			...marks(column).map(([sign, title], row) =>
 				element(
 					"text",
-					{x: x - STEP / 2, y: middle + 3 + (row - (marks(column).length - 1) / 2) * 11},
+					{x: x - STEP / 2, y: middle + 4 + (row - (marks(column).length - 1) / 2) * 13},
 					sign,
 					element("title", {}, title),
 				),
@@ -64,8 +64,8 @@ export function drawing(/** @type {Column[]} */ columns) {
 		"svg",
 		{
 			class: "hypernet-drawing",
-			viewBox: `0 0 ${wide} ${HIGH + 14}`,
-			height: HIGH + 14,
+			viewBox: `0 0 ${wide} ${HIGH + 16}`,
+			height: HIGH + 16,
 			role: "img",
 			"aria-label": columns
 				.map((column) => [column.factor, ...marks(column).map(([, title]) => title)].join(" "))

@@ -17,7 +17,7 @@ export function showAdvice(found, place) {
 	place.replaceChildren(drawing(found), said);
 }
 
-const [WIDE, HIGH, LEFT, TOP, BOTTOM] = [300, 86, 42, 6, 14];
+const [WIDE, HIGH, LEFT, TOP, BOTTOM] = [300, 90, 52, 7, 18];
 
 /** Rates on a logarithmic axis where none of them is 0. */
 export function drawing(/** @type {ScheduleAnswer} */ {points, stepped, steps, learning_rate}) {
@@ -57,16 +57,16 @@ export function drawing(/** @type {ScheduleAnswer} */ {points, stepped, steps, l
 				stroke: "currentColor",
 				opacity: 0.15,
 			}),
-			element("text", {x: LEFT - 5, y: y(rate) + 3, "text-anchor": "end"}, label(rate)),
+			element("text", {x: LEFT - 5, y: y(rate) + 4, "text-anchor": "end"}, label(rate)),
 		]),
 		element("path", {
 			d: `${line.join("")}H${at(x(points[points.length - 1][0] + 1))}`,
 			class: "hypernet-line",
 		}),
-		element("text", {x: LEFT, y: HIGH - 3, "text-anchor": "start"}, "0"),
+		element("text", {x: LEFT, y: HIGH - 4, "text-anchor": "start"}, "0"),
 		element(
 			"text",
-			{x: WIDE - 4, y: HIGH - 3, "text-anchor": "end"},
+			{x: WIDE - 4, y: HIGH - 4, "text-anchor": "end"},
 			`${steps.toLocaleString()} ${say.steps}`,
 		),
 	);
