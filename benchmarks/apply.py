@@ -1,8 +1,9 @@
 """Measures what a hypernetwork costs while generating: a denoising step with it ÷ one without.
 
 The UNet has Stable Diffusion 1.5's shape and random weights. It denoises 256 × 256 pixels in a
-batch of 2 (the two halves of a guided step), in float32 on the CPU. ComfyUI's own loader runs in a
-process of its own, and is compared with a bare step in that process. Writes out/bench/apply.json
+batch of 2 (the two halves of a guided step), in float32 on the CPU; and in bfloat16, with both
+precisions. ComfyUI's own loader runs in a process of its own, and is compared with a bare step in
+that process. Writes out/bench/apply.json
 and prints the table.
 
     python benchmarks/apply.py [ROUNDS]
@@ -27,6 +28,7 @@ from interleaved import machine, measure
 from shaped import SD15, TEXT_TOKENS, random_model
 
 from hypernet import save_network
+from hypernet.apply.effect import PRECISIONS
 
 HERE = Path(__file__).resolve().parent
 RESULT = HERE.parent / "out" / "bench" / "apply.json"
@@ -45,7 +47,8 @@ def main() -> None:
         ways = {f"{what} {SIZE}": step_of(patched) for what, patched in models.items()}
         with folded.loaded():
             rows = measure(step_of(model), ways, rounds, tell)
-    del model, models, folded, ways
+        del model, models, folded, ways
+        rows += in_bfloat16(rounds)
     show(rows)
     show(theirs := peers(rounds))
     RESULT.parent.mkdir(parents=True, exist_ok=True)
@@ -71,6 +74,19 @@ def applied(model: Model) -> dict[str, Model]:
         "linear [1,2,1]": ApplyHypernet.execute(model, SD15.network("linear"), 1.0)[0],
         "strength 0": ApplyHypernet.execute(model, SD15.network("relu"), 0.0)[0],
     }
+
+
+def in_bfloat16(rounds: int) -> list[dict]:
+    model = random_model(SD15)
+    model.module.bfloat16()
+    network = SD15.network("relu")
+    ways = {
+        f"bfloat16, {precision} {SIZE}": step_of(
+            ApplyHypernet.execute(model, network, 1.0, precision=precision)[0]
+        )
+        for precision in PRECISIONS
+    }
+    return measure(step_of(model), ways, rounds, tell)
 
 
 def step_of(model: Model) -> Callable[[], object]:

@@ -293,10 +293,12 @@ def pixels_per_latent(model: Model) -> int:
     ...
 
 
-def with_network(model: Model, network: Network, effect: Effect) -> Model:
+def with_network(model: Model, network: Network, effect: Effect, precision: str = "exact") -> Model:
     """A clone of the model on which the network acts, after those that act on it already.
 
-    The host moves the network's weights with the model. Raises ValueError as attention_widths does.
+    precision: "exact", in float32 where the network has nothing else, or "as the model", in the
+    model's dtype. The host moves the network's weights with the model. Raises ValueError as
+    attention_widths does.
     """
     ...
 

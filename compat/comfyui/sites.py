@@ -19,6 +19,7 @@ from comfy.ops import CastBiasWeightContext, disable_weight_init
 from comfy.patcher_extension import WrapperExecutor, WrappersMP
 from torch import Tensor, nn
 
+from hypernet.apply.effect import AS_MODEL, EXACT
 from hypernet.apply.patches import PlacedWeights, patches_of
 from hypernet.apply.site_patches import SitePatch, applied
 from hypernet.apply.sites import read_plain
@@ -35,9 +36,12 @@ if TYPE_CHECKING:
 NAME = "hypernet"  # of our patches and of the wrapper
 
 
-def with_network(model: ModelPatcher, network: Network, effect: Effect) -> ModelPatcher:
+def with_network(
+    model: ModelPatcher, network: Network, effect: Effect, precision: str = EXACT
+) -> ModelPatcher:
     patched = model.clone()
-    options = options_with(patched, PlacedWeights(network, manage), effect)
+    dtype = model.model.get_dtype_inference() if precision == AS_MODEL else None
+    options = options_with(patched, PlacedWeights(network, manage, dtype), effect)
     for name, patches in options["patches"].items():
         for patch in patches:
             patched.set_model_patch(patch, name)

@@ -21,6 +21,7 @@ from ..devices import as_tensors_name_it
 from ..text.parsing import is_boundless, number_in, unwrapped
 
 PROMPTS = ("both", "positive", "negative")
+EXACT, AS_MODEL = PRECISIONS = ("exact", "as the model")  # in which dtype a network computes
 POINTS = 201  # of a curve's table, one per half percent
 EDGE = 1e-6  # keeps off 0 and 1, for which percent_to_sigma gives values outside all noise levels
 

@@ -35,14 +35,17 @@ Patch = Callable[[Tensor, Tensor, Tensor, Mapping], tuple[Tensor, Tensor, Tensor
 
 
 def make_patches(
-    network: Network, effect: Effect | None = None, manage: Manage | None = None
+    network: Network,
+    effect: Effect | None = None,
+    manage: Manage | None = None,
+    dtype: torch.dtype | None = None,
 ) -> tuple[HypernetPatch, HypernetPatch]:
     """The patches for attn1 and attn2. They share weights; attn2's caches results for the text.
 
     manage(module): asks the host to move the module in place and to count its memory. It returns
-    what the host expects from a patch's models().
+    what the host expects from a patch's models(). dtype: see FrozenNetwork.
     """
-    return patches_of(PlacedWeights(network, manage), effect or Effect())
+    return patches_of(PlacedWeights(network, manage, dtype), effect or Effect())
 
 
 def patches_of(weights: PlacedWeights, effect: Effect) -> tuple[HypernetPatch, HypernetPatch]:
@@ -181,21 +184,24 @@ def change_chunks(
 class FrozenNetwork(nn.Module):
     """A network for inference: eval mode, no gradients, whatever its source has.
 
-    Its weights are float32, or bfloat16 if its spec says so.
+    Its weights are float32, or bfloat16 if its spec says so. dtype: what it computes in where its
+    spec says float32; None for float32.
     """
 
-    def __init__(self, network: Network, device: torch.device):
+    def __init__(self, network: Network, device: torch.device, dtype: torch.dtype | None = None):
         super().__init__()
         with torch.inference_mode(False), torch.no_grad():
             weights = {
                 id(weight): nn.Parameter(
-                    weight.detach().to(device, getattr(torch, leaf.spec.arithmetic)),
+                    weight.detach().to(device, arithmetic_of(leaf, dtype)),
                     requires_grad=False,
                 )
                 for leaf in leaves(network)
                 for weight in leaf.parameters()
             }
             self.network = copy.deepcopy(network, weights).eval()
+        for leaf in leaves(self.network):
+            leaf.computes_in = arithmetic_of(leaf, dtype)
         quicken(self.network)
 
     @property
@@ -214,6 +220,11 @@ class FrozenNetwork(nn.Module):
         return tuple(leaf.spec.pair_at(width, place) for leaf in leaves(self.network))
 
 
+def arithmetic_of(network: Hypernetwork, wanted: torch.dtype | None) -> torch.dtype:
+    own = getattr(torch, network.spec.arithmetic)
+    return wanted if own == torch.float32 and wanted is not None else own
+
+
 def leaves(network: Network) -> list[Hypernetwork]:
     """The network, or all networks of a tree."""
     return [each for each in network.modules() if isinstance(each, Hypernetwork)]
@@ -222,11 +233,15 @@ def leaves(network: Network) -> list[Hypernetwork]:
 class PlacedWeights:
     """A network's weights on every device that needs them. The network is never moved or cast.
 
-    `home` shares the network's memory until somebody moves it; other devices get copies.
+    dtype: see FrozenNetwork. `home` shares the network's memory until somebody moves it, if it has
+    this dtype; other devices get copies.
     """
 
-    def __init__(self, network: Network, manage: Manage | None = None):
-        self.home = FrozenNetwork(network, device_of(network))
+    def __init__(
+        self, network: Network, manage: Manage | None = None, dtype: torch.dtype | None = None
+    ):
+        self.dtype = dtype
+        self.home = FrozenNetwork(network, device_of(network), dtype)
         self.managed = manage(self.home) if manage else []
         self._source = tuple(network.parameters())
         self._copies: dict[torch.device, FrozenNetwork] = {}
@@ -246,7 +261,7 @@ class PlacedWeights:
     # like torch.compiler.disable, but imports dynamo only when called
     @torch._disable_dynamo  # pyright: ignore[reportPrivateImportUsage]  no public name does so
     def _copy(self, device: torch.device) -> FrozenNetwork:
-        return FrozenNetwork(self.home.network, device)
+        return FrozenNetwork(self.home.network, device, self.dtype)
 
     def go_to(self, device: torch.device) -> None:
         """Be on this device only. If the host manages the weights, it moves them itself."""

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..apply.effect import Effect
+from ..apply.effect import AS_MODEL, EXACT, Effect
 from ..apply.fit import check_fit
 from ..apply.memo import Memo
 from ..apply.patches import PlacedWeights, attention_widths, full_precision
@@ -36,11 +36,13 @@ def apply(
     keys: float = 1.0,
     values: float = 1.0,
     widths: dict[int, float] | None = None,
+    precision: str = EXACT,
 ) -> Iterator[None]:
     """Apply the network inside the block; the pipeline is restored afterwards.
 
-    keys, values and widths are additional factors, as in Effect. The network is neither moved nor
-    changed. Raises TypeError if there is neither UNet nor transformer, and ValueError if the
+    keys, values and widths are additional factors, as in Effect. precision: "exact", a network for
+    UNets computes in float32, or "as the model", in the UNet's dtype. The network is neither moved
+    nor changed. Raises TypeError if there is neither UNet nor transformer, and ValueError if the
     network was trained for another kind, nothing of it fits, or the projections are fused. Warns
     if only a part fits.
     """
@@ -49,18 +51,23 @@ def apply(
     )
     with ExitStack() as inside:
         for model in find_models(pipeline_or_model):
-            on_model = on_unet if is_unet(model) else on_transformer
-            warning = inside.enter_context(on_model(model, network, effect))
+            if is_unet(model):
+                warning = inside.enter_context(on_unet(model, network, effect, precision))
+            else:
+                warning = inside.enter_context(on_transformer(model, network, effect))
             if warning:
                 warnings.warn(warning, stacklevel=3)
         yield
 
 
 @contextmanager
-def on_unet(unet: nn.Module, network: Network, effect: Effect) -> Iterator[str]:
+def on_unet(
+    unet: nn.Module, network: Network, effect: Effect, precision: str = EXACT
+) -> Iterator[str]:
     """Inside, the network acts; yields what check_fit warns of."""
     warning = check_fit(network, attention_widths(unet), UNET)
-    weights = PlacedWeights(network)
+    dtype = next(unet.parameters()).dtype if precision == AS_MODEL else None
+    weights = PlacedWeights(network, dtype=dtype)
     memos = {"to_k": Memo(), "to_v": Memo()}
     with ExitStack() as hooks:
         for name, layer in attention_layers(unet):

@@ -161,7 +161,11 @@ class Hypernetwork(nn.Module):
     """The weights for one spec, and the record of where they come from. Starts in eval mode.
 
     blank: leave the weights uninitialised, for callers that fill them all.
+
+    computes_in: the dtype of its products, which its weights then have; None: as the spec says.
     """
+
+    computes_in: torch.dtype | None = None
 
     def __init__(self, spec: HypernetSpec, record: Record | None = None, *, blank: bool = False):
         super().__init__()
@@ -225,6 +229,9 @@ class Hypernetwork(nn.Module):
             return context
         if self.spec.arithmetic == "bfloat16":
             return self._in_bfloat16(self.mlp(pair, side), context, strength)
+        if self.computes_in not in (None, torch.float32):
+            residual = self.mlp(pair, side)(context.to(self.computes_in))
+            return context + scaled(residual, strength).to(context.dtype)
         x = context.float()
         residual = self.mlp(pair, side)(x)
         if residual.requires_grad or residual.dtype != x.dtype:  # in training, or under autocast

@@ -2,7 +2,15 @@
 
 import logging
 
-from hypernet.apply.effect import PROMPTS, Effect, make_schedule, parse_strength_curve, parse_widths
+from hypernet.apply.effect import (
+    EXACT,
+    PRECISIONS,
+    PROMPTS,
+    Effect,
+    make_schedule,
+    parse_strength_curve,
+    parse_widths,
+)
 from hypernet.apply.fit import check_fit
 from hypernet.network.spec import listed
 
@@ -71,6 +79,13 @@ class ApplyHypernet(io.ComfyNode):
                     optional=True, advanced=True,
                     tooltip="Which prompt's half of each step the network changes.",
                 ),
+                io.Combo.Input(
+                    "precision", options=list(PRECISIONS), default=EXACT,
+                    optional=True, advanced=True,
+                    tooltip="exact: the network computes in float32, as in A1111. as the model: in "
+                    "the model's 16 bits, which is faster and takes half the memory. Networks for "
+                    "transformers always do.",
+                ),
             ],
             outputs=[io.Model.Output("model", display_name="model")],
         )  # fmt: skip
@@ -103,7 +118,7 @@ class ApplyHypernet(io.ComfyNode):
     def execute(
         cls, model, hypernet, strength: float, strength_k: float = 1.0, strength_v: float = 1.0,
         width_factors: str = "", start_percent: float = AS_TRAINED, end_percent: float = 1.0,
-        curve: str = "", applies_to: str = PROMPTS[0],
+        curve: str = "", applies_to: str = PROMPTS[0], precision: str = EXACT,
     ) -> io.NodeOutput:  # fmt: skip
         sampling = model.get_model_object("model_sampling")
         start = hypernet.record.start if start_percent == AS_TRAINED else start_percent
@@ -125,7 +140,7 @@ class ApplyHypernet(io.ComfyNode):
         warning = check_fit(hypernet, compat.attention_widths(model), compat.architecture(model))
         if warning:
             log.warning(warning)
-        patched = compat.with_network(model, hypernet, effect)
+        patched = compat.with_network(model, hypernet, effect, precision)
         return io.NodeOutput(patched, ui=ui.PreviewText(warning) if warning else None)
 
 

@@ -81,6 +81,7 @@ DEFAULTS = {
     "end_percent": 1.0,
     "curve": "",
     "applies_to": "both",
+    "precision": "exact",
 }
 
 
@@ -126,6 +127,11 @@ def test_keys_values_widths_and_moments_can_be_chosen(host: Host, plain, whole):
     for i, one in enumerate(found):
         for other in found[:i]:
             assert not alike(one, other), i
+
+
+def test_a_float32_model_has_the_same_picture_in_either_precision(host: Host, whole):
+    found = latents(host, graph(host, precision="as the model"))
+    assert alike(found, whole)
 
 
 def test_with_guidance_either_half_can_be_left_alone(host: Host):

@@ -18,6 +18,7 @@ import torch.nn.functional as F
 TEXT = 24
 WIDTHS = (TEXT, 32, 64)
 STEPS, STRENGTH = 3, 0.7
+BOTH = ("exact", "as the model")
 CORES_ACTIVATIONS = (
     "linear", "relu", "leakyrelu", "elu", "swish", "tanh", "sigmoid", "softsign",
     "mish",
@@ -144,6 +145,17 @@ def the_picture_is_that_of_cores_loader_where_core_is_right(pack):
             ours, cores, _ = three_pictures(pack, model, file)
         assert (ours - sampled(model)).abs().max() > 1e-2, settings
         assert (ours - cores).abs().max() == 0, settings
+
+
+def as_the_model_the_network_computes_in_the_dtype_of_the_models_arithmetic(pack):
+    for weights, arithmetic in TYPES:
+        model, network = tiny_model(weights, arithmetic), pack.network()
+        exact, short = (pack.apply(model, network, STRENGTH, precision=each)[0] for each in BOTH)
+        expected = arithmetic or weights
+        assert {w.dtype for w in patches_of(short)[0].weights.home.parameters()} == {expected}
+        ours, others = sampled(short), sampled(exact)
+        assert ours.isfinite().all()
+        assert ours.equal(others) == (expected == torch.float32), weights
 
 
 def the_picture_is_that_of_the_formula_where_core_is_wrong(pack):
@@ -451,6 +463,7 @@ def a_hook_of_a_network_acts_on_its_text_alone_and_at_its_keyframes(pack):
 
 CHECKS = [
     the_picture_is_that_of_cores_loader_where_core_is_right,
+    as_the_model_the_network_computes_in_the_dtype_of_the_models_arithmetic,
     the_picture_is_that_of_the_formula_where_core_is_wrong,
     every_type_of_weights_works_and_ours_are_never_cast,
     the_weights_are_counted_and_unloading_does_no_harm,

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from hypernet.apply import patches
-from hypernet.apply.effect import Effect
+from hypernet.apply.effect import AS_MODEL, EXACT, Effect
 from hypernet.apply.fold import AttentionWeights, attention_names
 from hypernet.apply.fold_sites import SiteWeights, Target
 from hypernet.apply.site_patches import SitePatch
@@ -119,12 +119,15 @@ def pixels_per_latent(model: Model) -> int:
     return model.model.form.pixels if isinstance(model.model, LatentFlow) else PIXELS
 
 
-def with_network(model: Model, network: Network, effect: Effect) -> Model:
+def with_network(model: Model, network: Network, effect: Effect, precision: str = EXACT) -> Model:
     patched = model.clone()
+    dtype = model.model_dtype() if precision == AS_MODEL else None
     if isinstance(model.model, LatentFlow):
-        patched.set_model_patch(SitePatch(network, effect), NAME)
+        patched.set_model_patch(
+            SitePatch(patches.PlacedWeights(network, dtype=dtype), effect), NAME
+        )
         return patched
-    attn1, attn2 = patches.make_patches(network, effect)
+    attn1, attn2 = patches.make_patches(network, effect, dtype=dtype)
     patched.set_model_attn1_patch(attn1)
     patched.set_model_attn2_patch(attn2)
     return patched

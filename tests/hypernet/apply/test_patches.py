@@ -78,6 +78,27 @@ def test_half_precision_is_computed_in_float32_and_cast_back(dtype):
     assert values.equal(net.values(context.float()).to(dtype))
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_as_the_model_the_products_are_computed_in_its_dtype(dtype):
+    net, context = network(), tokens().to(dtype)
+    effect = Effect(strength=0.7)
+    exact, short = (make_patches(net, effect, dtype=each)[1] for each in (None, dtype))
+    assert {weight.dtype for weight in short.weights.home.parameters()} == {dtype}
+    assert {weight.dtype for weight in net.parameters()} == {torch.float32}
+    for found, wanted in zip(through(short, context), through(exact, context), strict=True):
+        assert found.dtype == dtype and not found.equal(wanted)
+        torch.testing.assert_close(found, wanted, rtol=4 * torch.finfo(dtype).eps, atol=0.02)
+
+
+def test_as_a_float32_model_nothing_is_another():
+    net, context = network(), tokens()
+    exact, same = (make_patches(net, dtype=each)[1] for each in (None, torch.float32))
+    assert all(
+        found.equal(wanted)
+        for found, wanted in zip(through(same, context), through(exact, context), strict=True)
+    )
+
+
 def test_autocast_does_not_lower_the_precision():
     net, context = network(), tokens()
     with torch.autocast("cpu", torch.bfloat16):
