@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from hypernet import HypernetSpec, Hypernetwork
 from hypernet.seeding import generator
-from hypernet.training.auto import AutoSettings, settle
+from hypernet.training.auto import AutoSettings, as_cosine, settle, usual_rate
 from hypernet.training.diffusion import Batch, Denoiser, draw_noise, draw_timesteps, predicted
 from hypernet.training.learner import Learner
 from hypernet.training.probe import Probe
@@ -44,20 +44,25 @@ class Recipe:
     """How something is trained. Open settings are chosen as Train Hypernet chooses them.
 
     spec: of a hypernetwork. lora: {"rank", "targets", "dora"} of a LoRA. core: inputs of core's
-    Train LoRA. start: the part of sampling after which it acts. pictures: how many it learns from;
-    0 for all.
+    Train LoRA. faster: times the rate that is chosen. start: the part of sampling after which it
+    acts. pictures: how many it learns from; 0 for all.
     """
 
     settings: Mapping[str, Any] = field(default_factory=dict)
     spec: Mapping[str, Any] | None = None
     lora: Mapping[str, Any] | None = None
     core: Mapping[str, Any] | None = None
+    faster: float = 1.0
     start: float = 0.3  # what chosen_start gives for the bundled model
     pictures: int = 0
 
     def train_settings(self, seed: int) -> TrainSettings:
         spec = HypernetSpec(**(self.spec or {}))
-        return settle(AutoSettings(seed=seed, **self.settings), spec, LATENT).settings
+        chosen = settle(AutoSettings(seed=seed, **self.settings), spec, LATENT).settings
+        if self.faster == 1:
+            return chosen
+        rate = usual_rate(spec, chosen.steps, chosen.optimizer) * self.faster
+        return replace(chosen, learning_rate=as_cosine(rate, chosen.steps))
 
 
 @dataclass(frozen=True)

@@ -57,6 +57,7 @@ WIDE = {"widths": (48, 96, 112, 128), "weight_initialization": "ZeroOutput"}
 NARROW = WIDE | {"layer_structure": (1, 0.5, 1)}
 MISH = WIDE | {"activation": "mish"}
 CURVE = {"strength_curve": "0.3: 0.3, 0.7: 1"}  # little while there is much noise
+UNPRESERVED = {"preserve": 0.0}
 AS_A1111 = WIDE | {"weight_initialization": "Normal"}
 ATTENTION = {"rank": 8, "targets": "attention"}
 
@@ -78,18 +79,27 @@ ROWS = {
     "defaults, 1, 0.5, 1": Recipe(spec=NARROW),
     "defaults, mish": Recipe(spec=MISH),
     "one picture at a time": Recipe(spec=WIDE, settings={"batch_size": 1}),
-    "preserve_every 4": Recipe(spec=WIDE, settings={"preserve_every": 4}),
-    "without preserve": Recipe(spec=WIDE, settings={"preserve": 0.0}),
+    **{f"preserve_every {n}": Recipe(spec=WIDE, settings={"preserve_every": n}) for n in (4, 2)},
+    "without preserve": Recipe(spec=WIDE, settings=UNPRESERVED),
+    "half the rate": Recipe(spec=WIDE, faster=0.5),
+    "twice the rate": Recipe(spec=WIDE, faster=2),
+    "half the rate, without preserve": Recipe(spec=WIDE, settings=UNPRESERVED, faster=0.5),
+    "twice the rate, without preserve": Recipe(spec=WIDE, settings=UNPRESERVED, faster=2),
     "A1111": Recipe(spec=AS_A1111, settings={"preset": "A1111"}, start=0.0),
     "LoRA, all linear": lora("5e-4", targets="all linear"),
     "LoRA, rank 32": lora("5e-4", rank=32),
     "DoRA": lora("5e-4", dora=True),
-    **{f"LoRA at {rate}": lora(rate) for rate in ("2.5e-4", "1e-3", "2e-3", "5e-3")},
+    **{
+        f"LoRA at {rate}": lora(rate)
+        for rate in ("6e-5", "1.25e-4", "2.5e-4", "1e-3", "2e-3", "5e-3")
+    },
     "core's Train LoRA": Recipe(
         core={"steps": 800, "batch_size": 4, "learning_rate": 5e-4, "rank": 8},  # its defaults
     ),
     "min_snr_gamma 5": Recipe(spec=WIDE, settings={"min_snr_gamma": 5.0}),
     "400 steps": Recipe(spec=WIDE, settings={"steps": 400}),
+    "400 steps, preserve_every 2": Recipe(spec=WIDE, settings={"steps": 400, "preserve_every": 2}),
+    "400 steps, without preserve": Recipe(spec=WIDE, settings={"steps": 400} | UNPRESERVED),
     "quick look": Recipe(spec=WIDE, settings={"preset": "quick look"}),
     "2,400 steps": Recipe(spec=WIDE, settings={"steps": 2400}),
     "30 pictures": Recipe(spec=WIDE, pictures=30),
@@ -101,11 +111,18 @@ ROWS = {
 }
 BOTH_STYLES = (
     "defaults", "LoRA", "defaults, 1, 0.5, 1", "defaults, mish", "preserve_every 4",
-    "without preserve", "400 steps", "min_snr_gamma 5", "A1111", "core's Train LoRA",
-    "LoRA, all linear", "LoRA, rank 32", "DoRA", "LoRA at 2.5e-4",
+    "preserve_every 2", "without preserve", "half the rate", "twice the rate",
+    "half the rate, without preserve", "twice the rate, without preserve", "400 steps",
+    "400 steps, preserve_every 2", "400 steps, without preserve", "min_snr_gamma 5", "A1111",
+    "core's Train LoRA", "LoRA, all linear", "LoRA, rank 32", "DoRA", "LoRA at 6e-5",
+    "LoRA at 1.25e-4", "LoRA at 2.5e-4",
 )  # fmt: skip
 MAIN = ("defaults", "LoRA")  # whole curves
-ALL_SEEDS = (*MAIN, "400 steps", "without preserve", "defaults, 1, 0.5, 1", "LoRA at 2.5e-4")
+FEW_PICTURES = [f"{count} pictures{way}" for count in (10, 5) for way in ("", ", curve")]
+ALL_SEEDS = (
+    *MAIN, "400 steps", "400 steps, preserve_every 2", "without preserve", "defaults, 1, 0.5, 1",
+    "LoRA at 1.25e-4", "LoRA at 2.5e-4", *FEW_PICTURES,
+)  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
