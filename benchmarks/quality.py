@@ -115,13 +115,13 @@ BOTH_STYLES = (
     "half the rate, without preserve", "twice the rate, without preserve", "400 steps",
     "400 steps, preserve_every 2", "400 steps, without preserve", "min_snr_gamma 5", "A1111",
     "core's Train LoRA", "LoRA, all linear", "LoRA, rank 32", "DoRA", "LoRA at 6e-5",
-    "LoRA at 1.25e-4", "LoRA at 2.5e-4",
+    "LoRA at 1.25e-4", "LoRA at 2.5e-4", "one picture at a time",
 )  # fmt: skip
 MAIN = ("defaults", "LoRA")  # whole curves
 FEW_PICTURES = [f"{count} pictures{way}" for count in (10, 5) for way in ("", ", curve")]
 ALL_SEEDS = (
     *MAIN, "400 steps", "400 steps, preserve_every 2", "without preserve", "defaults, 1, 0.5, 1",
-    "LoRA at 1.25e-4", "LoRA at 2.5e-4", *FEW_PICTURES,
+    "LoRA at 1.25e-4", "LoRA at 2.5e-4", "one picture at a time", *FEW_PICTURES,
 )  # fmt: skip
 
 

@@ -33,7 +33,8 @@ UNSAID = {
     "as in source_order", "sidecar, then file name", "sidecar, then fixed text", "file name only",
     "fixed text only", "sidecar, then tagger", "sidecar, then texts",
     "where there is none", "always, keeping old ones",
-    "as the model", "stay on the card", "add a number", "go on training it", "side by side", "1 to 2",
+    "stay on the card", "as the model", "add a number", "go on training it", "side by side",
+    "1 to 2",
     "exponential {0} to {1}", "cosine {0} warmup {1}",
     '"cosine 1e-4 to 1e-6 warmup 100"',
     # tooltips of inputs that one function makes: locales/zh has them
