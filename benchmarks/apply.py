@@ -3,8 +3,7 @@
 The UNet has Stable Diffusion 1.5's shape and random weights. It denoises 256 × 256 pixels in a
 batch of 2 (the two halves of a guided step), in float32 on the CPU; and in bfloat16, with both
 precisions. ComfyUI's own loader runs in a process of its own, and is compared with a bare step in
-that process. Writes out/bench/apply.json
-and prints the table.
+that process. Writes out/bench/apply.json and prints the table.
 
     python benchmarks/apply.py [ROUNDS]
     COMFYUI_DIR=… COMFYUI_PYTHON=… python benchmarks/apply.py    also measures core's loader

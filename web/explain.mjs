@@ -1,6 +1,7 @@
 /** What the inputs and settings of a node mean: all that its tooltips say, in one dialog. */
 import {app} from "../../scripts/app.js";
 import {api} from "../../scripts/api.js";
+import {notice} from "./desk.js";
 import {fresh, isChinese, words} from "./language.js";
 import {button, element, isOurs} from "./panel.js";
 
@@ -14,7 +15,7 @@ const say = words("desk");
  * the input to begin with.
  */
 export async function explain(node = selected(), over = "") {
-	if (!node) return;
+	if (!node) return notice("info", say.explain, say.select);
 	const kind = node.constructor.nodeData;
 	const declared = {...kind?.input?.required, ...kind?.input?.optional};
 	const local = isChinese() ? await chineseOf(node.comfyClass) : {};
@@ -48,5 +49,6 @@ const selected = () =>
 /** {input: {tooltip}}, with "_" for each dot. What nodes have themselves is English. */
 async function chineseOf(kind) {
 	const answer = await api.fetchApi("/i18n");
-	return (await answer.json()).zh?.nodeDefs?.[kind]?.inputs ?? {};
+	const found = await answer.json().catch(() => ({}));
+	return found.zh?.nodeDefs?.[kind]?.inputs ?? {};
 }

@@ -19,7 +19,7 @@ from comfy.ops import CastBiasWeightContext, disable_weight_init
 from comfy.patcher_extension import WrapperExecutor, WrappersMP
 from torch import Tensor, nn
 
-from hypernet.apply.effect import AS_MODEL, EXACT
+from hypernet.apply.effect import EXACT, arithmetic_on
 from hypernet.apply.patches import PlacedWeights, patches_of
 from hypernet.apply.site_patches import SitePatch, applied
 from hypernet.apply.sites import read_plain
@@ -40,7 +40,7 @@ def with_network(
     model: ModelPatcher, network: Network, effect: Effect, precision: str = EXACT
 ) -> ModelPatcher:
     patched = model.clone()
-    dtype = model.model.get_dtype_inference() if precision == AS_MODEL else None
+    dtype = arithmetic_on(model.model.get_dtype_inference(), precision)
     options = options_with(patched, PlacedWeights(network, manage, dtype), effect)
     for name, patches in options["patches"].items():
         for patch in patches:

@@ -26,6 +26,16 @@ POINTS = 201  # of a curve's table, one per half percent
 EDGE = 1e-6  # keeps off 0 and 1, for which percent_to_sigma gives values outside all noise levels
 
 
+def arithmetic_on(model: torch.dtype, precision: str) -> torch.dtype | None:
+    """What a network computes in on a model that computes in `model`; None for its own, float32.
+
+    A model of 8 bits only stores them. Raises ValueError if the precision is none of PRECISIONS.
+    """
+    if precision not in PRECISIONS:
+        raise ValueError(f'precision "{precision}" is none of {", ".join(PRECISIONS)}.')
+    return model if precision == AS_MODEL and model.itemsize > 1 else None
+
+
 @dataclass(frozen=True, kw_only=True)
 class Effect:
     """How strongly a network acts.

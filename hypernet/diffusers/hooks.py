@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..apply.effect import AS_MODEL, EXACT, Effect
+from ..apply.effect import EXACT, Effect, arithmetic_on
 from ..apply.fit import check_fit
 from ..apply.memo import Memo
 from ..apply.patches import PlacedWeights, attention_widths, full_precision
@@ -66,7 +66,7 @@ def on_unet(
 ) -> Iterator[str]:
     """Inside, the network acts; yields what check_fit warns of."""
     warning = check_fit(network, attention_widths(unet), UNET)
-    dtype = next(unet.parameters()).dtype if precision == AS_MODEL else None
+    dtype = arithmetic_on(next(unet.parameters()).dtype, precision)
     weights = PlacedWeights(network, dtype=dtype)
     memos = {"to_k": Memo(), "to_v": Memo()}
     with ExitStack() as hooks:

@@ -72,13 +72,13 @@ def test_the_keyboard_alone_compares_publishes_and_deletes_runs(editor, runs):
     editor.until("document.querySelectorAll('.hypernet-book li').length === 3")
     assert not (runs / "one").exists()
     assert (editor.host.base / "output" / "hypernet_trash" / "book" / "one").is_dir()
-    assert dialog.count() == 0
+    dialog.wait_for(state="detached")
 
     page.get_by_role("button", name="book/three").press("Enter")
     dialog.get_by_text(HOSTILE).wait_for()
     dialog.get_by_role("button", name="Open its workflow").press("Enter")
     editor.until("app.graph.nodes.map((node) => node.type).join() === 'HypernetConfig'")
-    assert dialog.count() == 0
+    dialog.wait_for(state="detached")
     page.get_by_role("button", name="book/three").press("Enter")
     dialog.wait_for()
     page.keyboard.press("Escape")

@@ -236,7 +236,8 @@ def test_a_command_lists_files(editor, network):
     dialog.get_by_text("mish").wait_for()
     editor.shot("inspect-dialog")
     editor.page.keyboard.press("Escape")
-    assert dialog.count() == 0 and not editor.run("return window.caught")
+    dialog.wait_for(state="detached")
+    assert not editor.run("return window.caught")
 
 
 @pytest.mark.parametrize("language", ["zh"])

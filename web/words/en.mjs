@@ -14,6 +14,7 @@ export default {
 	desk: {
 		close: "Close",
 		explain: "What the settings mean",
+		select: "Select a node of Hypernet.",
 		files: "Files in models/hypernetworks",
 		empty: "There are no files yet.",
 		queued: "Hypernet: the name is taken",

@@ -14,6 +14,7 @@ export default {
 	desk: {
 		close: "关闭",
 		explain: "各项设置的含义",
+		select: "请先选择一个 Hypernet 节点。",
 		files: "models/hypernetworks 中的文件",
 		empty: "还没有文件。",
 		queued: "Hypernet：名称已被占用",

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from hypernet.apply import patches
-from hypernet.apply.effect import AS_MODEL, EXACT, Effect
+from hypernet.apply.effect import EXACT, Effect, arithmetic_on
 from hypernet.apply.fold import AttentionWeights, attention_names
 from hypernet.apply.fold_sites import SiteWeights, Target
 from hypernet.apply.site_patches import SitePatch
@@ -121,7 +121,7 @@ def pixels_per_latent(model: Model) -> int:
 
 def with_network(model: Model, network: Network, effect: Effect, precision: str = EXACT) -> Model:
     patched = model.clone()
-    dtype = model.model_dtype() if precision == AS_MODEL else None
+    dtype = arithmetic_on(model.model_dtype(), precision)
     if isinstance(model.model, LatentFlow):
         patched.set_model_patch(
             SitePatch(patches.PlacedWeights(network, dtype=dtype), effect), NAME

@@ -6,7 +6,13 @@ import pytest
 import torch
 
 from hypernet import HypernetSpec, Hypernetwork
-from hypernet.apply.effect import Effect, make_schedule, parse_strength_curve, parse_widths
+from hypernet.apply.effect import (
+    Effect,
+    arithmetic_on,
+    make_schedule,
+    parse_strength_curve,
+    parse_widths,
+)
 from hypernet.apply.fit import check_fit
 from hypernet.apply.memo import Memo
 from hypernet.apply.patches import (
@@ -88,6 +94,14 @@ def test_as_the_model_the_products_are_computed_in_its_dtype(dtype):
     for found, wanted in zip(through(short, context), through(exact, context), strict=True):
         assert found.dtype == dtype and not found.equal(wanted)
         torch.testing.assert_close(found, wanted, rtol=4 * torch.finfo(dtype).eps, atol=0.02)
+
+
+def test_what_a_network_computes_in_follows_the_model_where_that_is_wanted():
+    assert arithmetic_on(torch.float16, "exact") is None
+    assert arithmetic_on(torch.float16, "as the model") == torch.float16
+    assert arithmetic_on(torch.float8_e4m3fn, "as the model") is None
+    with pytest.raises(ValueError, match='precision "half" is none of exact, as the model'):
+        arithmetic_on(torch.float16, "half")
 
 
 def test_as_a_float32_model_nothing_is_another():
