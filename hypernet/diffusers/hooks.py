@@ -51,23 +51,18 @@ def apply(
     )
     with ExitStack() as inside:
         for model in find_models(pipeline_or_model):
-            if is_unet(model):
-                warning = inside.enter_context(on_unet(model, network, effect, precision))
-            else:
-                warning = inside.enter_context(on_transformer(model, network, effect))
+            on_model = on_unet if is_unet(model) else on_transformer
+            warning = inside.enter_context(on_model(model, network, effect, precision))
             if warning:
                 warnings.warn(warning, stacklevel=3)
         yield
 
 
 @contextmanager
-def on_unet(
-    unet: nn.Module, network: Network, effect: Effect, precision: str = EXACT
-) -> Iterator[str]:
+def on_unet(unet: nn.Module, network: Network, effect: Effect, precision: str) -> Iterator[str]:
     """Inside, the network acts; yields what check_fit warns of."""
     warning = check_fit(network, attention_widths(unet), UNET)
-    dtype = arithmetic_on(next(unet.parameters()).dtype, precision)
-    weights = PlacedWeights(network, dtype=dtype)
+    weights = placed(network, unet, precision)
     memos = {"to_k": Memo(), "to_v": Memo()}
     with ExitStack() as hooks:
         for name, layer in attention_layers(unet):
@@ -78,12 +73,20 @@ def on_unet(
 
 
 @contextmanager
-def on_transformer(model: nn.Module, network: Network, effect: Effect) -> Iterator[str]:
+def on_transformer(
+    model: nn.Module, network: Network, effect: Effect, precision: str
+) -> Iterator[str]:
     """As on_unet does."""
     census = take_census(model)
     warning = check_fit(network, census.widths(), census.architecture)
-    with applied(model, census.sites, [SitePatch(network, effect)], {}):
+    patch = SitePatch(placed(network, model, precision), effect)
+    with applied(model, census.sites, [patch], {}):
         yield warning
+
+
+def placed(network: Network, model: nn.Module, precision: str) -> PlacedWeights:
+    dtype = arithmetic_on(next(model.parameters()).dtype, precision)
+    return PlacedWeights(network, dtype=dtype)
 
 
 def find_models(pipeline_or_model: Any) -> list[nn.Module]:
