@@ -10,7 +10,7 @@ are several cards.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from hypernet.apply.effect import EXACT, arithmetic_on
 from hypernet.apply.patches import PlacedWeights, patches_of
 from hypernet.apply.site_patches import SitePatch, applied
-from hypernet.apply.sites import read_plain
+from hypernet.apply.sites import Weights, read_plain
 from hypernet.families import Census, take_census
 
 from .model import HANDLED, TRACKING, ApplyWrapper, Tracked, ending_with, manage, uncompiled
@@ -114,9 +114,7 @@ def found_in(options: Mapping[str, Any]) -> list[SitePatch]:
 OWN = disable_weight_init.Linear
 
 
-def read_weights(
-    layer: nn.Module, x: Tensor
-) -> AbstractContextManager[tuple[Tensor, Tensor | None]] | None:
+def read_weights(layer: nn.Module, x: Tensor) -> Weights | None:
     """Weight and bias of ComfyUI's Linear, as its own forward gets them for x.
 
     They are on x's device and in its dtype, with the LoRAs that are added on the fly. None for

@@ -16,17 +16,21 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from .int8 import Packed
+
 Block = tuple[int, int, Tensor]  # first row, end, and what the rows compute with
 
 
 def by_row_blocks(
-    weight: Tensor, bias: Tensor | None, inputs: Sequence[Tensor], rows: Sequence[int]
+    weight: Tensor | Packed, bias: Tensor | None, inputs: Sequence[Tensor], rows: Sequence[int]
 ) -> Tensor:
     """(…, sum of rows): block i of the weight's rows, applied to input i (…, C)."""
     blocks = list(joined(inputs, rows))
-    if writes_in_place(weight, bias):
+    stored, scale = weight if isinstance(weight, Packed) else (weight, None)
+    if writes_in_place(stored, bias):
         edges = [(start, end) for start, end, _ in blocks]
-        return RowBlocks.apply(weight, bias, edges, *(x for _, _, x in blocks))
+        return RowBlocks.apply(stored, scale, bias, edges, *(x for _, _, x in blocks))
+    weight = weight.plain(inputs[0].dtype) if isinstance(weight, Packed) else weight
     parts = [F.linear(x, *cut(weight, bias, start, end)) for start, end, x in blocks]
     return torch.cat(parts, dim=-1)
 
@@ -48,10 +52,16 @@ class RowBlocks(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx, weight: Tensor, bias: Tensor | None, edges: list[tuple[int, int]], *inputs: Tensor
+        ctx,
+        stored: Tensor,
+        scale: Tensor | None,
+        bias: Tensor | None,
+        edges: list[tuple[int, int]],
+        *inputs: Tensor,
     ) -> Tensor:
-        ctx.save_for_backward(weight)
+        ctx.save_for_backward(stored, scale)
         ctx.edges = edges
+        weight = Packed(stored, scale).plain(inputs[0].dtype)
         y = inputs[0].new_empty(*inputs[0].shape[:-1], edges[-1][1])
         lines = y.view(-1, y.shape[-1])
         for (start, end), x in zip(edges, inputs, strict=True):
@@ -66,13 +76,13 @@ class RowBlocks(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        (weight,) = ctx.saved_tensors
-        wanted = ctx.needs_input_grad[3:]
+        weight = Packed(*ctx.saved_tensors).plain(gradient.dtype)
+        wanted = ctx.needs_input_grad[4:]
         found = (
             gradient[..., start:end] @ weight[start:end] if wants else None
             for (start, end), wants in zip(ctx.edges, wanted, strict=True)
         )
-        return None, None, None, *found
+        return None, None, None, None, *found
 
 
 def by_picked_rows(

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor, nn
 
+from .int8 import Packed, bias_of, forward_of, weight_of
 from .row_blocks import by_picked_rows, by_row_blocks
 
 if TYPE_CHECKING:
@@ -31,17 +32,30 @@ Forward = Callable[..., Tensor]
 Change = Callable[["Site", str, Tensor], Tensor]
 # (layer, x) → its weight (rows, C) and bias as F.linear takes them with x, for the length of a
 # block; None where the layer computes something else
-Read = Callable[[nn.Module, Tensor], AbstractContextManager[tuple[Tensor, Tensor | None]] | None]
+Weights = AbstractContextManager[tuple[Tensor | Packed, Tensor | None]]
+Read = Callable[[nn.Module, Tensor], Weights | None]
 PARTS = "hypernet_parts"  # a forward of ours knows by it what it was made of
 
 
-def read_plain(
-    layer: nn.Module, x: Tensor
-) -> AbstractContextManager[tuple[Tensor, Tensor | None]] | None:
+def read_plain(layer: nn.Module, x: Tensor) -> Weights | None:
     """Weight and bias of torch's own Linear, whose weight is an ordinary tensor."""
     if type(layer) is not nn.Linear or type(layer.weight) is not nn.Parameter:
         return None
     return nullcontext((layer.weight, layer.bias))
+
+
+def packed_forward(layer: nn.Linear | nn.Conv2d) -> Forward:
+    """The forward of a layer with a packed weight, which sites cut into rows as they do others."""
+
+    def unchanged(site: Site, side: str, x: Tensor) -> Tensor:
+        return x
+
+    def read(layer: nn.Module, x: Tensor) -> Weights:
+        return nullcontext((weight_of(layer), bias_of(layer, x)))
+
+    forward = forward_of(layer)
+    vars(forward)[PARTS] = forward, unchanged, read
+    return forward
 
 
 @contextmanager

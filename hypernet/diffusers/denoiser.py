@@ -7,7 +7,7 @@ its layers are needed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from ..apply.training_network import TrainingNetwork
 from ..training.diffusion import Denoiser, diffusion_levels
+from ..training.int8_model import in_int8, plain_layers
 from ..training.memory_saving import compiled as compiled_layers
 from ..training.memory_saving import computed_by, outermost, visited, visiting
 from .unet import run_unet
@@ -42,27 +43,32 @@ def denoiser(
     compiled: Callable[[str], object] | None = None,
     loaded: Callable[[], AbstractContextManager] = nullcontext,
     options_at: Callable[[Tensor], Options] = lambda timesteps: {},
+    unpacked: Container[nn.Module] = (),
 ) -> Iterator[Denoiser]:
     """The denoiser of a UNet whose attention layers call patches (unet.py). Inside the block, the
     UNet is frozen.
 
     alphas_cumprod: (timesteps,) float32, on the CPU. prediction: "eps" or "v". device: where the
-    UNet computes. dtype: in which it computes, None for its own. offload: its weights, which must
-    be in RAM, stay there and visit the device block by block. compiled: gets a sentence if
-    torch.compile fails; None means that nothing is compiled. loaded: a context of the host's, which
-    is entered once the weights have their dtype. options_at(timesteps): the host's
-    transformer_options; patches for training come after those in them.
+    UNet computes. dtype: in which it computes, None for its own; int8 leaves that alone, and has
+    the weights of its blocks in int8. offload: its weights, which must be in RAM, stay there and
+    visit the device block by block. compiled: gets a sentence if torch.compile fails; None means
+    that nothing is compiled. loaded: a context of the host's, which is entered once the weights
+    have their dtype. options_at(timesteps): the host's transformer_options; patches for training
+    come after those in them. unpacked: layers whose weights the host changes, so not in int8.
 
     Gradients must be on when predict is called.
     """
     with ExitStack() as inside:
-        if dtype is not None and dtype != unet.dtype:
+        if dtype not in (None, torch.int8, unet.dtype):
             inside.enter_context(computing_in(unet, dtype))
         if compiled is not None:
             inside.enter_context(compiled_layers(layers_without_patches(unet), compiled))
         if offload:
             inside.enter_context(offloaded(unet, device))
         inside.enter_context(loaded())
+        if dtype == torch.int8:
+            blocks = (unet.down_blocks, unet.mid_block, unet.up_blocks)
+            inside.enter_context(in_int8(plain_layers(blocks, unpacked)))
         inside.enter_context(frozen(unet))
         yield Denoiser(
             predict=partial(predict, unet, options_at),

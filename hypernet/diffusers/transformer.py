@@ -8,7 +8,7 @@ transformer's lists of blocks.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -20,6 +20,7 @@ from ..apply.sites import Change, blocks_with, changed, in_a_row
 from ..apply.training_network import TrainingNetwork
 from ..families import Site, take_census
 from ..training.diffusion import FLOW_LEVELS, Denoiser, flow_levels, flux_shift, unshifted
+from ..training.int8_model import in_int8, plain_layers
 from ..training.memory_saving import Forward, again, computed_by, visited, visiting
 from ..training.memory_saving import compiled as compiled_layers
 from .denoiser import computing_in, frozen
@@ -41,6 +42,7 @@ def transformer_denoiser(
     compiled: Callable[[str], object] | None = None,
     loaded: Callable[[], AbstractContextManager] = nullcontext,
     changes_at: Callable[[Tensor], Sequence[Change]] = lambda sigmas: (),
+    unpacked: Container[nn.Module] = (),
 ) -> Iterator[Denoiser]:
     """The denoiser of a transformer in the table of velocities.py. Inside the block, it is frozen.
 
@@ -50,13 +52,16 @@ def transformer_denoiser(
     """
     with ExitStack() as inside:
         frozen_transformer = FrozenTransformer(transformer, device, offload, changes_at)
-        if dtype is not None and dtype != transformer.dtype:
+        if dtype not in (None, torch.int8, transformer.dtype):
             inside.enter_context(computing_in(transformer, dtype))
         if compiled is not None:
             inside.enter_context(compiled_layers(layers_without_sites(transformer), compiled))
         if offload:
             inside.enter_context(frozen_transformer.offloaded())
         inside.enter_context(loaded())
+        if dtype == torch.int8:
+            layers = plain_layers(frozen_transformer.blocks, unpacked)
+            inside.enter_context(in_int8(layers))
         inside.enter_context(frozen(transformer))
         inside.enter_context(experts_with_gradients(transformer))
         yield Denoiser(

@@ -23,7 +23,7 @@ from .schedule import LIMIT, RATE, Schedule, is_over_by, parse_schedule
 CLIPS = ("off", "value", "norm")
 CHECKPOINTING = ("auto", "on", "off")
 OWN = "its own"
-DTYPES = (OWN, "float16", "bfloat16", "float32")
+DTYPES = (OWN, "float16", "bfloat16", "float32", "int8")
 MOST_STEPS = 10_000_000
 LEAST_PRODIGY = 0.01
 
@@ -151,7 +151,8 @@ class TrainSettings:
     )
     unet_dtype: str = setting(
         OWN, "The numbers that the frozen UNet computes with; the network learns in float32. "
-        "float16 and bfloat16 take half the memory of float32.",
+        "float16 and bfloat16 take half the memory of float32; int8 keeps its weights in a byte "
+        "each and computes as it does by itself.",
         options=DTYPES,
     )  # fmt: skip
     offload: bool = setting(
@@ -230,7 +231,7 @@ class TrainSettings:
 
     @property
     def arithmetic(self) -> torch.dtype | None:
-        """The unet_dtype as torch has it; None for the UNet's own."""
+        """The unet_dtype as torch has it; None for the UNet's own. int8 is of its weights only."""
         return None if self.unet_dtype == OWN else getattr(torch, self.unet_dtype)
 
     @property

@@ -314,6 +314,53 @@ def offloaded_models_learn_the_same(pack):
             torch.testing.assert_close(one, two)
 
 
+def models_in_int8_learn_about_the_same(pack):
+    for name in FAMILIES:
+        tiny = tiny_models.build(name)
+        network, batch = pack.network(tiny), pack.batch(tiny)
+        before = {key: id(each) for key, each in tiny.patcher.model.named_parameters()}
+        found = []
+        for dtype, offload in ((None, False), (torch.int8, False), (torch.int8, True)):
+            with pack.compat.denoiser(tiny.patcher, dtype=dtype, offload=offload) as denoiser:
+                gradients = gradients_of(pack, denoiser, batch, network)
+                found.append(torch.cat([each.flatten() for each in gradients]))
+        assert 1e-6 < (found[1] - found[0]).norm() / found[0].norm() < 0.2, name
+        torch.testing.assert_close(found[2], found[1])
+        assert {key: id(each) for key, each in tiny.patcher.model.named_parameters()} == before
+
+
+def numbers_of(weight: Tensor) -> tuple[int, float]:
+    """The same for a weight and for its transposed copy in another dtype."""
+    return weight.numel(), float(weight.detach().double().abs().sum())
+
+
+def float8_weights_are_cast_for_each_product_and_no_graph_keeps_the_copies(pack):
+    for name in ("flux", "sd3", "z_image"):
+        tiny = tiny_models.build(name, torch.float8_e4m3fn, torch.bfloat16)
+        network, batch = pack.network(tiny), pack.batch(tiny)
+        weights = tiny.patcher.model.diffusion_model.named_parameters()
+        small = [
+            each
+            for key, each in weights
+            if each.dtype == torch.float8_e4m3fn and each.ndim > 1 and ".0." in key
+        ]
+        kept = []
+
+        def keep(tensor, kept=kept):
+            if tensor.is_floating_point() and tensor.element_size() > 1:
+                kept.append(numbers_of(tensor))
+            return tensor
+
+        with (
+            pack.compat.denoiser(tiny.patcher) as denoiser,
+            torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor),
+        ):
+            found = gradients_of(pack, denoiser, batch, network)
+        assert all(torch.isfinite(each).all() for each in found)
+        copies = {numbers_of(each) for each in small} & set(kept)
+        assert len(small) > 6 and not copies, (name, copies)
+
+
 def nothing_keeps_a_copy_of_the_model(pack):
     """Weights lie in memory once: before, in and after training, and where a network acts."""
     for name, how in (("flux", {}), ("anima", {"checkpointing": "on"}), ("z_image", OFFLOADED)):
@@ -415,6 +462,8 @@ CHECKS = (
     pictures_are_videos_of_one_frame,
     networks_that_the_model_carries_stay_in_force,
     offloaded_models_learn_the_same,
+    models_in_int8_learn_about_the_same,
+    float8_weights_are_cast_for_each_product_and_no_graph_keeps_the_copies,
     nothing_keeps_a_copy_of_the_model,
     in_place_sums_would_spoil_the_backward_pass_without_copies,
     kernels_of_anima_have_no_backward_pass_of_their_own,

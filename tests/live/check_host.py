@@ -261,6 +261,31 @@ def the_unet_computes_in_the_numbers_that_are_asked_for(compat, model, clip, vae
         assert denoiser.dtype == own
 
 
+def weights_in_int8_learn_about_the_same_and_come_back(compat, model, clip, vae):
+    batch = noisy_batch(compat, clip)
+    words = compat.conditioning(clip, "a cat"), compat.conditioning(clip, "")
+    before = {name: id(weight) for name, weight in model.model.named_parameters()}
+    with compat.denoiser(model) as denoiser:
+        exact, _ = gradients(denoiser, batch)
+    with compat.denoiser(model, dtype=torch.int8) as denoiser:
+        kinds = [weight.dtype for weight in model.model.diffusion_model.parameters()]
+        assert kinds.count(torch.int8) > len(kinds) / 3
+        found, _ = gradients(denoiser, batch)
+        with denoiser.checkpointed():
+            checkpointed, _ = gradients(denoiser, batch)
+        compat.generate(model, vae, *words, width=64, height=64, seed=1, steps=1, cfg=2.0)
+        compat.release(model)
+        after, _ = gradients(denoiser, batch)
+    with compat.denoiser(model, dtype=torch.int8, offload=True) as denoiser:
+        offloaded, _ = gradients(denoiser, batch)
+    assert 1e-6 < (found - exact).norm() / exact.norm() < 0.1
+    for other in (checkpointed, after, offloaded):
+        torch.testing.assert_close(other, found)
+    assert {name: id(weight) for name, weight in model.model.named_parameters()} == before
+    with compat.denoiser(model) as denoiser:
+        torch.testing.assert_close(gradients(denoiser, batch)[0], exact)
+
+
 def a_preview_inside_training_does_no_harm(compat, model, clip, vae):
     latents, _noise, timesteps, condition = noisy_batch(compat, clip)
     words = compat.conditioning(clip, "a cat"), compat.conditioning(clip, "")
@@ -357,6 +382,7 @@ CHECKS = [
     gradients_reach_both_patches_and_all_is_restored,
     memory_can_be_spared_and_gradients_stay_the_same,
     the_unet_computes_in_the_numbers_that_are_asked_for,
+    weights_in_int8_learn_about_the_same_and_come_back,
     a_preview_inside_training_does_no_harm,
     what_the_model_carries_stays_in_force,
     an_interrupt_lets_the_step_end_and_is_not_forgotten,

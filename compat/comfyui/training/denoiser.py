@@ -50,7 +50,8 @@ def denoiser(
     """Inside, the model is frozen, loaded and ready for autograd; then all is restored.
 
     Patches and LoRAs of the model stay in force, so the network learns with them. Inside the block
-    inference mode is off and gradients are on, also for the caller's code.
+    inference mode is off and gradients are on, also for the caller's code. dtype: in which the
+    model computes, None for its own; int8 leaves that alone, and has its weights in int8.
 
     Raises:
         ValueError: the model's architecture is unknown, it takes inputs that training cannot give
@@ -64,7 +65,7 @@ def denoiser(
             inside.enter_context(each)
         if model.is_dynamic():  # its weights would leave while the graph still needs them
             model = _resident_copy(model)
-        if dtype not in (None, model.model.get_dtype_inference()):
+        if dtype not in (None, torch.int8, model.model.get_dtype_inference()):
             model = model.clone()
             model.set_model_compute_dtype(dtype)
         if is_unet:
@@ -74,6 +75,7 @@ def denoiser(
         else:
             levels = flow_levels()
             frozen = FrozenTransformer(model, offload, compiled)
+        frozen.in_int8 = dtype == torch.int8
         try:
             frozen.load()
             yield Denoiser(

@@ -18,11 +18,13 @@ import torch
 from comfy.ldm.modules.attention import attention_pytorch
 from torch import Tensor, nn
 
+from hypernet.training.int8_model import in_int8
 from hypernet.training.memory_saving import compiled as compiled_layers
 from hypernet.training.memory_saving import visiting
 
 from ..host import Interrupted
 from .lent_weights import LentWeights
+from .small_weights import float8_layers, packable_layers
 
 if TYPE_CHECKING:
     from comfy.model_patcher import ModelPatcher
@@ -50,6 +52,7 @@ class FrozenModel:
         self.offload = offload
         self.compiled = compiled
         self.recomputes = offload
+        self.in_int8 = False
         self._inside = ExitStack()
         self._lent = LentWeights(model.model)
 
@@ -75,6 +78,8 @@ class FrozenModel:
             if self.offload:  # otherwise a clone that is on the device would stay there
                 management.unload_model_and_clones(self.model)
             management.load_models_gpu([self.model], memory_required=1e20, force_full_load=True)
+        pack = packable_layers if self.in_int8 else float8_layers
+        self._inside.enter_context(in_int8(pack(self.spared_layers())))
         self._lent.lend()
         if self.compiled is not None:
             layers = self.compilable_layers()

@@ -197,7 +197,10 @@ def denoiser(
     compiled: Callable[[str], object] | None = None,
 ) -> Iterator[Denoiser]:
     """Inside the block, inference mode is off, gradients are on and the UNet is frozen."""
-    how = {"dtype": dtype, "offload": offload, "compiled": compiled, "loaded": model.loaded}
+    how = {
+        "dtype": dtype, "offload": offload, "compiled": compiled, "loaded": model.loaded,
+        "unpacked": model.changed_layers(),
+    }  # fmt: skip
     with (
         torch.inference_mode(False),
         torch.enable_grad(),

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from hypernet.apply.patches import Patch
 from hypernet.diffusers.unet import run_unet
@@ -226,6 +226,11 @@ class Model:
         for strength, change in self.patches.get(UNET_PREFIX + name, ()):
             weight = weight + strength * change.to(weight)
         return weight
+
+    def changed_layers(self) -> set[nn.Module]:
+        """The layers whose weights have changes while the model is in use."""
+        names = (key.removeprefix(UNET_PREFIX).rpartition(".")[0] for key in self.patches)
+        return {self.module.get_submodule(name) for name in names}
 
     @contextmanager
     def _weights_changed(self) -> Iterator[None]:

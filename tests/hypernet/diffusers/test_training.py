@@ -137,6 +137,20 @@ def test_the_unet_computes_in_the_numbers_that_are_asked_for(pipeline, pairs):
     assert same(before.values(), pipeline.unet.state_dict().values())
 
 
+@pytest.mark.parametrize("how", [{}, dict(offload=True), dict(checkpointing="on")], ids=str)
+def test_a_unet_in_int8_learns_about_the_same_and_gets_its_weights_back(pipeline, pairs, how):
+    settings = dict(steps=3, learning_rate="1e-3", seed=3)
+    weights = dict(pipeline.unet.named_parameters())
+    before = copy.deepcopy(pipeline.unet.state_dict())
+    train = hypernet.diffusers.train
+    exact = [step.loss for step in train(pipeline, pairs, SPEC, TrainSettings(**settings))]
+    training = train(pipeline, pairs, SPEC, TrainSettings(**settings, unet_dtype="int8", **how))
+    found = [step.loss for step in training]
+    assert found == pytest.approx(exact, rel=0.02) and found != exact
+    assert dict(pipeline.unet.named_parameters()) == weights
+    assert same(before.values(), pipeline.unet.state_dict().values())
+
+
 def test_a_pipeline_in_half_precision_encodes_in_float32_and_stays_as_it_is(pipeline, pairs):
     pipeline.to(torch.bfloat16)
     steps = list(hypernet.diffusers.train(pipeline, pairs, SPEC, SETTINGS))

@@ -162,6 +162,18 @@ def test_half_precision_learns_about_the_same(name):
 
 
 @pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize("how", [{}, {"checkpointing": "on"}, {"offload": True}], ids=str)
+def test_a_model_in_int8_learns_about_the_same_and_gets_its_weights_back(name, how):
+    model, batch = batch_for(name, samples=2)
+    weights, before = dict(model.named_parameters()), state(model)
+    settings = dict(steps=2, learning_rate="1e-3", batch_size=2, **ONE)
+    expected, _ = losses(model, batch, TrainSettings(**settings))
+    found, _ = losses(model, batch, TrainSettings(**settings, unet_dtype="int8", **how))
+    assert found == pytest.approx(expected, rel=0.05) and found != expected
+    assert dict(model.named_parameters()) == weights and same(before, model.state_dict())
+
+
+@pytest.mark.parametrize("name", FAMILIES)
 def test_a_network_of_strength_0_trains_on_the_bare_models_answer(name):
     model, (latents, condition) = batch_for(name)
     bare = velocity_of(model, latents, torch.tensor([0.401]), condition).detach()

@@ -279,6 +279,32 @@ def test_the_unet_computes_in_the_requested_dtype(tiny):
         assert torch.equal(weight, before[name]), "not rounded: they were put away"
 
 
+def test_in_int8_changed_weights_stay_whole_and_previews_are_of_the_same_model(tiny):
+    model = tiny[0].clone()
+    name = next(n for n, _ in model.module.named_parameters() if n.endswith("to_q.weight"))
+    change = model.module.get_parameter(name).detach() * 0.1
+    model.add_patches({f"diffusion_model.{name}": ("diff", (change,))})
+
+    def draw():
+        return models.generate(
+            model, tiny[2], *[models.conditioning(tiny[1], "red")] * 2,
+            width=16, height=16, seed=1, steps=1, cfg=2.0,
+        )  # fmt: skip
+
+    before, expected = model.changed_weight(name), draw()
+    with models.denoiser(model, dtype=torch.int8) as denoiser:
+        dtypes = {key: weight.dtype for key, weight in model.module.named_parameters()}
+        assert dtypes[name] == denoiser.dtype == model.model_dtype() == torch.float32
+        assert dtypes[name.replace("to_q", "to_k")] == torch.int8
+        gradient, _ = gradient_of(denoiser)
+        found = draw()
+    with models.denoiser(model) as denoiser:
+        exact, _ = gradient_of(denoiser)
+    assert 1e-5 < (gradient - exact).norm() / exact.norm() < 0.05
+    assert 0 < (found - expected).abs().mean() < 0.01
+    assert model.changed_weight(name).equal(before) and draw().equal(expected)
+
+
 def test_the_denoiser_freezes_the_unet_and_restores_everything(tiny):
     unet = tiny[0].module
     assert not any(p.is_inference() for p in unet.parameters())
