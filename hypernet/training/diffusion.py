@@ -168,6 +168,40 @@ def prediction_target(
     raise ValueError(f'prediction type "{prediction}" is not known; it is "eps", "v" or "flow".')
 
 
+class Asked(NamedTuple):
+    """What the model is asked in one pass, on its device."""
+
+    noisy: Tensor  # (B, c, …) in the model's dtype
+    timesteps: Tensor  # (B,) int64
+    condition: Mapping[str, Tensor]
+    target: Tensor  # (B, c, …) float32, what it should say
+    strength: Tensor | None  # (B,) of a network; None for 1
+
+
+def asked(denoiser: Denoiser, batch: Batch, noise: Tensor, timesteps: Tensor) -> Asked:
+    """noise (B, c, …) and timesteps (B,) are on the CPU."""
+    levels, device = denoiser.levels.at(timesteps), denoiser.device
+    target = prediction_target(denoiser.prediction, batch.latents, noise, levels)
+    strength = None
+    if denoiser.curve is not None:
+        strength = denoiser.curve.factors_at(levels.sigmas(denoiser.prediction)).to(device)
+    return Asked(
+        noisy=add_noise(batch.latents, noise, levels).to(device, denoiser.dtype),
+        timesteps=timesteps.to(device),
+        condition={k: each.to(device, non_blocking=True) for k, each in batch.condition.items()},
+        target=target.to(device),
+        strength=strength,
+    )
+
+
+def answer(denoiser: Denoiser, question: Asked, acting: TrainingNetwork | None) -> Tensor:
+    """What the model says, (B, c, …) float32 on its device."""
+    if acting is not None and question.strength is not None:
+        acting.act_with(question.strength)
+    given = question.noisy, question.timesteps, question.condition
+    return denoiser.predict(*given, acting).float()
+
+
 def predicted(
     denoiser: Denoiser,
     batch: Batch,
@@ -175,23 +209,9 @@ def predicted(
     timesteps: Tensor,
     acting: TrainingNetwork | None,
 ) -> tuple[Tensor, Tensor]:
-    """What the model says of the batch with this noise, and what it should say.
-
-    noise (B, c, …) and timesteps (B,) are on the CPU; both results (B, c, …) are float32 on the
-    denoiser's device.
-    """
-    levels, device = denoiser.levels.at(timesteps), denoiser.device
-    if acting is not None and denoiser.curve is not None:
-        strength = denoiser.curve.factors_at(levels.sigmas(denoiser.prediction))
-        acting.act_with(strength.to(device))
-    found = denoiser.predict(
-        add_noise(batch.latents, noise, levels).to(device, denoiser.dtype),
-        timesteps.to(device),
-        {key: each.to(device, non_blocking=True) for key, each in batch.condition.items()},
-        acting,
-    )
-    target = prediction_target(denoiser.prediction, batch.latents, noise, levels)
-    return found.float(), target.to(device)
+    """What the model says of the batch with this noise, and what it should say."""
+    question = asked(denoiser, batch, noise, timesteps)
+    return answer(denoiser, question, acting), question.target
 
 
 def draw_timesteps(

@@ -32,7 +32,7 @@ from torch import Tensor
 from ..apply.training_network import TrainingNetwork
 from ..captions.tags import SMALL_WORDS
 from ..seeding import sample_order
-from .diffusion import Batch, Denoiser, predicted
+from .diffusion import Asked, Batch, Denoiser, answer
 from .settings import TrainSettings
 
 PROMPTS = 256
@@ -141,18 +141,8 @@ def with_other_prompts(batch: Batch, others: Mapping[str, Tensor], draw: torch.G
     return Batch(batch.latents, {**of_pictures, **{key: e[rows] for key, e in others.items()}})
 
 
-def preservation_loss(
-    denoiser: Denoiser,
-    batch: Batch,
-    noise: Tensor,
-    timesteps: Tensor,
-    acting: TrainingNetwork,
-) -> Tensor:
-    """How far the network moves the prediction for this batch, a scalar with its graph.
-
-    noise (B, c, …) and timesteps (B,) are on the CPU.
-    """
+def preservation_loss(denoiser: Denoiser, question: Asked, acting: TrainingNetwork) -> Tensor:
+    """How far the network moves what the model says, a scalar with its graph."""
     with torch.no_grad():
-        wanted, _ = predicted(denoiser, batch, noise, timesteps, None)
-    found, _ = predicted(denoiser, batch, noise, timesteps, acting)
-    return (found - wanted).square().mean()
+        wanted = answer(denoiser, question, None)
+    return (answer(denoiser, question, acting) - wanted).square().mean()

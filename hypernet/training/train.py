@@ -15,7 +15,7 @@ torch.inference_mode(False), which a generator cannot do for its caller.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 
@@ -23,31 +23,14 @@ import torch
 from torch import Tensor
 
 from ..apply.onednn import quickened
-from ..apply.training_network import TrainingNetwork
 from ..network.hypernetwork import Hypernetwork
-from ..seeding import generator, global_chance
-from .diffusion import (
-    Batch,
-    Denoiser,
-    draw_noise,
-    draw_timesteps,
-    elementwise_loss,
-    min_snr_weight,
-    predicted,
-    weights_like,
-    with_strength,
-)
+from ..seeding import global_chance
+from .diffusion import Denoiser, with_strength
 from .health import after_loss, after_probe, blow_up, steered
 from .learner import Learner
 from .optimizers import gradient_norm, rate_in_use, set_rate
-from .parallel import ALONE, Processes, drawing_for_all, share_of
-from .preservation import (
-    REGULARIZE_EVERY,
-    is_due,
-    is_regularized,
-    preservation_loss,
-    with_other_prompts,
-)
+from .parallel import ALONE, Processes, drawing_for_all
+from .passes import LEARNT, BatchAt, Others, Sources, add_gradients, passes_of
 from .probe import Measure, Probe, measure_loss
 from .schedule import held_rate
 from .settings import TrainSettings
@@ -55,17 +38,6 @@ from .settings import TrainSettings
 KEEP_EVERY = 100  # updates between good states
 MOST_HALVINGS = 3
 LEAST_SCALE = 2.0**-10  # float16: if gradients overflow below this, the scale is not the reason
-
-BatchAt = Callable[[int, int], Batch]
-Others = Mapping[str, Tensor] | None  # encoded prompts of other things
-
-
-@dataclass(frozen=True)
-class Beside:
-    """What a training does beside the pictures to learn; see preservation.py."""
-
-    others: Others = None
-    regularization: BatchAt | None = None
 
 
 @dataclass(frozen=True)
@@ -113,13 +85,13 @@ def train(
     look_first(learner, denoiser, probe)
     if not learner.can_go_back:
         learner.keep_good()
-    beside, went_back_to = Beside(others, regularization), None
+    sources, went_back_to = Sources(batch_at, others, regularization), None
     while learner.done < settings.steps:
         rate = settings.schedule.rate_at(learner.done)
         if rate is None:
             return
         set_rate(learner.optimizer, rate * learner.health.factor)
-        loss, gradient = find_gradients(learner, denoiser, batch_at, processes, beside)
+        loss, gradient = find_gradients(learner, denoiser, sources, processes)
         if fault := blow_up(learner.health, loss, gradient):
             went_back_to = go_back(learner, fault)
             look_first(learner, denoiser, probe)
@@ -206,11 +178,7 @@ def go_back(learner: Learner, fault: str) -> int:
 
 
 def find_gradients(
-    learner: Learner,
-    denoiser: Denoiser,
-    batch_at: BatchAt,
-    processes: Processes,
-    beside: Beside,
+    learner: Learner, denoiser: Denoiser, sources: Sources, processes: Processes
 ) -> tuple[float, float]:
     """(loss, norm of the gradients) of the next update. Sets the unscaled gradients in place.
 
@@ -220,7 +188,7 @@ def find_gradients(
     while True:
         learner.optimizer.zero_grad(set_to_none=True)
         try:
-            total = accumulate(learner, denoiser, batch_at, processes, beside)
+            total = accumulate(learner, denoiser, sources, processes)
         except torch.OutOfMemoryError:
             if not may_checkpoint(learner, denoiser):
                 raise
@@ -270,127 +238,35 @@ def update(learner: Learner, denoiser: Denoiser) -> None:
 
 
 def accumulate(
-    learner: Learner,
-    denoiser: Denoiser,
-    batch_at: BatchAt,
-    processes: Processes,
-    beside: Beside,
+    learner: Learner, denoiser: Denoiser, sources: Sources, processes: Processes
 ) -> Tensor:
     """Add up the gradients of this process's share of the next update. Returns its mean loss."""
     settings = learner.settings
     saving = denoiser.checkpointed if learner.checkpoints else None
     total = torch.zeros((), device=denoiser.device)
+    scale = scale_of(learner, denoiser)
     learner.network.train()
     try:
         for part in range(settings.accumulation):
             count = learner.done * settings.accumulation + part
-            batch = batch_at(count * settings.batch_size, settings.batch_size)
             with (
                 saving() if saving else nullcontext(),
                 drawing_for_all(learner.network, processes),
                 quickened(learner.network),
             ):
-                loss = batch_loss(learner, denoiser, batch, count, processes)
-                add_gradients(learner, denoiser, loss)
-                for extra in losses_beside(learner, denoiser, batch, beside, count, processes):
-                    add_gradients(learner, denoiser, extra)
-            total += loss.detach() / settings.accumulation
+                for each in passes_of(learner, denoiser, sources, count, processes):
+                    inputs = each.inputs._replace(scale=scale)
+                    with global_chance(settings.seed, "dropout", count, denoiser.device):
+                        loss = add_gradients(learner, denoiser, each, inputs)
+                    if each.kind == LEARNT:
+                        total += loss / settings.accumulation
     finally:
         learner.network.eval()
     return total
 
 
-def add_gradients(learner: Learner, denoiser: Denoiser, loss: Tensor) -> None:
-    part = loss / learner.settings.accumulation
-    (learner.scaler.scale(part) if needs_scale(denoiser) else part).backward()
-
-
-def losses_beside(
-    learner: Learner,
-    denoiser: Denoiser,
-    batch: Batch,
-    beside: Beside,
-    count: int,
-    processes: Processes,
-) -> Iterator[Tensor]:
-    """Yields the weighted losses that come after this batch: of prompts, of other pictures."""
-    settings, given = learner.settings, (learner, denoiser)
-    if beside.others is not None and is_due(settings, count):
-        yield settings.preserve * preserving_loss(*given, batch, beside.others, count, processes)
-    if beside.regularization is not None and is_regularized(count):
-        size = settings.batch_size
-        told = beside.regularization(count // REGULARIZE_EVERY * size, size)
-        loss = batch_loss(*given, told, count, processes, purpose="regularization")
-        yield settings.regularization_weight * REGULARIZE_EVERY * loss
-
-
-def preserving_loss(
-    learner: Learner,
-    denoiser: Denoiser,
-    batch: Batch,
-    others: Mapping[str, Tensor],
-    count: int,
-    processes: Processes,
-) -> Tensor:
-    """How far the network moves what is drawn of other things, for the pictures of this batch."""
-    chance = generator(learner.settings.seed, "preserve", count)
-    batch = with_other_prompts(batch, others, chance)
-    batch, timesteps, noise = share_with_noise(learner, denoiser, batch, chance, processes)
-    with global_chance(learner.settings.seed, "dropout", count, denoiser.device):
-        return preservation_loss(
-            denoiser, batch, noise, timesteps, acting_network(learner, denoiser)
-        )
-
-
-def acting_network(learner: Learner, denoiser: Denoiser) -> TrainingNetwork:
-    """The network of one forward pass."""
-    computed_once = not (learner.checkpoints or denoiser.recomputes)
-    return TrainingNetwork(learner.network, remember=computed_once)
-
-
-def share_with_noise(
-    learner: Learner,
-    denoiser: Denoiser,
-    batch: Batch,
-    chance: torch.Generator,
-    processes: Processes,
-) -> tuple[Batch, Tensor, Tensor]:
-    """This process's share of a batch, with its timesteps (B,) and noise (B, c, …).
-
-    Random numbers are drawn for the whole batch, and then cut down to the share.
-    """
-    settings, number = learner.settings, len(batch.latents)
-    first, end = settings.min_timestep, min(settings.max_timestep, len(denoiser.levels))
-    shift = denoiser.shift(batch.latents.shape)
-    timesteps = draw_timesteps(settings.timesteps, number, first, end, chance, shift)
-    noise = draw_noise(batch.latents.shape, settings.noise_offset, chance)
-    return share_of(batch, processes), processes.share(timesteps), processes.share(noise)
-
-
-def batch_loss(
-    learner: Learner,
-    denoiser: Denoiser,
-    batch: Batch,
-    count: int,
-    processes: Processes,
-    purpose: str = "noise",
-) -> Tensor:
-    """The loss of batch number `count` since the beginning, a scalar with its graph.
-
-    purpose: of the random numbers, so that two batches of one number have different noise.
-    """
-    settings, device = learner.settings, denoiser.device
-    chance = generator(settings.seed, purpose, count)
-    batch, timesteps, noise = share_with_noise(learner, denoiser, batch, chance, processes)
-    with global_chance(settings.seed, "dropout", count, device):
-        found, target = predicted(
-            denoiser, batch, noise, timesteps, acting_network(learner, denoiser)
-        )
-    error = elementwise_loss(settings.loss, found, target, settings.huber_delta)
-    if settings.min_snr_gamma:
-        levels = denoiser.levels.at(timesteps)
-        weight = min_snr_weight(denoiser.prediction, levels, settings.min_snr_gamma)
-        error = error * weight.to(device).view(-1, *(1,) * (error.ndim - 1))
-    if batch.weights is not None:
-        error = error * weights_like(batch.weights, error).to(device)
-    return error.mean()
+def scale_of(learner: Learner, denoiser: Denoiser) -> Tensor | None:
+    """What the loss is multiplied with before the backward pass, (), for float16."""
+    if not needs_scale(denoiser):
+        return None
+    return learner.scaler.scale(torch.ones((), device=denoiser.device))

@@ -10,8 +10,7 @@ import pytest
 import torch
 
 from hypernet.training.diffusion import Batch
-from hypernet.training.parallel import ALONE, Processes
-from hypernet.training.train import share_of
+from hypernet.training.parallel import ALONE, Processes, share_of
 
 HERE = Path(__file__).parent
 SCRIPT = HERE / "trained_together.py"

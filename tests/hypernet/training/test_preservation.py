@@ -7,7 +7,7 @@ import torch
 
 from hypernet import HypernetSpec, Hypernetwork
 from hypernet.apply.training_network import TrainingNetwork
-from hypernet.training.diffusion import Batch, Denoiser, diffusion_levels
+from hypernet.training.diffusion import Batch, Denoiser, asked, diffusion_levels
 from hypernet.training.learner import Learner
 from hypernet.training.preservation import (
     WORDS,
@@ -72,14 +72,15 @@ def test_every_picture_gets_another_prompt_and_keeps_the_rest():
 def test_the_loss_is_the_square_of_how_far_the_prediction_moves():
     network, host, batch = a_network(), denoiser(), batch_at(0, 3)
     acting = TrainingNetwork(network)
-    noise, timesteps = torch.zeros(3, 4, 2, 2), torch.tensor([5, 500, 900])
-    found = preservation_loss(host, batch, noise, timesteps, acting)
+    timesteps = torch.tensor([5, 500, 900])
+    question = asked(host, batch, torch.zeros(3, 4, 2, 2), timesteps)
+    found = preservation_loss(host, question, acting)
     moved = host.predict(torch.zeros(()), timesteps, batch.condition, acting)
     bare = host.predict(torch.zeros(()), timesteps, batch.condition, None)
     assert found.item() == pytest.approx((moved - bare).square().mean().item(), rel=1e-4)
     silent = a_network(weight_initialization="ZeroOutput")
     acting = TrainingNetwork(silent)
-    assert preservation_loss(host, batch, noise, timesteps, acting).item() == 0
+    assert preservation_loss(host, question, acting).item() == 0
 
 
 @pytest.mark.parametrize(
