@@ -44,7 +44,10 @@ def until_training(workflow: Workflow) -> Workflow:
     for node in kept:
         for slot, output in enumerate(node["outputs"]):
             output["links"] = [link[0] for link in links if link[1:3] == [node["id"], slot]]
-    return workflow | {"nodes": [*kept, saver], "links": links, "groups": []}
+    return workflow | {
+        "nodes": [*kept, saver], "links": links, "groups": [],
+        "last_link_id": picture[0],  # or older editors give a later link the same number
+    }  # fmt: skip
 
 
 class Editor:
