@@ -29,7 +29,7 @@ from ..progress_line import ProgressLine
 
 log = logging.getLogger(__name__)
 NETWORK_SUFFIXES = (".pt", ".safetensors")
-PREVIEW_PIXELS = 512  # the editor shows no larger previews
+PREVIEW_PIXELS = 2048  # of the longer side of a preview: words in a grid can be read
 OURS = "Hypernet"  # the ids of our nodes begin with this
 KEPT = "kept_for_hypernet"  # the server's attribute
 Kept = TypeVar("Kept")
@@ -113,11 +113,15 @@ class Progress:
             self._line.update(step)
         if self._bar is None:
             return
-        shown = None if preview is None else ("JPEG", preview, PREVIEW_PIXELS)
         try:
-            self._bar.update_absolute(step, preview=shown)
+            self._bar.update_absolute(step, preview=preview and as_sent(preview))
         except Interrupted:
             management.interrupt_current_processing(True)
+
+
+def as_sent(preview: Image.Image) -> tuple[str, Image.Image, int]:
+    """As ComfyUI takes a preview: it brings the longer side to this many pixels, also upwards."""
+    return "JPEG", preview, min(PREVIEW_PIXELS, max(preview.size))
 
 
 def gather_processes() -> Processes:

@@ -20,7 +20,7 @@ from io import BytesIO
 from typing import Any
 
 from aiohttp import WSMsgType, web
-from PIL import Image, ImageOps
+from PIL import Image
 
 from .bodies import OBJECT, check_object, parse
 from .jobs import Job
@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 
 OUTBOX = 2000  # messages
 PROGRESS_SECONDS = 0.1  # between two progress messages
-PREVIEW_PIXELS = 512
+PREVIEW_PIXELS = 2048  # of the longer side of a preview: words in a grid can be read
 PREVIEW, PREVIEW_WITH_METADATA = 1, 4  # ComfyUI's types of binary messages
 JPEG = 1
 
@@ -91,7 +91,8 @@ class Clients:
     def show(self, image: Image.Image, place: dict, to: str) -> None:
         """Send a preview to one editor. place: the node that it belongs to."""
         file = BytesIO()
-        small = ImageOps.contain(image.convert("RGB"), (PREVIEW_PIXELS, PREVIEW_PIXELS))
+        small = image.convert("RGB")
+        small.thumbnail((PREVIEW_PIXELS, PREVIEW_PIXELS))
         small.save(file, "JPEG", quality=90)
         self._from_any_thread(self._deliver_preview, file.getvalue(), place, to)
 

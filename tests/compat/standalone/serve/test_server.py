@@ -469,7 +469,7 @@ def test_previews_reach_the_editor_in_the_form_that_it_reads(served, metadata):
     else:
         assert (kind, second) == (1, 1)
     picture = Image.open(BytesIO(message[8 + (second if metadata else 0) :]))
-    assert picture.format == "JPEG"
+    assert picture.format == "JPEG" and picture.size == RED.size, "not enlarged"
     state = [data for name, data in said if name == "progress_state"][-1]["nodes"]["1"]
     assert (state["value"], state["max"], state["state"]) == (3, 10, "running")
 
