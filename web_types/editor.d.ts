@@ -161,6 +161,9 @@ interface App {
 		toast: Toasts;
 		registerSidebarTab(tab: SidebarTab): void;
 		sidebarTab: {toggleSidebarTab(id: string): void};
+		workflow?: {nodeToNodeLocatorId?(node: EditorNode): string};
+		/** Pinia, and in it the editor's stores by name: internal, another editor may have none. */
+		_p?: {_s?: Map<string, any>};
 	};
 }
 

@@ -63,6 +63,17 @@ function zoomBelow(event) {
 	app.canvas.canvas.dispatchEvent(new WheelEvent(event.type, event));
 }
 
+/**
+ * The editor shows a node's live preview in place of its picture, in Nodes 2.0 even beside it, and
+ * drops it only at the next run. Then the last, small preview would hide the grid. No extension
+ * point drops it, so this asks the editor's store for it, where there is one.
+ */
+function dropLivePreview(/** @type {EditorNode} */ node) {
+	const {_p: stores, workflow} = app.extensionManager;
+	const shown = stores?._s?.get("nodeOutput");
+	shown?.revokePreviewsByLocatorId?.(workflow?.nodeToNodeLocatorId?.(node));
+}
+
 app.registerExtension({
 	name: "hypernet.training",
 	setup() {
@@ -86,5 +97,6 @@ app.registerExtension({
 		addPlan(node);
 		addView(node);
 		putInOrder(/** @type {SortedNode} */ (node));
+		chain(node, "onExecuted", (output) => output?.images?.length && dropLivePreview(node));
 	},
 });
