@@ -53,7 +53,7 @@ class Sheet:
     ):
         self.sizes = sizes
         self.width = max(width for width, _ in sizes)
-        font = font_for([*across, *down], max(12, min(28, self.width // 14)))
+        font = font_for([*across, *down], letters(self.width))
         line = int(font.size * 1.35)
         heads = [wrapped(text, font, self.width) for text in across]
         sides = [
@@ -88,6 +88,11 @@ class Sheet:
         elif picture.size != size:
             picture = picture.convert("RGB").resize(size, Image.Resampling.LANCZOS)
         self.image.paste(picture, (x + (self.width - size[0]) // 2, y))
+
+
+def letters(width: int) -> int:
+    """How high letters are, in pixels, so that they can be read where a sheet is shown small."""
+    return max(12, width // 16)
 
 
 def fitting(sizes: Sequence[tuple[int, int]], columns: int, most: int) -> list[tuple[int, int]]:

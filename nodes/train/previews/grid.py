@@ -22,7 +22,7 @@ from .drawing import Previewer, Row
 
 MOST_COLUMNS = 24  # with a network; of more previews, every n-th is in the grid
 MOST_PIXELS = 12_000_000
-BESIDE = 200  # pixels that the words beside a row may be wide
+BESIDE = 200  # pixels that the words beside a row may be wide, or half a picture
 
 Save = Callable[[Path, Tensor, dict[str, str]], None]  # file, IMAGE, texts
 
@@ -111,7 +111,8 @@ class PreviewGrid:
         )
         heads = ["without" if step is None else f"step {step:,}" for step in columns]
         labels = self.previewer.settings.labels()
-        sheet = Sheet(sizes, len(columns), heads, labels, beside=BESIDE)
+        beside = max(BESIDE, max(width for width, _ in sizes) // 2)
+        sheet = Sheet(sizes, len(columns), heads, labels, beside=beside)
         for place, row in enumerate(rows):
             for column, step in enumerate(columns):
                 sheet.put(place, column, opened(self.find(row, step)))

@@ -35,6 +35,12 @@ def test_a_label_that_is_higher_than_its_row_is_cut():
     assert (pixels(sheet)[sheet.top : y, :x] < 100).any()
 
 
+@pytest.mark.parametrize(("side", "least"), [(64, 12), (512, 32), (1024, 64)])
+def test_words_grow_with_the_pictures(side, least):
+    sheet = Sheet([(side, side)], 1, ["step 1"], [], beside=100)
+    assert least < sheet.top < 2 * least + GAP
+
+
 def test_a_sheet_that_is_too_large_is_made_smaller_by_one_factor():
     assert fitting([(64, 32), (16, 16)], 3, 10_000) == [(64, 32), (16, 16)]
     sizes = fitting([(1024, 1024), (512, 1024)], 24, 12_000_000)
