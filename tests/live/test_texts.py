@@ -11,6 +11,9 @@ import pytest
 from comfyui_server import ComfyUI, Outcome
 from PIL import Image
 
+from hypernet.formats.networks import open_network
+from hypernet.runs.preview_files import preview_file, read_about
+
 PICTURES = {"a blue": "blue", "b green": "lime", "c red": "red"}
 DESCRIBER = Path(__file__).with_name("tiny_describer.py")
 
@@ -70,6 +73,31 @@ def test_core_writes_a_caption_for_every_picture(server: ComfyUI):
     assert len(report) >= 3 and all(report[:3]), report
     (kept,) = (server.base / "output" / "hypernet_cache").glob("texts-*.tsv")
     assert kept.read_bytes().count(b"\n") == 3
+
+
+def test_a_network_learns_them_as_captions(server: ComfyUI):
+    training = {
+        "model": node("HypernetLoadDemoModel"),
+        "config": node(
+            "HypernetConfig", layer_structure="1, 2, 1", activation="linear",
+            weight_initialization="Normal", layer_norm=False, dropout_structure="",
+            activate_output=False, widths="", seed=1,
+        ),
+        "train": node(
+            "HypernetTrain", model=["model", 0], clip=["model", 1], vae=["model", 2],
+            dataset=["caption", 0], config=["config", 0], name="described", steps=3,
+            learning_rate="1e-3", batch_size=1, accumulation=1, seed=1, save_every=0, resume=True,
+            preview_prompt="", preview_every=1, preview_steps=1, preview_cfg=2.0,
+        ),
+    }  # fmt: skip
+    outcome = server.run(graph() | training)
+    captions = {each.strip() for each in outcome.shown["texts"]["text"]}
+    assert outcome.status == "success", outcome
+    folder = server.base / "output" / "hypernet" / "described"
+    previews = [preview_file(folder, "described", step) for step in (1, 2, 3)]
+    assert {read_about(each)["prompt"] for each in previews} <= captions
+    network = server.base / "models" / "hypernetworks" / "described.pt"
+    assert open_network(network).record.step == 3
 
 
 def test_one_text_for_three_pictures_is_refused(server: ComfyUI):
