@@ -18,8 +18,8 @@ from torch import Tensor, nn
 from ..apply.training_network import TrainingNetwork
 from ..training.diffusion import Denoiser, diffusion_levels
 from ..training.int8_model import in_int8, plain_layers
+from ..training.memory_saving import addresses_of, computed_by, outermost, visited, visiting
 from ..training.memory_saving import compiled as compiled_layers
-from ..training.memory_saving import computed_by, outermost, visited, visiting
 from .unet import run_unet
 
 if TYPE_CHECKING:
@@ -78,6 +78,7 @@ def denoiser(
             dtype=unet.dtype,
             checkpointed=nullcontext if offload else partial(checkpointed, unet),
             recomputes=offload,
+            addresses=partial(addresses_of, unet),
         )
 
 

@@ -21,7 +21,7 @@ from ..apply.training_network import TrainingNetwork
 from ..families import Site, take_census
 from ..training.diffusion import FLOW_LEVELS, Denoiser, flow_levels, flux_shift, unshifted
 from ..training.int8_model import in_int8, plain_layers
-from ..training.memory_saving import Forward, again, computed_by, visited, visiting
+from ..training.memory_saving import Forward, addresses_of, again, computed_by, visited, visiting
 from ..training.memory_saving import compiled as compiled_layers
 from .denoiser import computing_in, frozen
 from .velocities import inputs_of, velocity_of
@@ -73,6 +73,7 @@ def transformer_denoiser(
             shift=shift_of(transformer),
             checkpointed=frozen_transformer.checkpointed,
             recomputes=offload,
+            addresses=partial(addresses_of, transformer),
         )
 
 

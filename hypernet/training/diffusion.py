@@ -17,7 +17,7 @@ video model has one more dimension: (B, c, 1, h, w), as a picture is a video of 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from typing import NamedTuple
@@ -102,6 +102,10 @@ def flux_shift(shape: torch.Size, patch: int) -> float:
     return math.exp(0.5 + (1.15 - 0.5) * (tokens - 256) / (4096 - 256))
 
 
+def as_it_is(condition: Mapping[str, Tensor], latents: Tensor) -> Mapping[str, Tensor]:
+    return condition
+
+
 @dataclass(frozen=True, kw_only=True)
 class Denoiser:
     """The interface of a frozen model in training.
@@ -120,6 +124,12 @@ class Denoiser:
 
     checkpointed() returns a context in which predict uses gradient checkpointing; None if the host
     has none. recomputes: predict always computes its blocks again in the backward pass.
+
+    prepared(condition, latents): the condition with what can be computed of it before
+    a pass, on the CPU.
+
+    addresses() says where the model's weights are, ready to compute with; None if they may move
+    while predict uses them.
     """
 
     predict: Callable[[Tensor, Tensor, Mapping[str, Tensor], TrainingNetwork | None], Tensor]
@@ -132,6 +142,8 @@ class Denoiser:
     curve: StrengthCurve | None = None
     checkpointed: Callable[[], AbstractContextManager] | None = None
     recomputes: bool = False
+    prepared: Callable[[Mapping[str, Tensor], Tensor], Mapping[str, Tensor]] = as_it_is
+    addresses: Callable[[], Hashable] | None = None
 
 
 def with_strength(
@@ -182,13 +194,14 @@ def asked(denoiser: Denoiser, batch: Batch, noise: Tensor, timesteps: Tensor) ->
     """noise (B, c, …) and timesteps (B,) are on the CPU."""
     levels, device = denoiser.levels.at(timesteps), denoiser.device
     target = prediction_target(denoiser.prediction, batch.latents, noise, levels)
+    condition = denoiser.prepared(batch.condition, batch.latents)
     strength = None
     if denoiser.curve is not None:
         strength = denoiser.curve.factors_at(levels.sigmas(denoiser.prediction)).to(device)
     return Asked(
         noisy=add_noise(batch.latents, noise, levels).to(device, denoiser.dtype),
         timesteps=timesteps.to(device),
-        condition={k: each.to(device, non_blocking=True) for k, each in batch.condition.items()},
+        condition={key: each.to(device, non_blocking=True) for key, each in condition.items()},
         target=target.to(device),
         strength=strength,
     )

@@ -84,6 +84,11 @@ class Learner:
         average.record = self.network.record
         return average
 
+    def take_notes(self) -> tuple[str, ...]:
+        notes = tuple(self.notes)
+        self.notes.clear()
+        return notes
+
     def count_update(self) -> None:
         """Count an update that the optimizer has just done, and move the averages."""
         if self.settings.averages and self.powers is None:
@@ -130,7 +135,8 @@ class Learner:
 
     def _load(self, state: Mapping[str, Any]) -> None:
         if state["optimizer_name"] == self.settings.optimizer:
-            self.optimizer.load_state_dict(kept(state["optimizer"]))
+            saved = with_kernels_of(self.optimizer, kept(state["optimizer"]))
+            self.optimizer.load_state_dict(saved)
             for group in self.optimizer.param_groups:
                 group["weight_decay"] = self.settings.weight_decay
         else:
@@ -175,6 +181,14 @@ class Learner:
         self._load(self._good)
         self.health = replace(self.health, halvings=halvings)
         return self.done
+
+
+def with_kernels_of(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> dict[str, Any]:
+    """The state of an optimizer that may have run on another device, which has other kernels."""
+    for group, own in zip(state["param_groups"], optimizer.param_groups, strict=True):
+        if "fused" in own:
+            group["fused"] = own["fused"]
+    return state
 
 
 def average_decay(decay: float, done: int) -> float:

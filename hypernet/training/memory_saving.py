@@ -64,6 +64,12 @@ def own_tensors(module: nn.Module) -> Iterator[tuple[dict[str, Any], str, Tensor
                 yield tensors, name, tensor
 
 
+def addresses_of(module: nn.Module) -> tuple[int, ...]:
+    """Where its weights and buffers are in memory."""
+    parts = (tensor for part in module.modules() for _, _, tensor in own_tensors(part))
+    return tuple(tensor.data_ptr() for tensor in parts)
+
+
 def copy_on(device: torch.device, tensor: Tensor) -> Tensor:
     found = tensor.detach().to(device, copy=True)
     return nn.Parameter(found, requires_grad=False) if isinstance(tensor, nn.Parameter) else found

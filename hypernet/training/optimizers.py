@@ -13,7 +13,7 @@ from importlib.util import find_spec
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from ..network.vocabulary import nearest
@@ -29,11 +29,13 @@ class Kind:
     factor: float | None  # on AdamW's rate; None: it finds the rate itself, and gets factors on it
     about: str
     arguments: dict[str, Any] = field(default_factory=dict)
+    on_cuda: dict[str, Any] = field(default_factory=dict)  # more of them, there
 
 
 OPTIMIZERS = {
     "AdamW": Kind(
-        "torch.optim", "AdamW", "torch", 1.0, "A1111's; people's recipes mean this one"
+        "torch.optim", "AdamW", "torch", 1.0, "A1111's; people's recipes mean this one",
+        on_cuda={"fused": True},  # one kernel, which does not wait to hear of overflows
     ),
     "AdamW 8-bit": Kind(
         "bitsandbytes.optim", "AdamW8bit", "bitsandbytes", 1.0,
@@ -87,9 +89,11 @@ def build_optimizer(
     if fault := missing_package(name):
         raise ModuleNotFoundError(fault)
     kind = OPTIMIZERS[name]
-    made = getattr(import_module(kind.package), kind.class_name)
+    made, parameters = getattr(import_module(kind.package), kind.class_name), list(parameters)
+    on_cuda = all(weight.device.type == "cuda" for weight in parameters)
+    arguments = kind.arguments | (kind.on_cuda if on_cuda else {})
     # some optimizers refuse to be built with a rate of 0
-    optimizer = made(list(parameters), lr=1.0, weight_decay=weight_decay, **kind.arguments)
+    optimizer = made(parameters, lr=1.0, weight_decay=weight_decay, **arguments)
     set_rate(optimizer, 0.0)
     return optimizer
 
@@ -105,11 +109,11 @@ def rate_in_use(optimizer: Optimizer) -> float:
     return float(group["lr"]) * float(group.get("d", 1.0))
 
 
-def gradient_norm(network: nn.Module) -> float:
-    """The norm of all gradients together; 0 if there are none."""
+def gradient_norm(network: nn.Module) -> Tensor:
+    """The norm of all gradients together, (); 0 if there are none."""
     gradients = [p.grad for p in network.parameters() if p.grad is not None]
     if not gradients:
-        return 0.0
+        return torch.zeros((), device=next(network.parameters()).device)
     # torch has no public name for the norms of many tensors in one call
     norms = torch._foreach_norm(gradients)  # pyright: ignore[reportPrivateImportUsage]
-    return torch.stack(norms).norm().item()
+    return torch.stack(norms).norm()

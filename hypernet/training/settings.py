@@ -31,7 +31,7 @@ LEAST_PRODIGY = 0.01
 # the same numbers are computed. Runs that differ in nothing else give the same network.
 BESIDE_LEARNING = (
     "save_every", "save_optimizer", "probe_every", "averages", "checkpointing", "offload",
-    "compile",
+    "compile", "cuda_graphs",
 )  # fmt: skip
 
 
@@ -204,6 +204,12 @@ class TrainSettings:
         "pictures to learn.",
         0, 100, step=0.1,
     )  # fmt: skip
+
+    cuda_graphs: bool = setting(
+        False,
+        "Record an update once and replay it, so that the card does not wait for Python: most on "
+        "small batches. For NVIDIA cards. Needs memory of its own; not with checkpointing.",
+    )
 
     train_strength: float = 1.0  # at which it learns; guidance exaggerates what it learnt (auto.py)
     steer: bool = False  # the size of what the network adds corrects the rate (health.steered)

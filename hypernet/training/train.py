@@ -18,6 +18,7 @@ import math
 from collections.abc import Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, field
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -32,6 +33,7 @@ from .optimizers import gradient_norm, rate_in_use, set_rate
 from .parallel import ALONE, Processes, drawing_for_all
 from .passes import LEARNT, BatchAt, Others, Sources, add_gradients, passes_of
 from .probe import Measure, Probe, measure_loss
+from .recording import Recorder
 from .schedule import held_rate
 from .settings import TrainSettings
 
@@ -86,12 +88,13 @@ def train(
     if not learner.can_go_back:
         learner.keep_good()
     sources, went_back_to = Sources(batch_at, others, regularization), None
+    recorder = new_recorder(learner, denoiser)
     while learner.done < settings.steps:
         rate = settings.schedule.rate_at(learner.done)
         if rate is None:
             return
         set_rate(learner.optimizer, rate * learner.health.factor)
-        loss, gradient = find_gradients(learner, denoiser, sources, processes)
+        loss, gradient = find_gradients(learner, denoiser, sources, processes, recorder)
         if fault := blow_up(learner.health, loss, gradient):
             went_back_to = go_back(learner, fault)
             look_first(learner, denoiser, probe)
@@ -103,9 +106,7 @@ def train(
             seen = probe_now(learner, denoiser, probe)
         if learner.done % KEEP_EVERY == 0 and learner.health.is_steady:
             learner.keep_good()
-        notes = tuple(learner.notes)
-        learner.notes.clear()
-        used = rate_in_use(learner.optimizer)
+        used, notes = rate_in_use(learner.optimizer), learner.take_notes()
         yield Step(learner.done, loss, used, gradient, went_back_to, notes, **seen)
         went_back_to = None
 
@@ -177,8 +178,26 @@ def go_back(learner: Learner, fault: str) -> int:
     return done
 
 
+def new_recorder(learner: Learner, denoiser: Denoiser) -> Recorder | None:
+    """None if passes shall not be recorded."""
+    if not learner.settings.cuda_graphs:
+        return None
+    recorder = Recorder(learner.network, denoiser.device, learner.notes.append)
+    if denoiser.device.type != "cuda":
+        learner.notes.append(f"cuda_graphs changes nothing on this device ({denoiser.device}).")
+    if any(learner.network.spec.dropout_structure):
+        recorder.give_up("dropout draws anew in each")
+    elif denoiser.addresses is None:
+        recorder.give_up("this model does not tell where its weights are")
+    return recorder
+
+
 def find_gradients(
-    learner: Learner, denoiser: Denoiser, sources: Sources, processes: Processes
+    learner: Learner,
+    denoiser: Denoiser,
+    sources: Sources,
+    processes: Processes,
+    recorder: Recorder | None = None,
 ) -> tuple[float, float]:
     """(loss, norm of the gradients) of the next update. Sets the unscaled gradients in place.
 
@@ -188,7 +207,7 @@ def find_gradients(
     while True:
         learner.optimizer.zero_grad(set_to_none=True)
         try:
-            total = accumulate(learner, denoiser, sources, processes)
+            total = accumulate(learner, denoiser, sources, processes, recorder)
         except torch.OutOfMemoryError:
             if not may_checkpoint(learner, denoiser):
                 raise
@@ -199,11 +218,12 @@ def find_gradients(
             )
             continue
         gradients = [p.grad for p in learner.network.parameters() if p.grad is not None]
-        loss = processes.average(total, gradients).item()
+        total = processes.average(total, gradients)
         scales = needs_scale(denoiser)
         if scales:
             learner.scaler.unscale_(learner.optimizer)
-        gradient = gradient_norm(learner.network)
+        # the one place in an update that waits for the device
+        loss, gradient = torch.stack([total, gradient_norm(learner.network)]).tolist()
         overflown = scales and math.isfinite(loss) and not math.isfinite(gradient)
         if not overflown or learner.scaler.get_scale() < LEAST_SCALE:
             return loss, gradient
@@ -238,13 +258,19 @@ def update(learner: Learner, denoiser: Denoiser) -> None:
 
 
 def accumulate(
-    learner: Learner, denoiser: Denoiser, sources: Sources, processes: Processes
+    learner: Learner,
+    denoiser: Denoiser,
+    sources: Sources,
+    processes: Processes,
+    recorder: Recorder | None,
 ) -> Tensor:
     """Add up the gradients of this process's share of the next update. Returns its mean loss."""
     settings = learner.settings
     saving = denoiser.checkpointed if learner.checkpoints else None
     total = torch.zeros((), device=denoiser.device)
     scale = scale_of(learner, denoiser)
+    if recorder is not None and recorder.works:
+        begin(recorder, learner, denoiser)
     learner.network.train()
     try:
         for part in range(settings.accumulation):
@@ -255,14 +281,25 @@ def accumulate(
                 quickened(learner.network),
             ):
                 for each in passes_of(learner, denoiser, sources, count, processes):
+                    compute = partial(add_gradients, learner, denoiser, each)
                     inputs = each.inputs._replace(scale=scale)
-                    with global_chance(settings.seed, "dropout", count, denoiser.device):
-                        loss = add_gradients(learner, denoiser, each, inputs)
+                    if recorder is not None and recorder.works:
+                        loss = recorder(each.kind, compute, inputs)
+                    else:
+                        with global_chance(settings.seed, "dropout", count, denoiser.device):
+                            loss = compute(inputs)
                     if each.kind == LEARNT:
                         total += loss / settings.accumulation
     finally:
         learner.network.eval()
     return total
+
+
+def begin(recorder: Recorder, learner: Learner, denoiser: Denoiser) -> None:
+    if learner.checkpoints or denoiser.recomputes:
+        recorder.give_up("parts are computed twice (checkpointing or offload)")
+    elif denoiser.addresses is not None:
+        recorder.begin(denoiser.addresses())
 
 
 def scale_of(learner: Learner, denoiser: Denoiser) -> Tensor | None:

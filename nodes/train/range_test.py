@@ -31,7 +31,7 @@ SHOWN_FIRST = ("batch_size", "accumulation", "seed", "optimizer")
 NOT_TESTED = (
     "steps", "learning_rate", "save_every", "ema", "probe_every", "compile", "save_optimizer",
     "preserve", "preserve_every", "strength_curve", "averages",
-    "preserve_prompts", "regularization_weight",
+    "preserve_prompts", "regularization_weight", "cuda_graphs",
 )  # fmt: skip
 PROBED = 8  # samples of a probe, if the material has none
 POINTS = 50

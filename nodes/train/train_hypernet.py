@@ -44,6 +44,7 @@ LATEST = (
     "preserve", "preserve_every", "preset", "strength_curve", "preserve_prompts",
     "regularization_weight", "averages",
 )  # fmt: skip
+LAST = ("cuda_graphs",)
 SHOWN_FIRST = ("steps", "learning_rate", "batch_size", "accumulation", "seed", "save_every")
 
 
@@ -143,7 +144,7 @@ class TrainHypernet(io.ComfyNode):
                     min=0, max=8192, step=8, optional=True, advanced=True,
                     tooltip="Height of the previews in pixels; 0 for the training height.",
                 ),
-                *more_widgets(AutoSettings, (*SHOWN_FIRST, *LATEST)),
+                *more_widgets(AutoSettings, (*SHOWN_FIRST, *LATEST, *LAST)),
                 io.Combo.Input(
                     "encoders", options=list(CHOICES), default=TO_RAM,
                     optional=True, advanced=True,
@@ -179,6 +180,7 @@ class TrainHypernet(io.ComfyNode):
                     tooltip="A prompt of something else, which should stay as it is without the "
                     "network. A row of the grid, marked as control. Empty: none.",
                 ),
+                *chosen_widgets(AutoSettings, LAST, optional=True),
             ],
             outputs=[
                 HypernetSocket.Output("hypernet", display_name="hypernet"),

@@ -292,6 +292,8 @@ def a_preview_inside_training_does_no_harm(compat, model, clip, vae):
     patches = SimpleNamespace(attn1=Scaled(), attn2=Scaled())
     with compat.denoiser(model) as denoiser:
         before = denoiser.predict(latents, timesteps, condition, patches)
+        there = denoiser.addresses()
+        assert len(there) > 500 and denoiser.addresses() == there
         picture = compat.generate(model, vae, *words, width=64, height=64, seed=1, steps=1, cfg=2.0)
         compat.release(model)
         after = denoiser.predict(latents, timesteps, condition, patches)

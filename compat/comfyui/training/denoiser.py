@@ -79,15 +79,11 @@ def denoiser(
         try:
             frozen.load()
             yield Denoiser(
-                predict=frozen,
-                levels=levels,
-                prediction=kind,
-                device=frozen.device,
-                dtype=frozen.dtype,
-                shift=shift_of(model),
-                checkpointed=frozen.checkpointed,
-                recomputes=offload,
-            )
+                predict=frozen, levels=levels, prediction=kind, shift=shift_of(model),
+                device=frozen.device, dtype=frozen.dtype, recomputes=offload,
+                checkpointed=frozen.checkpointed, prepared=frozen.prepared,
+                addresses=frozen.addresses,
+            )  # fmt: skip
         finally:
             frozen.restore()
 

@@ -9,7 +9,7 @@ Two surprises:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -19,8 +19,8 @@ from comfy.ldm.modules.attention import attention_pytorch
 from torch import Tensor, nn
 
 from hypernet.training.int8_model import in_int8
+from hypernet.training.memory_saving import addresses_of, visiting
 from hypernet.training.memory_saving import compiled as compiled_layers
-from hypernet.training.memory_saving import visiting
 
 from ..host import Interrupted
 from .lent_weights import LentWeights
@@ -107,8 +107,15 @@ class FrozenModel:
             self.restore()
             self.load()
 
+    def addresses(self) -> tuple[int, ...]:
+        """Where the weights are, once they are home."""
+        self.come_home()
+        return addresses_of(self.network)
+
     def finished(self, compute: Callable[[], Tensor]) -> Tensor:
         """compute(), also if the user interrupts it; training stops before the next step."""
+        if self.device.type == "cuda" and torch.cuda.is_current_stream_capturing():
+            return compute()  # no random state can be read while a graph is recorded
         chance, interrupted = _random_state(self.device), False
         while True:
             try:
@@ -120,6 +127,10 @@ class FrozenModel:
         if interrupted:
             management.interrupt_current_processing(True)
         return result
+
+    def prepared(self, condition: Mapping[str, Tensor], latents: Tensor) -> Mapping[str, Tensor]:
+        """As Denoiser.prepared."""
+        return condition
 
     def usable(self, tensor: Tensor) -> Tensor:
         tensor = tensor.to(self.device, self.dtype)

@@ -42,7 +42,9 @@ class FrozenUnet(FrozenModel):
         compiled: Callable[[str], object] | None = None,
     ):
         super().__init__(model, offload, compiled)
-        self.sigmas = sigmas
+        # where they are needed: a number from elsewhere would wait for the card in every update
+        self.sigmas = sigmas.to(self.device)
+        self.falling = self.sigmas.flip(0)
 
     def spared_layers(self) -> list[nn.Module]:
         return outermost(self.network, SPARED)
@@ -61,7 +63,7 @@ class FrozenUnet(FrozenModel):
         noisy = self.usable(noisy)
         inputs = {"context": self.usable(condition["context"])}
         if self.model.model.adm_channels:
-            inputs["y"] = self.usable(_text_and_sizes(self.model.model, condition, noisy))
+            inputs["y"] = self.usable(self.prepared(condition, noisy)["y"])
         times = timesteps.to(self.device, torch.float32)
 
         def compute() -> Tensor:
@@ -69,6 +71,15 @@ class FrozenUnet(FrozenModel):
             return self.network(noisy, times, transformer_options=options, **inputs)
 
         return self.finished(compute)
+
+    def prepared(self, condition: Mapping[str, Tensor], latents: Tensor) -> Mapping[str, Tensor]:
+        """The condition with SDXL's `y`, which is made on the CPU."""
+        if not self.model.model.adm_channels or "y" in condition:
+            return condition
+        return {
+            "context": condition["context"],
+            "y": _text_and_sizes(self.model.model, condition, latents),
+        }
 
     def _options(self, timesteps: Tensor, acting: TrainingNetwork | None) -> dict:
         """transformer_options for one call: the model's own, with our patches after its own."""
@@ -83,8 +94,8 @@ class FrozenUnet(FrozenModel):
         return {
             **own,
             "patches": patches,
-            "sigmas": self.sigmas[timesteps.cpu()].to(self.device),
-            "sample_sigmas": self.sigmas.flip(0).to(self.device),
+            "sigmas": self.sigmas[timesteps],
+            "sample_sigmas": self.falling,
             "cond_or_uncond": [0],
             "optimized_attention_override": attention_with_gradients,
         }
@@ -123,15 +134,15 @@ class FrozenUnet(FrozenModel):
         return result
 
 
-def _text_and_sizes(sdxl: SDXL, condition: Mapping[str, Tensor], noisy: Tensor) -> Tensor:
+def _text_and_sizes(sdxl: SDXL, condition: Mapping[str, Tensor], latents: Tensor) -> Tensor:
     """SDXL's `y` (B, 2816), made row by row, because the model's encode_adm takes only one size."""
     if "pooled" not in condition:
         raise ValueError(
             "an SDXL model reads the pooled output of its text encoder beside the prompt, and this "
             "conditioning has none. Encode the prompt with the CLIP of the same checkpoint."
         )
-    height, width = size_in_pixels(noisy)
-    whole = torch.tensor([sizes_in_options({}, height, width)]).expand(len(noisy), -1)
+    height, width = size_in_pixels(latents)
+    whole = torch.tensor([sizes_in_options({}, height, width)]).expand(len(latents), -1)
     return torch.cat(
         [
             sdxl.encode_adm(pooled_output=pooled[None], **dict(zip(SIZES, sizes, strict=True)))

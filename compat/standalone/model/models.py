@@ -213,11 +213,13 @@ def denoiser(
 def _diffusion(model: Model, how: dict[str, Any]) -> AbstractContextManager[Denoiser]:
     levels, unet = model.model.model_sampling, model.model.diffusion_model
     assert isinstance(levels, DiscreteSampling)
+    where = model.load_device
+    # there, because a number from elsewhere would wait for the card in every update
+    sigmas = levels.sigma(torch.arange(len(levels.sigmas))).to(where)
 
     def options_at(timesteps: Tensor) -> dict[str, Any]:
-        return _options(model, levels.sigma(timesteps))
+        return _options(model, sigmas[timesteps])
 
-    where = model.load_device
     return unet_denoiser(
         unet, levels.alphas_cumprod, levels.prediction, where, options_at=options_at, **how
     )

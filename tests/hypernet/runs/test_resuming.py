@@ -102,6 +102,7 @@ OTHER = {
     "unet_dtype": ["float16"],
     "offload": [True],
     "compile": [True],
+    "cuda_graphs": [True],
     "save_optimizer": [True],
     "preserve": [1.0],
     "preserve_every": [2],

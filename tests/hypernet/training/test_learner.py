@@ -188,7 +188,7 @@ BESIDE = {
     "checkpointing": "on", "latent_sampling": "once", "unet_dtype": "float32", "offload": True,
     "compile": True, "save_optimizer": True, "preserve": 1.0, "preserve_every": 2, "steer": True,
     "preserve_prompts": "a dog", "regularization_weight": 2.0, "strength_curve": "0: 0.5",
-    "train_strength": 1.5,
+    "train_strength": 1.5, "cuda_graphs": True,
 }  # fmt: skip
 
 
@@ -350,3 +350,14 @@ def test_a_state_of_before_there_were_averages_can_be_read():
 
 def test_averages_do_not_change_what_is_learnt():
     assert torch.equal(*(weights(update(a_learner(averages=n), 5).network) for n in (0, 4)))
+
+
+def test_a_state_from_a_card_goes_on_with_the_kernels_of_this_device():
+    """On a card AdamW is one kernel, and a state says so."""
+    learner = update(a_learner(), 3)
+    state = through_a_file(learner.state_dict())
+    for group in state["optimizer"]["param_groups"]:
+        group["fused"] = True
+    there = loaded(state, learner, a_learner(begun=5))
+    assert not any(group["fused"] for group in there.optimizer.param_groups)
+    assert weights(update(there, 3).network).equal(weights(update(learner, 3).network))
