@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo demo-dit edit test test-js test-web test-web-oldest test-live test-gpu lint bench-apply bench-data bench-dit bench-quality bench-train stress-parallel clean
+.PHONY: demo demo-dit edit test test-js test-web test-web-oldest test-live test-gpu lint bench-apply bench-data bench-dit bench-gpu bench-quality bench-train stress-parallel clean
 
 $(VENV)/installed: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 10), "Python 3.10 or newer is needed; try make PYTHON=python3.12"'
@@ -77,6 +77,10 @@ bench-apply: $(VENV)/installed
 
 bench-dit: $(VENV)/installed
 	$(BIN)/python benchmarks/dit.py
+
+# On an NVIDIA card; without one, the same rows on tiny models, to see that it runs.
+bench-gpu: $(VENV)/installed
+	$(BIN)/python benchmarks/on_card.py $(ROUNDS)
 
 bench-train: $(VENV)/installed
 	$(BIN)/python benchmarks/train.py

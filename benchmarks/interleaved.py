@@ -25,11 +25,13 @@ def measure(
     steps = {BARE: bare, **ways, AGAIN: bare}
     for step in steps.values():
         step()  # not timed, because the first one allocates memory
+    wait_for_card()
     times: dict[str, list[float]] = {what: [] for what in steps}
     for number in range(rounds):
         for what in rotated(list(steps), number):
             begin = time.perf_counter()
             steps[what]()
+            wait_for_card()
             times[what].append(time.perf_counter() - begin)
         each(number + 1)
     return [
@@ -41,6 +43,11 @@ def measure(
         }
         for what in (*ways, AGAIN)
     ]
+
+
+def wait_for_card() -> None:
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
 
 
 def rotated(names: list[str], by: int) -> Iterator[str]:

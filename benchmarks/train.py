@@ -1,12 +1,8 @@
 """Measures what training costs: one update ÷ forward and backward pass of the frozen UNet alone.
 
-The UNet has Stable Diffusion 1.5's shape and random weights; the batch size is 1.
-
-CPU: float32, 256 × 256 pixels. Ours is compared with the plain way, in which every layer calls the
-network for its own keys and values.
-GPU, if there is one: 512 × 512 pixels. Ours with the UNet in float16 is compared with a loop like
-A1111's (autocast to float16, GradScaler, checkpointing, unfused attention, a network call per
-layer), with peak memory. Ours is also measured on SDXL's shape at 1024 × 1024.
+The UNet has Stable Diffusion 1.5's shape and random weights; the batch size is 1, in float32, at
+256 × 256 pixels. Ours is compared with the plain way, in which every layer calls the network for
+its own keys and values. on_card.py measures on a GPU.
 
 Writes out/bench/train.json and prints the table.
 
@@ -23,14 +19,15 @@ import sys
 import tempfile
 from collections.abc import Callable
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 from apply import show, tell
 from hypernet_pack.compat.standalone.model.models import denoiser
-from interleaved import AGAIN, machine, measure
-from shaped import SD15, SDXL, Shape, random_model
+from interleaved import machine, measure
+from shaped import SD15, Shape, random_model
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
@@ -56,9 +53,6 @@ def main() -> None:
         ways = {"ours 256² b1": ours(unet, 32), "plain per layer 256² b1": plain(unet, 32)}
         rows = measure(bare(unet, 32), ways, rounds, tell)
     show(rows)
-    if torch.cuda.is_available():
-        show(on_gpu := gpu_rows(rounds))
-        rows += on_gpu
     rows += theirs
     RESULT.parent.mkdir(parents=True, exist_ok=True)
     content = {"machine": machine(), "rows": rows}
@@ -87,40 +81,12 @@ def peers(rounds: int) -> list[dict]:
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def gpu_rows(rounds: int) -> list[dict]:
-    device = torch.device("cuda", torch.cuda.current_device())
-    return [
-        *rows_on(
-            device,
-            SD15,
-            64,
-            rounds,
-            {"ours 512² b1, GPU": ours, "A1111's loop 512² b1, GPU": a1111},
-        ),
-        *rows_on(device, SDXL, 128, rounds, {"ours SDXL 1024² b1, GPU": ours}),
-    ]
-
-
-def rows_on(
-    device: torch.device, shape: Shape, side: int, rounds: int, ways: dict[str, Callable]
-) -> list[dict]:
-    """Rows with the bare step in float16. Peaks are those of one update, including the UNet."""
-    with denoiser(random_model(shape, device, torch.float16)) as unet:
-        steps = {what: way(unet, side, shape) for what, way in ways.items()}
-        rows = measure(bare(unet, side, shape), steps, rounds, tell)
-        steps[AGAIN] = bare(unet, side, shape)
-        for row in rows:
-            torch.cuda.reset_peak_memory_stats(device)
-            steps[row["what"]]()
-            row["peak_gib"] = round(torch.cuda.max_memory_allocated(device) / 2**30, 2)
-            print(f"{row['what']}: peak {row['peak_gib']} GiB")
-    return rows
-
-
-def batches(side: int, shape: Shape) -> Callable[[int, int], Batch]:
+def batches(side: int, shape: Shape, number: int = 1) -> Callable[[int, int], Batch]:
     chance = torch.Generator().manual_seed(1)
-    latents = torch.randn(1, 4, side, side, generator=chance)
-    condition = shape.condition(chance)
+    latents = torch.randn(number, 4, side, side, generator=chance)
+    condition = {
+        key: each.expand(number, *each.shape[1:]) for key, each in shape.condition(chance).items()
+    }
     return lambda first, number: Batch(latents, condition)
 
 
@@ -128,22 +94,24 @@ def network(unet: Denoiser, shape: Shape) -> Hypernetwork:
     return shape.network().to(unet.device)
 
 
-def inputs(unet: Denoiser, side: int, shape: Shape) -> tuple[Tensor, Tensor, Tensor, dict]:
+def inputs(
+    unet: Denoiser, side: int, shape: Shape, number: int
+) -> tuple[Tensor, Tensor, Tensor, dict]:
     """(latents, noise, timesteps, condition), on the device."""
-    batch = batches(side, shape)(0, 1)
+    batch = batches(side, shape, number)(0, number)
     noise = torch.randn(batch.latents.shape)
-    timesteps = torch.tensor([500])
+    timesteps = torch.full((number,), 500)
     noisy = add_noise(batch.latents, noise, unet.levels.at(timesteps))
     condition = {key: value.to(unet.device) for key, value in batch.condition.items()}
     noisy = noisy.to(unet.device, unet.dtype)
     return noisy, noise.to(unet.device), timesteps.to(unet.device), condition
 
 
-def bare(unet: Denoiser, side: int, shape: Shape = SD15) -> Step:
+def bare(unet: Denoiser, side: int, shape: Shape = SD15, number: int = 1) -> Step:
     """A forward and backward pass without a network."""
 
     def step() -> object:
-        noisy, noise, timesteps, condition = inputs(unet, side, shape)
+        noisy, noise, timesteps, condition = inputs(unet, side, shape, number)
         found = unet.predict(noisy.requires_grad_(True), timesteps, condition, None)
         loss = F.mse_loss(found.float(), noise)
         loss.backward()
@@ -152,19 +120,30 @@ def bare(unet: Denoiser, side: int, shape: Shape = SD15) -> Step:
     return step
 
 
-def ours(unet: Denoiser, side: int, shape: Shape = SD15) -> Step:
-    steps = train(Learner(network(unet, shape), SETTINGS), unet, batches(side, shape))
-    return lambda: next(steps)
+def ours(
+    unet: Denoiser, side: int, shape: Shape = SD15, number: int = 1, **settings: object
+) -> Step:
+    chosen = replace(SETTINGS, batch_size=number, **settings)
+    learner = Learner(network(unet, shape), chosen)
+    steps = train(learner, unet, batches(side, shape, number))
+
+    def step() -> object:
+        done = next(steps)
+        for note in done.notes:
+            print(note, flush=True)
+        return done
+
+    return step
 
 
-def plain(unet: Denoiser, side: int, shape: Shape = SD15) -> Step:
+def plain(unet: Denoiser, side: int, shape: Shape = SD15, number: int = 1) -> Step:
     """A training step in the most obvious way."""
     trained = network(unet, shape).train()
     optimizer = torch.optim.AdamW(trained.parameters(), lr=1e-6)
     acting = TrainingNetwork(trained)
 
     def step() -> object:
-        noisy, noise, timesteps, condition = inputs(unet, side, shape)
+        noisy, noise, timesteps, condition = inputs(unet, side, shape, number)
         found = unet.predict(noisy, timesteps, condition, acting)
         loss = F.mse_loss(found.float(), noise)
         loss.backward()
@@ -175,7 +154,7 @@ def plain(unet: Denoiser, side: int, shape: Shape = SD15) -> Step:
     return step
 
 
-def a1111(unet: Denoiser, side: int, shape: Shape = SD15) -> Step:
+def a1111(unet: Denoiser, side: int, shape: Shape = SD15, number: int = 1) -> Step:
     """The plain step with autocast, a scaler, checkpointing and unfused attention, as A1111 does.
 
     It does not clip gradients, which is A1111's default.
@@ -187,7 +166,7 @@ def a1111(unet: Denoiser, side: int, shape: Shape = SD15) -> Step:
     checkpointed = unet.checkpointed or nullcontext
 
     def step() -> object:
-        noisy, noise, timesteps, condition = inputs(unet, side, shape)
+        noisy, noise, timesteps, condition = inputs(unet, side, shape, number)
         with checkpointed(), sdpa_kernel(SDPBackend.MATH):
             with torch.autocast(unet.device.type, torch.float16):
                 found = unet.predict(noisy, timesteps, condition, acting)
