@@ -56,9 +56,10 @@ test-web-oldest: $(VENV)/installed
 test-live: $(VENV)/installed
 	$(BIN)/python -m pytest -q -m live
 
-# What lies on a card, and that it lies there once; where torch sees none, the reason is all it says.
+# All that needs a card; where torch sees none, the reason is all it says. It ends after 8 minutes, and
+# prints each failure when it happens.
 test-gpu: $(VENV)/installed
-	$(BIN)/python -m pytest -q -m gpu
+	timeout --signal=INT 480 $(BIN)/python -m pytest -v --tb=no -m gpu
 
 lint: $(VENV)/installed node_modules/installed
 	$(BIN)/ruff check .
