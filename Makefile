@@ -59,7 +59,7 @@ test-live: $(VENV)/installed
 # All that needs a card; where torch sees none, the reason is all it says. It ends after 8 minutes, and
 # prints each failure when it happens.
 test-gpu: $(VENV)/installed
-	timeout --signal=INT 480 $(BIN)/python -m pytest -v --tb=no -m gpu
+	timeout --signal=INT 480 $(BIN)/python -m pytest -v --tb=short -m gpu
 
 lint: $(VENV)/installed node_modules/installed
 	$(BIN)/ruff check .
