@@ -40,6 +40,7 @@ from train import a1111, bare, inputs, ours
 from hypernet import Hypernetwork
 from hypernet.apply.effect import AS_MODEL, EXACT
 from hypernet.training.diffusion import Denoiser
+from hypernet.training.memory_saving import ALL
 from hypernet.training.recording import playable
 
 RESULT = Path(__file__).resolve().parent.parent / "out" / "bench" / "gpu.json"
@@ -204,7 +205,7 @@ def training(case: Case, number: int, rounds: int) -> list[dict]:
             f"bare, recorded, {name}": recorded(unet, *at),
         }
         rows += with_peaks(bare(unet, *at), ways, rounds, name)
-    for way, how in {"int8": {"dtype": torch.int8}, "offload": {"offload": True}}.items():
+    for way, how in {"int8": {"dtype": torch.int8}, "offload": {"swapped": ALL}}.items():
         with denoiser(model, **how) as unet:
             ways = {f"ours, {way}, {name}": ours(unet, *at)}
             rows += with_peaks(bare(unet, *at), ways, rounds, f"{name}, {way}")

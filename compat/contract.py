@@ -345,13 +345,14 @@ def denoiser(
     model: Model,
     *,
     dtype: torch.dtype | None = None,
-    offload: bool = False,
+    swapped: int = 0,
     compiled: Callable[[str], object] | None = None,
 ) -> AbstractContextManager[Denoiser]:
     """Inside, the UNet is frozen, on its device and ready for autograd; then all is restored.
 
-    dtype: in which it computes; None for the model's own. offload: weights stay in RAM and visit
-    the device. compiled: gets a sentence if compiling fails; None means not to compile.
+    dtype: in which it computes; None for the model's own. swapped: the weights of so many blocks
+    stay in RAM and visit the device. compiled: gets a sentence if compiling fails; None means not
+    to compile.
     """
     ...
 

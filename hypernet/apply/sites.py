@@ -53,8 +53,12 @@ def packed_forward(layer: nn.Linear | nn.Conv2d) -> Forward:
     def read(layer: nn.Module, x: Tensor) -> Weights:
         return nullcontext((weight_of(layer), bias_of(layer, x)))
 
-    forward = forward_of(layer)
-    vars(forward)[PARTS] = forward, unchanged, read
+    own = forward_of(layer)
+
+    def forward(input: Tensor) -> Tensor:
+        return own(input)
+
+    vars(forward)[PARTS] = own, unchanged, read  # not itself, or it would outlive its model
     return forward
 
 

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from ..apply.training_network import TrainingNetwork
 from ..training.diffusion import Denoiser, diffusion_levels
 from ..training.int8_model import in_int8, plain_layers
-from ..training.memory_saving import addresses_of, computed_by, outermost, visited, visiting
+from ..training.memory_saving import Swap, addresses_of, computed_by, outermost, spread, visiting
 from ..training.memory_saving import compiled as compiled_layers
 from .unet import run_unet
 
@@ -39,7 +39,7 @@ def denoiser(
     device: torch.device,
     *,
     dtype: torch.dtype | None = None,
-    offload: bool = False,
+    swapped: int = 0,
     compiled: Callable[[str], object] | None = None,
     loaded: Callable[[], AbstractContextManager] = nullcontext,
     options_at: Callable[[Tensor], Options] = lambda timesteps: {},
@@ -50,11 +50,11 @@ def denoiser(
 
     alphas_cumprod: (timesteps,) float32, on the CPU. prediction: "eps" or "v". device: where the
     UNet computes. dtype: in which it computes, None for its own; int8 leaves that alone, and has
-    the weights of its blocks in int8. offload: its weights, which must be in RAM, stay there and
-    visit the device block by block. compiled: gets a sentence if torch.compile fails; None means
-    that nothing is compiled. loaded: a context of the host's, which is entered once the weights
-    have their dtype. options_at(timesteps): the host's transformer_options; patches for training
-    come after those in them. unpacked: layers whose weights the host changes, so not in int8.
+    the weights of its blocks in int8. swapped: so many blocks, whose weights must be in RAM, stay
+    there and visit the device. compiled: gets a sentence if torch.compile fails; None means that
+    nothing is compiled. loaded: a context of the host's, which is entered once the weights have
+    their dtype. options_at(timesteps): the host's transformer_options; patches for training come
+    after those in them. unpacked: layers whose weights the host changes, so not in int8.
 
     Gradients must be on when predict is called.
     """
@@ -63,8 +63,8 @@ def denoiser(
             inside.enter_context(computing_in(unet, dtype))
         if compiled is not None:
             inside.enter_context(compiled_layers(layers_without_patches(unet), compiled))
-        if offload:
-            inside.enter_context(offloaded(unet, device))
+        if swapped:
+            inside.enter_context(offloaded(unet, device, swapped))
         inside.enter_context(loaded())
         if dtype == torch.int8:
             blocks = (unet.down_blocks, unet.mid_block, unet.up_blocks)
@@ -76,8 +76,8 @@ def denoiser(
             prediction=prediction,
             device=device,
             dtype=unet.dtype,
-            checkpointed=nullcontext if offload else partial(checkpointed, unet),
-            recomputes=offload,
+            checkpointed=partial(checkpointed, unet),
+            recomputes=swapped > 0,
             addresses=partial(addresses_of, unet),
         )
 
@@ -131,11 +131,11 @@ def computing_in(module: nn.Module, dtype: torch.dtype) -> Iterator[None]:
 
 
 @contextmanager
-def offloaded(unet: nn.Module, device: torch.device) -> Iterator[None]:
+def offloaded(unet: nn.Module, device: torch.device, count: int) -> Iterator[None]:
     """Inside the block, a UNet that is in RAM stays there.
 
-    The weights of its blocks visit the device one after the other; what is between the blocks is
-    there all the time.
+    The weights of so many of its blocks visit the device one after the other; all others are there
+    all the time.
     """
     from diffusers.models.attention import BasicTransformerBlock
     from diffusers.models.downsampling import Downsample2D
@@ -143,10 +143,10 @@ def offloaded(unet: nn.Module, device: torch.device) -> Iterator[None]:
     from diffusers.models.upsampling import Upsample2D
 
     kinds = (BasicTransformerBlock, ResnetBlock2D, Downsample2D, Upsample2D)
-    blocks = outermost(unet, kinds)
+    swap = Swap(spread(outermost(unet, kinds), count), device)
     with (
-        visiting(unet, device, but=blocks),
-        computed_by({block: visited(block, device) for block in blocks}),
+        visiting(unet, device, but=swap.blocks),
+        computed_by({block: swap.visited(block) for block in swap.blocks}),
     ):
         yield
 

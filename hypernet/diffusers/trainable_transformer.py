@@ -138,14 +138,14 @@ class TrainableTransformer:
     def denoiser(self, device: torch.device, settings: TrainSettings) -> Iterator[Denoiser]:
         transformer = self.transformer
         with (
-            placed(transformer, CPU if settings.offload else device),
+            placed(transformer, CPU if settings.swapped else device),
             transformer_denoiser(
                 transformer,
                 device,
                 dtype=settings.arithmetic,
-                offload=settings.offload,
+                swapped=settings.swapped,
                 compiled=warnings.warn if settings.compile else None,
-                loaded=nullcontext if settings.offload else partial(placed, transformer, device),
+                loaded=nullcontext if settings.swapped else partial(placed, transformer, device),
             ) as opened,
         ):
             yield opened

@@ -100,15 +100,15 @@ class TrainableUnet:
         unet = self.unet
         with (
             patched_attention(unet),
-            placed(unet, CPU if settings.offload else device),
+            placed(unet, CPU if settings.swapped else device),
             denoiser(
                 unet,
                 *self._levels,
                 device,
                 dtype=settings.arithmetic,
-                offload=settings.offload,
+                swapped=settings.swapped,
                 compiled=warnings.warn if settings.compile else None,
-                loaded=nullcontext if settings.offload else partial(placed, unet, device),
+                loaded=nullcontext if settings.swapped else partial(placed, unet, device),
             ) as opened,
         ):
             yield opened

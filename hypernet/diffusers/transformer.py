@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from functools import partial
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -21,7 +22,15 @@ from ..apply.training_network import TrainingNetwork
 from ..families import Site, take_census
 from ..training.diffusion import FLOW_LEVELS, Denoiser, flow_levels, flux_shift, unshifted
 from ..training.int8_model import in_int8, plain_layers
-from ..training.memory_saving import Forward, addresses_of, again, computed_by, visited, visiting
+from ..training.memory_saving import (
+    Forward,
+    Swap,
+    addresses_of,
+    again,
+    computed_by,
+    spread,
+    visiting,
+)
 from ..training.memory_saving import compiled as compiled_layers
 from .denoiser import computing_in, frozen
 from .velocities import inputs_of, velocity_of
@@ -38,7 +47,7 @@ def transformer_denoiser(
     device: torch.device,
     *,
     dtype: torch.dtype | None = None,
-    offload: bool = False,
+    swapped: int = 0,
     compiled: Callable[[str], object] | None = None,
     loaded: Callable[[], AbstractContextManager] = nullcontext,
     changes_at: Callable[[Tensor], Sequence[Change]] = lambda sigmas: (),
@@ -51,12 +60,12 @@ def transformer_denoiser(
     the tables.
     """
     with ExitStack() as inside:
-        frozen_transformer = FrozenTransformer(transformer, device, offload, changes_at)
+        frozen_transformer = FrozenTransformer(transformer, device, swapped, changes_at)
         if dtype not in (None, torch.int8, transformer.dtype):
             inside.enter_context(computing_in(transformer, dtype))
         if compiled is not None:
             inside.enter_context(compiled_layers(layers_without_sites(transformer), compiled))
-        if offload:
+        if swapped:
             inside.enter_context(frozen_transformer.offloaded())
         inside.enter_context(loaded())
         if dtype == torch.int8:
@@ -72,7 +81,7 @@ def transformer_denoiser(
             dtype=transformer.dtype,
             shift=shift_of(transformer),
             checkpointed=frozen_transformer.checkpointed,
-            recomputes=offload,
+            recomputes=swapped > 0,
             addresses=partial(addresses_of, transformer),
         )
 
@@ -84,7 +93,7 @@ class FrozenTransformer:
         self,
         transformer: ModelMixin,
         device: torch.device,
-        offload: bool,
+        swapped: int,
         changes_at: Callable[[Tensor], Sequence[Change]],
     ):
         inputs_of(transformer)  # raises for an unknown class
@@ -93,7 +102,8 @@ class FrozenTransformer:
         self.blocks = blocks_with(transformer, self.sites)
         self.plain: dict[nn.Module, Forward] = {}  # forwards of the blocks while they are visited
         self.device = device
-        self.offload = self.recomputes = offload
+        self.swap = Swap(spread(list(self.blocks), swapped), device)
+        self.checkpoints = False
         self.changes_at = changes_at
 
     def __call__(
@@ -113,38 +123,36 @@ class FrozenTransformer:
     @contextmanager
     def checkpointed(self) -> Iterator[None]:
         """Inside the block, every block is computed again in the backward pass."""
-        self.recomputes = True
+        self.checkpoints = True
         try:
             yield
         finally:
-            self.recomputes = self.offload
+            self.checkpoints = False
 
     @contextmanager
     def offloaded(self) -> Iterator[None]:
         """Inside the block, a transformer that is in RAM stays there, also for other callers.
 
-        The weights of its blocks visit the device one after the other; what is between the blocks
-        is there all the time.
+        The weights of the swapped blocks visit the device one after the other; all others are there
+        all the time.
         """
-        self.plain = {block: block.forward for block in self.blocks}
+        blocks = self.swap.blocks
+        self.plain = {block: block.forward for block in blocks}
         with (
-            visiting(self.transformer, self.device, but=list(self.blocks)),
-            computed_by({block: visited(block, self.device) for block in self.blocks}),
+            visiting(self.transformer, self.device, but=blocks),
+            computed_by({block: self.swap.visited(block) for block in blocks}),
         ):
             yield
         self.plain = {}
 
     @contextmanager
     def _changed(self, change: Change | None) -> Iterator[None]:
-        if not self.recomputes:
-            with changed(self.transformer, self.sites, change):
-                yield
-            return
+        twice = self.blocks if self.checkpoints else self.swap.blocks
         forwards = {
-            block: self._computed_again(block, change, sites)
-            for block, sites in self.blocks.items()
+            block: self._computed_again(block, change, self.blocks[block]) for block in twice
         }
-        with computed_by(forwards):
+        once = chain(*(sites for block, sites in self.blocks.items() if block not in twice))
+        with computed_by(forwards), changed(self.transformer, list(once), change):
             yield
 
     def _computed_again(
@@ -153,7 +161,7 @@ class FrozenTransformer:
         own = self.plain.get(block, block.forward)
 
         def compute(*inputs: Any, **named: Any) -> Any:
-            weights = visiting(block, self.device) if self.offload else nullcontext()
+            weights = self.swap.visit(block) if block in self.swap else nullcontext()
             with weights, changed(self.transformer, sites, change):
                 return own(*inputs, **named)
 

@@ -1,17 +1,17 @@
 """Runs a frozen UNet in less memory or less time.
 
 again      checkpointing: a layer is computed again in the backward pass instead of being kept
-visiting   offloading: a layer's weights stay in RAM and are copied to the device while needed
+Swap       offloading: a layer's weights stay in RAM and are copied to the device while needed
 compiled   a layer is compiled by torch
 
-The three can be combined. `visiting` needs `again`, because otherwise the graph would hold the
-copies of all layers until the backward pass. Results change by rounding only.
+The three can be combined. Swapped layers are computed again, because otherwise the graph would hold
+the copies of all of them until the backward pass. Results change by rounding only.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -21,7 +21,11 @@ from torch.utils.checkpoint import checkpoint
 
 log = logging.getLogger(__name__)
 
+ALL = 1_000_000  # blocks to swap
+
 Forward = Callable[..., Any]
+# A module's dict of tensors, a name in it, and a tensor. Any: some hold Parameters, others Tensors
+Own = tuple[dict[str, Any], str, Tensor]
 
 
 def again(compute: Forward, *inputs: Any, **more: Any) -> Any:
@@ -40,24 +44,38 @@ def visiting(
     but: submodules whose weights stay where they are. A graph that is built inside keeps the
     copies that its backward pass needs.
     """
-    staying = {id(part) for root in but for part in root.modules()}
-    before: list[tuple[dict, str, Tensor]] = []
+    with holding(copies_on(device, module, but)):
+        yield
+
+
+@contextmanager
+def holding(copies: Iterable[Own]) -> Iterator[None]:
+    """Inside, modules have these tensors in place of their own."""
+    before: list[Own] = []
     try:
-        for part in module.modules():
-            if id(part) in staying:
-                continue
-            for tensors, name, tensor in own_tensors(part):
-                before.append((tensors, name, tensor))
-                tensors[name] = copy_on(device, tensor)
+        for tensors, name, copy in copies:
+            before.append((tensors, name, tensors[name]))
+            tensors[name] = copy
         yield
     finally:
         for tensors, name, tensor in before:
             tensors[name] = tensor
 
 
-def own_tensors(module: nn.Module) -> Iterator[tuple[dict[str, Any], str, Tensor]]:
-    """Yields (its dict, its name there, tensor) of each parameter and buffer, submodules aside."""
-    # Any: one dict holds Parameters, the other Tensors
+def copies_on(
+    device: torch.device, module: nn.Module, but: Collection[nn.Module] = ()
+) -> list[Own]:
+    staying = {id(part) for root in but for part in root.modules()}
+    return [
+        (tensors, name, copy_on(device, tensor))
+        for part in module.modules()
+        if id(part) not in staying
+        for tensors, name, tensor in own_tensors(part)
+    ]
+
+
+def own_tensors(module: nn.Module) -> Iterator[Own]:
+    """Yields each parameter and buffer, submodules aside."""
     for tensors in (module._parameters, module._buffers):
         for name, tensor in tensors.items():
             if tensor is not None:
@@ -71,19 +89,82 @@ def addresses_of(module: nn.Module) -> tuple[int, ...]:
 
 
 def copy_on(device: torch.device, tensor: Tensor) -> Tensor:
-    found = tensor.detach().to(device, copy=True)
+    found = tensor.detach().to(device, copy=True, non_blocking=True)
     return nn.Parameter(found, requires_grad=False) if isinstance(tensor, nn.Parameter) else found
 
 
-def visited(layer: nn.Module, device: torch.device) -> Forward:
-    """The layer's forward with its weights copied to the device, also for the backward pass."""
-    plain = layer.forward
+class Swap:
+    """Blocks whose weights stay in RAM, and visit the device while their block computes.
 
-    def compute(*inputs: Any, **more: Any) -> Any:
-        with visiting(layer, device):
-            return plain(*inputs, **more)
+    Meanwhile those of the next block are on their way, on a stream of their own. The next one is
+    the one after it or, in a backward pass, the one before it.
+    """
 
-    return lambda *inputs, **more: again(compute, *inputs, **more)
+    def __init__(self, blocks: Iterable[nn.Module], device: torch.device):
+        self.blocks = list(blocks)
+        self.device = device
+        self._places = {block: place for place, block in enumerate(self.blocks)}
+        self._last = -1
+        self._ahead: tuple[int, list[Own], torch.cuda.Event | None] | None = None
+        self._stream = torch.cuda.Stream(device) if device.type == "cuda" else None
+
+    def __contains__(self, block: nn.Module) -> bool:
+        return block in self._places
+
+    @contextmanager
+    def visit(self, block: nn.Module) -> Iterator[None]:
+        """Inside, the block computes on the device."""
+        place = self._places[block]
+        copies = self._arrived(place)
+        self._send(self._next(place))
+        with holding(copies):
+            yield
+
+    def visited(self, block: nn.Module) -> Forward:
+        """The block's forward on the device, also for the backward pass."""
+        plain = block.forward
+
+        def compute(*inputs: Any, **more: Any) -> Any:
+            with self.visit(block):
+                return plain(*inputs, **more)
+
+        return lambda *inputs, **more: again(compute, *inputs, **more)
+
+    def _next(self, place: int) -> int:
+        # the last block comes twice in a row, where the backward pass begins, and so does the first
+        onwards = place > self._last or place == self._last == 0
+        self._last = place
+        return place + 1 if onwards else place - 1
+
+    def _send(self, place: int) -> None:
+        self._ahead = None
+        if not 0 <= place < len(self.blocks):
+            return
+        if self._stream is None:
+            self._ahead = place, copies_on(self.device, self.blocks[place]), None
+            return
+        with torch.cuda.stream(self._stream):
+            copies = copies_on(self.device, self.blocks[place])
+            event = torch.cuda.Event()
+            event.record(self._stream)
+        self._ahead = place, copies, event
+
+    def _arrived(self, place: int) -> list[Own]:
+        if self._ahead is None or self._ahead[0] != place:
+            return copies_on(self.device, self.blocks[place])
+        _, copies, event = self._ahead
+        if event is not None:
+            stream = torch.cuda.current_stream(self.device)
+            stream.wait_event(event)
+            for _, _, tensor in copies:
+                tensor.record_stream(stream)  # its memory is of the other stream
+        return copies
+
+
+def spread(blocks: Sequence[nn.Module], count: int) -> list[nn.Module]:
+    """So many of the blocks, evenly spread, so that each is fetched while others compute."""
+    count = min(count, len(blocks))
+    return [blocks[place * len(blocks) // count] for place in range(count)]
 
 
 def outermost(module: nn.Module, kinds: tuple[type[nn.Module], ...]) -> list[nn.Module]:

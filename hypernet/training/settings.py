@@ -17,6 +17,7 @@ import torch
 from ..apply.effect import parse_strength_curve
 from ..network.vocabulary import nearest
 from .diffusion import LATENT_SAMPLING, LOSSES, TIMESTEPS
+from .memory_saving import ALL
 from .optimizers import OPTIMIZERS, optimizer_fault
 from .schedule import LIMIT, RATE, Schedule, is_over_by, parse_schedule
 
@@ -31,7 +32,7 @@ LEAST_PRODIGY = 0.01
 # the same numbers are computed. Runs that differ in nothing else give the same network.
 BESIDE_LEARNING = (
     "save_every", "save_optimizer", "probe_every", "averages", "checkpointing", "offload",
-    "compile", "cuda_graphs",
+    "compile", "cuda_graphs", "blocks_to_swap",
 )  # fmt: skip
 
 
@@ -211,6 +212,13 @@ class TrainSettings:
         "small batches. For NVIDIA cards. Needs memory of its own; not with checkpointing.",
     )
 
+    blocks_to_swap: int = setting(
+        0,
+        "So many blocks of the model stay in RAM and are fetched when they compute, the next one "
+        "meanwhile: for models that a card nearly holds. offload keeps all of them there. 0: none.",
+        0, 1000,
+    )  # fmt: skip
+
     train_strength: float = 1.0  # at which it learns; guidance exaggerates what it learnt (auto.py)
     steer: bool = False  # the size of what the network adds corrects the rate (health.steered)
 
@@ -239,6 +247,11 @@ class TrainSettings:
     def arithmetic(self) -> torch.dtype | None:
         """The unet_dtype as torch has it; None for the UNet's own. int8 is of its weights only."""
         return None if self.unet_dtype == OWN else getattr(torch, self.unet_dtype)
+
+    @property
+    def swapped(self) -> int:
+        """How many blocks stay in RAM and visit the device."""
+        return ALL if self.offload else self.blocks_to_swap
 
     @property
     def _length(self) -> int:

@@ -18,7 +18,7 @@ def open_denoiser(
     with compat.denoiser(
         model,
         dtype=settings.arithmetic,
-        offload=settings.offload,
+        swapped=settings.swapped,
         compiled=say if settings.compile else None,
     ) as opened:
         sampling = model.get_model_object("model_sampling")

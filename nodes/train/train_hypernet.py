@@ -44,7 +44,7 @@ LATEST = (
     "preserve", "preserve_every", "preset", "strength_curve", "preserve_prompts",
     "regularization_weight", "averages",
 )  # fmt: skip
-LAST = ("cuda_graphs",)
+LAST = ("cuda_graphs", "blocks_to_swap")
 SHOWN_FIRST = ("steps", "learning_rate", "batch_size", "accumulation", "seed", "save_every")
 
 

@@ -306,12 +306,13 @@ def offloaded_models_learn_the_same(pack):
         tiny = tiny_models.build(name)
         network, batch = pack.network(tiny), pack.batch(tiny)
         found = []
-        for offload in (False, True):
-            with pack.compat.denoiser(tiny.patcher, offload=offload) as denoiser:
-                assert denoiser.recomputes == offload
+        for swapped in (0, 1, 10**6):
+            with pack.compat.denoiser(tiny.patcher, swapped=swapped) as denoiser:
+                assert denoiser.recomputes == (swapped > 0)
                 found.append(gradients_of(pack, denoiser, batch, network))
-        for one, two in zip(*found, strict=True):
-            torch.testing.assert_close(one, two)
+        for one, *others in zip(*found, strict=True):
+            for other in others:
+                torch.testing.assert_close(other, one)
 
 
 def models_in_int8_learn_about_the_same(pack):
@@ -320,8 +321,8 @@ def models_in_int8_learn_about_the_same(pack):
         network, batch = pack.network(tiny), pack.batch(tiny)
         before = {key: id(each) for key, each in tiny.patcher.model.named_parameters()}
         found = []
-        for dtype, offload in ((None, False), (torch.int8, False), (torch.int8, True)):
-            with pack.compat.denoiser(tiny.patcher, dtype=dtype, offload=offload) as denoiser:
+        for dtype, swapped in ((None, 0), (torch.int8, 0), (torch.int8, 10**6)):
+            with pack.compat.denoiser(tiny.patcher, dtype=dtype, swapped=swapped) as denoiser:
                 gradients = gradients_of(pack, denoiser, batch, network)
                 found.append(torch.cat([each.flatten() for each in gradients]))
         assert 1e-6 < (found[1] - found[0]).norm() / found[0].norm() < 0.2, name
@@ -377,7 +378,7 @@ def keeps_no_copy(pack, tiny, how: dict) -> None:
     looked_at = blocks if how is OFFLOADED else weights
     network, batch = pack.network(tiny), pack.batch(tiny)
     settings = pack.settings(steps=1, learning_rate="1e-3", probe_every=0, **how)
-    with pack.compat.denoiser(tiny.patcher, offload=settings.offload) as denoiser:
+    with pack.compat.denoiser(tiny.patcher, swapped=settings.swapped) as denoiser:
         learner = pack.learner(network, settings)
         for _ in pack.loop.train(learner, denoiser, lambda first, number: batch):
             assert (found := pack.copies_of(looked_at)) == [], (how, found)

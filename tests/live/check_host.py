@@ -233,7 +233,7 @@ def memory_can_be_spared_and_gradients_stay_the_same(compat, model, clip, vae):
     torch.testing.assert_close(checkpointed, plain)
     torch.testing.assert_close(again, plain)
     words = compat.conditioning(clip, "a cat"), compat.conditioning(clip, "")
-    with compat.denoiser(model, offload=True) as denoiser:
+    with compat.denoiser(model, swapped=10**6) as denoiser:
         assert denoiser.recomputes
         offloaded, _ = gradients(denoiser, batch)
         compat.generate(model, vae, *words, width=64, height=64, seed=1, steps=1, cfg=2.0)
@@ -276,7 +276,7 @@ def weights_in_int8_learn_about_the_same_and_come_back(compat, model, clip, vae)
         compat.generate(model, vae, *words, width=64, height=64, seed=1, steps=1, cfg=2.0)
         compat.release(model)
         after, _ = gradients(denoiser, batch)
-    with compat.denoiser(model, dtype=torch.int8, offload=True) as denoiser:
+    with compat.denoiser(model, dtype=torch.int8, swapped=10**6) as denoiser:
         offloaded, _ = gradients(denoiser, batch)
     assert 1e-6 < (found - exact).norm() / exact.norm() < 0.1
     for other in (checkpointed, after, offloaded):

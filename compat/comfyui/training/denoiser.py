@@ -44,7 +44,7 @@ def denoiser(
     model: ModelPatcher,
     *,
     dtype: torch.dtype | None = None,
-    offload: bool = False,
+    swapped: int = 0,
     compiled: Callable[[str], object] | None = None,
 ) -> Iterator[Denoiser]:
     """Inside, the model is frozen, loaded and ready for autograd; then all is restored.
@@ -71,16 +71,16 @@ def denoiser(
         if is_unet:
             sigmas = ordinary(model.get_model_object("model_sampling").sigmas).float()
             levels = diffusion_levels(1 / (1 + sigmas**2))
-            frozen = FrozenUnet(model, sigmas, offload, compiled)
+            frozen = FrozenUnet(model, sigmas, swapped, compiled)
         else:
             levels = flow_levels()
-            frozen = FrozenTransformer(model, offload, compiled)
+            frozen = FrozenTransformer(model, swapped, compiled)
         frozen.in_int8 = dtype == torch.int8
         try:
             frozen.load()
             yield Denoiser(
                 predict=frozen, levels=levels, prediction=kind, shift=shift_of(model),
-                device=frozen.device, dtype=frozen.dtype, recomputes=offload,
+                device=frozen.device, dtype=frozen.dtype, recomputes=swapped > 0,
                 checkpointed=frozen.checkpointed, prepared=frozen.prepared,
                 addresses=frozen.addresses,
             )  # fmt: skip

@@ -19,7 +19,7 @@ from comfy.ldm.modules.attention import attention_pytorch
 from torch import Tensor, nn
 
 from hypernet.training.int8_model import in_int8
-from hypernet.training.memory_saving import addresses_of, visiting
+from hypernet.training.memory_saving import Swap, addresses_of, spread, visiting
 from hypernet.training.memory_saving import compiled as compiled_layers
 
 from ..host import Interrupted
@@ -33,25 +33,27 @@ if TYPE_CHECKING:
 class FrozenModel:
     """What the models of all architectures have in common between load and restore.
 
-    offload: ComfyUI loads the model into RAM, as without an accelerator, and each layer's weights
-    visit the device. ComfyUI's own "lowvram" cannot be used: it fetches weights into buffers that
-    the next layer overwrites, although the backward pass still needs them.
+    swapped: ComfyUI loads the model into RAM, as without an accelerator. The weights of so many
+    layers visit the device, all others are there all the time. ComfyUI's own "lowvram" cannot be
+    used: it fetches weights into buffers that the next layer overwrites, although the backward pass
+    still needs them.
     """
 
     def __init__(
         self,
         model: ModelPatcher,
-        offload: bool = False,
+        swapped: int = 0,
         compiled: Callable[[str], object] | None = None,
     ):
         self.device = torch.device(model.load_device)
-        if offload:
+        if swapped:
             model = model.clone()
             model.load_device = torch.device("cpu")
         self.model = model
-        self.offload = offload
+        self.swapped = swapped
+        self.swap = Swap([], self.device)
         self.compiled = compiled
-        self.recomputes = offload
+        self.checkpoints = False
         self.in_int8 = False
         self._inside = ExitStack()
         self._lent = LentWeights(model.model)
@@ -75,7 +77,7 @@ class FrozenModel:
 
     def load(self) -> None:
         with torch.inference_mode():
-            if self.offload:  # otherwise a clone that is on the device would stay there
+            if self.swapped:  # otherwise a clone that is on the device would stay there
                 management.unload_model_and_clones(self.model)
             management.load_models_gpu([self.model], memory_required=1e20, force_full_load=True)
         pack = packable_layers if self.in_int8 else float8_layers
@@ -84,21 +86,22 @@ class FrozenModel:
         if self.compiled is not None:
             layers = self.compilable_layers()
             self._inside.enter_context(compiled_layers(layers, self.compiled))
-        if self.offload:
-            layers = self.spared_layers()
-            self._inside.enter_context(visiting(self.network, self.device, but=layers))
+        if self.swapped:
+            self.swap = Swap(spread(self.spared_layers(), self.swapped), self.device)
+            self._inside.enter_context(visiting(self.network, self.device, but=self.swap.blocks))
 
     def restore(self) -> None:
         self._inside.close()
+        self.swap = Swap([], self.device)
         self._lent.take_back()
 
     @contextmanager
     def checkpointed(self) -> Iterator[None]:
-        self.recomputes = True
+        self.checkpoints = True
         try:
             yield
         finally:
-            self.recomputes = self.offload
+            self.checkpoints = False
 
     def come_home(self) -> None:
         """Load again if ComfyUI has moved the model."""

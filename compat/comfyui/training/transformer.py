@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from functools import partial
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -23,7 +24,7 @@ from hypernet.apply.sites import Change, blocks_with, changed, in_a_row
 from hypernet.apply.training_network import TrainingNetwork
 from hypernet.families import Site, take_census
 from hypernet.training.diffusion import FLOW_LEVELS, flux_shift, unshifted
-from hypernet.training.memory_saving import Forward, again, computed_by, visiting
+from hypernet.training.memory_saving import Forward, again, computed_by
 
 from ..model import uncompiled
 from ..sites import NAME, found_in, read_weights
@@ -43,10 +44,10 @@ class FrozenTransformer(FrozenModel):
     def __init__(
         self,
         model: ModelPatcher,
-        offload: bool = False,
+        swapped: int = 0,
         compiled: Callable[[str], object] | None = None,
     ):
-        super().__init__(model, offload)
+        super().__init__(model, swapped)
         if compiled is not None:
             compiled("compile changes nothing on this model: only parts of UNets are compiled.")
         self.sites = take_census(self.network).sites
@@ -126,15 +127,12 @@ class FrozenTransformer(FrozenModel):
     @contextmanager
     def _changed(self, change: Change | None) -> Iterator[None]:
         """Inside, the model's keys and values are made of changed inputs."""
-        if not self.recomputes:
-            with changed(self.network, self.sites, change, read_weights):
-                yield
-            return
+        twice = self.blocks if self.checkpoints else self.swap.blocks
         forwards = {
-            block: self._computed_again(block, change, sites)
-            for block, sites in self.blocks.items()
+            block: self._computed_again(block, change, self.blocks[block]) for block in twice
         }
-        with computed_by(forwards):
+        once = chain(*(sites for block, sites in self.blocks.items() if block not in twice))
+        with computed_by(forwards), changed(self.network, list(once), change, read_weights):
             yield
 
     def _computed_again(
@@ -143,7 +141,7 @@ class FrozenTransformer(FrozenModel):
         own = block.forward
 
         def compute(*inputs: Any, **named: Any) -> Any:
-            weights = visiting(block, self.device) if self.offload else nullcontext()
+            weights = self.swap.visit(block) if block in self.swap else nullcontext()
             with weights, changed(self.network, sites, change, read_weights):
                 return own(*copies(inputs), **dict(zip(named, copies(named.values()), strict=True)))
 

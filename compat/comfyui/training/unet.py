@@ -6,6 +6,7 @@ The surprise: the UNet's forward writes into its `transformer_options`, so each 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -17,7 +18,7 @@ from torch import Tensor, nn
 from hypernet.apply.training_network import TrainingNetwork
 from hypernet.pictures.latent_size import size_in_pixels
 from hypernet.pictures.sdxl_sizes import sizes_in_options
-from hypernet.training.memory_saving import again, outermost, visiting
+from hypernet.training.memory_saving import again, outermost
 
 from ..model import uncompiled
 from .frozen_model import FrozenModel, attention_with_gradients
@@ -38,10 +39,10 @@ class FrozenUnet(FrozenModel):
         self,
         model: ModelPatcher,
         sigmas: Tensor,
-        offload: bool = False,
+        swapped: int = 0,
         compiled: Callable[[str], object] | None = None,
     ):
-        super().__init__(model, offload, compiled)
+        super().__init__(model, swapped, compiled)
         # where they are needed: a number from elsewhere would wait for the card in every update
         self.sigmas = sigmas.to(self.device)
         self.falling = self.sigmas.flip(0)
@@ -88,7 +89,7 @@ class FrozenUnet(FrozenModel):
         if acting is not None:
             for kind, patch in (("attn1_patch", acting.attn1), ("attn2_patch", acting.attn2)):
                 patches.setdefault(kind, []).append(patch)
-        if self.recomputes:
+        if self.checkpoints or self.swapped:
             handlers = [(kind, self._spare) for kind in SPARED]
             patches.setdefault("forward_timestep_embed_patch", []).extend(handlers)
         return {
@@ -123,12 +124,11 @@ class FrozenUnet(FrozenModel):
             inputs, more = (x,), {"output_shape": shape} if isinstance(layer, Upsample) else {}
 
         def compute(*inputs: Any, **more: Any) -> Tensor:
-            if not self.offload:
-                return layer(*inputs, **more)
-            with visiting(layer, self.device):
+            with self.swap.visit(layer) if layer in self.swap else nullcontext():
                 return layer(*inputs, **more)
 
-        result = again(compute, *inputs, **more)
+        twice = self.checkpoints or layer in self.swap
+        result = again(compute, *inputs, **more) if twice else layer(*inputs, **more)
         if isinstance(layer, SpatialTransformer) and "transformer_index" in options:
             options["transformer_index"] += 1
         return result

@@ -193,18 +193,18 @@ def denoiser(
     model: Model,
     *,
     dtype: torch.dtype | None = None,
-    offload: bool = False,
+    swapped: int = 0,
     compiled: Callable[[str], object] | None = None,
 ) -> Iterator[Denoiser]:
     """Inside the block, inference mode is off, gradients are on and the UNet is frozen."""
     how = {
-        "dtype": dtype, "offload": offload, "compiled": compiled, "loaded": model.loaded,
+        "dtype": dtype, "swapped": swapped, "compiled": compiled, "loaded": model.loaded,
         "unpacked": model.changed_layers(),
     }  # fmt: skip
     with (
         torch.inference_mode(False),
         torch.enable_grad(),
-        _staying_in_ram(model) if offload else nullcontext(),
+        _staying_in_ram(model) if swapped else nullcontext(),
         (_flow if isinstance(model.model, LatentFlow) else _diffusion)(model, how) as opened,
     ):
         yield opened

@@ -117,7 +117,15 @@ def test_the_callers_mode_is_his_own(pipeline, pairs, mode):
     assert losses == expected
 
 
-@pytest.mark.parametrize("how", [dict(offload=True), dict(checkpointing="on")])
+@pytest.mark.parametrize(
+    "how",
+    [
+        dict(offload=True),
+        dict(checkpointing="on"),
+        dict(blocks_to_swap=3),
+        dict(blocks_to_swap=3, checkpointing="on"),
+    ],
+)
 def test_saving_memory_changes_no_loss(pipeline, pairs, how):
     settings = dict(steps=3, learning_rate="1e-3", seed=3)
     plain, saving = (

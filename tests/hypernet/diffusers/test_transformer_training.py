@@ -141,7 +141,16 @@ def test_every_pair_gets_the_gradient_that_finite_differences_show(name):
 
 
 @pytest.mark.parametrize("name", FAMILIES)
-@pytest.mark.parametrize("how", [{"checkpointing": "on"}, {"offload": True}], ids=str)
+@pytest.mark.parametrize(
+    "how",
+    [
+        {"checkpointing": "on"},
+        {"offload": True},
+        {"blocks_to_swap": 1},
+        {"blocks_to_swap": 2, "checkpointing": "on"},
+    ],
+    ids=str,
+)
 def test_saving_memory_changes_no_loss(name, how):
     model, batch = batch_for(name, samples=2)
     plain = dict(steps=2, learning_rate="1e-3", batch_size=2, **ONE)

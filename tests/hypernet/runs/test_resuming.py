@@ -102,7 +102,6 @@ OTHER = {
     "unet_dtype": ["float16"],
     "offload": [True],
     "compile": [True],
-    "cuda_graphs": [True],
     "save_optimizer": [True],
     "preserve": [1.0],
     "preserve_every": [2],
@@ -110,6 +109,8 @@ OTHER = {
     "averages": [2],
     "preserve_prompts": ["a dog"],
     "regularization_weight": [2.0],
+    "cuda_graphs": [True],
+    "blocks_to_swap": [2],
     "train_strength": [1.5],
     "steer": [True],
 }

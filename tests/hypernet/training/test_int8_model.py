@@ -1,5 +1,8 @@
 """A model whose weights are in int8 for a while, and what it is afterwards."""
 
+import gc
+import weakref
+
 import pytest
 import torch
 from torch import nn
@@ -76,3 +79,17 @@ def test_packed_weights_visit_a_device_and_are_used_again_by_the_backward_pass()
 
         again(visit, x).square().sum().backward()
     assert x.grad.equal(expected)
+
+
+def test_nothing_of_ours_outlives_the_model():
+    """A cycle of references would keep its memory until the next garbage collection."""
+    made = model()
+    gone = weakref.ref(made[0])
+    with in_int8(plain_layers([made])):
+        made(torch.randn(3, 8))
+    gc.disable()
+    try:
+        del made
+        assert gone() is None
+    finally:
+        gc.enable()

@@ -188,7 +188,7 @@ BESIDE = {
     "checkpointing": "on", "latent_sampling": "once", "unet_dtype": "float32", "offload": True,
     "compile": True, "save_optimizer": True, "preserve": 1.0, "preserve_every": 2, "steer": True,
     "preserve_prompts": "a dog", "regularization_weight": 2.0, "strength_curve": "0: 0.5",
-    "train_strength": 1.5, "cuda_graphs": True,
+    "train_strength": 1.5, "cuda_graphs": True, "blocks_to_swap": 1,
 }  # fmt: skip
 
 

@@ -46,9 +46,10 @@ def test_visiting_weights_change_nothing_and_few_are_there_at_a_time(tower, monk
         return found
 
     monkeypatch.setattr(memory_saving, "copy_on", counted)
+    swap = memory_saving.Swap(blocks, CPU)
     with (
         memory_saving.visiting(tower, CPU, but=blocks),
-        memory_saving.computed_by({block: memory_saving.visited(block, CPU) for block in blocks}),
+        memory_saving.computed_by({block: swap.visited(block) for block in blocks}),
     ):
         assert tower[0].weight is not before["0.weight"]
         assert tower[1][0].weight is before["1.0.weight"]
@@ -61,6 +62,32 @@ def test_visiting_weights_change_nothing_and_few_are_there_at_a_time(tower, monk
     assert not alive
     assert all(weight is before[name] for name, weight in tower.named_parameters())
     assert not any("forward" in vars(layer) for layer in tower.modules())
+
+
+def test_the_next_block_is_on_its_way_in_both_directions(tower, monkeypatch):
+    """Only where a direction begins is one fetched in the moment it is needed."""
+    swap, sent, missed = memory_saving.Swap(tower[1:], CPU), [], []
+    send, arrived = swap._send, swap._arrived
+
+    def noted(place):
+        if swap._ahead is None or swap._ahead[0] != place:
+            missed.append(place)
+        return arrived(place)
+
+    monkeypatch.setattr(swap, "_send", lambda place: sent.append(place) or send(place))
+    monkeypatch.setattr(swap, "_arrived", noted)
+    with memory_saving.computed_by({block: swap.visited(block) for block in swap.blocks}):
+        expected = gradient_of(tower)
+        gradient_of(tower)
+    assert missed == [0, LAYERS - 1] * 2 and expected.abs().sum() > 0
+    assert sent == [1, 2, 3, 4, 5, 6, 4, 3, 2, 1, 0, -1] * 2
+    assert swap._ahead is None, "nothing waits for an update that may never come"
+
+
+def test_swapped_blocks_are_spread_evenly():
+    assert memory_saving.spread("abcdef", 3) == ["a", "c", "e"]
+    assert memory_saving.spread("abc", memory_saving.ALL) == ["a", "b", "c"]
+    assert memory_saving.spread("abc", 0) == []
 
 
 def test_what_is_computed_again_is_the_same_dropout_included(tower):

@@ -14,6 +14,7 @@ from hypernet_pack.compat.standalone.model.checkpoint import load_checkpoint
 from hypernet_pack.compat.standalone.model.text import weigh
 
 from hypernet.diffusers.blocks import spatial_transformers
+from hypernet.training.memory_saving import ALL
 
 LAYERS = {  # block -> (kind's width of tokens, transformer_index); widths of the tiny UNet
     ("input", 1): (16, 0),
@@ -252,7 +253,7 @@ def test_an_offloaded_unet_gives_the_same_gradients_and_pictures(tiny):
     with models.denoiser(model) as denoiser:
         expected, once = gradient_of(denoiser)
     before = {name: id(weight) for name, weight in model.module.named_parameters()}
-    with models.denoiser(model, offload=True) as denoiser:
+    with models.denoiser(model, swapped=ALL) as denoiser:
         assert denoiser.recomputes
         gradient, twice = gradient_of(denoiser)
         picture = models.generate(

@@ -21,6 +21,8 @@ from hypernet_pack.hypernet.diffusers import spec_for
 from hypernet_pack.hypernet.network.hypernetwork import Hypernetwork, Record
 from tiny_models import build, pipelines
 
+from hypernet.training.memory_saving import ALL
+
 SIDE = 64
 NORMAL_3 = [1, 0.8576924, 0.6021506, 0.008928572, 0]
 SIMPLE_3 = [1, 0.9, 0.75, 0.5, 0]
@@ -160,7 +162,7 @@ def test_a_picture_is_drawn_while_the_model_is_open_for_training(loaded, offload
     conditions = models.conditioning(clip, "a cat"), models.conditioning(clip, "")
     size = {"width": SIDE, "height": SIDE, "seed": 1, "steps": 2, "cfg": 2.0}
     expected = models.generate(model, vae, *conditions, **size)
-    with models.denoiser(model, offload=offload):
+    with models.denoiser(model, swapped=ALL * offload):
         found = models.generate(model, vae, *conditions, **size)
     assert expected.shape == (1, SIDE, SIDE, 3) and (found - expected).abs().max() < 1e-5
 
