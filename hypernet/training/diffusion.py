@@ -51,6 +51,9 @@ class Batch(NamedTuple):
     weights: Tensor | None = None  # (B, 1, h, w)
 
 
+BatchAt = Callable[[int, int], Batch]  # (first sample, number of samples)
+
+
 @dataclass(frozen=True)
 class NoiseLevels:
     """How much signal and how much noise a noisy latent has, by timestep or by sample.
@@ -177,6 +180,24 @@ def prediction_target(
         return a * noise - b * latent
     if prediction == "flow":
         return noise - latent
+    raise ValueError(f'prediction type "{prediction}" is not known; it is "eps", "v" or "flow".')
+
+
+def taken_apart(
+    prediction: str, noisy: Tensor, found: Tensor, levels: NoiseLevels
+) -> tuple[Tensor, Tensor]:
+    """The clean latent and the noise in x_t, if the prediction found (B, c, …) is right.
+
+    The inverse of add_noise and prediction_target. Only "eps" divides, by a: models whose last
+    timestep is pure noise have other types.
+    """
+    a, b = levels.factors(noisy)
+    if prediction == "eps":
+        return (noisy - b * found) / a, found
+    if prediction == "v":
+        return a * noisy - b * found, b * noisy + a * found
+    if prediction == "flow":
+        return noisy - b * found, noisy + a * found
     raise ValueError(f'prediction type "{prediction}" is not known; it is "eps", "v" or "flow".')
 
 

@@ -18,6 +18,7 @@ from ..seeding import generator
 from .diffusion import (
     Asked,
     Batch,
+    BatchAt,
     Denoiser,
     answer,
     asked,
@@ -34,11 +35,9 @@ from .preservation import (
     is_due,
     is_regularized,
     preservation_loss,
-    with_other_prompts,
 )
 from .settings import TrainSettings
 
-BatchAt = Callable[[int, int], Batch]
 Others = Mapping[str, Tensor] | None  # encoded prompts of other things
 LEARNT, PRESERVED, REGULARIZED = "noise", "preserve", "regularization"
 
@@ -48,7 +47,7 @@ class Sources:
     """Where batches come from: of the pictures to learn, and of what keeps from forgetting."""
 
     pictures: BatchAt
-    others: Others = None
+    others: Callable[[int], Batch] | None = None  # pictures of other things, by turn
     regularization: BatchAt | None = None
 
 
@@ -77,7 +76,7 @@ def passes_of(
     yield learning(*drawn, batch, LEARNT)
     if sources.others is not None and is_due(settings, count):
         chance = generator(settings.seed, PRESERVED, count)
-        told = with_other_prompts(batch, sources.others, chance)
+        told = sources.others(count // settings.preserve_every)
         told, timesteps, noise = share_with_noise(learner, denoiser, told, chance, processes)
         question = asked(denoiser, told, noise, timesteps)
         yield Pass(PRESERVED, Inputs(question), settings.preserve)

@@ -2,14 +2,15 @@
 
 Output preservation: on other prompts the model shall draw as it does without the network.
 
-Training shows the network only what it shall change, so it also changes quite other things. On
-every n-th batch the pictures therefore get the prompts of everyday things, and what the model
-predicts is drawn to what the bare model predicts, the teacher:
+Training shows the network only what it shall change, so it also changes quite other things. Every
+n-th batch is therefore followed by one of everyday things, where what the model predicts is drawn
+to what the bare model predicts, the teacher:
 
     weight · mean((prediction with the network − prediction without)²)
 
 The teacher is the same frozen model without the network, so it takes no memory. After learning
-without forgetting (Li & Hoiem 2016).
+without forgetting (Li & Hoiem 2016). The surprise: it also draws the pictures. With the pictures to
+learn, the network would be held back from what it shall do to such pictures.
 
 Regularization pictures, as DreamBooth has them (Ruiz et al. 2022), are learnt beside the others. In
 kohya's trainers as many of them are shown as of the others, each with prior_loss_weight. Here one
@@ -22,8 +23,10 @@ for 1.5 times the time, not twice.
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import cache
 from itertools import cycle, islice
 
 import torch
@@ -31,11 +34,23 @@ from torch import Tensor
 
 from ..apply.training_network import TrainingNetwork
 from ..captions.tags import SMALL_WORDS
-from ..seeding import sample_order
-from .diffusion import Asked, Batch, Denoiser, answer
+from ..seeding import generator, sample_order
+from .diffusion import (
+    Asked,
+    Batch,
+    BatchAt,
+    Denoiser,
+    add_noise,
+    answer,
+    predicted,
+    shifted,
+    taken_apart,
+)
 from .settings import TrainSettings
 
 PROMPTS = 256
+DRAWN = 32  # pictures of other things, or up to a whole batch more
+DRAWING_STEPS = 8
 REGULARIZE_EVERY = 2  # batches per batch of regularization pictures
 
 WORDS = (
@@ -133,12 +148,55 @@ def regularization_samples(settings: TrainSettings) -> int:
     return batches // REGULARIZE_EVERY * settings.batch_size
 
 
-def with_other_prompts(batch: Batch, others: Mapping[str, Tensor], draw: torch.Generator) -> Batch:
-    """The pictures of a batch, each with one of these prompts: "context" (N, T, C) and so on."""
-    (number, *_) = others["context"].shape
-    rows = torch.randint(number, (len(batch.latents),), generator=draw)
-    of_pictures = {key: each for key, each in batch.condition.items() if key == "sizes"}
-    return Batch(batch.latents, {**of_pictures, **{key: e[rows] for key, e in others.items()}})
+def pictures_of_others(
+    denoiser: Denoiser,
+    others: Mapping[str, Tensor] | None,
+    batch_at: BatchAt,
+    settings: TrainSettings,
+) -> Callable[[int], Batch] | None:
+    """A function that gives the batch of pictures of other things whose turn it is; None without
+    prompts of them.
+
+    There are DRAWN pictures, shown again and again. A batch is drawn at its first turn, in the size
+    of the first pictures to learn. others: encoded prompts, as draw_others has them.
+    """
+    if others is None:
+        return None
+    size = settings.batch_size
+
+    @cache
+    def shape() -> torch.Size:
+        return batch_at(0, size).latents.shape
+
+    @cache
+    def drawn(place: int) -> Batch:
+        return draw_others(denoiser, others, shape(), settings.seed, place)
+
+    return lambda turn: drawn(turn % math.ceil(DRAWN / size))
+
+
+@torch.no_grad()
+def draw_others(
+    denoiser: Denoiser, others: Mapping[str, Tensor], shape: torch.Size, seed: int, place: int
+) -> Batch:
+    """Batch number `place` of pictures (B, c, …) as the bare model draws them, with their prompts.
+
+    others: encoded prompts, "context" (N, T, C) and so on. Drawn by DDIM (Song et al. 2021) without
+    guidance: the clean latents and the noise that the model finds are mixed again with less noise.
+    """
+    number, size, last = len(others["context"]), shape[0], len(denoiser.levels) - 1
+    rows = sample_order(seed, number, place * size, size)
+    condition = {key: each[rows] for key, each in others.items()}
+    latents = torch.zeros(shape)
+    noise = torch.randn(shape, generator=generator(seed, "others", place))
+    shares = torch.arange(DRAWING_STEPS, 0, -1) / DRAWING_STEPS
+    for share in shifted(shares, denoiser.shift(shape)):
+        timesteps = (last * share).round().long().expand(size)
+        found, _ = predicted(denoiser, Batch(latents, condition), noise, timesteps, None)
+        levels = denoiser.levels.at(timesteps)
+        noisy = add_noise(latents, noise, levels)
+        latents, noise = taken_apart(denoiser.prediction, noisy, found.cpu(), levels)
+    return Batch(latents, condition)
 
 
 def preservation_loss(denoiser: Denoiser, question: Asked, acting: TrainingNetwork) -> Tensor:

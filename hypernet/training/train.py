@@ -32,6 +32,7 @@ from .learner import Learner
 from .optimizers import gradient_norm, rate_in_use, set_rate
 from .parallel import ALONE, Processes, drawing_for_all
 from .passes import LEARNT, BatchAt, Others, Sources, add_gradients, passes_of
+from .preservation import pictures_of_others
 from .probe import Measure, Probe, measure_loss
 from .recording import Recorder
 from .schedule import held_rate
@@ -87,7 +88,8 @@ def train(
     look_first(learner, denoiser, probe)
     if not learner.can_go_back:
         learner.keep_good()
-    sources, went_back_to = Sources(batch_at, others, regularization), None
+    pictures = pictures_of_others(denoiser, others, batch_at, settings)
+    sources, went_back_to = Sources(batch_at, pictures, regularization), None
     recorder = new_recorder(learner, denoiser)
     while learner.done < settings.steps:
         rate = settings.schedule.rate_at(learner.done)

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from hypernet.training.diffusion import (
+    PREDICTIONS,
     NoiseLevels,
     add_noise,
     diffusion_levels,
@@ -16,6 +17,7 @@ from hypernet.training.diffusion import (
     flux_shift,
     min_snr_weight,
     prediction_target,
+    taken_apart,
     weights_like,
 )
 
@@ -37,6 +39,19 @@ def test_noise_and_targets_follow_the_formulas():
     assert prediction_target("eps", latent, noise, levels) is noise
     with pytest.raises(ValueError, match='"x0"'):
         prediction_target("x0", latent, noise, levels)
+
+
+@pytest.mark.parametrize("prediction", PREDICTIONS)
+def test_a_right_prediction_takes_the_noisy_latent_apart(prediction):
+    latent, noise = torch.randn(3, 4, 2, 2), torch.randn(3, 4, 2, 2)
+    kept = torch.tensor([0.9, 0.5, 0.1])
+    levels = flow_levels(4).at(torch.arange(3)) if prediction == "flow" else diffusion_levels(kept)
+    noisy = add_noise(latent, noise, levels)
+    target = prediction_target(prediction, latent, noise, levels)
+    found = taken_apart(prediction, noisy, target, levels)
+    torch.testing.assert_close(found, (latent, noise), atol=1e-5, rtol=1e-4)
+    with pytest.raises(ValueError, match='"x0"'):
+        taken_apart("x0", noisy, target, levels)
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Output preservation: other prompts give what they give without the network."""
 
+from dataclasses import replace
 from itertools import islice
 
 import pytest
@@ -7,14 +8,22 @@ import torch
 
 from hypernet import HypernetSpec, Hypernetwork
 from hypernet.apply.training_network import TrainingNetwork
-from hypernet.training.diffusion import Batch, Denoiser, asked, diffusion_levels
+from hypernet.training.diffusion import (
+    Batch,
+    Denoiser,
+    asked,
+    diffusion_levels,
+    prediction_target,
+)
 from hypernet.training.learner import Learner
 from hypernet.training.preservation import (
+    DRAWN,
     WORDS,
+    draw_others,
     is_due,
     other_prompts,
+    pictures_of_others,
     preservation_loss,
-    with_other_prompts,
 )
 from hypernet.training.settings import TrainSettings
 from hypernet.training.train import train
@@ -60,13 +69,37 @@ def batch_at(first, number):
     return Batch(latents, {"context": TOLD.repeat(number, 1, 1)})
 
 
-def test_every_picture_gets_another_prompt_and_keeps_the_rest():
-    batch = batch_at(0, 4)
-    batch.condition["sizes"] = torch.ones(4, 6)
-    found = with_other_prompts(batch, OTHERS, torch.Generator().manual_seed(0))
-    assert found.latents is batch.latents and found.condition["sizes"] is batch.condition["sizes"]
-    for text in found.condition["context"]:
-        assert any(text.equal(other) for other in OTHERS["context"])
+def knowing(picture, prediction):
+    """A denoiser that finds this clean latent, whatever it is asked."""
+    levels = diffusion_levels(torch.linspace(0.99, 0.01, 1000))
+
+    def predict(noisy, timesteps, condition, acting):
+        at = levels.at(timesteps)
+        a, b = at.factors(noisy)
+        noise = (noisy - a * picture) / b
+        return prediction_target(prediction, picture.expand_as(noisy), noise, at)
+
+    return replace(denoiser(), predict=predict, prediction=prediction, levels=levels)
+
+
+@pytest.mark.parametrize("prediction", ["eps", "v"])
+def test_what_is_drawn_is_the_clean_latent_that_the_model_finds(prediction):
+    picture = torch.randn(1, 4, 2, 2, generator=torch.Generator().manual_seed(4))
+    host = knowing(picture, prediction)
+    found = draw_others(host, OTHERS, torch.Size((3, 4, 2, 2)), seed=0, place=0)
+    torch.testing.assert_close(found.latents, picture.expand(3, -1, -1, -1), atol=1e-4, rtol=1e-4)
+    texts = found.condition["context"]
+    assert all(any(text.equal(other) for other in OTHERS["context"]) for text in texts)
+
+
+def test_pictures_of_others_are_drawn_when_their_turn_comes_and_kept():
+    given = TrainSettings(batch_size=4)
+    pictures = pictures_of_others(denoiser(), OTHERS, batch_at, given)
+    again = pictures_of_others(denoiser(), OTHERS, batch_at, given)
+    turns = DRAWN // 4
+    assert pictures(0) is pictures(turns) and pictures(1) is pictures(turns + 1)
+    assert not pictures(0).latents.equal(pictures(1).latents)
+    assert pictures(3).latents.equal(again(3).latents)  # whatever has been drawn before
 
 
 def test_the_loss_is_the_square_of_how_far_the_prediction_moves():

@@ -3,8 +3,6 @@
 import torch
 
 from hypernet.training.batches import own_length, stack
-from hypernet.training.diffusion import Batch
-from hypernet.training.preservation import with_other_prompts
 
 
 def prompt(tokens, seed, **others):
@@ -45,10 +43,3 @@ def test_a_mask_that_an_encoder_leaves_out_hides_nothing():
         stacked = stack(prompts)
         rows = [own_length(stacked, row)["attention_mask"].tolist() for row in (0, 1)]
         assert sorted(rows) == [[[1, 0, 0]], [[1, 1]]]
-
-
-def test_other_prompts_bring_their_own_lengths():
-    batch = Batch(torch.zeros(2, 4, 2, 2), stack([prompt(3, 0), prompt(5, 1)]))
-    others = stack([prompt(2, 2)])
-    found = with_other_prompts(batch, others, torch.Generator().manual_seed(0))
-    assert own_length(found.condition, 0)["context"].shape == (1, 2, 4)
