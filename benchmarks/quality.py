@@ -188,9 +188,10 @@ class Bench:
         self.latents = torch.cat(
             [encode_pictures(self.vae, each, self.model)[0] for each in pictures.split(16)]
         )
-        captions = [DEMO / "pictures" / f"{file.stem}.txt" for file in files]
-        self.texts = self.encode([file.read_text("utf-8").strip() for file in captions])
-        self.others = {"context": self.encode(other_prompts([]))}
+        told = [DEMO / "pictures" / f"{file.stem}.txt" for file in files]
+        captions = [file.read_text("utf-8").strip() for file in told]
+        self.texts = self.encode(captions)
+        self.others = {"context": self.encode(other_prompts(captions))}
 
     def encode(self, prompts: list[str]) -> Tensor:
         found = [each["context"] for each in encode_texts(self.clip, prompts)]
