@@ -99,6 +99,9 @@ ROWS = {
     "min_snr_gamma 5": Recipe(spec=WIDE, settings={"min_snr_gamma": 5.0}),
     "400 steps": Recipe(spec=WIDE, settings={"steps": 400}),
     "400 steps, preserve_every 2": Recipe(spec=WIDE, settings={"steps": 400, "preserve_every": 2}),
+    "400 steps, preserve 3 every 4": Recipe(
+        spec=WIDE, settings={"steps": 400, "preserve": 3.0, "preserve_every": 4}
+    ),
     "400 steps, without preserve": Recipe(spec=WIDE, settings={"steps": 400} | UNPRESERVED),
     "quick look": Recipe(spec=WIDE, settings={"preset": "quick look"}),
     "2,400 steps": Recipe(spec=WIDE, settings={"steps": 2400}),
@@ -113,15 +116,16 @@ BOTH_STYLES = (
     "defaults", "LoRA", "defaults, 1, 0.5, 1", "defaults, mish", "preserve_every 4",
     "preserve_every 2", "without preserve", "half the rate", "twice the rate",
     "half the rate, without preserve", "twice the rate, without preserve", "400 steps",
-    "400 steps, preserve_every 2", "400 steps, without preserve", "min_snr_gamma 5", "A1111",
-    "core's Train LoRA", "LoRA, all linear", "LoRA, rank 32", "DoRA", "LoRA at 6e-5",
-    "LoRA at 1.25e-4", "LoRA at 2.5e-4", "one picture at a time",
+    "400 steps, preserve_every 2", "400 steps, preserve 3 every 4", "400 steps, without preserve",
+    "min_snr_gamma 5", "A1111", "core's Train LoRA", "LoRA, all linear", "LoRA, rank 32", "DoRA",
+    "LoRA at 6e-5", "LoRA at 1.25e-4", "LoRA at 2.5e-4", "one picture at a time",
 )  # fmt: skip
 MAIN = ("defaults", "LoRA")  # whole curves
 FEW_PICTURES = [f"{count} pictures{way}" for count in (10, 5) for way in ("", ", curve")]
 ALL_SEEDS = (
-    *MAIN, "400 steps", "400 steps, preserve_every 2", "without preserve", "defaults, 1, 0.5, 1",
-    "LoRA at 1.25e-4", "LoRA at 2.5e-4", "one picture at a time", *FEW_PICTURES,
+    *MAIN, "400 steps", "400 steps, preserve_every 2", "400 steps, preserve 3 every 4",
+    "without preserve", "defaults, 1, 0.5, 1", "LoRA at 1.25e-4", "LoRA at 2.5e-4",
+    "one picture at a time", *FEW_PICTURES,
 )  # fmt: skip
 
 
