@@ -56,6 +56,7 @@ class Recorder:
         self._recorded: dict[Key, Recorded] = {}
         self._gradients: dict[nn.Parameter, Tensor] = {}  # those that recorded passes add to
         self._where: Hashable = None
+        self._pool: Any = None  # the memory of all recordings: they are played one after the other
 
     def begin(self, where: Hashable) -> None:
         """Begin an update, with gradients of 0. where: of the model's weights, as addresses.
@@ -94,6 +95,7 @@ class Recorder:
         self._recorded.clear()
         self._computed.clear()
         self._gradients.clear()
+        self._pool = None
 
     def _record(self, key: Key, compute: Compute, inputs: Inputs) -> Tensor:
         """Compute this pass as ever, and record it for the next ones."""
@@ -129,7 +131,9 @@ class Recorder:
         def run() -> None:
             loss.copy_(compute(own))
 
-        return Recorded(own, loss, playable(run, self._device))
+        if self._pool is None and self._device.type == "cuda":
+            self._pool = torch.cuda.graph_pool_handle()
+        return Recorded(own, loss, playable(run, self._device, self._pool))
 
     def _set_gradients(self, values: Mapping[nn.Parameter, Tensor | None]) -> None:
         for weight, gradient in self._gradients.items():
@@ -158,12 +162,17 @@ class Recorder:
         return ""
 
 
-def playable(run: Callable[[], object], device: torch.device) -> Callable[[], object]:
-    """run as a CUDA graph, which runs only when it is played; elsewhere, run itself."""
+def playable(
+    run: Callable[[], object], device: torch.device, pool: Any = None
+) -> Callable[[], object]:
+    """run as a CUDA graph, which runs only when it is played; elsewhere, run itself.
+
+    pool: of memory, which graphs share that are never played at the same time.
+    """
     if device.type != "cuda":
         return run
     graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):  # waits for the card and empties its cache first
+    with torch.cuda.graph(graph, pool=pool):  # waits for the card and empties its cache first
         run()
     return graph.replay
 

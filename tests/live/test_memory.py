@@ -48,7 +48,7 @@ def learnt(comfyui: ComfyUI) -> dict[str, torch.Tensor]:
                 dataset=["words", 0], config=["config", 0], name=f"memory_{name}", steps=STEPS,
                 learning_rate="1e-3", batch_size=1, accumulation=1, seed=1, save_every=0,
                 resume=True, preview_prompt="a red square", preview_every=4, preview_steps=2,
-                preview_cfg=2.0, **how,
+                preview_cfg=2.0, preserve=1.0, preserve_every=2, **how,
             ),
         })  # fmt: skip
         assert outcome.status == "success", outcome.error

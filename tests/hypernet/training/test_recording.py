@@ -120,8 +120,8 @@ def played(monkeypatch):
     counts = []
     real = recording.playable
 
-    def playable(run, device):
-        run, place = real(run, device), len(counts)
+    def playable(run, device, pool):
+        run, place = real(run, device, pool), len(counts)
         counts.append(0)
 
         def play():
