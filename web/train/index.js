@@ -1,4 +1,4 @@
-/** The live view of Train Hypernet: one widget on the node, and the events that keep it fresh. */
+/** The live view of Train Hypernet: a widget, and the events that keep it fresh. */
 import {api} from "../../../scripts/api.js";
 import {app} from "../../../scripts/app.js";
 import {fresh, setting} from "../language.js";
@@ -10,7 +10,7 @@ const HEIGHT = 372; // pixels, at least: all that a training shows fits
 
 /** @type {Map<EditorNode, any>} Their class is only loaded when there is one: view.mjs */
 const views = new Map();
-/** By node: the last run heard of, its name as asked and as it is, perhaps with a number. */
+/** By node: the last run heard of, its name as asked and as it is. */
 const heard = new WeakMap();
 
 /** The run that a node is about: by its name, or where another node gives that, by its own id. */
@@ -30,7 +30,7 @@ function nameOf(/** @type {EditorNode} */ node) {
 	return typed.replaceAll("\\", "/").replace(/\.pt$/, "");
 }
 
-/** The widget at once, because it has its place among others; what is in it when it is loaded. */
+/** The widget at once, as it has its place among others; what is in it when it is loaded. */
 async function addView(/** @type {EditorNode} */ node) {
 	const root = element("div", {class: "hypernet-training"});
 	addWidget(node, "training", "HYPERNET_TRAINING", root, {
@@ -39,9 +39,14 @@ async function addView(/** @type {EditorNode} */ node) {
 	});
 	root.addEventListener("wheel", zoomBelow, {passive: false});
 	let removed = false;
-	chain(node, "onRemoved", () => (removed = true));
-	const {View} = await import(fresh("./view.mjs"));
+	chain(node, "onRemoved", () => {
+		removed = true;
+		views.get(node)?.remove();
+		views.delete(node);
+	});
+	const {View, showsPicture} = await import(fresh("./view.mjs"));
 	if (removed) return;
+	chain(node, "onExecuted", (output) => showsPicture(app, node, output));
 	const view = new View(root, () => whichRun(node));
 	views.set(node, view);
 	let asked = "";
@@ -50,10 +55,6 @@ async function addView(/** @type {EditorNode} */ node) {
 		if (now !== asked) view.news();
 		asked = now;
 	});
-	chain(node, "onRemoved", () => {
-		views.delete(node);
-		view.remove();
-	});
 }
 
 /** The canvas zooms under our view as beside it; Nodes 2.0 sees to that by itself. */
@@ -61,17 +62,6 @@ function zoomBelow(event) {
 	if (setting("Comfy.VueNodes.Enabled")) return;
 	event.preventDefault();
 	app.canvas.canvas.dispatchEvent(new WheelEvent(event.type, event));
-}
-
-/**
- * The editor shows a node's live preview in place of its picture, in Nodes 2.0 even beside it, and
- * drops it only at the next run. Then the last, small preview would hide the grid. No extension
- * point drops it, so this asks the editor's store for it, where there is one.
- */
-function dropLivePreview(/** @type {EditorNode} */ node) {
-	const {_p: stores, workflow} = app.extensionManager;
-	const shown = stores?._s?.get("nodeOutput");
-	shown?.revokePreviewsByLocatorId?.(workflow?.nodeToNodeLocatorId?.(node));
 }
 
 app.registerExtension({
@@ -97,6 +87,5 @@ app.registerExtension({
 		addPlan(node);
 		addView(node);
 		putInOrder(/** @type {SortedNode} */ (node));
-		chain(node, "onExecuted", (output) => output?.images?.length && dropLivePreview(node));
 	},
 });

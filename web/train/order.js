@@ -1,8 +1,7 @@
 /**
- * Train Hypernet's widgets in an order for people, the rare ones in sections that open by a click.
+ * Train Hypernet's widgets in an order for people, rare ones in sections that open by a click.
  *
- * The editor keeps values by their places. So a node has its own order while it is configured, and
- * what is saved is sorted into it.
+ * The editor keeps values by place: a node has its own order while it is configured and saved.
  */
 import {setting, words} from "../language.js";
 import {chain, linkedInputs, watch} from "../panel.js";

@@ -38,7 +38,16 @@ export const SECTIONS = {
 		"save_optimizer",
 		"tensorboard",
 	],
-	memory: ["accumulation", "checkpointing", "unet_dtype", "offload", "blocks_to_swap", "compile", "cuda_graphs", "encoders"],
+	memory: [
+		"accumulation",
+		"checkpointing",
+		"unet_dtype",
+		"offload",
+		"blocks_to_swap",
+		"compile",
+		"cuda_graphs",
+		"encoders",
+	],
 	learning: [
 		"hypernet_panel",
 		"optimizer",

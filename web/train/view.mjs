@@ -268,3 +268,15 @@ function facts(/** @type {RunAnswer} */ state) {
 	}
 	return found;
 }
+
+/**
+ * The editor shows a node's live preview in place of its picture, in Nodes 2.0 beside it, until the
+ * next run, so the last one would hide the grid. No extension point drops it, so this asks the
+ * editor's store, where there is one.
+ */
+export function showsPicture(app, /** @type {EditorNode} */ node, output) {
+	if (!output?.images?.length) return;
+	const {_p: stores, workflow} = app.extensionManager;
+	const shown = stores?._s?.get("nodeOutput");
+	shown?.revokePreviewsByLocatorId?.(workflow?.nodeToNodeLocatorId?.(node));
+}
