@@ -24,7 +24,7 @@ from hypernet_pack.compat.standalone.model.patched_model import Model
 from hypernet_pack.nodes.use.apply import ApplyHypernet
 from hypernet_pack.nodes.use.fold import FoldHypernet
 from interleaved import machine, measure
-from shaped import SD15, TEXT_TOKENS, random_model
+from shaped import SD15, TEXT_TOKENS, Shape, random_model
 
 from hypernet import save_network
 from hypernet.apply.effect import PRECISIONS
@@ -33,6 +33,7 @@ HERE = Path(__file__).resolve().parent
 RESULT = HERE.parent / "out" / "bench" / "apply.json"
 SIZE = "256² b2"
 ROUNDS = 7
+CPU = torch.device("cpu")
 
 
 def main() -> None:
@@ -88,12 +89,20 @@ def in_bfloat16(rounds: int) -> list[dict]:
     return measure(step_of(model), ways, rounds, tell)
 
 
-def step_of(model: Model) -> Callable[[], object]:
-    """A step that calls the model as a sampler does, with the text as a new tensor each time."""
+def step_of(
+    model: Model, shape: Shape = SD15, side: int = 32, device: torch.device = CPU
+) -> Callable[[], object]:
+    """A step of batch 2 that calls the model as a sampler does, with the text as a new tensor each
+    time. side: of the latents."""
     chance = torch.Generator().manual_seed(1)
-    latents = torch.randn(2, 4, 32, 32, generator=chance)
-    text = torch.randn(2, TEXT_TOKENS, SD15.text_width, generator=chance)
-    sigma = torch.tensor([3.0])
+    latents = torch.randn(2, 4, side, side, generator=chance).to(device)
+    text = torch.randn(2, TEXT_TOKENS, shape.text_width, generator=chance).to(device)
+    told = {
+        key: each.expand(2, -1).to(device)
+        for key, each in shape.condition(chance).items()
+        if key != "context"
+    }
+    sigma = torch.tensor([3.0], device=device)
 
     def step() -> object:
         options = model.model_options["transformer_options"]
@@ -102,6 +111,7 @@ def step_of(model: Model) -> Callable[[], object]:
             sigma.expand(2),
             c_crossattn=text.clone(),
             transformer_options={**options, "sigmas": sigma, "cond_or_uncond": [1, 0]},
+            **told,
         )
 
     return step

@@ -27,13 +27,13 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from apply import show, tell
+from apply import show, step_of, tell
 from hypernet_pack.compat.standalone.model.models import denoiser
 from hypernet_pack.compat.standalone.model.patched_model import Model
 from hypernet_pack.nodes.use.apply import ApplyHypernet
 from hypernet_pack.nodes.use.fold import FoldHypernet
 from interleaved import AGAIN, machine, measure, wait_for_card
-from shaped import SD15, SDXL, TEXT_TOKENS, Shape, random_model
+from shaped import SD15, SDXL, Shape, random_model
 from torch import Tensor
 from train import a1111, bare, inputs, ours
 
@@ -47,6 +47,7 @@ RESULT = Path(__file__).resolve().parent.parent / "out" / "bench" / "gpu.json"
 ROUNDS = 15
 COMPARED = 200  # updates
 CARD = torch.device("cuda", 0) if torch.cuda.is_available() else torch.device("cpu")
+TRAINED = torch.float16 if CARD.type == "cuda" else torch.float32  # the model in training
 Step = Callable[[], object]
 
 
@@ -146,43 +147,19 @@ def as_a1111(model: Model, network: Hypernetwork) -> Model:
 def measured(
     case: Case, model: Model, ways: dict[str, Model], rounds: int, name: str
 ) -> list[dict]:
-    steps = {f"{what}, {name}": denoising(case, each) for what, each in ways.items()}
+    at = case.shape, case.side, CARD
+    steps = {f"{what}, {name}": step_of(each, *at) for what, each in ways.items()}
     for each in ways.values():  # their patches go to the card with the model
         for patches in each.model_options["transformer_options"].get("patches", {}).values():
             for place, patch in enumerate(patches):
                 patches[place] = patch.to(CARD) if hasattr(patch, "to") else patch
-    rows = measure(denoising(case, model), steps, rounds, tell)
+    rows = measure(step_of(model, *at), steps, rounds, tell)
     return [named(row, name) for row in rows]
 
 
 def named(row: dict, name: str) -> dict:
     """The bare step is in all tables, so it gets the name of its own."""
     return row | {"what": f"{row['what']}, {name}"} if row["what"] == AGAIN else row
-
-
-def denoising(case: Case, model: Model) -> Step:
-    """A step of batch 2 as a sampler calls it, with the text as a new tensor each time."""
-    chance, shape = torch.Generator().manual_seed(1), case.shape
-    latents = torch.randn(2, 4, case.side, case.side, generator=chance).to(CARD)
-    text = torch.randn(2, TEXT_TOKENS, shape.text_width, generator=chance).to(CARD)
-    told = {
-        key: each.expand(2, -1).to(CARD)
-        for key, each in shape.condition(chance).items()
-        if key != "context"
-    }
-    sigma = torch.tensor([3.0], device=CARD)
-
-    def step() -> object:
-        options = model.model_options["transformer_options"]
-        return model.model.apply_model(
-            latents,
-            sigma.expand(2),
-            c_crossattn=text.clone(),
-            transformer_options={**options, "sigmas": sigma, "cond_or_uncond": [1, 0]},
-            **told,
-        )
-
-    return step
 
 
 # --- training -----------------------------------------------------------------------------------
@@ -195,8 +172,7 @@ WAYS: dict[str, dict] = {
 
 
 def training(case: Case, number: int, rounds: int) -> list[dict]:
-    dtype = torch.float16 if CARD.type == "cuda" else torch.float32
-    model, rows = random_model(case.shape, CARD, dtype), []
+    model, rows = random_model(case.shape, CARD, TRAINED), []
     name, at = case.named(number), (case.side, case.shape, number)
     with denoiser(model) as unet:
         ways = {f"{way}, {name}": ours(unet, *at, **given) for way, given in WAYS.items()}
@@ -249,7 +225,7 @@ def peak_of(row: dict) -> Iterator[None]:
 
 def agreeing(case: Case) -> dict:
     """How far the losses of recorded updates are from those of eager ones, at most."""
-    model = random_model(case.shape, CARD, torch.float16 if CARD.type == "cuda" else torch.float32)
+    model = random_model(case.shape, CARD, TRAINED)
     losses = []
     with denoiser(model) as unet:
         for graphs in (False, True):
