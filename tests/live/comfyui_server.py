@@ -204,6 +204,16 @@ def node(class_type: str, **inputs: Any) -> dict[str, Any]:
     return {"class_type": class_type, "inputs": inputs}
 
 
+def config(**changes: Any) -> dict[str, Any]:
+    """A Hypernet Config with all that a graph in API format must say."""
+    given = {
+        "layer_structure": "1, 2, 1", "activation": "linear", "weight_initialization": "Normal",
+        "layer_norm": False, "dropout_structure": "", "activate_output": False, "widths": "",
+        "seed": 1,
+    }  # fmt: skip
+    return node("HypernetConfig", **given | changes)
+
+
 def _outcome(entry: dict) -> Outcome:
     events = dict(entry["status"]["messages"])
     for status in ("interrupted", "error"):

@@ -6,7 +6,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from comfyui_server import ComfyUI, node
+from comfyui_server import ComfyUI, config, node
 from PIL import Image
 
 from hypernet.formats.networks import open_network
@@ -37,11 +37,7 @@ def trained(comfyui: ComfyUI) -> Path:
     }  # fmt: skip
     outcome = comfyui.run({
         "loader": node("HypernetLoadDemoModel"), **datasets, **captions,
-        "config": node(
-            "HypernetConfig", layer_structure="1, 2, 1", activation="linear",
-            weight_initialization="ZeroOutput", layer_norm=False, dropout_structure="",
-            activate_output=False, widths="", seed=1,
-        ),
+        "config": config(weight_initialization="ZeroOutput"),
         "train": node(
             "HypernetTrain", model=["loader", 0], clip=["loader", 1], vae=["loader", 2],
             dataset=["words of control", 0], regularization=["words of others", 0],

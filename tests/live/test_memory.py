@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from comfyui_server import ComfyUI, node
+from comfyui_server import ComfyUI, config, node
 from PIL import Image
 
 from hypernet.formats.networks import open_network
@@ -38,11 +38,7 @@ def learnt(comfyui: ComfyUI) -> dict[str, torch.Tensor]:
                 "HypernetCaption", dataset=["data", 0], source="sidecar, then file name",
                 fixed_text="", template="[filewords]",
             ),
-            "config": node(
-                "HypernetConfig", layer_structure="1, 2, 1", activation="linear",
-                weight_initialization="ZeroOutput", layer_norm=False, dropout_structure="",
-                activate_output=False, widths="", seed=1,
-            ),
+            "config": config(weight_initialization="ZeroOutput"),
             "train": node(
                 "HypernetTrain", model=["loader", 0], clip=["loader", 1], vae=["loader", 2],
                 dataset=["words", 0], config=["config", 0], name=f"memory_{name}", steps=STEPS,

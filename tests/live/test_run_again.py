@@ -10,7 +10,7 @@ from pathlib import Path
 
 import comfyui_server
 import pytest
-from comfyui_server import ComfyUI, Outcome, node
+from comfyui_server import ComfyUI, Outcome, config, node
 from PIL import Image
 
 from hypernet.formats.networks import open_network
@@ -40,11 +40,7 @@ def whole_graph(seed: int = 1, strength: float = 1.0, **training) -> dict[str, d
             "HypernetCaption", dataset=["dataset", 0], source="sidecar, then file name",
             fixed_text="", template="a picture of [filewords]",
         ),
-        "config": node(
-            "HypernetConfig", layer_structure="1, 2, 1", activation="relu",
-            weight_initialization="Normal", layer_norm=False, dropout_structure="",
-            activate_output=False, widths="", seed=1,
-        ),
+        "config": config(activation="relu"),
         "train": node("HypernetTrain", **inputs | training),
         "apply": node(
             "HypernetApply", model=["loader", 0], hypernet=["train", 0], strength=strength

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import comfyui_server
 import pytest
-from comfyui_server import ComfyUI, Outcome
+from comfyui_server import ComfyUI, Outcome, config
 from PIL import Image
 
 from hypernet.formats.networks import open_network
@@ -78,11 +78,7 @@ def test_core_writes_a_caption_for_every_picture(server: ComfyUI):
 def test_a_network_learns_them_as_captions(server: ComfyUI):
     training = {
         "model": node("HypernetLoadDemoModel"),
-        "config": node(
-            "HypernetConfig", layer_structure="1, 2, 1", activation="linear",
-            weight_initialization="Normal", layer_norm=False, dropout_structure="",
-            activate_output=False, widths="", seed=1,
-        ),
+        "config": config(),
         "train": node(
             "HypernetTrain", model=["model", 0], clip=["model", 1], vae=["model", 2],
             dataset=["caption", 0], config=["config", 0], name="described", steps=3,
