@@ -14,7 +14,7 @@ other launcher, has made.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -45,26 +45,12 @@ class Processes:
         """This process's rows of (B, …). B must be a multiple of the count."""
         return whole.chunk(self.count)[self.number]
 
-    def average(self, loss: Tensor, gradients: Iterable[Tensor]) -> Tensor:
-        """Average the scalar loss and the gradients over all processes, in place."""
-        if self.count == 1:
-            return loss
-        tensors = [loss, *gradients]
-        flat = torch.cat([tensor.reshape(-1) for tensor in tensors])
-        with _exchange():
-            torch.distributed.all_reduce(flat)
-        flat /= self.count
-        parts = flat.split([tensor.numel() for tensor in tensors])
-        for tensor, part in zip(tensors, parts, strict=True):
-            tensor.copy_(part.view_as(tensor))
-        return loss
-
     def any(self, is_true: bool) -> bool:
         """Is it true in any process?"""
         if self.count == 1:
             return is_true
         found = torch.tensor(int(is_true))
-        with _exchange():
+        with exchanging():
             torch.distributed.all_reduce(found)
         return bool(found)
 
@@ -73,7 +59,7 @@ class Processes:
         values = [value]
         if self.count > 1:
             values *= self.count
-            with _exchange():
+            with exchanging():
                 torch.distributed.all_gather_object(values, value)
         return all(each == value for each in values)
 
@@ -81,13 +67,14 @@ class Processes:
         """The leading process's value, in every process. The others wait for it."""
         said = [value]
         if self.count > 1:
-            with _exchange():
+            with exchanging():
                 torch.distributed.broadcast_object_list(said, device=torch.device("cpu"))
         return said[0]
 
 
 @contextmanager
-def _exchange() -> Iterator[None]:
+def exchanging() -> Iterator[None]:
+    """Raises ConnectionError where another process has ended."""
     try:
         yield
     except RuntimeError as fault:  # gloo has no error class of its own for a lost process

@@ -27,6 +27,7 @@ from ..apply.onednn import quickened
 from ..network.hypernetwork import Hypernetwork
 from ..seeding import global_chance
 from .diffusion import Denoiser, with_strength
+from .exchange import Exchange
 from .health import after_loss, after_probe, blow_up, steered
 from .learner import Learner
 from .optimizers import gradient_norm, rate_in_use, set_rate
@@ -90,13 +91,13 @@ def train(
         learner.keep_good()
     pictures = pictures_of_others(denoiser, others, batch_at, settings)
     sources, went_back_to = Sources(batch_at, pictures, regularization), None
-    recorder = new_recorder(learner, denoiser)
+    recorder, exchange = new_recorder(learner, denoiser), Exchange(learner.network, processes)
     while learner.done < settings.steps:
         rate = settings.schedule.rate_at(learner.done)
         if rate is None:
             return
         set_rate(learner.optimizer, rate * learner.health.factor)
-        loss, gradient = find_gradients(learner, denoiser, sources, processes, recorder)
+        loss, gradient = find_gradients(learner, denoiser, sources, exchange, recorder)
         if fault := blow_up(learner.health, loss, gradient):
             went_back_to = go_back(learner, fault)
             look_first(learner, denoiser, probe)
@@ -198,7 +199,7 @@ def find_gradients(
     learner: Learner,
     denoiser: Denoiser,
     sources: Sources,
-    processes: Processes,
+    exchange: Exchange,
     recorder: Recorder | None = None,
 ) -> tuple[float, float]:
     """(loss, norm of the gradients) of the next update. Sets the unscaled gradients in place.
@@ -209,7 +210,7 @@ def find_gradients(
     while True:
         learner.optimizer.zero_grad(set_to_none=True)
         try:
-            total = accumulate(learner, denoiser, sources, processes, recorder)
+            total = accumulate(learner, denoiser, sources, exchange, recorder)
         except torch.OutOfMemoryError:
             if not may_checkpoint(learner, denoiser):
                 raise
@@ -219,8 +220,7 @@ def find_gradients(
                 "takes longer."
             )
             continue
-        gradients = [p.grad for p in learner.network.parameters() if p.grad is not None]
-        total = processes.average(total, gradients)
+        total = exchange.finish(total)
         scales = needs_scale(denoiser)
         if scales:
             learner.scaler.unscale_(learner.optimizer)
@@ -263,7 +263,7 @@ def accumulate(
     learner: Learner,
     denoiser: Denoiser,
     sources: Sources,
-    processes: Processes,
+    exchange: Exchange,
     recorder: Recorder | None,
 ) -> Tensor:
     """Add up the gradients of this process's share of the next update. Returns its mean loss."""
@@ -279,16 +279,21 @@ def accumulate(
             count = learner.done * settings.accumulation + part
             with (
                 saving() if saving else nullcontext(),
-                drawing_for_all(learner.network, processes),
+                drawing_for_all(learner.network, exchange.processes),
                 quickened(learner.network),
             ):
-                for each in passes_of(learner, denoiser, sources, count, processes):
+                passes = list(passes_of(learner, denoiser, sources, count, exchange.processes))
+                for each in passes:
                     compute = partial(add_gradients, learner, denoiser, each)
                     inputs = each.inputs._replace(scale=scale)
+                    is_last = each is passes[-1] and part == settings.accumulation - 1
                     if recorder is not None and recorder.works:
                         loss = recorder(each.kind, compute, inputs)
                     else:
-                        with global_chance(settings.seed, "dropout", count, denoiser.device):
+                        with (
+                            global_chance(settings.seed, "dropout", count, denoiser.device),
+                            exchange.sending() if is_last else nullcontext(),
+                        ):
                             loss = compute(inputs)
                     if each.kind == LEARNT:
                         total += loss / settings.accumulation

@@ -19,6 +19,7 @@ from hypernet.devices import as_tensors_name_it
 from hypernet.runs.state import load_state, read_state, save_state, state_of
 from hypernet.training.diffusion import Batch, Denoiser, diffusion_levels
 from hypernet.training.learner import Learner
+from hypernet.training.parallel import Processes, connected
 from hypernet.training.probe import Probe
 from hypernet.training.settings import TrainSettings
 from hypernet.training.train import train
@@ -216,6 +217,26 @@ def test_the_device_learns_what_the_cpu_learns(device):
     # AdamW moves a weight by the rate, 1e-2, whose gradient is hardly more than rounding
     found, expected = (weights(each.result).cpu() for each in (found, expected))
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-3)
+
+
+@DEVICES
+def test_gradients_are_averaged_on_the_device_by_its_own_backend(tmp_path, device):
+    """A group of one, in which it counts as the first of two: the other adds nothing.
+
+    Whole pairs of processes are in tests/hypernet/training/test_parallel.py.
+    """
+    backend, one, results = "cpu:gloo", Processes(0, 2), []
+    if device.type == "cuda":
+        backend += ",cuda:nccl"
+    for number, place in enumerate((device, torch.device("cpu"))):
+        meeting = dict(init_method=f"file://{tmp_path / str(number)}", rank=0, world_size=1)
+        learner = learner_on(place, settings_of(gradient_clip="norm"))
+        with connected(backend, **meeting):
+            steps = list(train(learner, denoiser_on(place), batch_at, None, one))
+        results.append(([step.gradient for step in steps], weights(learner.network).cpu()))
+    (found, there), (expected, here) = results
+    assert found == pytest.approx(expected, rel=1e-3)
+    torch.testing.assert_close(there, here, rtol=0, atol=1e-3)
 
 
 @DEVICES

@@ -37,11 +37,11 @@ def together(tmp_path_factory):
     assert [process.wait(timeout=300) for process in started] == [0, 0]
     return {
         case: [torch.load(folder / f"{case}-{number}.pt") for number in (0, 1)]
-        for case in [*CASES, "asked"]
+        for case in [*CASES, "asked", "ahead"]
     }
 
 
-@pytest.mark.parametrize("case", ["plain", "dropout", "weighted", "float16"])
+@pytest.mark.parametrize("case", ["plain", "dropout", "weighted", "float16", "out of memory"])
 def test_two_processes_make_the_updates_of_one_with_the_whole_batch(together, case):
     alone, (first, _) = trained_together.trained(case, ALONE), together[case]
     assert first["losses"] == pytest.approx(alone["losses"], rel=1e-5)
@@ -67,6 +67,16 @@ def test_a_blow_up_in_one_process_leads_all_of_them_back(together):
         assert each["went_back"][102] == 100
         assert len(each["losses"]) == 106
     assert trained_together.trained("spoilt", ALONE)["went_back"] == [None] * 104
+
+
+def test_gradients_are_sent_while_others_are_still_computed(together):
+    for ahead in together["ahead"]:
+        assert ahead == [False, True, True], "the first update finds out in which order"
+
+
+def test_a_process_that_runs_out_of_memory_computes_again_what_the_others_wait_for(together):
+    first, second = together["out of memory"]
+    assert first["notes"] == [] and "computed twice" in second["notes"][0]
 
 
 def test_what_one_process_knows_all_can_be_told(together):

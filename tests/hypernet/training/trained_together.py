@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import sys
 import weakref
+from contextlib import nullcontext
 from pathlib import Path
 
 import torch
+from torch.profiler import ProfilerActivity, profile
 
 from hypernet import HypernetSpec, Hypernetwork
 from hypernet.training.diffusion import Batch, Denoiser, diffusion_levels
@@ -34,7 +36,9 @@ CASES = {
     "rrelu": ({}, dict(activation="rrelu")),
     "float16": ({}, {}),
     "spoilt": (dict(steps=104), {}),
+    "out of memory": ({}, {}),
 }
+FAULTS = {"spoilt": 103, "out of memory": 3}  # the call in which the second process meets it
 
 
 def batch_at(first: int, number: int) -> Batch:
@@ -44,8 +48,11 @@ def batch_at(first: int, number: int) -> Batch:
     return Batch(latents, {"context": text}, torch.rand(number, 1, 2, 2, generator=chance))
 
 
-def denoiser_of(spoilt: int, dtype: torch.dtype) -> Denoiser:
-    """spoilt: the call, counted from 1, whose answer is no number; 0 for none."""
+def denoiser_of(case: str, faulty: int, dtype: torch.dtype) -> Denoiser:
+    """faulty: the call, counted from 1, in which the case's fault is met; 0 for none.
+
+    The gradients of the values' MLP are there before the backward pass comes to that of the keys.
+    """
     weights = torch.randn(4, WIDTH, generator=torch.Generator().manual_seed(3))
     calls = []
 
@@ -55,8 +62,10 @@ def denoiser_of(spoilt: int, dtype: torch.dtype) -> Denoiser:
         _, first, _ = acting.attn2(context[:, :1], context, context, {})
         _, _, second = acting.attn2(context[:, :1], context, context, {})
         answer = (first + second).mean(1) @ weights.T
-        if len(calls) == spoilt:
+        if len(calls) == faulty and case == "spoilt":
             answer = answer * float("nan")
+        if len(calls) == faulty and case == "out of memory":
+            first.register_hook(run_out_of_memory)
         return noisy.float() + answer.to(dtype).float()[:, :, None, None]
 
     return Denoiser(
@@ -65,7 +74,12 @@ def denoiser_of(spoilt: int, dtype: torch.dtype) -> Denoiser:
         prediction="eps",
         device=torch.device("cpu"),
         dtype=dtype,
+        checkpointed=nullcontext,
     )
+
+
+def run_out_of_memory(gradient: torch.Tensor) -> None:
+    raise torch.OutOfMemoryError("none left")
 
 
 def trained(case: str, processes: Processes) -> dict:
@@ -77,9 +91,10 @@ def trained(case: str, processes: Processes) -> dict:
     dtype = torch.float16 if case == "float16" else torch.float32
     if case == "float16":
         learner.scaler = torch.amp.GradScaler("cpu", init_scale=2.0**24)
-    spoilt = 103 if case == "spoilt" and processes.number == 1 else 0
+    faulty = FAULTS.get(case, 0) if processes.number == 1 else 0
     probe = Probe([batch_at(900, 2)]) if settings.accumulation > 1 else None
-    steps = list(train(learner, denoiser_of(spoilt, dtype), batch_at, probe, processes))
+    denoiser = denoiser_of(case, faulty, dtype)
+    steps = list(train(learner, denoiser, batch_at, probe, processes))
     return {
         "network": dict(learner.network.state_dict()),
         "result": dict(learner.result.state_dict()),
@@ -91,8 +106,23 @@ def trained(case: str, processes: Processes) -> dict:
         "losses": [step.loss for step in steps],
         "gradients": [step.gradient for step in steps],
         "went_back": [step.went_back_to for step in steps],
+        "notes": [note for step in steps for note in step.notes],
         "scale": learner.scaler.get_scale(),
     }
+
+
+def sent_ahead(processes: Processes) -> list[bool]:
+    """Of each of three updates: was something sent before the backward pass was at its end?"""
+    learner = Learner(Hypernetwork(HypernetSpec(widths=(WIDTH,))), TrainSettings(**SHARED))
+    steps = train(learner, denoiser_of("plain", 0, torch.float32), batch_at, None, processes)
+    found = []
+    for _ in range(3):
+        with profile(activities=[ProfilerActivity.CPU]) as profiled:
+            next(steps)
+        events = [(event.time_range.start, event.name) for event in profiled.events()]
+        sent = min(at for at, name in events if name == "c10d::allreduce_")
+        found.append(sent < max(at for at, name in events if name == "AddmmBackward0"))
+    return found
 
 
 def exchange(processes: Processes, folder: Path) -> None:
@@ -104,6 +134,7 @@ def exchange(processes: Processes, folder: Path) -> None:
     asked = [processes.any(number == 1), processes.any(False)]
     asked += [processes.agree("all"), processes.agree(number), processes.told(number)]
     torch.save(asked, folder / f"asked-{number}.pt")
+    torch.save(sent_ahead(processes), folder / f"ahead-{number}.pt")
 
 
 def main() -> None:
