@@ -12,13 +12,12 @@ that process. Writes out/bench/apply.json and prints the table.
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+import in_comfyui
 import torch
 from hypernet_pack.compat.standalone.model.patched_model import Model
 from hypernet_pack.nodes.use.apply import ApplyHypernet
@@ -117,19 +116,16 @@ def step_of(
     return step
 
 
-def peers(rounds: int) -> list[dict]:
+def peers(rounds: int, side: int = 32, device: torch.device = CPU) -> list[dict]:
     """Rows for core's loader and our node in a real ComfyUI, if COMFYUI_DIR names one."""
-    folder = os.environ.get("COMFYUI_DIR", "")
-    if not folder:
+    if not in_comfyui.folder():
         print("COMFYUI_DIR is not set: core's loader is not measured.")
         return []
-    python = os.environ.get("COMFYUI_PYTHON") or sys.executable
     with tempfile.TemporaryDirectory() as place:
         file = save_network(SD15.network("relu"), Path(place) / "relu.pt")
-        script = HERE / "apply_in_comfyui.py"
-        command = [python, str(script), folder, str(HERE.parent), str(file), str(rounds)]
-        done = subprocess.run(command, cwd=folder, stdout=subprocess.PIPE, text=True, check=True)
-    return json.loads(done.stdout.splitlines()[-1])
+        return in_comfyui.result_of(
+            "apply_in_comfyui.py", HERE.parent, file, rounds, side, device.type
+        )
 
 
 if __name__ == "__main__":

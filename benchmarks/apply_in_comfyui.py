@@ -1,6 +1,9 @@
 """The part of apply.py that runs in ComfyUI's interpreter. Its last line has the rows as JSON.
 
-python apply_in_comfyui.py COMFYUI_DIR REPOSITORY NETWORK ROUNDS
+python apply_in_comfyui.py COMFYUI_DIR REPOSITORY NETWORK ROUNDS SIDE DEVICE
+
+SIDE: of the latents. On a card the model is in float16, as ComfyUI has it there, and the patches
+get what ComfyUI gives them when it loads a model.
 """
 
 from __future__ import annotations
@@ -8,21 +11,21 @@ from __future__ import annotations
 import importlib.util
 import json
 import sys
+from itertools import product
 from pathlib import Path
 
 import torch
 from interleaved import measure
 
-PEER = "core's loader, relu [1,2,1] 256² b2"
-OURS = "ours in ComfyUI, relu [1,2,1] 256² b2"
+PEER, OURS = "core's loader", "ours in ComfyUI"
 
 
 def main() -> None:
-    comfyui, repository, file, rounds = sys.argv[1:]
+    comfyui, repository, file, rounds, side, device = sys.argv[1:]
     sys.path.insert(0, comfyui)
     from comfy.cli_args import args
 
-    args.cpu = True
+    args.cpu = device == "cpu"
     import folder_paths  # noqa: F401  by this module the pack recognizes ComfyUI
     from comfy_extras.nodes_hypernetwork import load_hypernetwork_patch
 
@@ -31,12 +34,16 @@ def main() -> None:
     from hypernet.apply.patches import make_patches
 
     with torch.inference_mode():
-        unet = random_unet()
+        place = torch.device(device), torch.float32 if device == "cpu" else torch.float16
+        unet = random_unet().to(*place)
         core = load_hypernetwork_patch(file, 1.0)
         ours = make_patches(open_network(file))
-        patches = {PEER: (core, core), OURS: ours}
-        ways = {what: step_of(unet, *pair) for what, pair in patches.items()}
-        rows = measure(step_of(unet), ways, int(rounds))
+        for patch, to in product((core, *ours), place):
+            patch.to(to)
+        size = f"relu [1,2,1] {int(side) * 8}² b2"
+        patches = {f"{PEER}, {size}": (core, core), f"{OURS}, {size}": ours}
+        ways = {what: step_of(unet, int(side), *pair) for what, pair in patches.items()}
+        rows = measure(step_of(unet, int(side)), ways, int(rounds))
     print(json.dumps(rows))
 
 
@@ -81,15 +88,16 @@ def random_unet() -> torch.nn.Module:
     return unet
 
 
-def step_of(unet: torch.nn.Module, attn1=None, attn2=None):
+def step_of(unet: torch.nn.Module, side: int, attn1=None, attn2=None):
     chance = torch.Generator().manual_seed(1)
-    latents = torch.randn(2, 4, 32, 32, generator=chance)
-    text = torch.randn(2, 77, 768, generator=chance)
-    times = torch.tensor([500.0, 500.0])
+    place = next(unet.parameters())
+    latents = torch.randn(2, 4, side, side, generator=chance).to(place)
+    text = torch.randn(2, 77, 768, generator=chance).to(place)
+    times, sigmas = (torch.tensor(each).to(place.device) for each in ([500.0, 500.0], [3.0]))
     patches = {"attn1_patch": [attn1], "attn2_patch": [attn2]} if attn1 else {}
 
     def step() -> torch.Tensor:
-        options = {"patches": patches, "sigmas": torch.tensor([3.0]), "cond_or_uncond": [1, 0]}
+        options = {"patches": patches, "sigmas": sigmas, "cond_or_uncond": [1, 0]}
         return unet(latents, times, text.clone(), transformer_options=options)
 
     return step

@@ -6,10 +6,6 @@ its own batches and noise. It has no schedule and no offset of the noise.
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -22,28 +18,21 @@ from hypernet_pack.compat.standalone.model.patched_model import UNET_PREFIX, Mod
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from . import in_comfyui
 from .acting import switched_at
 
 HERE = Path(__file__).resolve().parent
-
-
-def is_there() -> bool:
-    return bool(os.environ.get("COMFYUI_DIR"))
 
 
 def learn(
     settings: Mapping[str, Any], latents: Tensor, texts: Tensor
 ) -> tuple[dict[str, Tensor], float]:
     """(the LoRA, seconds). settings: inputs of the node. latents (N, c, h, w), texts (N, T, C)."""
-    folder = os.environ["COMFYUI_DIR"]
-    python = os.environ.get("COMFYUI_PYTHON") or sys.executable
     with tempfile.TemporaryDirectory() as place:
         material, result = Path(place) / "material.pt", Path(place) / "lora.safetensors"
         torch.save({"latents": latents, "texts": texts, "settings": dict(settings)}, material)
-        script = HERE / "lora_in_comfyui.py"
-        command = [python, *map(str, (script, folder, HERE.parent, material, result))]
-        done = subprocess.run(command, cwd=folder, stdout=subprocess.PIPE, text=True, check=True)
-        return load_file(result), json.loads(done.stdout.splitlines()[-1])
+        seconds = in_comfyui.result_of("lora_in_comfyui.py", HERE.parent, material, result)
+        return load_file(result), seconds
 
 
 @contextmanager

@@ -23,6 +23,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import in_comfyui
 import numpy as np
 from interleaved import machine
 from PIL import Image
@@ -327,15 +328,10 @@ def peers(folder: Path) -> list[dict]:
 
     It holds all pixels in memory at once, so it is measured with DECODED pictures only.
     """
-    comfyui = os.environ.get("COMFYUI_DIR", "")
-    if not comfyui:
+    if not in_comfyui.folder():
         print("COMFYUI_DIR is not set: core's dataset node is not measured.")
         return []
-    python = os.environ.get("COMFYUI_PYTHON") or sys.executable
-    script = str(HERE / "data_in_comfyui.py")
-    command = [python, script, comfyui, str(folder), str(DECODED)]
-    done = subprocess.run(command, cwd=comfyui, stdout=subprocess.PIPE, text=True, check=True)
-    found = json.loads(done.stdout.splitlines()[-1])
+    found = in_comfyui.result_of("data_in_comfyui.py", folder, DECODED)
     show(found)
     return [found]
 

@@ -7,6 +7,7 @@ applying    a denoising step of batch 2, in float16 and bfloat16: with one, two 
             with both precisions, folded, and as A1111 does it (float32, each layer by itself)
 training    an update: eager, and with cuda_graphs ÷ a bare pass that is recorded the same way; in
             int8, with parts computed twice, offloaded; and a loop like A1111's. With peak memory
+beside      where COMFYUI_DIR names a ComfyUI: its own loader and its Train LoRA, and ours in it
 agreeing    200 updates with and without cuda_graphs: how far losses are apart
 
 Without a card it goes through the same rows with tiny models, to show that it runs; the numbers
@@ -19,6 +20,7 @@ from __future__ import annotations
 
 import gc
 import json
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -27,6 +29,7 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
+from apply import peers as core_loader
 from apply import show, step_of, tell
 from hypernet_pack.compat.standalone.model.models import denoiser
 from hypernet_pack.compat.standalone.model.patched_model import Model
@@ -36,6 +39,7 @@ from interleaved import AGAIN, machine, measure, wait_for_card
 from shaped import SD15, SDXL, Shape, random_model
 from torch import Tensor
 from train import a1111, bare, inputs, ours
+from train import peers as core_trainer
 
 from hypernet import Hypernetwork
 from hypernet.apply.effect import AS_MODEL, EXACT
@@ -49,6 +53,7 @@ COMPARED = 200  # updates
 CARD = torch.device("cuda", 0) if torch.cuda.is_available() else torch.device("cpu")
 TRAINED = torch.float16 if CARD.type == "cuda" else torch.float32  # the model in training
 Step = Callable[[], object]
+TABLES = "applying", "training", "agreeing", "beside"
 
 
 @dataclass(frozen=True)
@@ -77,18 +82,24 @@ TINY_CASES = (
 def main() -> None:
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else ROUNDS
     print(f"{machine_with_card()}, {rounds} rounds", flush=True)
-    found: dict[str, list[dict]] = {"applying": [], "training": [], "agreeing": []}
+    found: dict[str, list[dict]] = {name: [] for name in TABLES}
     for case in CASES if CARD.type == "cuda" else TINY_CASES:
         for dtype in (torch.float16, torch.bfloat16):
             collect(found["applying"], applying(case, dtype, rounds))
         for number in case.batches:
             collect(found["training"], training(case, number, rounds))
         collect(found["agreeing"], [agreeing(case)])
+        write(found)
+    collect(found["beside"], beside(rounds))
+    write(found)
+    print(f"→ {RESULT}")
+
+
+def write(found: dict[str, list[dict]]) -> None:
     RESULT.parent.mkdir(parents=True, exist_ok=True)
     content = {"machine": machine_with_card(), "rows": found}
     RESULT.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", "utf-8")
     RESULT.with_suffix(".md").write_text(as_markdown(found), "utf-8")
-    print(f"→ {RESULT}")
 
 
 def machine_with_card() -> str:
@@ -234,6 +245,18 @@ def agreeing(case: Case) -> dict:
     apart = max(abs(a - b) / abs(a) for a, b in zip(*losses, strict=True))
     print(f"{case.name}: recorded and eager losses are {apart:.2g} apart at most", flush=True)
     return {"what": f"{case.name}, {COMPARED} updates", "apart": apart}
+
+
+def beside(rounds: int) -> list[dict]:
+    """What core does in ComfyUI, and what ours does there."""
+    side = CASES[0].side if CARD.type == "cuda" else TINY_CASES[0].side
+    rows = []
+    for peers in (core_loader, core_trainer):
+        try:
+            rows += peers(rounds, side, CARD)
+        except subprocess.CalledProcessError as failed:  # it has said why; other rows stay
+            print(f"It ended with {failed.returncode}, so it is not measured.", flush=True)
+    return rows
 
 
 def as_markdown(found: dict[str, list[dict]]) -> str:

@@ -38,7 +38,7 @@ from hypernet.seeding import sample_order
 from hypernet.training.diffusion import Batch
 from hypernet.training.preservation import other_prompts
 
-from . import core_lora
+from . import core_lora, in_comfyui
 from .judging import Look, held_out, scores
 from .methods import Reached, Recipe, applied, learn
 from .tables import write_sheet, write_tables
@@ -288,7 +288,7 @@ def main() -> None:
     for cell in [] if options.tables else cells():
         if (only and cell.row not in only) or is_done(cell):
             continue
-        if cell.recipe.core is not None and not core_lora.is_there():
+        if cell.recipe.core is not None and not in_comfyui.folder():
             print(f"COMFYUI_DIR is not set: {cell.row} is not measured.", file=sys.stderr)
             continue
         with suppress(Timeout), FileLock(cell.file.with_suffix(".lock"), blocking=False):

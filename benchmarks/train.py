@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
@@ -22,9 +21,10 @@ from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
+import in_comfyui
 import torch
 import torch.nn.functional as F
-from apply import show, tell
+from apply import CPU, show, tell
 from hypernet_pack.compat.standalone.model.models import denoiser
 from interleaved import machine, measure
 from shaped import SD15, Shape, random_model
@@ -60,25 +60,18 @@ def main() -> None:
     print(f"→ {RESULT}")
 
 
-def peers(rounds: int) -> list[dict]:
-    """Rows for core's Train LoRA and ours in ComfyUI on the CPU, if COMFYUI_DIR names one."""
-    folder = os.environ.get("COMFYUI_DIR", "")
-    if not folder:
+def peers(rounds: int, side: int = 32, device: torch.device = CPU) -> list[dict]:
+    """Rows for core's Train LoRA and ours in ComfyUI, if COMFYUI_DIR names one."""
+    if not in_comfyui.folder():
         print("COMFYUI_DIR is not set: core's Train LoRA is not measured.")
         return []
-    python = os.environ.get("COMFYUI_PYTHON") or sys.executable
     checkpoint = Path(tempfile.gettempdir()) / "hypernet-live-tests" / "sd15-random.safetensors"
     if not checkpoint.is_file():  # about 2 GB; it is kept, and tests/live uses it too
-        writer = HERE.parent / "tests" / "live" / "write_checkpoint.py"
-        subprocess.run([python, str(writer), folder, str(checkpoint)], cwd=folder, check=True)
-    script = HERE / "train_in_comfyui.py"
-    command = [python, str(script), folder, str(HERE.parent), str(checkpoint), str(rounds)]
+        in_comfyui.output_of(HERE.parent / "tests" / "live" / "write_checkpoint.py", checkpoint)
     # Without MALLOC_ settings, freed memory is returned. Otherwise three UNets need over 24 GB.
     calm = {name: value for name, value in os.environ.items() if not name.startswith("MALLOC_")}
-    done = subprocess.run(
-        command, cwd=folder, env=calm, stdout=subprocess.PIPE, text=True, check=True
-    )
-    return json.loads(done.stdout.splitlines()[-1])
+    given = HERE.parent, checkpoint, rounds, side, device.type
+    return in_comfyui.result_of("train_in_comfyui.py", *given, env=calm)
 
 
 def batches(side: int, shape: Shape, number: int = 1) -> Callable[[int, int], Batch]:

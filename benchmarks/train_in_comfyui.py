@@ -1,10 +1,13 @@
 """The part of train.py that runs in ComfyUI's interpreter. Its last line has the rows as JSON.
 
 Core's Train LoRA runs its whole loop in one call. So it runs on a thread that waits before each
-step, and steps can be measured in turns. It trains a LoRA of its default rank, in float32 like
-ours, without checkpointing and with it, which is its default.
+step, and steps can be measured in turns. It trains a LoRA of its default rank, without
+checkpointing and with it, which is its default; in float32 like ours, and on a card in bfloat16,
+its default.
 
-    python train_in_comfyui.py COMFYUI_DIR REPOSITORY CHECKPOINT ROUNDS
+    python train_in_comfyui.py COMFYUI_DIR REPOSITORY CHECKPOINT ROUNDS SIDE DEVICE
+
+SIDE: of the latents.
 """
 
 from __future__ import annotations
@@ -20,17 +23,16 @@ import torch.nn.functional as F
 from apply_in_comfyui import load_pack
 from interleaved import AGAIN, measure
 
-SIZE, SIDE = "256² b1", 32
-OURS = f"ours in ComfyUI {SIZE}"
-CORES = {f"core's Train LoRA {SIZE}": False, f"core's Train LoRA, its default {SIZE}": True}
+OURS = "ours in ComfyUI"
+CORES = {"core's Train LoRA": False, "core's Train LoRA, its default": True}
 
 
 def main() -> None:
-    comfyui, repository, checkpoint, rounds = sys.argv[1:]
+    comfyui, repository, checkpoint, rounds, side, device = sys.argv[1:]
     sys.path.insert(0, comfyui)
     from comfy.cli_args import args
 
-    args.cpu = True
+    args.cpu = device == "cpu"
     import comfy.sd
     import folder_paths  # noqa: F401  by this module the pack recognizes ComfyUI
 
@@ -40,13 +42,16 @@ def main() -> None:
             checkpoint, output_vae=False, output_clip=False
         )
     rows: list[dict] = []
+    size = f"{int(side) * 8}² b1"
     with host.denoiser(model) as unet:
-        latents = torch.randn(1, 4, SIDE, SIDE)
+        latents = torch.randn(1, 4, int(side), int(side))
         text = torch.randn(1, 77, 768)
         ours = step_of_ours(unet, latents, text)
         for what, checkpoints in CORES.items():  # not at the same time: each has its own UNet
-            core = TrainLora(model, latents, text, checkpoints)
-            ways = {what: core.step} if rows else {OURS: ours, what: core.step}
+            dtype = "fp32" if device == "cpu" else "bf16"
+            core = TrainLora(model, latents, text, checkpoints, dtype)
+            ways = {} if rows else {f"{OURS} {size}": ours}
+            ways[f"{what} {size}"] = core.step
             found = measure(step_of_bare(unet, latents, text), ways, int(rounds), tell)
             rows += [row for row in found if row["what"] != AGAIN]
             core.end()
@@ -58,10 +63,13 @@ def tell(done: int) -> None:
 
 
 def step_of_bare(unet, latents: torch.Tensor, text: torch.Tensor):
+    noise, timesteps = latents.to(unet.device), torch.tensor([500], device=unet.device)
+    condition = {"context": text.to(unet.device)}
+
     def step() -> float:
-        noisy = latents.clone().requires_grad_(True)
-        found = unet.predict(noisy, torch.tensor([500]), {"context": text}, None)
-        loss = F.mse_loss(found.float(), latents)
+        noisy = noise.to(unet.dtype, copy=True).requires_grad_(True)
+        found = unet.predict(noisy, timesteps, condition, None)
+        loss = F.mse_loss(found.float(), noise)
         loss.backward()
         return loss.item()
 
@@ -78,14 +86,17 @@ def step_of_ours(unet, latents: torch.Tensor, text: torch.Tensor):
     spec = HypernetSpec(layer_structure=(1, 2, 1), activation="relu")
     settings = TrainSettings(steps=1_000_000, learning_rate="1e-6")
     batch = Batch(latents, {"context": text})
-    steps = train(Learner(Hypernetwork(spec), settings), unet, lambda first, number: batch)
+    learner = Learner(Hypernetwork(spec).to(unet.device), settings)
+    steps = train(learner, unet, lambda first, number: batch)
     return lambda: next(steps)
 
 
 class TrainLora:
     """Core's Train LoRA node, run one step at a time."""
 
-    def __init__(self, model, latents: torch.Tensor, text: torch.Tensor, checkpoints: bool):
+    def __init__(
+        self, model, latents: torch.Tensor, text: torch.Tensor, checkpoints: bool, dtype: str
+    ):
         import comfy_extras.nodes_train as core
 
         self._go, self._there = threading.Semaphore(0), threading.Semaphore(0)
@@ -94,7 +105,7 @@ class TrainLora:
             "model": model, "latents": {"samples": latents}, "positive": [[text, {}]],
             "batch_size": 1, "steps": 1_000_000, "grad_accumulation_steps": 1,
             "learning_rate": 1e-6, "rank": 8, "optimizer": "AdamW", "loss_function": "MSE",
-            "seed": 0, "training_dtype": "fp32", "lora_dtype": "fp32", "quantized_backward": False,
+            "seed": 0, "training_dtype": dtype, "lora_dtype": dtype, "quantized_backward": False,
             "algorithm": "LoRA", "gradient_checkpointing": checkpoints, "checkpoint_depth": 1,
             "offloading": False, "existing_lora": "[None]", "bucket_mode": False,
             "bypass_mode": False,
