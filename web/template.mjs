@@ -23,11 +23,13 @@ async function translate(/** @type {Graph} */ graph) {
 
 const isNote = (/** @type {EditorNode} */ node) => node.type === "MarkdownNote";
 
-/** The note is what is read first. Its letters are else as small as those of prompts. */
-function enlarge(/** @type {EditorNode} */ note) {
+/** The editor's smallest letters, and those of the note, which is what is read first. */
+function enlarge(/** @type {EditorNode} */ node) {
 	/** @type {HTMLElement | null} */
-	const drawn = document.querySelector(`[data-node-id="${note.id}"]`); // in Nodes 2.0
-	for (const element of [drawn, ...(note.widgets ?? []).map((each) => each.element)]) {
+	const drawn = document.querySelector(`[data-node-id="${node.id}"]`); // in Nodes 2.0
+	drawn?.style.setProperty("--text-2xs", "12px"); // the names over text boxes
+	if (!isNote(node)) return;
+	for (const element of [drawn, ...(node.widgets ?? []).map((each) => each.element)]) {
 		element?.style.setProperty("--comfy-textarea-font-size", "15px");
 		element?.style.setProperty("--comfy-markdown-font-size", "15px");
 	}
@@ -40,7 +42,7 @@ async function show(/** @type {Graph} */ graph) {
 		await new Promise(requestAnimationFrame);
 	}
 	if (graph !== app.graph) return;
-	graph.nodes.filter(isNote).forEach(enlarge);
+	graph.nodes.forEach(enlarge);
 	const boxes = [...graph.nodes, ...graph.groups].map(({pos: [x, y], size: [wide, high]}) => [
 		[x, y - 30], // nodes: below their titles
 		[x + wide, y + high],

@@ -71,17 +71,19 @@ def test_it_can_be_read_and_nothing_lies_on_anything_else(open_template, editor,
         editor.shot(f"template-{name}-{size[0]}")
 
 
-def test_what_our_panels_say_has_nine_pixels(open_template, editor):
-    open_template("first_network_demo")
-    editor.page.locator(".hypernet-drawing text").first.wait_for()
+@pytest.mark.parametrize("name", NAMES)
+def test_no_letter_is_smaller_than_nine_pixels(open_template, editor, name):
+    open_template(name)
+    if name == "first_network_demo":
+        editor.page.locator(".hypernet-drawing text").first.wait_for()
     small = editor.run(
         """
-        const of = (kinds) => [...document.querySelectorAll(kinds)];
         const pixels = (each) => parseFloat(getComputedStyle(each).fontSize) *
           (each.getScreenCTM?.().a ?? app.canvas.ds.scale);  // drawings have a scale of their own
-        const named = ".lg-node:has(.hypernet-box) label";
-        return of(`.hypernet-box :not(svg, svg *), .hypernet-box text, ${named}`)
-          .map((each) => [pixels(each), each.textContent.trim()])
+        const own = (each) => [...each.childNodes]
+          .map((node) => node.nodeType === Node.TEXT_NODE ? node.data.trim() : "").join("");
+        return [...document.querySelectorAll(".lg-node *, .hypernet-box *")]
+          .map((each) => [pixels(each), own(each) || each.placeholder])
           .filter(([size, said]) => said && size < 8.99);
         """
     )
