@@ -11,6 +11,7 @@ interface EditorNode {
 	pos: [number, number];
 	size: [number, number];
 	showAdvanced?: boolean;
+	subgraph?: {nodes: EditorNode[]}; // of a subgraph's node
 	inputs?: {name: string; localized_name?: string}[];
 	widgets?: Widget[];
 	properties: {[name: string]: unknown};

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+from editing import REPOSITORY
 
 from hypernet.formats.networks import open_network
 
@@ -93,6 +94,43 @@ def write_run(host, name: str, steps: int, notes: list[str]) -> None:
     seen += [{"step": steps, "ended": "failed", "why": notes[0]}]
     (folder / "seen.jsonl").write_text("\n".join(map(json.dumps, seen)) + "\n")
     (folder / "manifest.json").write_text(json.dumps({"settings": {"steps": steps}}))
+
+
+def test_a_subgraph_that_trains_shows_it_on_its_own_node(editor):
+    blueprint = json.loads(
+        (REPOSITORY / "subgraphs" / "Train a Hypernetwork.json").read_text("utf-8")
+    )
+    editor.load(blueprint)
+    name = f"inside_{editor.look}"
+    editor.run(
+        """
+        const outer = app.graph.nodes[0];
+        const add = (type) => {
+          const node = LiteGraph.createNode(type);
+          app.graph.add(node);
+          return node;
+        };
+        const model = add("HypernetLoadDemoModel");
+        [0, 1, 2].forEach((output) => model.connect(output, outer, output));
+        outer.connect(1, add("PreviewImage"), 0);
+        const set = (node, values) => Object.entries(values).forEach(([key, value]) =>
+          (node.widgets.find(({name}) => name === key).value = value));
+        set(outer, given);
+        const loader = outer.subgraph.nodes.find(({type}) => type === "HypernetLoadDataset");
+        set(loader, {width: 64, height: 64});
+        """,
+        {"folder": str(REPOSITORY / "demo" / "pictures"), "name": name, "steps": 3},
+    )
+    editor.settle()
+    assert editor.end_of(editor.queue()) == "success", editor.host.words()[-2000:]
+    wait_for(editor, "finished")
+    assert view(editor, ".count").inner_text().startswith("3 of 3")
+    editor.shot("live-subgraph")
+    editor.load(editor.saved())
+    wait_for(editor, "finished")
+    kept = "return app.graph.nodes.find((each) => each.subgraph).widgets.map(({value}) => value)"
+    assert editor.run(kept)[1:3] == [name, 3]
+    assert view(editor, "section").count() == 1
 
 
 def test_a_training_is_watched_paused_reloaded_resumed_and_ended_with_what_it_has(editor):

@@ -2,10 +2,11 @@
 import {api} from "../../../scripts/api.js";
 import {app} from "../../../scripts/app.js";
 import {fresh, setting} from "../language.js";
-import {addWidget, chain, element, watch} from "../panel.js";
+import {addWidget, chain, element, makeRoom, watch} from "../panel.js";
 import {addPlan} from "./plan.js";
 import {putInOrder} from "./order.js";
 
+const TRAINER = "HypernetTrain";
 const HEIGHT = 372; // pixels, at least: all that a training shows fits
 
 /** @type {Map<EditorNode, any>} Their class is only loaded when there is one: view.mjs */
@@ -26,9 +27,18 @@ function whichRun(/** @type {EditorNode} */ node) {
 
 /** As the server writes it: "styles/ink". */
 function nameOf(/** @type {EditorNode} */ node) {
-	const typed = String(node.widgets?.find((each) => each.name === "name")?.value ?? "").trim();
-	return typed.replaceAll("\\", "/").replace(/\.pt$/, "");
+	const typed = [node, trainerIn(node)]
+		.map((each) => each?.widgets?.find(({name}) => name === "name")?.value)
+		.find((value) => value !== undefined);
+	return String(typed ?? "")
+		.trim()
+		.replaceAll("\\", "/")
+		.replace(/\.pt$/, "");
 }
+
+/** What trains inside, if the node is a subgraph's. */
+const trainerIn = (/** @type {EditorNode} */ node) =>
+	node.subgraph?.nodes.find(({comfyClass}) => comfyClass === TRAINER);
 
 /** The widget at once, as it has its place among others; what is in it when it is loaded. */
 async function addView(/** @type {EditorNode} */ node) {
@@ -37,6 +47,7 @@ async function addView(/** @type {EditorNode} */ node) {
 		hideOnZoom: false,
 		getMinHeight: () => HEIGHT,
 	});
+	makeRoom(node);
 	root.addEventListener("wheel", zoomBelow, {passive: false});
 	let removed = false;
 	chain(node, "onRemoved", () => {
@@ -71,7 +82,8 @@ app.registerExtension({
 			/** @type {StepEvent} */
 			const detail = event.detail;
 			for (const [node, view] of views) {
-				const here = String(detail.node).split(":").at(-1) === String(node.id);
+				const path = String(detail.node).split(":"); // subgraphs from the outside in
+				const here = path.at(node.subgraph ? -2 : -1) === String(node.id);
 				const {name, asked = name} = detail;
 				if (!here && nameOf(node) !== asked) continue;
 				heard.set(node, {asked, name});
@@ -83,7 +95,8 @@ app.registerExtension({
 		});
 	},
 	nodeCreated(node) {
-		if (node.comfyClass !== "HypernetTrain") return;
+		if (trainerIn(node)) setTimeout(() => addView(node)); // when it has the widgets of its inputs
+		if (node.comfyClass !== TRAINER) return;
 		addPlan(node);
 		addView(node);
 		putInOrder(/** @type {SortedNode} */ (node));
