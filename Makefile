@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo demo-dit edit test test-js test-web test-web-oldest test-live test-gpu lint bench-apply bench-data bench-dit bench-gpu bench-quality bench-train stress-parallel clean
+.PHONY: demo demo-dit edit test test-js test-web test-web-oldest test-live test-gpu lint bench-apply bench-data bench-dit bench-gpu bench-quality bench-scaling bench-train stress-parallel clean
 
 $(VENV)/installed: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 10), "Python 3.10 or newer is needed; try make PYTHON=python3.12"'
@@ -69,7 +69,7 @@ lint: $(VENV)/installed node_modules/installed
 	$(WITH_NODE) node_modules/.bin/pyright
 
 # Calm ones: one thread, and the memory of one step stays for the next.
-bench-apply bench-dit bench-train: export OMP_NUM_THREADS = 1
+bench-apply bench-dit bench-scaling bench-train: export OMP_NUM_THREADS = 1
 bench-apply bench-dit bench-train: export MALLOC_MMAP_THRESHOLD_ = 4294967296
 bench-apply bench-dit bench-train: export MALLOC_TRIM_THRESHOLD_ = 8589934592
 
@@ -82,6 +82,10 @@ bench-dit: $(VENV)/installed
 # On an NVIDIA card; without one, the same rows on tiny models, to see that it runs.
 bench-gpu: $(VENV)/installed
 	$(BIN)/python benchmarks/on_card.py $(ROUNDS)
+
+# Processes that train together: one for each card, or else for each processor core.
+bench-scaling: $(VENV)/installed
+	$(BIN)/python benchmarks/scaling.py $(ROUNDS)
 
 bench-train: $(VENV)/installed
 	$(BIN)/python benchmarks/train.py
