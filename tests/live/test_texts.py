@@ -8,7 +8,7 @@ from pathlib import Path
 
 import comfyui_server
 import pytest
-from comfyui_server import ComfyUI, Outcome, config
+from comfyui_server import ComfyUI, Outcome, config, node
 from PIL import Image
 
 from hypernet.formats.networks import open_network
@@ -33,10 +33,6 @@ def server(base: Path) -> Iterator[ComfyUI]:
         Image.new("RGB", (64, 64), colour).save(folder / f"{name}.png")
     with comfyui:
         yield comfyui
-
-
-def node(class_type: str, **inputs) -> dict:
-    return {"class_type": class_type, "inputs": inputs}
 
 
 def graph(**caption) -> dict:
