@@ -200,22 +200,27 @@ class Editor:
         assert not missed, f"{kind} has no widget {missed}"
 
     def load_training(self, name: str, steps: int, **changes: Any) -> None:
-        """The train example, made small: eight pictures and the model that the host has. Its
+        """The train example, made small: few pictures and the model that the host has. Its
         result is called `name`; changes are widget values of Train Hypernet."""
-        folder = self.host.base / "input" / "small"
-        if not folder.is_dir():
-            folder.mkdir()
-            for file in sorted((REPOSITORY / "demo" / "pictures").iterdir())[:16]:
-                shutil.copy(file, folder)
         workflow = until_training(json.loads((EXAMPLES / "train_style.json").read_text("utf-8")))
         for node in workflow["nodes"]:  # before it is opened, or the editor misses the model
             if node["type"] == "CheckpointLoaderSimple":
                 node["widgets_values"] = [self.host.checkpoint]
         self.load(workflow)
         pixels = self.host.pixels
-        self.set("HypernetLoadDataset", folder="small", width=pixels, height=pixels)
+        folder = self.few_pictures()
+        self.set("HypernetLoadDataset", folder=folder, width=pixels, height=pixels)
         preview = {"preview_prompt": "red heart", "preview_every": 2, "preview_steps": 2}
         self.set("HypernetTrain", name=name, steps=steps, **preview | changes)
+
+    def few_pictures(self) -> str:
+        """The name of a folder with eight pictures, in the host's input."""
+        folder = self.host.base / "input" / "small"
+        if not folder.is_dir():
+            folder.mkdir()
+            for file in sorted((REPOSITORY / "demo" / "pictures").iterdir())[:16]:  # and captions
+                shutil.copy(file, folder)
+        return folder.name
 
     def touch(self) -> None:
         """Click beside the nodes: the editor looks for changes then, and keeps a draft soon."""

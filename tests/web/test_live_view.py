@@ -11,6 +11,11 @@ from hypernet.formats.networks import open_network
 
 STATE = "document.querySelector('.hypernet-training')?.shadowRoot.querySelector('section').dataset"
 SECTION = "document.querySelector('.hypernet-training').shadowRoot.querySelector('section')"
+# How far they are, by all views but those of nodes inside of subgraphs.
+SEEN = """
+[...document.querySelectorAll(".hypernet-training")].filter((each) => each.checkVisibility())
+  .map((each) => each.shadowRoot.querySelector(".count")?.innerText).join()
+"""
 LOG_HEAD = "step,epoch,epoch_step,loss,learn_rate"
 CONTRASTS = f"""
 const pen = new OffscreenCanvas(1, 1).getContext("2d", {{ willReadFrequently: true }});
@@ -105,32 +110,31 @@ def test_a_subgraph_that_trains_shows_it_on_its_own_node(editor):
     editor.run(
         """
         const outer = app.graph.nodes[0];
-        const add = (type) => {
+        const add = (type, left) => {
           const node = LiteGraph.createNode(type);
           app.graph.add(node);
+          node.pos = [left, 0];
           return node;
         };
-        const model = add("HypernetLoadDemoModel");
+        const model = add("HypernetLoadDemoModel", -300);
         [0, 1, 2].forEach((output) => model.connect(output, outer, output));
-        outer.connect(1, add("PreviewImage"), 0);
+        outer.connect(1, add("PreviewImage", 450), 0);
         const set = (node, values) => Object.entries(values).forEach(([key, value]) =>
           (node.widgets.find(({name}) => name === key).value = value));
         set(outer, given);
         const loader = outer.subgraph.nodes.find(({type}) => type === "HypernetLoadDataset");
         set(loader, {width: 64, height: 64});
         """,
-        {"folder": str(REPOSITORY / "demo" / "pictures"), "name": name, "steps": 3},
+        {"folder": editor.few_pictures(), "name": name, "steps": 3},
     )
     editor.settle()
     assert editor.end_of(editor.queue()) == "success", editor.host.words()[-2000:]
-    wait_for(editor, "finished")
-    assert view(editor, ".count").inner_text().startswith("3 of 3")
+    editor.until(f"({SEEN}) === '3 of 3'", seconds=120)
     editor.shot("live-subgraph")
     editor.load(editor.saved())
-    wait_for(editor, "finished")
+    editor.until(f"({SEEN}) === '3 of 3'")
     kept = "return app.graph.nodes.find((each) => each.subgraph).widgets.map(({value}) => value)"
     assert editor.run(kept)[1:3] == [name, 3]
-    assert view(editor, "section").count() == 1
 
 
 def test_a_training_is_watched_paused_reloaded_resumed_and_ended_with_what_it_has(editor):

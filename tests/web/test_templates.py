@@ -110,7 +110,10 @@ def test_a_training_is_one_node_among_the_blueprints(editor):
     editor.page.keyboard.press("Enter")
     editor.until("app.graph.nodes.length === 1")
     editor.settle()
-    shown = "return app.graph.nodes[0].widgets.map(({name, value}) => [name, value])"
+    shown = """
+    const settings = app.graph.nodes[0].widgets.filter(({serialize}) => serialize !== false);
+    return settings.map(({name, value}) => [name, value]);
+    """
     assert dict(editor.run(shown)) == {
         "folder": "my_pictures", "name": "my_style", "steps": 0, "preview_prompt": "",
     }  # fmt: skip
