@@ -106,7 +106,8 @@ class Swap:
         self._places = {block: place for place, block in enumerate(self.blocks)}
         self._last = -1
         self._ahead: tuple[int, list[Own], torch.cuda.Event | None] | None = None
-        self._stream = torch.cuda.Stream(device) if device.type == "cuda" else None
+        on_card = self.blocks and device.type == "cuda"
+        self._stream = torch.cuda.Stream(device) if on_card else None
 
     def __contains__(self, block: nn.Module) -> bool:
         return block in self._places
