@@ -155,7 +155,8 @@ def _text_and_sizes(
         )
     if sizes is None:
         height, width = size_in_pixels(sample)
-        sizes = torch.tensor([[height, width, 0, 0, height, width]]).expand(len(sample), -1)
+        sizes = sample.new_zeros(len(sample), 6, dtype=torch.float32)  # original, corner, shown
+        sizes[:, 0::4], sizes[:, 1::4] = height, width  # on the device, with nothing that travels
     return {
         "text_embeds": _ordinary(pooled.to(unet.device, unet.dtype)),
         "time_ids": _ordinary(sizes.to(unet.device, torch.float32)),  # fp16 rounds above 2048

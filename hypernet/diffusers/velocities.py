@@ -63,11 +63,17 @@ def velocity_of(transformer: Any, noisy: Tensor, sigmas: Tensor, condition: Cond
     for rows, texts in of_one_length(condition, len(noisy)):
         texts = {key: each.to(noisy.device) for key, each in texts.items()}
         texts = {key: each.to(dtype) if key != MASK else each for key, each in texts.items()}
-        parts.append(predict(transformer, noisy[rows].to(dtype), sigmas[rows], texts).float())
+        some = picked(noisy, rows).to(dtype), picked(sigmas, rows)
+        parts.append(predict(transformer, *some, texts).float())
         order += rows
-    if len(parts) == 1:
-        return parts[0]
-    return torch.cat(parts)[torch.tensor(order).argsort().to(noisy.device)]
+    return picked(torch.cat(parts), sorted(range(len(order)), key=order.__getitem__))
+
+
+def picked(tensor: Tensor, rows: list[int]) -> Tensor:
+    """Those rows, without an index that would have to travel to the device."""
+    if rows == list(range(len(tensor))):
+        return tensor
+    return torch.stack([tensor[row] for row in rows])
 
 
 def of_one_length(condition: Condition, samples: int) -> Iterator[tuple[list[int], Condition]]:

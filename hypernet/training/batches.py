@@ -17,14 +17,13 @@ from ..dataset.items import Dataset, Item, cut_of
 from ..pictures.buckets import order_in_groups
 from ..pictures.sdxl_sizes import sizes_of_cut
 from ..seeding import generator
-from .diffusion import Batch
+from .diffusion import TOKENS, Batch
 from .held_out import probed_items
 from .probe import Probe
 from .settings import TrainSettings
 
 Condition = Mapping[str, Tensor]
 MASK = "attention_mask"
-TOKENS = " tokens"  # after the key of a condition: how many are each prompt's own
 
 
 @dataclass(frozen=True, kw_only=True)

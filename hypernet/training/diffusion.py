@@ -34,6 +34,7 @@ LATENT_SAMPLING = ("deterministic", "once", "random")
 PREDICTIONS = ("eps", "v", "flow")
 GUIDANCE = 1.0  # what models distilled on it are told in training, as all trainers do
 FLOW_LEVELS = 1000
+TOKENS = " tokens"  # after the key of a condition: how many are each prompt's own
 
 
 class Batch(NamedTuple):
@@ -202,7 +203,7 @@ def taken_apart(
 
 
 class Asked(NamedTuple):
-    """What the model is asked in one pass, on its device."""
+    """What the model is asked in one pass, on its device; numbers of tokens are on the CPU."""
 
     noisy: Tensor  # (B, c, …) in the model's dtype
     timesteps: Tensor  # (B,) int64
@@ -222,7 +223,11 @@ def asked(denoiser: Denoiser, batch: Batch, noise: Tensor, timesteps: Tensor) ->
     return Asked(
         noisy=add_noise(batch.latents, noise, levels).to(device, denoiser.dtype),
         timesteps=timesteps.to(device),
-        condition={key: each.to(device, non_blocking=True) for key, each in condition.items()},
+        condition={
+            # lengths decide how a pass is computed, so they are read where that costs nothing
+            key: each if key.endswith(TOKENS) else each.to(device, non_blocking=True)
+            for key, each in condition.items()
+        },
         target=target.to(device),
         strength=strength,
     )

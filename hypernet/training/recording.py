@@ -23,6 +23,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from .diffusion import TOKENS
 from .passes import Inputs
 
 log = logging.getLogger(__name__)
@@ -81,7 +82,7 @@ class Recorder:
         """compute(inputs), or its like."""
         if not self.works:
             return compute(inputs)
-        key = kind, tuple((each.shape, each.dtype) for each in tensors_in(inputs))
+        key = kind, alike(inputs)
         if found := self._recorded.get(key):
             fill(found.inputs, inputs)
             found.play()
@@ -175,6 +176,13 @@ def playable(
     with torch.cuda.graph(graph, pool=pool):  # waits for the card and empties its cache first
         run()
     return graph.replay
+
+
+def alike(inputs: Inputs) -> tuple[Any, ...]:
+    """The same for inputs with which a pass is computed in the same way."""
+    condition = inputs.question.condition
+    lengths = [(k, *condition[k].tolist()) for k in sorted(condition) if k.endswith(TOKENS)]
+    return *lengths, *((each.shape, each.dtype) for each in tensors_in(inputs))
 
 
 def tensors_in(inputs: Any) -> Iterator[Tensor]:

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from hypernet.apply.sites import Change, blocks_with, changed, in_a_row
 from hypernet.apply.training_network import TrainingNetwork
 from hypernet.families import Site, take_census
-from hypernet.training.diffusion import FLOW_LEVELS, flux_shift, unshifted
+from hypernet.training.diffusion import FLOW_LEVELS, TOKENS, flux_shift, unshifted
 from hypernet.training.memory_saving import Forward, again, computed_by
 
 from ..model import uncompiled
@@ -76,7 +76,10 @@ class FrozenTransformer(FrozenModel):
     ) -> Tensor:
         self.come_home()
         noisy = self.usable(noisy).float()
-        condition = {key: self._ready(each) for key, each in condition.items()}
+        condition = {
+            key: each if key.endswith(TOKENS) else self._ready(each)
+            for key, each in condition.items()
+        }
         sigmas = (timesteps.to(self.device).float() + 1) / FLOW_LEVELS
         with torch.no_grad():
             calls = inputs_of(self.model.model, noisy, condition)

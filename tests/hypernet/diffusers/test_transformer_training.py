@@ -15,46 +15,20 @@ pytest.importorskip("diffusers")
 import tiny_models
 from tiny_models import pipelines
 from tiny_models.copies import copies_of
+from tiny_models.trained import FAMILIES, batch_for, spec_for
 
 import hypernet.diffusers
 from hypernet import Hypernetwork
 from hypernet.apply.training_network import TrainingNetwork
 from hypernet.diffusers.trainable_transformer import TrainableTransformer
 from hypernet.diffusers.training import trainable
-from hypernet.diffusers.velocities import LLAMA, inputs_of, packed, unpacked, velocity_of
+from hypernet.diffusers.velocities import packed, unpacked, velocity_of
 from hypernet.training.batches import stack
 from hypernet.training.diffusion import Batch, predicted
 from hypernet.training.settings import TrainSettings
 
-FAMILIES = (
-    "flux", "chroma", "flux2", "sd3", "lumina2", "z_image", "qwen_image", "wan",
-    "cosmos_predict2", "hidream", "krea2", "ernie",
-)  # fmt: skip
 CPU = torch.device("cpu")
 ONE = dict(seed=3, probe_every=0)
-
-
-def batch_for(name, samples=1, tokens=7):
-    """The model, and latents and texts for it, as its own class takes them."""
-    model = tiny_models.build(name)[0]
-    inputs, chance = inputs_of(model), torch.Generator().manual_seed(1)
-
-    def random(*shape):
-        return torch.randn(samples, *shape, generator=chance)
-
-    side = 4 * inputs.patch(model.config)
-    frames = (1,) if inputs.has_frames else ()
-    condition = {"context": random(tokens, inputs.context(model.config))}
-    if inputs.pooled:
-        condition["pooled"] = random(inputs.pooled(model.config))
-    if name == "hidream":
-        condition[LLAMA] = random(2, tokens, 24)
-    return model, (random(inputs.channels(model.config), *frames, side, side), condition)
-
-
-def spec_for(model, **changes):
-    given = {"activation": "relu", "weight_initialization": "XavierNormal", "seed": 1} | changes
-    return replace(hypernet.diffusers.spec_for(model, **given), arithmetic="float32")
 
 
 def losses(model, batch, settings, spec=None):

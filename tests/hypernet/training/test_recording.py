@@ -13,7 +13,7 @@ import torch
 from hypernet import HypernetSpec, Hypernetwork
 from hypernet.seeding import sample_order
 from hypernet.training import recording
-from hypernet.training.diffusion import Batch, Denoiser, diffusion_levels
+from hypernet.training.diffusion import TOKENS, Batch, Denoiser, diffusion_levels
 from hypernet.training.learner import Learner
 from hypernet.training.settings import TrainSettings
 from hypernet.training.train import train
@@ -137,6 +137,18 @@ def played(monkeypatch):
 def test_a_pass_is_recorded_after_a_few_and_played_from_then_on(played):
     same(steps=12)
     assert played == [12 - recording.COMPUTED]
+
+
+def test_prompts_of_other_lengths_have_a_recording_each(played):
+    """A model computes them one after the other, each in its own length."""
+
+    def pictures(first, number):
+        found = batch_at()(first, number)
+        lengths = torch.tensor([5, 3 + first // number % 2])
+        return found._replace(condition={**found.condition, "context" + TOKENS: lengths})
+
+    same(pictures=pictures, steps=20)
+    assert played == [10 - recording.COMPUTED] * 2
 
 
 def test_when_the_model_moves_all_is_recorded_anew(played):
