@@ -47,7 +47,6 @@ async function addView(/** @type {EditorNode} */ node) {
 		hideOnZoom: false,
 		getMinHeight: () => HEIGHT,
 	});
-	makeRoom(node);
 	root.addEventListener("wheel", zoomBelow, {passive: false});
 	let removed = false;
 	chain(node, "onRemoved", () => {
@@ -66,6 +65,12 @@ async function addView(/** @type {EditorNode} */ node) {
 		if (now !== asked) view.news();
 		asked = now;
 	});
+}
+
+/** To a subgraph's node, which has the widgets of its inputs by now. */
+function addBelow(/** @type {EditorNode} */ node) {
+	addView(node);
+	makeRoom(node);
 }
 
 /** The canvas zooms under our view as beside it; Nodes 2.0 sees to that by itself. */
@@ -95,7 +100,7 @@ app.registerExtension({
 		});
 	},
 	nodeCreated(node) {
-		if (trainerIn(node)) setTimeout(() => addView(node)); // when it has the widgets of its inputs
+		if (trainerIn(node)) setTimeout(() => addBelow(node));
 		if (node.comfyClass !== TRAINER) return;
 		addPlan(node);
 		addView(node);
