@@ -70,8 +70,8 @@ lint: $(VENV)/installed node_modules/installed
 
 # Calm ones: one thread, and the memory of one step stays for the next.
 bench-apply bench-dit bench-scaling bench-train: export OMP_NUM_THREADS = 1
-bench-apply bench-dit bench-train: export MALLOC_MMAP_THRESHOLD_ = 4294967296
-bench-apply bench-dit bench-train: export MALLOC_TRIM_THRESHOLD_ = 8589934592
+bench-apply bench-dit bench-scaling bench-train: export MALLOC_MMAP_THRESHOLD_ = 4294967296
+bench-apply bench-dit bench-scaling bench-train: export MALLOC_TRIM_THRESHOLD_ = 8589934592
 
 bench-apply: $(VENV)/installed
 	$(BIN)/python benchmarks/apply.py
