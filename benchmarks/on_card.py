@@ -7,8 +7,8 @@ applying    a denoising step of batch 2, in float16 and bfloat16: with one, two 
             with both precisions, folded, and as A1111 does it (float32, each layer by itself)
 training    an update: eager, and with cuda_graphs ÷ a bare pass that is recorded the same way; in
             int8, with parts computed twice, offloaded; and a loop like A1111's. With peak memory
-beside      where COMFYUI_DIR names a ComfyUI: its own loader and its Train LoRA, and ours in it
 agreeing    200 updates with and without cuda_graphs: how far losses are apart
+beside      where COMFYUI_DIR names a ComfyUI: its own loader and its Train LoRA, and ours in it
 
 Without a card it goes through the same rows with tiny models, to show that it runs; the numbers
 then mean nothing. Writes out/bench/gpu.json and gpu.md.
